@@ -1,0 +1,1 @@
+"""Latent-variable and hierarchical Bayesian models in JAX."""

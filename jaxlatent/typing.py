@@ -1,0 +1,21 @@
+"""Aliases for arrays and keys, used in every signature of the package."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+from jax.typing import ArrayLike
+
+Array: TypeAlias = jax.Array
+#: A typed JAX key (`jax.random.key`).
+Key: TypeAlias = jax.Array
+#: Named, constrained values: ``{"alpha": (7,), "sigma": ()}``.
+Params: TypeAlias = dict[str, Array]
+#: Observed values and covariates of one dataset.
+Data: TypeAlias = Mapping[str, Any]
+#: A flat vector in unconstrained space, shape ``(dim,)``.
+Position: TypeAlias = jax.Array
+PyTree: TypeAlias = Any
+LogDensity: TypeAlias = Callable[[Position], Array]
+
+__all__ = ["Array", "ArrayLike", "Data", "Key", "LogDensity", "Params", "Position", "PyTree"]
