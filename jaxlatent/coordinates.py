@@ -1,0 +1,53 @@
+"""Between a named, constrained value and its piece of the unconstrained position.
+
+One function each way, whatever the prior: NumPyro's bijector of the support, or the coordinates that a `Recentred` prior carries.
+"""
+
+import math
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from numpyro.distributions import biject_to
+
+from jaxlatent.distributions.centring import Recentred
+from jaxlatent.typing import Array
+
+
+def unconstrained_shape(d: dist.Distribution) -> tuple[int, ...]:
+    """The shape of the unconstrained value behind one draw of ``d``."""
+    if isinstance(d, Recentred):
+        return d.shape()
+    return biject_to(d.support).inverse_shape(d.shape())
+
+
+def size(shape: tuple[int, ...]) -> int:
+    """The number of entries of an array of ``shape``."""
+    return math.prod(shape)
+
+
+def constrain(d: dist.Distribution, z: Array) -> tuple[Array, Array]:
+    """The value of ``d`` at unconstrained ``z``, and the log density of ``z`` (Jacobian included).
+
+    Args:
+        d: a prior.
+        z: unconstrained, of `unconstrained_shape`.
+
+    Returns:
+        value: of shape ``d.shape()``.
+        log_density: a scalar.
+    """
+    if isinstance(d, Recentred):
+        value = d.coordinates.forward(z)
+        if d.standard is not None:
+            return value, jnp.sum(d.standard.log_prob(z))
+        return value, jnp.sum(d.base.log_prob(value)) + d.coordinates.log_det()
+    bijector = biject_to(d.support)
+    value = bijector(z)
+    return value, jnp.sum(d.log_prob(value)) + jnp.sum(bijector.log_abs_det_jacobian(z, value))
+
+
+def unconstrain(d: dist.Distribution, value: Array) -> Array:
+    """The unconstrained value behind ``value``, the inverse of `constrain`."""
+    if isinstance(d, Recentred):
+        return d.coordinates.inverse(value)
+    return biject_to(d.support).inv(value)

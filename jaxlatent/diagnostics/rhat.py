@@ -1,0 +1,89 @@
+"""R-hat: do the chains agree?"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.diagnostics.chains import counted, moments, over_parameters, split
+from jaxlatent.diagnostics.ranks import fold, rank_normalise
+from jaxlatent.errors import InputError
+from jaxlatent.typing import Array, ArrayLike
+
+
+@jax.jit
+def rhat(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
+    """Rank-normalised split R-hat, the larger of bulk and folded (Vehtari et al. 2021, section 4.1).
+
+    Agrees with ``arviz.rhat``, except that a single chain is compared with itself, half against half, where ArviZ returns NaN.
+
+    Args:
+        draws: shape ``(chains, draws, ...)``.
+        n: number of draws that count when ``draws`` is padded at the end of the draw axis; may be traced.
+
+    Returns:
+        Shape ``(...)``. Near 1 when the chains agree (below 1.01 is the usual rule); NaN for constant draws, NaN draws, or fewer
+        than four.
+    """
+    return over_parameters(partial(_larger_of_bulk_and_folded, _rhat), draws, n)
+
+
+def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | None = None) -> Array:
+    """Rank-normalised split nested R-hat, for many short chains (Margossian et al. 2024, equations 4 to 8).
+
+    Chains of one superchain start at the same point; superchains start apart. Unlike R-hat it needs no long chains: it compares
+    the means of superchains, to which every chain contributes.
+
+    Args:
+        draws: shape ``(chains, draws, ...)``.
+        superchains: how many superchains there are, of consecutive chains; or the superchain of each chain, shape ``(chains,)``.
+            Superchains must be of equal size. Not traced.
+        n: number of draws that count when ``draws`` is padded at the end of the draw axis; may be traced.
+
+    Returns:
+        Shape ``(...)``, as `rhat`.
+
+    Raises:
+        InputError: fewer than two superchains, or of unequal sizes.
+    """
+    chains = jnp.shape(draws)[0]
+    ids = np.asarray(superchains)
+    if ids.ndim == 0:
+        ids = np.arange(chains) * int(ids) // chains
+    sizes = np.unique(ids, return_counts=True)[1]
+    if len(ids) != chains or len(sizes) < 2 or len(set(sizes)) > 1:
+        raise InputError(
+            "nested_rhat(superchains=...)",
+            got=f"{len(ids)} chains in superchains of {', '.join(map(str, sizes))}",
+            expected=f"{chains} chains in two or more superchains of equal size",
+            remedy="give a number that divides the number of chains, or one superchain id for each chain.",
+        )
+    return _nested_rhat(jnp.asarray(draws)[np.argsort(ids, kind="stable")], n, superchains=len(sizes))
+
+
+@partial(jax.jit, static_argnames="superchains")
+def _nested_rhat(draws, n, superchains):
+    return over_parameters(partial(_larger_of_bulk_and_folded, partial(_nested, superchains=superchains)), draws, n)
+
+
+def _larger_of_bulk_and_folded(statistic, x, n):
+    halves, half = split(x, n)
+    bulk = statistic(rank_normalise(halves, half), half)
+    folded = statistic(rank_normalise(fold(halves, half), half), half)
+    # two-valued draws fold to a constant, whose R-hat is undefined: the bulk then speaks alone
+    return jnp.where(jnp.isnan(folded), bulk, jnp.maximum(bulk, folded))
+
+
+def _rhat(x, n):
+    means, variances = moments(x, counted(x, n))
+    size = n.astype(x.dtype)
+    return jnp.sqrt(jnp.var(means, ddof=1) / variances.mean() + (size - 1) / size)
+
+
+def _nested(x, n, superchains):
+    means, variances = moments(x, counted(x, n))
+    # the two halves of a chain belong to the same superchain
+    means, variances = (jnp.hstack(jnp.split(v.reshape(2 * superchains, -1), 2)) for v in (means, variances))
+    within = variances.mean(1) + jnp.var(means, axis=1, ddof=1)
+    return jnp.sqrt(1 + jnp.var(means.mean(1), ddof=1) / within.mean())

@@ -1,0 +1,184 @@
+r"""The coordinates in which a varying effect is sampled.
+
+A varying effect ``x ~ D(mu, sigma)`` can be sampled as ``x`` itself (*centred*, best when the data say much about each ``x``), as
+``z = (x - mu) / sigma`` (*non-centred*, best when they say little), or in between. Which one is only a choice of coordinates: the
+model, its prior density and its draws stay the same. So it is one word around the prior, not another model::
+
+    "alpha": lambda p: dist.Normal(p.a, p.sigma).expand([7]).to_event(1)                    # centred
+    "alpha": lambda p: jl.noncentred(dist.Normal(p.a, p.sigma).expand([7]).to_event(1))
+    "alpha": lambda p: jl.partially_centred(dist.Normal(p.a, p.sigma).expand([7]).to_event(1), 0.5)
+    "alpha": lambda p, d: jl.informed(dist.Normal(p.a, p.sigma).expand([7]).to_event(1), estimate=..., precision=...)
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jax.scipy.linalg import solve_triangular
+
+from jaxlatent.errors import InputError
+from jaxlatent.typing import Array, ArrayLike
+
+#: Families of the form ``loc + scale * standard``.
+_LOC_SCALE = (dist.Normal, dist.StudentT, dist.Cauchy, dist.Laplace, dist.Logistic, dist.Gumbel)
+
+
+class Affine(NamedTuple):
+    """``x = shift + factor z``: ``factor`` is elementwise ``(*shape,)`` or a triangular matrix ``(*shape, n)``."""
+
+    shift: Array
+    factor: Array
+
+    def forward(self, z: Array) -> Array:
+        """``z`` to ``x``, both of the shape of the effect."""
+        if self.factor.ndim == self.shift.ndim:
+            return self.shift + self.factor * z
+        return self.shift + jnp.einsum("...ij,...j->...i", self.factor, z)
+
+    def inverse(self, x: Array) -> Array:
+        """``x`` to ``z``."""
+        centred = x - self.shift
+        if self.factor.ndim == self.shift.ndim:
+            return centred / self.factor
+        return solve_triangular(self.factor, centred[..., None], lower=True)[..., 0]
+
+    def log_det(self) -> Array:
+        """The log absolute determinant of dx/dz, summed over the whole effect."""
+        diagonal = self.factor if self.factor.ndim == self.shift.ndim else jnp.diagonal(self.factor, axis1=-2, axis2=-1)
+        return jnp.log(jnp.abs(diagonal)).sum()
+
+
+class Recentred(dist.Distribution):
+    """``base``, sampled in the coordinates of an affine map that may depend on earlier parameters and data.
+
+    Density, draws, support and shapes are those of ``base``: only `jaxlatent.coordinates` looks at the other two.
+
+    Args:
+        base: the prior of the effect ``x``.
+        coordinates: ``x`` as a function of ``z``.
+        standard: the density of ``z`` where it is known, which spares a solve with the scale.
+    """
+
+    pytree_data_fields = ("base", "coordinates", "standard")
+
+    def __init__(self, base: dist.Distribution, coordinates: Affine, standard: dist.Distribution | None = None):
+        self.base, self.coordinates, self.standard = base, coordinates, standard
+        super().__init__(base.batch_shape, base.event_shape)
+
+    @property
+    def support(self):
+        """The support of ``base``."""
+        return self.base.support
+
+    def sample(self, key, sample_shape=()):
+        """Draws of ``base``."""
+        return self.base.sample(key, sample_shape)
+
+    def log_prob(self, value):
+        """Log density of ``base``."""
+        return self.base.log_prob(value)
+
+
+def centred(d: dist.Distribution) -> dist.Distribution:
+    """``d`` in its own coordinates: what a prior does when nothing is said. For symmetry with `noncentred`."""
+    return d
+
+
+def noncentred(d: dist.Distribution) -> Recentred:
+    """``d`` in the coordinates ``z`` of ``x = loc + scale z``, whose prior is the standard member of the family.
+
+    Args:
+        d: a location-scale family (Normal, StudentT, Cauchy, Laplace, Logistic, Gumbel) or a MultivariateNormal,
+            expanded and with any ``to_event``.
+
+    Raises:
+        InputError: if ``d`` is of another family.
+    """
+    location, scale = _location_and_scale(d)
+    family = _family(d)
+    if isinstance(family, dist.StudentT):
+        standard = dist.StudentT(jnp.broadcast_to(family.df, location.shape), 0.0, 1.0)
+    else:
+        kind = dist.Normal if isinstance(family, dist.MultivariateNormal) else type(family)
+        standard = kind(jnp.zeros(location.shape), 1.0)
+    return Recentred(d, Affine(location, scale), standard)
+
+
+def partially_centred(d: dist.Distribution, weight: ArrayLike) -> Recentred:
+    r"""``d`` between non-centred (``weight`` 0) and centred (``weight`` 1), elementwise if ``weight`` is an array.
+
+    For a location-scale family :math:`x = \mu + \sigma^{1-w} (z - w \mu)` (Gorinova, Moore and Hoffman 2020, eq. 4). For a
+    multivariate normal with scale factor :math:`D C` (standard deviations times correlation factor),
+    :math:`x = \mu + D^{1-w} ((1-w) C + w I) (z - w \mu)`.
+
+    Args:
+        d: as for `noncentred`.
+        weight: in [0, 1], broadcast against the shape of the effect.
+    """
+    location, scale = _location_and_scale(d)
+    w = jnp.broadcast_to(weight, location.shape)
+    if scale.ndim == location.ndim:
+        factor = scale ** (1 - w)
+        return Recentred(d, Affine(location - factor * w * location, factor))
+    deviations = jnp.linalg.norm(scale, axis=-1)
+    correlation = scale / deviations[..., None]
+    blend = (1 - w)[..., None] * correlation + w[..., None] * jnp.eye(location.shape[-1])
+    factor = (deviations ** (1 - w))[..., None] * blend
+    return Recentred(d, Affine(location - jnp.einsum("...ij,...j->...i", factor, w * location), factor))
+
+
+def informed(d: dist.Distribution, estimate: ArrayLike, precision: ArrayLike) -> Recentred:
+    r"""``d`` centred by just as much as the data inform each effect: usually the fewest gradients a draw.
+
+    With a likelihood of about :math:`N(\hat x, \Lambda^{-1})` for an effect with prior :math:`N(\mu, \Sigma)`, the effect given its
+    hyperparameters is :math:`N(m, V)`, :math:`V = (\Sigma^{-1} + \Lambda)^{-1}`, :math:`m = V(\Sigma^{-1}\mu + \Lambda \hat x)`. In the
+    coordinates ``z`` of :math:`x = m + V^{1/2} z` it is then nearly standard normal whatever the hyperparameters (Papaspiliopoulos,
+    Roberts and Sköld 2007, section 3). No precision is `noncentred`; infinite precision is `centred`. The approximation only
+    moves coordinates: draws are exact whatever it says.
+
+    Args:
+        d: as for `noncentred`; of other than normal families, ``scale`` plays the role of the standard deviation.
+        estimate: what the data alone say about the effect, its shape.
+        precision: how sharply, elementwise (the effect's shape) or for a multivariate normal also as matrices ``(..., n, n)``.
+    """
+    location, scale = _location_and_scale(d)
+    estimate, precision = jnp.asarray(estimate), jnp.asarray(precision)
+    if scale.ndim == location.ndim:
+        prior = scale**-2
+        variance = 1 / (prior + precision)
+        return Recentred(d, Affine(variance * (prior * location + precision * estimate), jnp.sqrt(variance)))
+    n = location.shape[-1]
+    matrix = precision if precision.ndim == scale.ndim else precision[..., None] * jnp.eye(n)
+    # V = L (I + L' Lambda L)^-1 L' keeps a singular Lambda and a small Sigma harmless.
+    inner = jnp.eye(n) + jnp.swapaxes(scale, -1, -2) @ matrix @ scale
+    # With inner = U' U for a lower U (the reversed Cholesky), the factor L U^-1 of V is lower triangular.
+    reverse = jnp.linalg.cholesky(inner[..., ::-1, ::-1])[..., ::-1, ::-1]
+    lower = jnp.swapaxes(reverse, -1, -2)
+    factor = jnp.swapaxes(
+        solve_triangular(jnp.swapaxes(lower, -1, -2), jnp.swapaxes(scale, -1, -2), lower=False), -1, -2
+    )
+    pull = jnp.einsum("...ij,...j->...i", matrix, estimate - location)
+    shift = location + jnp.einsum("...ij,...kj,...k->...i", factor, factor, pull)
+    return Recentred(d, Affine(shift, factor))
+
+
+def _location_and_scale(d: dist.Distribution) -> tuple[Array, Array]:
+    """Location ``shape`` and scale, elementwise ``shape`` or a lower factor ``(*shape, n)``, at the full shape of ``d``."""
+    shape, family = d.shape(), _family(d)
+    if isinstance(family, _LOC_SCALE):
+        return jnp.broadcast_to(family.loc, shape), jnp.broadcast_to(family.scale, shape)
+    if isinstance(family, dist.MultivariateNormal):
+        return jnp.broadcast_to(family.loc, shape), jnp.broadcast_to(family.scale_tril, (*shape, shape[-1]))
+    raise InputError(
+        "the centring of a prior",
+        got=type(family).__name__,
+        expected="a location-scale family (Normal, StudentT, Cauchy, Laplace, Logistic, Gumbel) or MultivariateNormal",
+        remedy="leave this prior as it is, or write it as a transform of a standard parameter in `derived`.",
+    )
+
+
+def _family(d: dist.Distribution) -> dist.Distribution:
+    """What is left of ``d`` without ``expand`` and ``to_event``."""
+    while isinstance(d, dist.Independent | dist.ExpandedDistribution):
+        d = d.base_dist
+    return d

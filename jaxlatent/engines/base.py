@@ -1,0 +1,149 @@
+"""What an engine is: settings, and pure functions for one lane of one dataset.
+
+`jaxlatent.execute` holds the one driver loop. It calls ``step`` on every lane until the lane has *emitted* as many records as the
+stage asks for, or is ``done``; between stages it calls ``adapt`` on the lanes of a dataset together. A step may be less than a
+draw (NUTS: one leapfrog step), so that no lane waits for another inside a stage.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.posterior import Posterior
+from jaxlatent.typing import Array, Key, Position, PyTree
+
+
+class Stage(NamedTuple):
+    """One leg of a run; all lanes of a dataset meet at its end.
+
+    Attributes:
+        steps: records each lane emits.
+        kind: the engine's own code, traced (NUTS: which part of the warm-up).
+        limit: the engine's own bound, traced (NUTS: largest tree depth).
+        keep: whether the records belong to the result; static, never traced.
+    """
+
+    steps: int
+    kind: int
+    limit: int
+    keep: bool
+
+
+class Final(NamedTuple):
+    """What a lane hands over in the end.
+
+    Attributes:
+        positions: ``(draws, dim)``, ``(dim,)`` for a point fit, or None where the kept records are the draws.
+        statistics: by ArviZ's names; leading ``(draws,)`` where per draw, otherwise per lane.
+        objective: scalar; what the lane maximised (log density, ELBO).
+        status: a `jaxlatent.status.Status` code.
+    """
+
+    positions: Array | None
+    statistics: dict[str, Array]
+    objective: Array
+    status: Array
+
+
+class Engine(Protocol):
+    """An inference algorithm and its settings: a frozen, hashable dataclass.
+
+    Attributes:
+        kind: "draws" or "point": what its positions are.
+        phases: names of what ``Stage.kind`` counts as warm-up, for progress and timings.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def lanes(self) -> int:
+        """Independent runs for each dataset."""
+        ...
+
+    def schedule(self, segment: int) -> tuple[Stage, ...]:
+        """The stages of a run, none longer than ``segment`` unless it must be."""
+        ...
+
+    def shared(self, posterior: Posterior) -> PyTree:
+        """What the lanes of one dataset share at the start (NUTS: metric and step size)."""
+        ...
+
+    def init(self, posterior: Posterior, key: Key, position: Position) -> PyTree:
+        """The state of a lane at its start; must not evaluate the gradient (each site costs compile time)."""
+        ...
+
+    def step(
+        self, posterior: Posterior, key: Key, state: PyTree, shared: PyTree, stage: Stage
+    ) -> tuple[PyTree, PyTree, Array]:
+        """One step: the next state, the record as of now, and whether the record is complete."""
+        ...
+
+    def done(self, state: PyTree) -> Array:
+        """Whether the lane needs no further steps."""
+        ...
+
+    def adapt(self, state: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage) -> tuple[PyTree, PyTree]:
+        """At the end of a stage, for all lanes of one dataset (leading axis): new states and new shared values."""
+        ...
+
+    def finish(self, posterior: Posterior, key: Key, state: PyTree) -> Final:
+        """The outcome of a lane."""
+        ...
+
+
+E_ = TypeVar("E_", bound=type)
+
+
+def engine(cls: E_) -> E_:
+    """A frozen dataclass of keyword settings whose unknown options are named, with the nearest known one."""
+    cls = dataclass(frozen=True, kw_only=True)(cls)
+    make = cls.__init__
+    options = list(cls.__dataclass_fields__)
+
+    def __init__(self, **settings: Any) -> None:
+        for name in settings:
+            if name not in options:
+                raise InputError(
+                    f"{cls.__name__}({name}=...)",
+                    got=f"an unknown option {name!r}",
+                    expected=f"one of {', '.join(options)}",
+                    remedy=did_you_mean(name, options),
+                )
+        make(self, **settings)
+
+    __init__.__doc__, __init__.__wrapped__ = make.__doc__, make  # type: ignore[attr-defined]
+    cls.__init__ = __init__
+    return cls
+
+
+def require(holds: bool, what: str, *, got: Any, expected: str, remedy: str = "change this setting.") -> None:
+    """Raise `InputError` unless ``holds``; for the settings of engines."""
+    if not holds:
+        raise InputError(what, got=repr(got), expected=expected, remedy=remedy)
+
+
+def when(condition: Array, update: Callable[[PyTree], PyTree], state: PyTree) -> PyTree:
+    """``update(state)`` if ``condition``, else ``state``, skipped at no cost where no lane needs it.
+
+    Under ``vmap`` a ``cond`` becomes a select and always pays; a ``while_loop`` of at most one turn runs only if the
+    condition holds in some lane.
+    """
+    return jax.lax.while_loop(lambda c: c[0], lambda c: (jnp.zeros_like(c[0]), update(c[1])), (condition, state))[1]
+
+
+def legs(steps: int, longest: int) -> list[int]:
+    """``steps`` cut into legs of at most ``longest``."""
+    whole, rest = divmod(steps, longest)
+    return [longest] * whole + ([rest] if rest else [])
+
+
+def settings(engine: Engine) -> dict[str, Any]:
+    """An engine's settings by name, for provenance."""
+    return {name: getattr(engine, name) for name in engine.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+__all__ = ["Engine", "Final", "Stage", "engine", "legs", "require", "settings", "when"]

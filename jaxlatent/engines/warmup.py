@@ -1,0 +1,83 @@
+"""The warm-up of NUTS: when the lanes meet, and what they agree on.
+
+Within a window each lane tunes its own step size by dual averaging, so none waits. At the end of a window the lanes of a dataset
+pool: the step size is the median of theirs, the metric comes from the draws of all lanes that can be trusted. Four chains so learn
+the metric four times as fast, and a lane that is stuck far from the others has no say.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxlatent.engines.base import Stage
+from jaxlatent.engines.metric import Metric, estimate
+from jaxlatent.typing import Array
+
+#: ``Stage.kind``: step size only; metric at the end; the step size is frozen at the end; no adaptation.
+FAST, WINDOW, LAST, SAMPLE = 0, 1, 2, 3
+
+_FIRST_WINDOW = 20
+_LONGEST_WINDOW = 250
+#: Trees stay shallow while the metric is still a guess: 2**6 leapfrog steps a draw, where 2**10 would teach no more.
+_EARLY_DEPTH = 6
+
+
+class Shared(NamedTuple):
+    """What the chains of one dataset share.
+
+    Attributes:
+        metric: the whitening map.
+        step_size: used once adaptation has ended.
+    """
+
+    metric: Metric
+    step_size: Array
+
+
+def warmup_stages(warmup: int, max_depth: int) -> tuple[Stage, ...]:
+    """Windows that double from 20 to 250 transitions, then a last stretch for the step size alone."""
+    if warmup == 0:
+        return ()
+    last = min(max(warmup // 10, 1), 100)
+    rest, length, stages = warmup - last, _FIRST_WINDOW, []
+    while rest > 0:
+        # What would be left is too short for a window of its own: this one takes it.
+        take = rest if rest < 2 * length and rest <= _LONGEST_WINDOW else min(length, rest)
+        depth = min(max_depth, _EARLY_DEPTH) if len(stages) < 2 else max_depth
+        stages.append(Stage(take, WINDOW, depth, False))
+        rest, length = rest - take, min(2 * length, _LONGEST_WINDOW)
+    return (*stages, Stage(last, LAST, max_depth, False))
+
+
+def pool(
+    shared: Shared, draws: Array, gradients: Array, lp: Array, step_sizes: Array, counts: Array, stage: Stage
+) -> Shared:
+    """What the lanes of one dataset agree on at the end of a stage.
+
+    Args:
+        shared: what they agreed on before.
+        draws, gradients: ``(lane, capacity, dim)``, the first ``counts`` of each lane valid.
+        lp: log densities, ``(lane, capacity)``.
+        step_sizes: each lane's averaged step size, ``(lane,)``.
+        counts: ``(lane,)``.
+        stage: the stage that ended.
+    """
+    valid = jnp.arange(lp.shape[1]) < counts[:, None]
+    level = jnp.sum(jnp.where(valid, lp, 0.0), 1) / jnp.maximum(counts, 1)
+    trusted = _trusted(level, counts, draws.shape[-1])
+    median = jnp.exp(jnp.nanmedian(jnp.where(trusted, jnp.log(step_sizes), jnp.nan)))
+    step_size = jnp.where(jnp.isfinite(median) & (median > 0), median, shared.step_size)
+    fresh = estimate(draws, gradients, (valid & trusted[:, None]).astype(draws.dtype), shared.metric)
+    window = (stage.kind == WINDOW) & trusted.any()
+    metric = Metric(*(jnp.where(window, new, old) for new, old in zip(fresh, shared.metric, strict=True)))
+    return Shared(metric, step_size.astype(shared.step_size.dtype))
+
+
+def _trusted(level: Array, counts: Array, dim: int) -> Array:
+    """Lanes whose mean log density is finite and not far below the median lane's.
+
+    In equilibrium log densities have a standard deviation of about sqrt(dim / 2); means of a window differ by less.
+    """
+    finite = jnp.isfinite(level) & (counts > 1)
+    median = jnp.nanmedian(jnp.where(finite, level, jnp.nan))
+    return finite & (level >= median - 5.0 - 3.0 * jnp.sqrt(dim / 2))

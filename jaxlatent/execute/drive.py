@@ -1,0 +1,89 @@
+"""The one driver loop: every lane of every dataset through one stage.
+
+Arrays lead with ``(dataset, lane)``. Engines are written for one lane and mapped here; nothing else in the package batches.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.posterior import Posterior
+from jaxlatent.typing import Array, Key, PyTree
+
+
+def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
+    """``fn`` of one lane, mapped over ``(dataset, lane)``. 0: per lane; 1: per dataset, shared by its lanes; None: shared by all."""
+    inner = tuple(0 if axis == 0 else None for axis in in_axes)
+    outer = tuple(None if axis is None else 0 for axis in in_axes)
+    return jax.vmap(jax.vmap(fn, inner), outer)
+
+
+def drive(
+    engine: Engine, posterior: Posterior, keys: Key, states: PyTree, shared: PyTree, stage: Stage, capacity: int
+) -> tuple[PyTree, PyTree, Array]:
+    """Step all lanes until each has emitted ``stage.steps`` records or is done.
+
+    No lane waits for another: a lane's steps and records depend on nothing but itself, whatever the grouping.
+
+    Args:
+        engine: static.
+        posterior: data lead with ``dataset``.
+        keys: ``(dataset, lane)``.
+        states: lead with ``(dataset, lane)``.
+        shared: leads with ``dataset``.
+        stage: traced.
+        capacity: static, at least ``stage.steps``.
+
+    Returns:
+        states: as they came, a stage later.
+        records: lead with ``(dataset, lane, capacity)``; rows from ``counts`` on are undefined.
+        counts: records of each lane, ``(dataset, lane)``.
+    """
+    step = over_lanes(engine.step, (1, 0, 0, 1, None))
+    done = over_lanes(engine.done, (0,))
+    record_of = jax.eval_shape(step, posterior, keys, states, shared, stage)[1]
+    one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
+    packed, unpack = ravel_pytree(one)
+    pack = over_lanes(lambda record: ravel_pytree(record)[0], (0,))
+    write = over_lanes(lambda rows, row, i: jax.lax.dynamic_update_index_in_dim(rows, row, i, 0), (0, 0, 0))
+
+    def running(states: PyTree, counts: Array) -> Array:
+        return (counts < stage.steps) & ~done(states)
+
+    def body(carry: tuple[PyTree, Array, Array]) -> tuple[PyTree, Array, Array]:
+        states, rows, counts = carry
+        live = running(states, counts)
+        stepped, record, emitted = step(posterior, keys, states, shared, stage)
+        states = jax.tree.map(lambda new, old: jnp.where(_as(live, new), new, old), stepped, states)
+        # Every step writes the record as it stands; the one that completes it writes last. Idle lanes write to a spare row.
+        rows = write(rows, pack(record), jnp.where(live, counts, capacity))
+        return states, rows, counts + (live & emitted)
+
+    lanes = keys.shape[:2]
+    # Derived from the states, so that under shard_map they vary over devices as the states do.
+    counts = jnp.zeros(lanes, jnp.int32) + 0 * done(states)
+    rows = jnp.zeros((*lanes, capacity + 1, packed.size), packed.dtype) + 0 * counts[..., None, None]
+    states, rows, counts = jax.lax.while_loop(
+        lambda carry: jnp.any(running(carry[0], carry[2])), body, (states, rows, counts)
+    )
+    return states, jax.vmap(jax.vmap(jax.vmap(unpack)))(rows[:, :, :capacity]), counts
+
+
+def adapt(
+    engine: Engine, lanes: int, states: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
+) -> tuple[PyTree, PyTree]:
+    """Let the first ``lanes`` lanes of every dataset agree; the rest, there to fill devices, take what they agree on."""
+    total = counts.shape[1]
+    if lanes == total:
+        return jax.vmap(engine.adapt, (0, 0, 0, 0, None))(states, shared, records, counts, stage)
+    own = jax.tree.map(lambda x: x[:, :lanes], (states, records, counts))
+    adapted, shared = jax.vmap(engine.adapt, (0, 0, 0, 0, None))(own[0], shared, own[1], own[2], stage)
+    repeat = jnp.minimum(jnp.arange(total), lanes - 1)
+    return jax.tree.map(lambda x: x[:, repeat], adapted), shared
+
+
+def _as(mask: Array, like: Array) -> Array:
+    return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))

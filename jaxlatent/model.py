@@ -1,0 +1,136 @@
+"""`Model`: named priors and a likelihood, as pure functions that hold no data.
+
+From one declaration follow the log prior, the pointwise log likelihood, prior and posterior predictive draws, supports, shapes and
+the graph. Everything here is written for one dataset and one value of the parameters; `jax.vmap` gives the rest.
+"""
+
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxlatent.errors import InputError
+from jaxlatent.namespace import Namespace
+from jaxlatent.typing import Array, Data, Key, Params
+
+Prior = dist.Distribution | Callable[..., dist.Distribution]
+Likelihood = Callable[[Namespace, Namespace], Mapping[str, dist.Distribution]]
+Derived = Callable[[Namespace, Namespace], Mapping[str, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A Bayesian model: priors in order, a likelihood, and what is derived from both.
+
+    Args:
+        prior: by name and in order, NumPyro distributions or callables ``p -> distribution`` or ``p, d -> distribution`` of the
+            earlier parameters (``p.name``) and the data (``d.name``).
+        likelihood: ``p, d -> {observation: distribution}``; each name is looked up in the data.
+        derived: optional ``p, d -> {name: array}``, kept with the draws.
+        dims: optional names of the dimensions of parameters, derived quantities and observations, for ArviZ.
+        name: what figures and tables call it.
+        key: two models with equal keys are equal and share compiled programs. Families set it to their name and arguments;
+            a model written by hand has none and compares by identity.
+    """
+
+    prior: Mapping[str, Prior]
+    likelihood: Likelihood | None = None
+    derived: Derived | None = None
+    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    name: str = "model"
+    key: Hashable = None
+
+    def __post_init__(self) -> None:
+        if not self.prior:
+            raise InputError("Model(prior=...)", got="no prior", expected="at least one named prior", remedy="add one.")
+        for name, prior in self.prior.items():
+            if not isinstance(prior, dist.Distribution) and not callable(prior):
+                raise InputError(
+                    f"the prior of {name!r}",
+                    got=type(prior).__name__,
+                    expected="a numpyro distribution or a callable that returns one",
+                    remedy="wrap a fixed number with numpyro.distributions.Delta, or close over it in the likelihood.",
+                )
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Model) and self.key is not None and self.key == other.key
+
+    def __hash__(self) -> int:
+        return id(self) if self.key is None else hash(self.key)
+
+    def prior_of(self, name: str, params: Mapping[str, Array], data: Data) -> dist.Distribution:
+        """The prior distribution of one parameter, given the earlier ones."""
+        prior = self.prior[name]
+        if isinstance(prior, dist.Distribution):
+            return prior
+        arguments = (Namespace("earlier parameter", params), Namespace("data", data))
+        d = prior(*arguments[: _arity(prior)])
+        if not isinstance(d, dist.Distribution):
+            raise InputError(
+                f"the prior of {name!r}",
+                got=type(d).__name__,
+                expected="a callable that returns a numpyro distribution",
+                remedy="return the distribution itself.",
+            )
+        return d
+
+    def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, dist.Distribution]:
+        """The distribution of every observation at one value of the parameters."""
+        if self.likelihood is None:
+            return {}
+        return dict(self.likelihood(Namespace("parameter", params), Namespace("data", data)))
+
+    def deterministic(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """The derived quantities at one value of the parameters."""
+        if self.derived is None:
+            return {}
+        values = self.derived(Namespace("parameter", params), Namespace("data", data))
+        return {name: jnp.asarray(value) for name, value in values.items()}
+
+    def log_prior(self, params: Mapping[str, Array], data: Data | None = None) -> Array:
+        """The log prior density of constrained values, a scalar (no Jacobian)."""
+        data = data or {}
+        terms = [jnp.sum(self.prior_of(name, params, data).log_prob(params[name])) for name in self.prior]
+        return sum(terms[1:], terms[0])
+
+    def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """The log likelihood of every observation, each of the batch shape of its distribution."""
+        return {name: d.log_prob(data[name]) for name, d in self.observed(params, data).items()}
+
+    def sample_prior(self, key: Key, data: Data | None = None) -> Params:
+        """One draw of all parameters from the prior.
+
+        Raises:
+            InputError: if a prior is improper.
+        """
+        data, params = data or {}, {}
+        for i, name in enumerate(self.prior):
+            d = self.prior_of(name, params, data)
+            try:
+                params[name] = d.sample(jax.random.fold_in(key, i))
+            except NotImplementedError:
+                raise InputError(
+                    f"prior draws of {name!r}",
+                    got=f"{type(d).__name__}, which cannot be drawn from",
+                    expected="a proper prior",
+                    remedy="give it a proper prior, or fit without prior draws (positions start from uniform(-2, 2)).",
+                ) from None
+        return params
+
+    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """One draw of every observation at one value of the parameters; ``data`` needs the covariates only."""
+        drawn = self.observed(params, data)
+        return {name: d.sample(jax.random.fold_in(key, i)) for i, (name, d) in enumerate(drawn.items())}
+
+
+def _arity(prior: Callable[..., Any]) -> int:
+    """How many of (params, data) a prior's callable takes."""
+    parameters = inspect.signature(prior).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    return min(len(positional), 2)

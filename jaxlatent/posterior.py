@@ -1,0 +1,198 @@
+"""`Posterior`: a model conditioned on data, as a log density over a flat unconstrained vector.
+
+The data are pytree *leaves* and everything else is static, so a posterior is an ordinary argument of ``jit``, ``vmap`` and
+``shard_map``: one compiled program serves every dataset of the same shapes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
+from jaxlatent.data import as_data
+from jaxlatent.model import Model
+from jaxlatent.typing import Array, Data, Key, Params, Position, PyTree
+
+
+class Density(Protocol):
+    """What a posterior is made of besides its data: static, hashable, and pure in every method."""
+
+    dim: int
+
+    def log_density(self, position: Position, data: Any) -> Array:
+        """The log density at ``position``, up to a constant, Jacobian included."""
+        ...
+
+    def constrain(self, position: Position, data: Any) -> Params:
+        """The named values at ``position``."""
+        ...
+
+    def unconstrain(self, params: Mapping[str, Any], data: Any) -> Position:
+        """The position of named values."""
+        ...
+
+    def derived(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+        """What is kept with the draws besides the parameters."""
+        ...
+
+    def log_likelihood(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+        """Pointwise log likelihood by observation; empty where the density does not know it."""
+        ...
+
+    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+        """One predictive draw by observation; empty where the density does not know how."""
+        ...
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["data"], meta_fields=["density"])
+@dataclass(frozen=True)
+class Posterior:
+    """A log density over flat positions, with its data as leaves.
+
+    Args:
+        density: the static part.
+        data: a pytree of arrays.
+    """
+
+    density: Density
+    data: PyTree
+
+    @property
+    def dim(self) -> int:
+        """The length of a position."""
+        return self.density.dim
+
+    def log_density(self, position: Position) -> Array:
+        """The log density at a position ``(dim,)``, up to a constant, with the Jacobian of the constraint."""
+        return self.density.log_density(position, self.data)
+
+    def constrain(self, position: Position) -> Params:
+        """The named, constrained values at a position ``(dim,)``."""
+        return self.density.constrain(position, self.data)
+
+    def unconstrain(self, params: Mapping[str, Any]) -> Position:
+        """The position ``(dim,)`` of named, constrained values."""
+        return self.density.unconstrain(params, self.data)
+
+    def initial_position(self, key: Key) -> Position:
+        """A start, uniform(-2, 2) in each unconstrained coordinate (as Stan does)."""
+        return jax.random.uniform(key, (self.dim,), minval=-2.0, maxval=2.0)
+
+
+class Site(NamedTuple):
+    """One parameter's place in the position."""
+
+    name: str
+    shape: tuple[int, ...]
+    unconstrained: tuple[int, ...]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class ModelDensity:
+    """The density of a `Model` for data of given shapes.
+
+    Args:
+        model: the declaration.
+        sites: where each parameter stands in the position, in the order of the declaration.
+    """
+
+    model: Model
+    sites: tuple[Site, ...]
+
+    @property
+    def dim(self) -> int:
+        """The length of a position."""
+        return self.sites[-1].stop
+
+    def log_density(self, position: Position, data: Data) -> Array:
+        """Log prior with Jacobian, plus log likelihood."""
+        params, log_density = self._walk(position, data)
+        for term in self.model.log_likelihood(params, data).values():
+            log_density = log_density + jnp.sum(term)
+        return log_density
+
+    def constrain(self, position: Position, data: Data) -> Params:
+        """The named values at ``position``."""
+        return self._walk(position, data)[0]
+
+    def unconstrain(self, params: Mapping[str, Any], data: Data) -> Position:
+        """The position of named values."""
+        values: Params = {}
+        pieces = []
+        for site in self.sites:
+            value = jnp.asarray(params[site.name])
+            pieces.append(jnp.ravel(unconstrain(self.model.prior_of(site.name, values, data), value)))
+            values[site.name] = value
+        return jnp.concatenate(pieces)
+
+    def derived(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """The model's derived quantities."""
+        return self.model.deterministic(params, data)
+
+    def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """Pointwise log likelihood by observation."""
+        return self.model.log_likelihood(params, data)
+
+    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """One predictive draw by observation."""
+        return self.model.sample_observed(key, params, data)
+
+    def log_densities(self, position: Position, data: Data) -> dict[str, Array]:
+        """The terms of `log_density` by the name of the parameter or observation they belong to, for messages."""
+        params: Params = {}
+        terms: dict[str, Array] = {}
+        for site in self.sites:
+            params[site.name], terms[f"prior of {site.name!r}"] = self._site(site, position, params, data)
+        for name, term in self.model.log_likelihood(params, data).items():
+            terms[f"likelihood of {name!r}"] = jnp.sum(term)
+        return terms
+
+    def _walk(self, position: Position, data: Data) -> tuple[Params, Array]:
+        params: Params = {}
+        log_density = jnp.zeros((), position.dtype)
+        for site in self.sites:
+            params[site.name], term = self._site(site, position, params, data)
+            log_density = log_density + term
+        return params, log_density
+
+    def _site(self, site: Site, position: Position, params: Params, data: Data) -> tuple[Array, Array]:
+        z = position[site.start : site.stop].reshape(site.unconstrained)
+        return constrain(self.model.prior_of(site.name, params, data), z)
+
+
+def layout(model: Model, data: Data) -> tuple[Site, ...]:
+    """Where each parameter of ``model`` stands in a position, found from shapes alone."""
+    sites: list[Site] = []
+
+    def walk(data):
+        params: Params = {}
+        start = 0
+        for name in model.prior:
+            d = model.prior_of(name, params, data)
+            params[name] = jnp.zeros(d.shape())
+            shape = unconstrained_shape(d)
+            sites.append(Site(name, d.shape(), shape, start, start + size(shape)))
+            start = sites[-1].stop
+
+    jax.eval_shape(walk, data)
+    return tuple(sites)
+
+
+def condition(model: Model, data: Data | None = None) -> Posterior:
+    """The posterior of ``model`` given ``data``, for engines and for people who bring their own algorithm.
+
+    Args:
+        model: the declaration.
+        data: observed values under the names that the likelihood returns, covariates under any other name.
+
+    Raises:
+        InputError: if the data hold something that no model can use (NaN, infinity, text); see `jaxlatent.checks` for the rest.
+    """
+    arrays = as_data(data or {})
+    return Posterior(ModelDensity(model, layout(model, arrays)), arrays)

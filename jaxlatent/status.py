@@ -1,0 +1,34 @@
+"""Outcome codes of lanes. Trouble inside a compiled program cannot raise: it becomes one of these, with advice."""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """How one lane ended."""
+
+    OK = 0
+    CONVERGED = 1
+    MAX_ITERATIONS = 2
+    NON_FINITE = 3
+    DEGENERATE = 4
+    STUCK = 5
+
+    @property
+    def advice(self) -> str:
+        """What the outcome means and what to do."""
+        return _ADVICE[self]
+
+    @property
+    def failed(self) -> bool:
+        """True when the lane's result should not be used."""
+        return self in (Status.NON_FINITE, Status.DEGENERATE, Status.STUCK)
+
+
+_ADVICE = {
+    Status.OK: "the lane ran all its draws.",
+    Status.CONVERGED: "the stopping rule was met.",
+    Status.MAX_ITERATIONS: "the iteration limit came first: raise `max_iter` or loosen `tol`, and look at `result.trace`.",
+    Status.NON_FINITE: "the log density or its gradient became NaN or infinite: check supports and scales, or start elsewhere (`init=`).",
+    Status.DEGENERATE: "the curvature is not positive definite here: a parameter is not identified, or this is no maximum.",
+    Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
+}
