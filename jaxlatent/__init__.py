@@ -1,1 +1,47 @@
-"""Latent-variable and hierarchical Bayesian models in JAX."""
+"""Latent-variable and hierarchical Bayesian models in JAX: a thousand fits are one compiled program."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from jaxlatent.adapters import from_log_density, from_numpyro
+from jaxlatent.data import Batch, batch
+from jaxlatent.devices import use_cpu_cores
+from jaxlatent.diagnostics import compare
+from jaxlatent.distributions import centred, informed, noncentred, partially_centred
+from jaxlatent.engines import NUTS
+from jaxlatent.errors import InputError, JaxlatentError
+from jaxlatent.execute import fit, run, until
+from jaxlatent.model import Model
+from jaxlatent.posterior import Posterior, condition
+from jaxlatent.predictive import sample_prior
+from jaxlatent.results import Result
+from jaxlatent.status import Status
+
+try:
+    __version__ = version("jaxlatent")
+except PackageNotFoundError:  # running from a source tree that was never installed
+    __version__ = "unknown"
+
+__all__ = [
+    "NUTS",
+    "Batch",
+    "InputError",
+    "JaxlatentError",
+    "Model",
+    "Posterior",
+    "Result",
+    "Status",
+    "batch",
+    "centred",
+    "compare",
+    "condition",
+    "fit",
+    "from_log_density",
+    "from_numpyro",
+    "informed",
+    "noncentred",
+    "partially_centred",
+    "run",
+    "sample_prior",
+    "until",
+    "use_cpu_cores",
+]

@@ -45,10 +45,11 @@ class FunctionDensity:
             biject_to(support).inverse_shape(shape) for support, shape in zip(self.supports, self.shapes, strict=True)
         ]
 
-    def log_density(self, position: Position, data: Any) -> Array:
-        """The function at the constrained values, plus the Jacobian."""
+    def log_density(self, position: Position, data: Any, jacobian: bool = True) -> Array:
+        """The function at the constrained values, plus the Jacobian if asked for."""
         params, log_det = self._walk(position)
-        return self.function(params["position"] if self.bare else params, *data) + log_det
+        value = self.function(params["position"] if self.bare else params, *data)
+        return value + log_det if jacobian else value
 
     def constrain(self, position: Position, data: Any) -> Params:
         """The named values at ``position``."""
@@ -152,12 +153,15 @@ class NumPyroDensity:
         """The length of a position."""
         return sum(size(shape) for shape in self.shapes)
 
-    def log_density(self, position: Position, data: Any) -> Array:
-        """Minus NumPyro's potential energy."""
-        from numpyro.infer.util import potential_energy
+    def log_density(self, position: Position, data: Any, jacobian: bool = True) -> Array:
+        """Minus NumPyro's potential energy; without ``jacobian`` NumPyro's joint log density of the latent sites."""
+        from numpyro.infer.util import log_density, potential_energy
 
         args, kwargs = data
-        return -potential_energy(self.fn, args, {**kwargs, **dict(self.static)}, self._unravel(position))
+        keywords = {**kwargs, **dict(self.static)}
+        if jacobian:
+            return -potential_energy(self.fn, args, keywords, self._unravel(position))
+        return log_density(self.fn, args, keywords, self.constrain(position, data))[0]
 
     def constrain(self, position: Position, data: Any) -> Params:
         """The latent sites at ``position``."""

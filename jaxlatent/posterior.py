@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
-from jaxlatent.data import as_data
+from jaxlatent.data import Batch, as_data
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params, Position, PyTree
 
@@ -23,8 +23,8 @@ class Density(Protocol):
 
     dim: int
 
-    def log_density(self, position: Position, data: Any) -> Array:
-        """The log density at ``position``, up to a constant, Jacobian included."""
+    def log_density(self, position: Position, data: Any, jacobian: bool = True) -> Array:
+        """The log density at ``position``, up to a constant: of the position, or without ``jacobian`` of the constrained values."""
         ...
 
     def constrain(self, position: Position, data: Any) -> Params:
@@ -66,9 +66,15 @@ class Posterior:
         """The length of a position."""
         return self.density.dim
 
-    def log_density(self, position: Position) -> Array:
-        """The log density at a position ``(dim,)``, up to a constant, with the Jacobian of the constraint."""
-        return self.density.log_density(position, self.data)
+    def log_density(self, position: Position, jacobian: bool = True) -> Array:
+        """The log density at a position ``(dim,)``, up to a constant.
+
+        Args:
+            position: ``(dim,)``.
+            jacobian: True: the density of the position, which samplers need. False: the density of the named, constrained values,
+                whose maximum does not depend on the coordinates (centring included).
+        """
+        return self.density.log_density(position, self.data, jacobian)
 
     def constrain(self, position: Position) -> Params:
         """The named, constrained values at a position ``(dim,)``."""
@@ -110,9 +116,9 @@ class ModelDensity:
         """The length of a position."""
         return self.sites[-1].stop
 
-    def log_density(self, position: Position, data: Data) -> Array:
-        """Log prior with Jacobian, plus log likelihood."""
-        params, log_density = self._walk(position, data)
+    def log_density(self, position: Position, data: Data, jacobian: bool = True) -> Array:
+        """Log prior, of the position or without ``jacobian`` of the values, plus log likelihood."""
+        params, log_density = self._walk(position, data, jacobian)
         for term in self.model.log_likelihood(params, data).values():
             log_density = log_density + jnp.sum(term)
         return log_density
@@ -153,17 +159,21 @@ class ModelDensity:
             terms[f"likelihood of {name!r}"] = jnp.sum(term)
         return terms
 
-    def _walk(self, position: Position, data: Data) -> tuple[Params, Array]:
+    def _walk(self, position: Position, data: Data, jacobian: bool = True) -> tuple[Params, Array]:
         params: Params = {}
         log_density = jnp.zeros((), position.dtype)
         for site in self.sites:
-            params[site.name], term = self._site(site, position, params, data)
+            params[site.name], term = self._site(site, position, params, data, jacobian)
             log_density = log_density + term
         return params, log_density
 
-    def _site(self, site: Site, position: Position, params: Params, data: Data) -> tuple[Array, Array]:
+    def _site(
+        self, site: Site, position: Position, params: Params, data: Data, jacobian: bool = True
+    ) -> tuple[Array, Array]:
         z = position[site.start : site.stop].reshape(site.unconstrained)
-        return constrain(self.model.prior_of(site.name, params, data), z)
+        prior = self.model.prior_of(site.name, params, data)
+        value, log_density = constrain(prior, z)
+        return value, log_density if jacobian else jnp.sum(prior.log_prob(value))
 
 
 def layout(model: Model, data: Data) -> tuple[Site, ...]:
@@ -184,15 +194,18 @@ def layout(model: Model, data: Data) -> tuple[Site, ...]:
     return tuple(sites)
 
 
-def condition(model: Model, data: Data | None = None) -> Posterior:
+def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
     """The posterior of ``model`` given ``data``, for engines and for people who bring their own algorithm.
 
     Args:
         model: the declaration.
-        data: observed values under the names that the likelihood returns, covariates under any other name.
+        data: observed values under the names that the likelihood returns, covariates under any other name. A `Batch` gives a
+            posterior whose data lead with ``dataset``, to be mapped over.
 
     Raises:
         InputError: if the data hold something that no model can use (NaN, infinity, text); see `jaxlatent.checks` for the rest.
     """
+    if isinstance(data, Batch):
+        return Posterior(ModelDensity(model, layout(model, data[0])), data.data)
     arrays = as_data(data or {})
     return Posterior(ModelDensity(model, layout(model, arrays)), arrays)

@@ -13,7 +13,9 @@ def compile_clock():
     """Yield a list that holds, after the block, one number: seconds spent tracing, lowering or compiling in it.
 
     Events arrive when a stage ends, with its duration. Stages nest (a jitted function traces the jitted functions
-    it calls), so the length of the union of their intervals is taken, not their sum.
+    it calls), so the length of the union of their intervals is taken, not their sum. What the device computes while
+    Python compiles the next small program counts as compilation: where a fit runs for less than a second, trust
+    the total above its parts.
     """
     intervals, answer = [], []
 

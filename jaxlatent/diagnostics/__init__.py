@@ -1,1 +1,34 @@
+"""Diagnostics of draws: convergence, Monte Carlo error, predictive performance.
 
+All functions take arrays ``(chains, draws, ...)``, treat every trailing parameter at once on the device, and may be
+used inside `jax.jit` and `jax.vmap` unless they say that they return text or tables.
+"""
+
+from jaxlatent.diagnostics.comparison import Comparison, compare
+from jaxlatent.diagnostics.ess import ess_bulk, ess_mean, ess_quantile, ess_tail
+from jaxlatent.diagnostics.geweke import geweke
+from jaxlatent.diagnostics.information import InformationCriterion
+from jaxlatent.diagnostics.loo import loo
+from jaxlatent.diagnostics.mcse import mcse_mean, mcse_quantile, mcse_sd
+from jaxlatent.diagnostics.psis import psis
+from jaxlatent.diagnostics.rhat import nested_rhat, rhat
+from jaxlatent.diagnostics.waic import waic
+
+__all__ = [
+    "Comparison",
+    "InformationCriterion",
+    "compare",
+    "ess_bulk",
+    "ess_mean",
+    "ess_quantile",
+    "ess_tail",
+    "geweke",
+    "loo",
+    "mcse_mean",
+    "mcse_quantile",
+    "mcse_sd",
+    "nested_rhat",
+    "psis",
+    "rhat",
+    "waic",
+]

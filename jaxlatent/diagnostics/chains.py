@@ -1,8 +1,8 @@
 """Draws of one parameter as a padded table of chains: the common ground of the convergence diagnostics.
 
-Every diagnostic is written for one parameter: an array ``x`` of shape ``(chains, draws)`` of which the first ``n`` draws of each chain
-count and the rest is padding. `over_parameters` lifts it to any trailing shape. Because ``n`` may be traced, a stopping rule
-evaluates one compiled program while the draws grow.
+Every diagnostic is written for one parameter: an array ``x`` of shape ``(chains, draws)`` of which the first ``n``
+draws of each chain count and the rest is padding. `over_parameters` lifts it to any trailing shape. Because ``n`` may
+be traced, a stopping rule evaluates one compiled program while the draws grow.
 """
 
 from collections.abc import Callable
@@ -67,8 +67,8 @@ def split(x: Array, n: Array) -> tuple[Array, Array]:
 def moments(x: Array, mask: Array) -> tuple[Array, Array]:
     """Mean and unbiased variance of the draws that count, over the last axis.
 
-    Deviations are taken from the first draw, so that a constant chain has variance zero to the last bit and a large common offset
-    costs no digits in float32.
+    Deviations are taken from the first draw, so that a constant chain has variance zero to the last bit and a large
+    common offset costs no digits in float32.
 
     Args:
         x: shape ``(..., draws)``; the first draw counts.

@@ -17,7 +17,7 @@ CONSTANT = 1e-15
 
 @jax.jit
 def ess_bulk(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
-    """Bulk effective sample size: split chains, rank-normalised (Vehtari et al. 2021, section 4.1).
+    """Bulk effective sample size: split chains, rank-normalised (Vehtari et al. 2021, section 4).
 
     Args:
         draws: shape ``(chains, draws, ...)``.
@@ -31,7 +31,7 @@ def ess_bulk(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 
 @partial(jax.jit, static_argnames="probs")
 def ess_tail(draws: ArrayLike, n: ArrayLike | None = None, *, probs: tuple[float, float] = (0.05, 0.95)) -> Array:
-    """Tail effective sample size: the smaller ESS of two extreme quantiles (Vehtari et al. 2021, section 4.3).
+    """Tail effective sample size: the smaller ESS of two extreme quantiles (Vehtari et al. 2021, section 4).
 
     Args:
         draws: shape ``(chains, draws, ...)``.
@@ -60,7 +60,7 @@ def ess_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 
 @jax.jit
 def ess_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> Array:
-    """Effective sample size for a quantile: that of the indicator of lying below it (Vehtari et al. 2021, section 4.3).
+    """Effective sample size for a quantile: that of the indicator of lying below it (Vehtari et al. 2021, section 4).
 
     Args:
         draws: shape ``(chains, draws, ...)``.
@@ -74,7 +74,7 @@ def ess_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) 
 
 
 def of_quantiles(x: Array, n: Array, probs: Array) -> Array:
-    """Effective sample sizes of several quantiles of one parameter; ``probs`` and the result have shape ``(quantiles,)``."""
+    """Effective sample sizes for the quantiles ``probs`` of one parameter, shape ``(quantiles,)``."""
     ordered, size = pool(x, n)
     below = lambda prob: (x <= quantile(ordered, size, prob)).astype(x.dtype)
     return jax.vmap(lambda prob: effective(*split(below(prob), n)))(probs)
@@ -83,9 +83,10 @@ def of_quantiles(x: Array, n: Array, probs: Array) -> Array:
 def effective(x: Array, n: Array) -> Array:
     """Effective sample size of chains as they are, by Geyer's initial monotone positive sequence.
 
-    Vehtari et al. 2021, equations 10 to 13; Geyer 1992, section 3.3: autocorrelations of all chains, compared with the variance
-    over all chains, are summed in pairs of neighbouring lags, up to the first pair that is not positive, no pair counting for
-    more than an earlier one. The last pair contributes its even lag if that is positive, as in Stan and ArviZ.
+    Vehtari et al. 2021, section 3.2; Geyer 1992, section 3.3: autocorrelations of all chains, compared with the
+    variance over all chains, are summed in pairs of neighbouring lags, up to the first pair that is not positive, no
+    pair counting for more than an earlier one. The last pair contributes its even lag if that is positive, as in Stan
+    and ArviZ.
 
     Args:
         x: shape ``(chains, draws)``.
@@ -121,7 +122,7 @@ def _ranked(x, n):
 
 
 def _autocovariance(centred):
-    """Sums of lagged products along the last axis, through the Fourier transform padded so that nothing wraps around."""
+    """Sums of lagged products along the last axis, by a Fourier transform padded so that nothing wraps around."""
     length = centred.shape[-1]
     padded = next_fast_len(2 * length, real=True)
     spectrum = jnp.fft.rfft(centred, padded)

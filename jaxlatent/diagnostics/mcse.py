@@ -12,7 +12,7 @@ from jaxlatent.typing import Array, ArrayLike
 
 @jax.jit
 def mcse_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
-    """Standard error of the posterior mean: standard deviation over the root of the ESS (Vehtari et al. 2021, section 4.4).
+    """Standard error of the posterior mean: standard deviation over the root of the ESS for the mean.
 
     Args:
         draws: shape ``(chains, draws, ...)``.
@@ -42,7 +42,9 @@ def mcse_sd(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 
 @jax.jit
 def mcse_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> Array:
-    """Standard error of a posterior quantile: half the width of its central 68% interval (Vehtari et al. 2021, section 4.4).
+    """Standard error of a posterior quantile: half the width of its central 68% interval.
+
+    Vehtari et al. 2021, section 4.4: the interval is that of a beta distribution with the ESS for the quantile.
 
     Args:
         draws: shape ``(chains, draws, ...)``.

@@ -1,4 +1,4 @@
-"""Rank normalisation: what makes R-hat and bulk ESS meaningful for heavy tails (Vehtari et al. 2021, section 4.1)."""
+"""Rank normalisation: what makes R-hat and bulk ESS meaningful for heavy tails (Vehtari et al. 2021, section 4)."""
 
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
@@ -10,8 +10,8 @@ from jaxlatent.typing import Array
 def rank_normalise(x: Array, n: Array) -> Array:
     """Replace each draw by the normal quantile of its rank among the draws of all chains.
 
-    Ties share their average rank ``r``; of ``S`` draws the score is the normal quantile at ``(r - 3/8) / (S + 1/4)`` (Blom 1958;
-    Vehtari et al. 2021, equation 14).
+    Ties share their average rank ``r``; of ``S`` draws the score is the normal quantile at ``(r - 3/8) / (S + 1/4)``
+    (Blom 1958; Vehtari et al. 2021, equation 14).
 
     Args:
         x: shape ``(chains, draws)``.

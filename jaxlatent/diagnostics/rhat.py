@@ -14,17 +14,18 @@ from jaxlatent.typing import Array, ArrayLike
 
 @jax.jit
 def rhat(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
-    """Rank-normalised split R-hat, the larger of bulk and folded (Vehtari et al. 2021, section 4.1).
+    """Rank-normalised split R-hat, the larger of bulk and folded (Vehtari et al. 2021, section 4).
 
-    Agrees with ``arviz.rhat``, except that a single chain is compared with itself, half against half, where ArviZ returns NaN.
+    Agrees with ``arviz.rhat``, except that a single chain is compared with itself, half against half, where ArviZ
+    returns NaN.
 
     Args:
         draws: shape ``(chains, draws, ...)``.
         n: number of draws that count when ``draws`` is padded at the end of the draw axis; may be traced.
 
     Returns:
-        Shape ``(...)``. Near 1 when the chains agree (below 1.01 is the usual rule); NaN for constant draws, NaN draws, or fewer
-        than four.
+        Shape ``(...)``. Near 1 when the chains agree (below 1.01 is the usual rule); NaN for constant draws, NaN draws,
+        or fewer than four.
     """
     return over_parameters(partial(_larger_of_bulk_and_folded, _rhat), draws, n)
 
@@ -32,13 +33,13 @@ def rhat(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | None = None) -> Array:
     """Rank-normalised split nested R-hat, for many short chains (Margossian et al. 2024, equations 4 to 8).
 
-    Chains of one superchain start at the same point; superchains start apart. Unlike R-hat it needs no long chains: it compares
-    the means of superchains, to which every chain contributes.
+    Chains of one superchain start at the same point; superchains start apart. Unlike R-hat it needs no long chains: it
+    compares the means of superchains, to which every chain contributes.
 
     Args:
         draws: shape ``(chains, draws, ...)``.
-        superchains: how many superchains there are, of consecutive chains; or the superchain of each chain, shape ``(chains,)``.
-            Superchains must be of equal size. Not traced.
+        superchains: how many superchains there are, of consecutive chains; or the superchain of each chain, shape
+            ``(chains,)``. Superchains must be of equal size. Not traced.
         n: number of draws that count when ``draws`` is padded at the end of the draw axis; may be traced.
 
     Returns:
@@ -50,7 +51,7 @@ def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | N
     chains = jnp.shape(draws)[0]
     ids = np.asarray(superchains)
     if ids.ndim == 0:
-        ids = np.arange(chains) * int(ids) // chains
+        ids = np.repeat(np.arange(ids), chains // max(int(ids), 1))
     sizes = np.unique(ids, return_counts=True)[1]
     if len(ids) != chains or len(sizes) < 2 or len(set(sizes)) > 1:
         raise InputError(

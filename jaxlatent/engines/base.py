@@ -90,6 +90,10 @@ class Engine(Protocol):
         """At the end of a stage, for all lanes of one dataset (leading axis): new states and new shared values."""
         ...
 
+    def statistics(self, records: PyTree) -> dict[str, Array]:
+        """Kept records by name: ArviZ's names for statistics of draws, "objective" for the trace of an optimisation."""
+        ...
+
     def finish(self, posterior: Posterior, key: Key, state: PyTree) -> Final:
         """The outcome of a lane."""
         ...

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_averaging_adaptation
 
 from jaxlatent.engines import metric as metrics
 from jaxlatent.engines.base import Final, Stage, engine, legs, require, when
@@ -118,7 +117,7 @@ class State(NamedTuple):
     start_energy: Array
     choices: "Choices"
     step_size: Array
-    averaging: DualAveragingAdaptationState
+    averaging: Any
     info: Info
 
 
@@ -277,6 +276,10 @@ class NUTS:
 
         return jax.vmap(restart)(state), shared
 
+    def statistics(self, records: Record) -> dict[str, Array]:
+        """ArviZ's sampler statistics."""
+        return {"lp": records.lp, **records.info._asdict()}
+
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws are in the records; the lane adds how it ended."""
         status = jnp.where(self.done(state), Status.NON_FINITE, Status.OK)
@@ -386,5 +389,8 @@ class _Averaging(NamedTuple):
 
 
 def _averaging(target: float) -> _Averaging:
+    # Imported late: importing BlackJAX starts JAX's backend, after which `use_cpu_cores` comes too late.
+    from blackjax.adaptation.step_size import dual_averaging_adaptation
+
     return _Averaging(*dual_averaging_adaptation(target))
 

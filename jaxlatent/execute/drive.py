@@ -3,22 +3,14 @@
 Arrays lead with ``(dataset, lane)``. Engines are written for one lane and mapped here; nothing else in the package batches.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
-
-
-def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
-    """``fn`` of one lane, mapped over ``(dataset, lane)``. 0: per lane; 1: per dataset, shared by its lanes; None: shared by all."""
-    inner = tuple(0 if axis == 0 else None for axis in in_axes)
-    outer = tuple(None if axis is None else 0 for axis in in_axes)
-    return jax.vmap(jax.vmap(fn, inner), outer)
 
 
 def drive(

@@ -1,9 +1,9 @@
-"""Where lanes start: positions of finite log density."""
+"""Where lanes start: positions of finite log density, with every observation inside its support."""
 
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.typing import Array, Key, Position
 
 _TRIES = 100
@@ -21,3 +21,12 @@ def initial_position(posterior: Posterior, key: Key) -> tuple[Position, Array]:
     start = (jnp.zeros((), jnp.int32), jnp.zeros(posterior.dim), jnp.zeros((), bool))
     _, position, found = jax.lax.while_loop(lambda c: ~c[2] & (c[0] < _TRIES), search, start)
     return position, found
+
+
+def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
+    """By observation, whether all its values lie in the support of their distribution; empty if the density cannot tell."""
+    density, data = posterior.density, posterior.data
+    if not isinstance(density, ModelDensity):
+        return {}
+    observed = density.model.observed(density.constrain(position, data), data)
+    return {name: jnp.all(d.support(data[name])) for name, d in observed.items()}

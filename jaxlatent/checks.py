@@ -1,0 +1,144 @@
+"""What can be wrong with a model and its data, said before any long work.
+
+Shapes and names are checked from shapes alone, without compiling; supports and the initial density need one evaluation of the log
+density, without gradient, at the starting positions.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.model import Model
+from jaxlatent.posterior import ModelDensity, Posterior
+from jaxlatent.typing import Array, Data, Key, Params
+
+
+def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
+    """Every observation is in the data, under its name and in its shape.
+
+    Returns:
+        The shapes of parameters, derived quantities and observations by name.
+
+    Raises:
+        InputError: naming the observation or the function that failed.
+    """
+
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def walk(data: Data) -> None:
+        params: Params = {}
+        for name in model.prior:
+            d = _blame(f"the prior of {name!r}", lambda name=name: model.prior_of(name, params, data), data)
+            params[name] = jnp.zeros(d.shape())
+        observed = _blame("the likelihood", lambda: model.observed(params, data), data)
+        derived = _blame("the derived quantities", lambda: model.deterministic(params, data), data)
+        for name, d in observed.items():
+            if name not in data:
+                raise InputError(
+                    f"observation {name!r}",
+                    got=f"data named {sorted(data)}",
+                    expected=f"data for every name that the likelihood returns: {sorted(observed)}",
+                    remedy=did_you_mean(name, data) + " Or add it to the data.",
+                )
+            if tuple(jnp.shape(data[name])) != tuple(d.shape()):
+                raise InputError(
+                    f"observation {name!r}",
+                    got=f"data of shape {tuple(jnp.shape(data[name]))}",
+                    expected=f"the shape of its distribution {type(d).__name__}: {tuple(d.shape())}",
+                    remedy="give the observation one value for each row of the covariates.",
+                )
+        for group in (params, derived, observed):
+            shapes.update({name: tuple(value.shape() if callable(value.shape) else value.shape) for name, value in group.items()})
+
+    jax.eval_shape(walk, dict(data))
+    return shapes
+
+
+def check_dims(model: Model, shapes: dict[str, tuple[int, ...]], coords: dict[str, Any]) -> None:
+    """Named dimensions fit the shapes of what they name, and coordinates their lengths."""
+    for name, dims in model.dims.items():
+        if name not in shapes:
+            raise InputError(
+                f"Model(dims=...) for {name!r}",
+                got=f"a name that is none of {sorted(shapes)}",
+                expected="a parameter, derived quantity or observation",
+                remedy=did_you_mean(name, shapes),
+            )
+        if len(dims) != len(shapes[name]):
+            raise InputError(
+                f"Model(dims=...) for {name!r}",
+                got=f"{len(dims)} dimensions {tuple(dims)}",
+                expected=f"one name for each axis of shape {shapes[name]}",
+                remedy="name every axis after chain and draw.",
+            )
+        for dim, length in zip(dims, shapes[name], strict=True):
+            if dim in coords and len(coords[dim]) != length:
+                raise InputError(
+                    f"coords[{dim!r}]",
+                    got=f"{len(coords[dim])} labels",
+                    expected=f"{length}, the length of that axis of {name!r}",
+                    remedy="give one label for each position.",
+                )
+
+
+def explain_start(posterior: Posterior, key: Key) -> InputError:
+    """Why no start with a finite density was found for one dataset: which prior or observation is to blame."""
+    expected = "a finite log density somewhere in uniform(-2, 2) of unconstrained space (100 tries)"
+    density = posterior.density
+    if not isinstance(density, ModelDensity):
+        return InputError(
+            "the log density",
+            got="no finite value",
+            expected=expected,
+            remedy="check the function at a plausible value, or start there (`init=`).",
+        )
+    terms = density.log_densities(posterior.initial_position(key), posterior.data)
+    names = [name for name, term in terms.items() if not np.isfinite(term)]
+    values = ", ".join(f"{name} = {float(terms[name]):.4g}" for name in names) or "the sum overflows"
+    return InputError(
+        names[0] if names else "the log density",
+        got=f"no finite log density at the start ({values})",
+        expected=expected,
+        remedy="check scales and supports there, or start from plausible values (`init=`).",
+    )
+
+
+def explain_support(posterior: Posterior, position: Array, name: str) -> InputError:
+    """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
+    density, data = posterior.density, posterior.data
+    assert isinstance(density, ModelDensity)
+    d = density.model.observed(density.constrain(position, data), data)[name]
+    inside = np.asarray(d.support(data[name]))
+    where = tuple(int(i) for i in np.argwhere(~inside)[0])
+    value = np.asarray(data[name])[where]
+    return InputError(
+        f"observation {name!r}",
+        got=f"{int((~inside).sum())} of {inside.size} values outside the support, the first at index {where}: {value}",
+        expected=f"values in the support of {_name_of(d)}: {_name_of(d.support)}",
+        remedy="correct the data (integers where it counts, categories from 0), or choose another distribution.",
+    )
+
+
+def _name_of(thing: Any) -> str:
+    while hasattr(thing, "base_dist") or hasattr(thing, "base_constraint"):
+        thing = getattr(thing, "base_dist", None) or thing.base_constraint
+    return type(thing).__name__.lstrip("_")
+
+
+def _blame(what: str, call: Any, data: Data) -> Any:
+    """Run a function of the model; let its own error say where it happened and with what."""
+    try:
+        return call()
+    except InputError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(f"{name}: {tuple(jnp.shape(value))}" for name, value in data.items())
+        raise InputError(
+            what,
+            got=f"{type(error).__name__}: {error}",
+            expected=f"a function that runs on these data: {{{shapes}}}",
+            remedy="check names and lengths of the data, and the expression itself.",
+        ) from error

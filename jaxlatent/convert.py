@@ -1,0 +1,44 @@
+"""To ArviZ: the one place that knows ArviZ 0.2x (`InferenceData`) from 1.x (`DataTree`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import arviz as az
+import numpy as np
+import xarray as xr
+
+Dims = Mapping[str, tuple[str, ...]]
+
+
+def dataset(
+    values: Mapping[str, np.ndarray], leading: tuple[str, ...], dims: Dims, coords: Mapping[str, Sequence[Any]]
+) -> xr.Dataset:
+    """Named arrays as an xarray dataset.
+
+    Args:
+        values: each leads with the axes ``leading``.
+        leading: names of these axes, "dataset" first if there is one; it comes after chain and draw in the result.
+        dims: names of the other axes by variable; missing ones are called ``name_dim_0``, ``name_dim_1``, ...
+        coords: labels by dimension; counts from 0 where missing.
+    """
+    variables, used = {}, {}
+    for name, value in values.items():
+        value = np.asarray(value)
+        own = value.shape[len(leading) :]
+        names = dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(len(own)))
+        variables[name] = xr.Variable((*leading, *names), value)
+        used.update(zip((*leading, *names), value.shape, strict=True))
+    labels = {dim: list(coords.get(dim, range(length))) for dim, length in used.items()}
+    made = xr.Dataset(variables, coords=labels)
+    if "dataset" in leading:
+        order = [dim for dim in (*[d for d in leading if d != "dataset"], "dataset") if dim in made.dims]
+        made = made.transpose(*order, ...)
+    return made
+
+
+def inference_data(groups: Mapping[str, xr.Dataset]) -> Any:
+    """Groups as ArviZ's container: `arviz.InferenceData` with 0.2x, `xarray.DataTree` with 1.x."""
+    groups = {name: group for name, group in groups.items() if group.variables}
+    if hasattr(az, "InferenceData"):
+        return az.InferenceData(**groups)
+    return xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})

@@ -1,0 +1,29 @@
+"""The machine: how many CPU cores JAX sees as devices."""
+
+import os
+
+import jax
+
+from jaxlatent.errors import InputError
+
+
+def use_cpu_cores(count: int | None = None) -> None:
+    """Let JAX see each CPU core as a device, so that lanes run side by side. Call it first, before any JAX computation.
+
+    Args:
+        count: of cores; all that this process may use by default.
+
+    Raises:
+        InputError: if JAX has started already with another number.
+    """
+    count = count or len(os.sched_getaffinity(0))
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:
+        if jax.local_device_count("cpu") != count:
+            raise InputError(
+                f"use_cpu_cores({count})",
+                got=f"JAX already running with {jax.local_device_count('cpu')} CPU device(s)",
+                expected="a call before the first JAX computation of the process",
+                remedy="move it to the top of the program, right after the imports.",
+            ) from None

@@ -1,0 +1,157 @@
+"""Comparison of models by their estimated predictive performance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import numpy as np
+import xarray as xr
+
+from jaxlatent.diagnostics.information import InformationCriterion
+from jaxlatent.diagnostics.weights import pseudo_bma_weights, stacking_weights
+from jaxlatent.errors import InputError
+from jaxlatent.typing import Key
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Models from best to worst, on log scale. All arrays have shape ``(models,)``.
+
+    Attributes:
+        kind: ``"waic"`` or ``"loo"``.
+        names: of the models, best first.
+        elpd: expected log pointwise predictive density.
+        se: standard error of ``elpd``.
+        p: effective number of parameters.
+        elpd_diff: ``elpd`` minus that of the best model: zero for the best, negative for the others.
+        se_diff: standard error of ``elpd_diff``, over paired observations (Vehtari et al. 2017, equation 24).
+        stacking: weights by stacking of predictive distributions.
+        pseudo_bma: weights by pseudo-BMA+.
+        warnings: text of each criterion's warning, or None.
+        n_observations: number of observations, the same for all models.
+    """
+
+    kind: Literal["waic", "loo"]
+    names: tuple[str, ...]
+    elpd: np.ndarray
+    se: np.ndarray
+    p: np.ndarray
+    elpd_diff: np.ndarray
+    se_diff: np.ndarray
+    stacking: np.ndarray
+    pseudo_bma: np.ndarray
+    warnings: tuple[str | None, ...]
+    n_observations: int
+
+    def table(self, scale: Literal["log", "deviance"] = "log") -> str:
+        """The comparison as a plain text table with aligned columns.
+
+        Args:
+            scale: ``"log"``, larger is better, or ``"deviance"`` (minus twice that), smaller is better.
+        """
+        if scale not in ("log", "deviance"):
+            raise InputError(
+                "table(scale=...)", got=repr(scale), expected="'log' or 'deviance'", remedy="choose one of the two."
+            )
+        factor = {"log": 1.0, "deviance": -2.0}[scale]
+        value = {"log": f"elpd_{self.kind}", "deviance": self.kind}[scale]
+        numbers = {
+            value: [f"{v:.2f}" for v in factor * self.elpd],
+            "se": [f"{v:.2f}" for v in abs(factor) * self.se],
+            "p": [f"{v:.2f}" for v in self.p],
+            "diff": [f"{v:.2f}" for v in factor * self.elpd_diff + 0.0],
+            "se_diff": [f"{v:.2f}" for v in abs(factor) * self.se_diff],
+            "stacking": [f"{v:.3f}" for v in self.stacking],
+            "pseudo_bma+": [f"{v:.3f}" for v in self.pseudo_bma],
+            "warning": ["yes" if text else "" for text in self.warnings],
+        }
+        columns = {"rank": [str(rank) for rank in range(len(self.names))], "model": self.names} | numbers
+        widths = [max(len(head), *map(len, cells)) for head, cells in columns.items()]
+        align = lambda row: "  ".join(
+            cell.ljust(width) if head == "model" else cell.rjust(width)
+            for head, cell, width in zip(columns, row, widths, strict=True)
+        ).rstrip()
+        lines = [align(columns), *(align(row) for row in zip(*columns.values(), strict=True))]
+        notes = [f"{name}: {text}" for name, text in zip(self.names, self.warnings, strict=True) if text]
+        return "\n".join(lines + notes)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def to_dataset(self) -> xr.Dataset:
+        """The comparison as an xarray Dataset over ``model``; the warning of a reliable model is the empty string."""
+        columns = {
+            "rank": np.arange(len(self.names)),
+            **{
+                name: getattr(self, name)
+                for name in ("elpd", "se", "p", "elpd_diff", "se_diff", "stacking", "pseudo_bma")
+            },
+            "warning": [text or "" for text in self.warnings],
+        }
+        return xr.Dataset(
+            {name: ("model", values) for name, values in columns.items()},
+            coords={"model": list(self.names)},
+            attrs={"kind": self.kind, "scale": "log", "n_observations": self.n_observations},
+        )
+
+
+def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key = 0, samples: int = 1000) -> Comparison:
+    """Rank models by their information criteria and weigh them for averaging.
+
+    Args:
+        criteria: for each model, what `waic` or `loo` returned for the same observations in the same order.
+        seed: for the Bayesian bootstrap of the pseudo-BMA+ weights, the only random part; an integer or a typed key.
+        samples: number of bootstrap replications.
+
+    Raises:
+        InputError: no models, criteria of different kinds, different numbers of observations, or contributions that
+            are not finite.
+    """
+    _check(criteria)
+    names = tuple(sorted(criteria, key=lambda name: -criteria[name].elpd))
+    ranked = [criteria[name] for name in names]
+    pointwise = np.stack([criterion.pointwise for criterion in ranked], 1)
+    difference = pointwise - pointwise[:, :1]
+    return Comparison(
+        kind=ranked[0].kind,
+        names=names,
+        elpd=np.array([criterion.elpd for criterion in ranked]),
+        se=np.array([criterion.se for criterion in ranked]),
+        p=np.array([criterion.p for criterion in ranked]),
+        elpd_diff=difference.sum(0),
+        se_diff=np.sqrt(len(difference) * difference.var(0)),
+        stacking=stacking_weights(pointwise),
+        pseudo_bma=pseudo_bma_weights(
+            pointwise, seed if isinstance(seed, jax.Array) else jax.random.key(seed), samples
+        ),
+        warnings=tuple(criterion.warning for criterion in ranked),
+        n_observations=len(pointwise),
+    )
+
+
+def _check(criteria):
+    kinds = {name: criterion.kind for name, criterion in criteria.items()}
+    sizes = {name: criterion.n_observations for name, criterion in criteria.items()}
+    if len(set(kinds.values())) != 1:
+        raise InputError(
+            "compare(criteria)",
+            got=f"criteria of kind {kinds}" if kinds else "no criteria",
+            expected="at least one criterion, all of the same kind",
+            remedy="compute loo() for every model.",
+        )
+    if len(set(sizes.values())) != 1:
+        raise InputError(
+            "compare(criteria)",
+            got=f"numbers of observations {sizes}",
+            expected="the same observations for every model",
+            remedy="fit all models to the same data, with the same entries missing, and compare again.",
+        )
+    broken = {name: int((~np.isfinite(criterion.pointwise)).sum()) for name, criterion in criteria.items()}
+    if any(broken.values()):
+        raise InputError(
+            "compare(criteria)",
+            got=f"observations without a finite predictive density: {broken}",
+            expected="a finite contribution of every observation",
+            remedy="look at the log likelihood of these observations; leave out draws of failed lanes.",
+        )

@@ -1,0 +1,306 @@
+"""`fit`: the host's side. It checks, compiles, looks once a segment, and hands out a `Result`."""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.checks import check_dims, check_shapes, explain_start, explain_support
+from jaxlatent.data import Batch, as_data
+from jaxlatent.engines.base import Engine, Stage, require, settings
+from jaxlatent.errors import InputError
+from jaxlatent.execute import programs
+from jaxlatent.execute.grid import Grid, lay_out
+from jaxlatent.execute.progress import Line
+from jaxlatent.execute.stopping import until as Until
+from jaxlatent.model import Model
+from jaxlatent.posterior import ModelDensity, Posterior, condition
+from jaxlatent.results import Result, provenance
+from jaxlatent.typing import Array, Data, Key, PyTree
+
+
+def fit(
+    model: Model | Posterior,
+    data: Data | Batch | None,
+    engine: Engine,
+    seed: int | Key,
+    *,
+    coords: Mapping[str, Sequence[Any]] | None = None,
+    devices: Sequence[Any] | None = None,
+    init: Mapping[str, Any] | Result | None = None,
+    progress: bool | None = None,
+    segment: int = 250,
+    until: Until | None = None,
+) -> Result:
+    """Fit a model to one dataset, or to a batch of them, as one compiled program.
+
+    Args:
+        model: a `Model`, or a `Posterior` (then ``data`` is None).
+        data: a dict, or `jaxlatent.batch` of dicts: then every array of the result leads with ``dataset``.
+        engine: ``NUTS(...)``, ``ADVI(...)``, ``Optimize(...)``, ``Laplace(...)``, ``Pathfinder(...)``.
+        seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
+        coords: labels of named dimensions, for ArviZ.
+        devices: JAX devices; all of them by default. See `jaxlatent.use_cpu_cores`.
+        init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
+            `Result`, whose best lane is taken. Uniform(-2, 2) in unconstrained space by default.
+        progress: None shows a live line on a terminal and is silent elsewhere; True prints plain lines there; False never.
+        segment: records between two looks of the host.
+        until: a rule to stop sampling early, see `jaxlatent.until`.
+
+    Raises:
+        InputError: before anything is compiled for the engine, naming what is wrong with model, data or settings.
+    """
+    clock = time.perf_counter()
+    require(segment >= 1, "fit(segment=...)", got=segment, expected="at least 1 record")
+    _check_engine(engine)
+    key = _as_key(seed)
+    labels = {name: list(values) for name, values in (coords or {}).items()}
+    posterior, names = _condition(model, data, labels)
+    datasets = 1 if names is None else len(names)
+    grid = lay_out(datasets, engine.lanes, devices or jax.devices())
+    stages = engine.schedule(segment)
+    capacity = max(stage.steps for stage in stages)
+    label = f"{_name(posterior)} · {type(engine).__name__}"
+    line = Line(label, sum(stage.steps for stage in stages), progress)
+    with line:
+        if names is None:
+            posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
+        posterior = grid.put(grid.fill(posterior), 1)
+        keys = programs.lane_keys(grid, key)
+        positions = _starts(grid, posterior, keys, init)
+        states, shared = programs.begin(grid, engine, posterior, keys, positions)
+        nothing = _traced(stages[0]._replace(steps=0))
+        states, records, counts = programs.advance(grid, engine, capacity, posterior, keys, states, shared, nothing)
+        jax.block_until_ready(counts)
+        started = time.perf_counter()
+        collected = _loop(grid, engine, stages, capacity, posterior, keys, states, shared, line, until)
+        result = _collect(grid, engine, posterior, keys, collected)
+    warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
+    timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
+    single = names is None
+    strip = (lambda x: x[0]) if single else (lambda x: x)
+    return Result(
+        posterior=jax.tree.map(lambda x: x[0] if single else x[:datasets], posterior),
+        engine=engine,
+        names=names,
+        coords=labels,
+        provenance=provenance(settings(engine), type(engine).__name__, seed, grid.mesh.devices.flat, timings),
+        **{name: jax.tree.map(strip, value) for name, value in result.items()},
+    )
+
+
+def _loop(
+    grid: Grid,
+    engine: Engine,
+    stages: Sequence[Stage],
+    capacity: int,
+    posterior: Posterior,
+    keys: Array,
+    states: PyTree,
+    shared: PyTree,
+    line: Line,
+    until: Until | None,
+) -> dict[str, Any]:
+    """Run the stages; what is kept leaves the device after each."""
+    kept: list[dict[str, np.ndarray]] = []
+    lengths: list[int] = []
+    passed, seconds = 0, {True: 0.0, False: 0.0}
+    total = sum(stage.steps for stage in stages if stage.keep)
+    try:
+        for stage in stages:
+            clock = time.perf_counter()
+            now = _traced(stage)
+            states, records, counts = programs.advance(grid, engine, capacity, posterior, keys, states, shared, now)
+            if stage.keep:
+                kept.append(_to_host(grid, engine, records, counts, stage.steps))
+                lengths.append(stage.steps)
+            else:
+                states, shared = programs.adapt(grid, engine, states, shared, records, counts, now)
+                jax.block_until_ready(shared)
+            seconds[stage.keep] += time.perf_counter() - clock
+            passed += stage.steps
+            line.update(passed, "" if stage.keep else "warm-up")
+            if stage.keep and bool(np.all(kept[-1]["count"] < stage.steps)):
+                break
+            if until is not None and stage.keep and "position" in kept[0]:
+                draws = np.concatenate([part["position"] for part in kept], axis=2)
+                if until.met(draws, total):
+                    break
+    except KeyboardInterrupt:
+        if not kept:
+            raise
+        warnings.warn(
+            f"interrupted: the result holds the {sum(lengths[: len(kept)])} draws a lane made until then.", stacklevel=3
+        )
+    return {"states": states, "kept": kept, "warmup_seconds": seconds[False], "sampling_seconds": seconds[True]}
+
+
+def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: int) -> dict[str, np.ndarray]:
+    """The kept records of a stage on the host, NaN where a lane ended before, fillers dropped."""
+    values = dict(engine.statistics(records))
+    if hasattr(records, "position"):
+        values["position"] = records.position
+    counts = np.asarray(counts)[: grid.datasets, : grid.lanes]
+    valid = np.arange(steps) < counts[..., None]
+    host = {name: np.asarray(value)[: grid.datasets, : grid.lanes, :steps] for name, value in values.items()}
+    for name, value in host.items():
+        if value.dtype.kind == "f" and not valid.all():
+            host[name] = np.where(valid.reshape(valid.shape + (1,) * (value.ndim - 3)), value, np.nan)
+    return {**host, "count": counts}
+
+
+def _collect(grid: Grid, engine: Engine, posterior: Posterior, keys: Array, collected: dict[str, Any]) -> dict[str, Any]:
+    """Everything a `Result` holds, leading with ``(dataset, lane)``."""
+    final = programs.finish(grid, engine, posterior, keys, collected["states"])
+    own = lambda x: np.asarray(x)[: grid.datasets, : grid.lanes]
+    kept = collected["kept"]
+    joined = {name: np.concatenate([part[name] for part in kept], axis=2) for name in kept[0] if name != "count"}
+    statistics = {name: own(value) for name, value in final.statistics.items()}
+    trace = None
+    if final.positions is None:
+        positions = joined.pop("position")
+        statistics = {**joined, **statistics}
+        params, derived = _name_in_legs(grid, posterior, positions)
+    else:
+        trace = joined["objective"]
+        positions = own(final.positions)
+        depth = 1 if engine.kind == "draws" else 0
+        params, derived = programs.name_values(grid, depth, posterior, final.positions)
+    return {
+        "positions": positions,
+        "params": jax.tree.map(own, params),
+        "derived": jax.tree.map(own, derived),
+        "statistics": statistics,
+        "objective": own(final.objective),
+        "status": own(final.status),
+        "trace": trace,
+    }
+
+
+def _name_in_legs(grid: Grid, posterior: Posterior, positions: np.ndarray, leg: int = 250) -> tuple[PyTree, PyTree]:
+    """Named values of many draws, a leg at a time: device memory does not grow with their number."""
+    datasets, lanes = grid.filled
+    fill = ((0, datasets - positions.shape[0]), (0, lanes - positions.shape[1]))
+    parts = []
+    for start in range(0, positions.shape[2], leg):
+        part = positions[:, :, start : start + leg]
+        rows = part.shape[2]
+        padded = np.pad(part, (*fill, (0, leg - rows), (0, 0)), mode="edge")
+        named = programs.name_values(grid, 1, posterior, grid.put(padded, 2))
+        parts.append(jax.tree.map(lambda x, rows=rows: np.asarray(x)[: grid.datasets, : grid.lanes, :rows], named))
+    return jax.tree.map(lambda *x: np.concatenate(x, axis=2), *parts)
+
+
+def _starts(grid: Grid, posterior: Posterior, keys: Array, init: Mapping[str, Any] | Result | None) -> Array:
+    """Starting positions ``(dataset, lane, dim)`` of finite density, or the reason why there are none."""
+    if init is None:
+        positions, found, inside = programs.find_starts(grid, posterior, keys)
+    else:
+        positions, found, inside = programs.place_starts(grid, posterior, grid.put(_spread(grid, posterior, init), 2))
+    found = np.asarray(found)
+    for dataset in range(grid.datasets):
+        one = jax.tree.map(lambda x, i=dataset: x[i], posterior)
+        for name, fits in inside.items():
+            # Supports may depend on parameters: only values that no start can hold are an error.
+            if not np.asarray(fits[dataset]).any():
+                raise explain_support(one, positions[dataset, 0], name)
+        if not found[dataset].any():
+            if init is not None:
+                raise InputError(
+                    "fit(init=...)",
+                    got="values whose log density is not finite",
+                    expected="named, constrained values inside every support",
+                    remedy="check them with `jl.condition(model, data).log_density(...)`.",
+                )
+            raise explain_start(one, keys[dataset, 0])
+    return positions
+
+
+def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) -> dict[str, np.ndarray]:
+    """Starting values by name, leading with ``(dataset, lane)`` of the filled grid."""
+    if isinstance(init, Result):
+        init = init.best().params if init.engine.kind == "point" else init.best().mean()
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), posterior)
+    shapes = jax.eval_shape(lambda p: p.constrain(jnp.zeros(p.dim)), one)
+    missing = [name for name in shapes if name not in init]
+    if missing:
+        raise InputError(
+            "fit(init=...)",
+            got=f"values for {sorted(init)}",
+            expected=f"a value for every parameter: {sorted(shapes)}",
+            remedy=f"add {', '.join(missing)}.",
+        )
+    own = (grid.datasets, grid.lanes)
+    spread = {}
+    for name, shape in shapes.items():
+        value = np.asarray(init[name])
+        if value.ndim == len(shape.shape) + 1 and grid.datasets > 1 and value.shape[0] == grid.datasets:
+            value = value[:, None]
+        try:
+            value = np.broadcast_to(value, (*own, *shape.shape))
+        except ValueError:
+            raise InputError(
+                f"fit(init=...) for {name!r}",
+                got=f"shape {value.shape}",
+                expected=f"shape {shape.shape}, alone or after (lane,) or (dataset, lane) = {own}",
+                remedy="give one value for all lanes, or one for each.",
+            ) from None
+        fill = [(0, filled - had) for filled, had in zip(grid.filled, own, strict=True)]
+        spread[name] = np.pad(value, fill + [(0, 0)] * len(shape.shape), mode="edge")
+    return spread
+
+
+def _condition(
+    model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]]
+) -> tuple[Posterior, tuple[Any, ...] | None]:
+    """The posterior, and the names of its datasets if there is a batch of them."""
+    if isinstance(model, Posterior):
+        require(data is None, "fit(posterior, data, ...)", got=type(data).__name__, expected="None: a posterior holds its data")
+        return model, None
+    if not isinstance(model, Model):
+        raise InputError(
+            "fit(model, ...)",
+            got=type(model).__name__,
+            expected="a jaxlatent.Model or a jaxlatent.Posterior",
+            remedy="wrap NumPyro models with jl.from_numpyro, bare functions with jl.from_log_density.",
+        )
+    arrays = data[0] if isinstance(data, Batch) else as_data(data or {})
+    check_dims(model, check_shapes(model, arrays), coords)
+    if isinstance(data, Batch):
+        return condition(model, data), data.names
+    return condition(model, arrays), None
+
+
+def _check_engine(engine: Any) -> None:
+    missing = [name for name in ("schedule", "init", "step", "finish") if not hasattr(engine, name)]
+    if missing or isinstance(engine, type):
+        got = f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__
+        raise InputError(
+            "fit(engine)", got=got, expected="an engine with its settings", remedy="pass jl.NUTS(), jl.ADVI(), ...; mind the ()."
+        )
+
+
+def _as_key(seed: int | Key) -> Key:
+    if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
+        return jax.random.key(int(seed))
+    if isinstance(seed, jax.Array) and jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) and seed.shape == ():
+        return seed
+    raise InputError(
+        "fit(seed=...)",
+        got=f"{type(seed).__name__} {seed!r}",
+        expected="an int or a typed JAX key",
+        remedy="pass an int, or jax.random.key(0) instead of jax.random.PRNGKey(0).",
+    )
+
+
+def _traced(stage: Stage) -> Stage:
+    return Stage(*(jnp.asarray(value, jnp.int32) for value in stage))
+
+
+def _name(posterior: Posterior) -> str:
+    return posterior.density.model.name if isinstance(posterior.density, ModelDensity) else "posterior"
+

@@ -1,0 +1,105 @@
+"""The compiled programs of a fit. They live at module level, keyed by density, engine, grid and shapes: a second fit of the same
+shapes compiles nothing, because data are arguments.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.engines.base import Engine, Final, Stage
+from jaxlatent.execute import drive as loop
+from jaxlatent.execute.grid import Grid
+from jaxlatent.execute.start import initial_position, supported
+from jaxlatent.lanes import over_lanes
+from jaxlatent.posterior import Posterior
+from jaxlatent.typing import Array, Key, Params, PyTree
+
+
+@partial(jax.jit, static_argnames="grid")
+def lane_keys(grid: Grid, key: Key) -> Key:
+    """Keys ``(dataset, lane)``: the key folded with the number of the dataset, then of the lane."""
+    datasets, lanes = grid.filled
+    fold = jax.vmap(jax.random.fold_in, (None, 0))
+    keys = jax.vmap(lambda k: fold(k, jnp.arange(lanes)))(fold(key, jnp.arange(datasets)))
+    return grid.constrain(keys, 2)
+
+
+@partial(jax.jit, static_argnames="grid")
+def find_starts(grid: Grid, posterior: Posterior, keys: Key) -> tuple[Array, Array, dict[str, Array]]:
+    """Starting positions ``(dataset, lane, dim)``, whether their density is finite, which observations lie in their support."""
+
+    def one(posterior: Posterior, key: Key) -> tuple[Array, Array, dict[str, Array]]:
+        position, found = initial_position(posterior, key)
+        return position, found, supported(posterior, position)
+
+    return grid.constrain(over_lanes(one, (1, 0))(posterior, keys), 2)
+
+
+@partial(jax.jit, static_argnames="grid")
+def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Array, Array, dict[str, Array]]:
+    """As `find_starts`, at named values that lead with ``(dataset, lane)``."""
+
+    def one(posterior: Posterior, params: Params) -> tuple[Array, Array, dict[str, Array]]:
+        position = posterior.unconstrain(params)
+        return position, jnp.isfinite(posterior.log_density(position)), supported(posterior, position)
+
+    return grid.constrain(over_lanes(one, (1, 0))(posterior, params), 2)
+
+
+@partial(jax.jit, static_argnames=("grid", "engine"))
+def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, positions: Array) -> tuple[PyTree, PyTree]:
+    """States of all lanes, and what the lanes of each dataset share."""
+    states = over_lanes(engine.init, (1, 0, 0))(posterior, keys, positions)
+    shared = jax.vmap(engine.shared)(posterior)
+    return grid.constrain(states, 2), grid.constrain(shared, 1)
+
+
+@partial(jax.jit, static_argnames=("grid", "engine", "capacity"))
+def advance(
+    grid: Grid,
+    engine: Engine,
+    capacity: int,
+    posterior: Posterior,
+    keys: Key,
+    states: PyTree,
+    shared: PyTree,
+    stage: Stage,
+) -> tuple[PyTree, PyTree, Array]:
+    """One stage on all devices; each device loops on its own until its own lanes are through."""
+    two, one, none = grid.spec(2), grid.spec(1), grid.spec(0)
+
+    def local(posterior, keys, states, shared, stage):
+        return loop.drive(engine, posterior, keys, states, shared, stage, capacity)
+
+    sharded = jax.shard_map(
+        local, mesh=grid.mesh, in_specs=(one, two, two, one, none), out_specs=two, check_vma=False
+    )
+    return sharded(posterior, keys, states, shared, stage)
+
+
+@partial(jax.jit, static_argnames=("grid", "engine"))
+def adapt(
+    grid: Grid, engine: Engine, states: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
+) -> tuple[PyTree, PyTree]:
+    """Let the lanes of each dataset agree."""
+    states, shared = loop.adapt(engine, grid.lanes, states, shared, records, counts, stage)
+    return grid.constrain(states, 2), grid.constrain(shared, 1)
+
+
+@partial(jax.jit, static_argnames=("grid", "engine"))
+def finish(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, states: PyTree) -> Final:
+    """The outcome of every lane."""
+    return grid.constrain(over_lanes(engine.finish, (1, 0, 0))(posterior, keys, states), 2)
+
+
+@partial(jax.jit, static_argnames=("grid", "depth"))
+def name_values(grid: Grid, depth: int, posterior: Posterior, positions: Array) -> tuple[Params, Params]:
+    """Parameters and derived quantities at positions ``(dataset, lane, [draw,] dim)``; ``depth`` is 1 with draws, else 0."""
+
+    def one(posterior: Posterior, position: Array) -> tuple[Params, Params]:
+        params = posterior.constrain(position)
+        return params, posterior.density.derived(params, posterior.data)
+
+    fn = over_lanes(jax.vmap(one, (None, 0)) if depth else one, (1, 0))
+    return grid.constrain(fn(posterior, positions), 2)

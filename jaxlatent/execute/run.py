@@ -1,0 +1,82 @@
+"""`run`: a fit without the host, for use inside somebody else's ``jit``, ``vmap`` or ``shard_map``."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.execute.drive import adapt, drive
+from jaxlatent.execute.start import initial_position
+from jaxlatent.lanes import over_lanes
+from jaxlatent.posterior import Posterior
+from jaxlatent.typing import Array, Key, Params
+
+
+class Run(NamedTuple):
+    """What `run` returns: arrays only.
+
+    Attributes:
+        params: named values: ``(lane, draw, ...)``, or ``(lane, ...)`` for a point fit.
+        positions: the same, unconstrained and flat.
+        statistics: by ArviZ's names; see the engine.
+        objective: ``(lane,)``: final log density or ELBO.
+        status: ``(lane,)``: `jaxlatent.status.Status` codes.
+    """
+
+    params: Params
+    positions: Array
+    statistics: dict[str, Array]
+    objective: Array
+    status: Array
+
+
+def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = None) -> Run:
+    """Run an engine on one dataset and its lanes: pure, traceable, no files, no screen.
+
+    The stages of the schedule are rows of one ``scan``, so the log density and its gradient stand in the program once.
+
+    Args:
+        posterior: of one dataset.
+        engine: any engine.
+        key: a typed JAX key.
+        init: optional starting positions ``(lane, dim)``.
+    """
+    stages = engine.schedule(segment=250)
+    capacity = max(stage.steps for stage in stages)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, 0), jnp.arange(engine.lanes))[None]
+    batched = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
+    if init is None:
+        init = over_lanes(initial_position, (1, 0))(batched, keys)[0][0]
+    states = _strong(over_lanes(engine.init, (1, 0, 0))(batched, keys, init[None]))
+    shared = _strong(jax.vmap(engine.shared)(batched))
+
+    def row(carry: tuple[Any, Any], stage: Stage) -> tuple[tuple[Any, Any], Any]:
+        states, shared = carry
+        states, records, counts = drive(engine, batched, keys, states, shared, stage, capacity)
+        adapted = adapt(engine, engine.lanes, states, shared, records, counts, stage)
+        carry = jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), adapted, (states, shared))
+        return carry, (records, counts)
+
+    rows = Stage(*(jnp.asarray(column) for column in zip(*stages, strict=True)))
+    (states, _), (records, counts) = jax.lax.scan(row, (states, shared), rows)
+    final = jax.tree.map(lambda x: x[0], over_lanes(engine.finish, (1, 0, 0))(batched, keys, states))
+    positions, statistics = final.positions, final.statistics
+    if positions is None:
+        kept = [i for i, stage in enumerate(stages) if stage.keep]
+        valid = jnp.concatenate(
+            [jnp.arange(stages[i].steps) < counts[i, 0, :, None] for i in kept], axis=1
+        )
+        joined = jax.tree.map(
+            lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], axis=1), records
+        )
+        positions = jnp.where(valid[..., None], joined.position, jnp.nan)
+        statistics = {**engine.statistics(joined), **statistics}
+    constrain = jax.vmap(posterior.constrain)
+    params = (jax.vmap(constrain) if positions.ndim == 3 else constrain)(positions)
+    return Run(params, positions, statistics, final.objective, final.status)
+
+
+def _strong(tree: Any) -> Any:
+    keyed = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return jax.tree.map(lambda x: x if keyed(x) else jax.lax.convert_element_type(x, x.dtype), tree)

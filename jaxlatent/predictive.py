@@ -1,0 +1,59 @@
+"""What follows from draws of the parameters: pointwise log likelihoods and predictive draws, for all draws at once."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.lanes import over_lanes
+from jaxlatent.model import Model
+from jaxlatent.posterior import Posterior
+from jaxlatent.typing import Array, Data, Key, Params
+
+
+@partial(jax.jit, static_argnames="draws")
+def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
+    """Pointwise log likelihood by observation, leading like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``."""
+
+    def one(posterior: Posterior, params: Params) -> dict[str, Array]:
+        return posterior.density.log_likelihood(params, posterior.data)
+
+    return over_lanes(jax.vmap(one, (None, 0)) if draws else one, (1, 0))(posterior, params)
+
+
+@partial(jax.jit, static_argnames="draws")
+def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict[str, Array]:
+    """One predictive draw of every observation for each draw of the parameters; leads as `log_likelihood` does."""
+    leading = next(iter(params.values())).shape[: 3 if draws else 2]
+
+    def one(posterior: Posterior, key: Key, params: Params) -> dict[str, Array]:
+        return posterior.density.sample_observed(key, params, posterior.data)
+
+    fn = over_lanes(jax.vmap(one, (None, 0, 0)) if draws else one, (1, 0, 0))
+    return fn(posterior, jax.random.split(key, leading), params)
+
+
+@partial(jax.jit, static_argnames=("model", "draws"))
+def _from_prior(model: Model, key: Key, data: Data, draws: int) -> tuple[Params, dict[str, Array], dict[str, Array]]:
+    def one(key: Key) -> tuple[Params, dict[str, Array], dict[str, Array]]:
+        prior_key, observed_key = jax.random.split(key)
+        params = model.sample_prior(prior_key, data)
+        return params, model.deterministic(params, data), model.sample_observed(observed_key, params, data)
+
+    return jax.vmap(one)(jax.random.split(key, draws))
+
+
+def sample_prior(model: Model, data: Any, draws: int, key: Key) -> tuple[Params, dict[str, Array], dict[str, Array]]:
+    """Prior draws of parameters, derived quantities and observations, each leading with ``draw``.
+
+    Args:
+        model: with proper priors.
+        data: covariates; observations are not needed.
+        draws: how many.
+        key: a typed JAX key.
+
+    Raises:
+        InputError: if a prior is improper.
+    """
+    return _from_prior(model, key, jax.tree.map(jnp.asarray, dict(data)), draws)

@@ -1,0 +1,320 @@
+"""`Result`: what a fit hands out. Host arrays, what was done to get them, and what follows from them."""
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent import convert, predictive
+from jaxlatent.data import Batch, as_data
+from jaxlatent.diagnostics import InformationCriterion, loo, waic
+from jaxlatent.engines.base import Engine
+from jaxlatent.errors import InputError
+from jaxlatent.posterior import ModelDensity, Posterior
+from jaxlatent.status import Status
+from jaxlatent.summary import summarise
+from jaxlatent.typing import Data
+
+_PACKAGES = ("jaxlatent", "jax", "jaxlib", "numpyro", "blackjax", "optax", "arviz", "numpy")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a result came about.
+
+    Attributes:
+        engine: its name.
+        settings: of the engine, by name.
+        seed: as given, keys as text.
+        versions: of Python and the packages that matter.
+        device: kind and number.
+        x64: whether JAX ran in 64 bits.
+        timings: seconds: "compile" (checks and compilation), "warmup", "sampling", "total".
+        created: ISO time, UTC.
+    """
+
+    engine: str
+    settings: dict[str, Any]
+    seed: Any
+    versions: dict[str, str]
+    device: str
+    x64: bool
+    timings: dict[str, float]
+    created: str
+
+
+def provenance(
+    settings: Mapping[str, Any], engine: str, seed: Any, devices: Iterable[Any], timings: dict[str, float]
+) -> Provenance:
+    """The provenance of a run that ends now."""
+    kinds = [device.device_kind for device in devices]
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "unknown"
+    return Provenance(
+        engine=engine,
+        settings=dict(settings),
+        seed=int(seed) if isinstance(seed, int | np.integer) else str(seed),
+        versions=versions,
+        device=f"{len(kinds)} x {kinds[0]}",
+        x64=bool(jax.config.read("jax_enable_x64")),
+        timings=timings,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """Draws or point estimates of one dataset, or of a batch of them, with everything needed to go on.
+
+    Arrays lead with ``(dataset, lane)``, without ``dataset`` when one dataset was fitted; draws follow with ``draw``.
+
+    Attributes:
+        posterior: what was fitted, data included.
+        engine: what fitted it.
+        params: named values.
+        derived: the model's derived quantities.
+        positions: the same, unconstrained and flat: ``(dataset?, lane, draw?, dim)``.
+        statistics: sampler statistics under ArviZ's names; see the engine.
+        objective: final log density or ELBO of each lane.
+        status: `jaxlatent.status.Status` of each lane.
+        trace: history of the objective, ``(dataset?, lane, iteration)``, for engines that optimise.
+        names: of the datasets; None for one dataset.
+        coords: labels of named dimensions.
+        provenance: see `Provenance`.
+    """
+
+    posterior: Posterior
+    engine: Engine
+    params: dict[str, np.ndarray]
+    derived: dict[str, np.ndarray]
+    positions: np.ndarray
+    statistics: dict[str, np.ndarray]
+    objective: np.ndarray
+    status: np.ndarray
+    trace: np.ndarray | None
+    names: tuple[Any, ...] | None
+    provenance: Provenance
+    coords: dict[str, list[Any]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        shape = ", ".join(f"{name} {value.shape}" for name, value in self.params.items())
+        codes, counts = np.unique(self.status, return_counts=True)
+        ended = ", ".join(f"{count} {Status(code).name}" for code, count in zip(codes, counts, strict=True))
+        return f"Result({self.provenance.engine}; {shape}; lanes: {ended})"
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether the engine gave draws, not points."""
+        return self.engine.kind == "draws"
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """Names of the leading axes of `params`."""
+        axes = ("dataset", "chain", "draw") if self.has_draws else ("dataset", "lane")
+        return axes if self.names is not None else axes[1:]
+
+    def __getitem__(self, dataset: Any) -> "Result":
+        """The result of one dataset of a batch, by name."""
+        if self.names is None or dataset not in self.names:
+            raise InputError(
+                f"result[{dataset!r}]",
+                got="a result of one dataset" if self.names is None else f"no such dataset among {list(self.names)[:8]}",
+                expected="the name of a dataset of a batch",
+                remedy="use result.names to see them.",
+            )
+        return self._select(self.names.index(dataset), None)
+
+    def best(self) -> "Result":
+        """The lane of highest objective that did not fail, of each dataset; its lane axis is gone for point fits.
+
+        Raises:
+            InputError: if every lane of a dataset failed.
+        """
+        failed = np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective)
+        if failed.all(-1).any():
+            codes = sorted({Status(code).name for code in np.ravel(self.status)})
+            raise InputError(
+                "result.best()",
+                got=f"no lane that ended well ({', '.join(codes)})",
+                expected="at least one",
+                remedy=Status(int(np.ravel(self.status)[0])).advice,
+            )
+        lane = np.argmax(np.where(failed, -np.inf, self.objective), -1)
+        if self.names is None:
+            return self._select(None, int(lane))
+        picked = [self._select(i, int(k)) for i, k in enumerate(lane)]
+        stacked = {
+            name: jax.tree.map(lambda *x: np.stack(x), *(getattr(one, name) for one in picked)) for name in _ARRAYS
+        }
+        return replace(self, **stacked)
+
+    def mean(self) -> dict[str, np.ndarray]:
+        """Posterior mean by parameter, over chains and draws; for point fits the points."""
+        if not self.has_draws:
+            return dict(self.params)
+        axes = tuple(self.leading.index(axis) for axis in ("chain", "draw"))
+        return {name: value.mean(axes) for name, value in self.params.items()}
+
+    def summary(self, names: Sequence[str] | None = None, prob: float = 0.94) -> Any:
+        """A table of every parameter and derived quantity, as a pandas ``DataFrame``.
+
+        Mean, standard deviation, equal-tailed interval, Monte Carlo errors, effective sample sizes and R-hat (Vehtari et al. 2021),
+        computed on the device for all of them at once. For point fits: value, and standard error where known.
+
+        Args:
+            names: which; all by default.
+            prob: of the interval.
+        """
+        return summarise(self, names, prob)
+
+    def log_likelihood(self) -> dict[str, np.ndarray]:
+        """Pointwise log likelihood by observation, leading as `params` does."""
+        posterior, params = self._gridded()
+        terms = predictive.log_likelihood(posterior, params, self.has_draws)
+        self._require(terms, "log_likelihood")
+        return self._ungridded(terms)
+
+    def predict(self, seed: int, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """One predictive draw of every observation for each draw of the parameters, leading as `params` does.
+
+        Args:
+            seed: required, an int.
+            data: other covariates; those of the fit by default. Observations in it are not used.
+        """
+        posterior, params = self._gridded()
+        if data is not None:
+            other = data.data if isinstance(data, Batch) else as_data(data)
+            if not isinstance(data, Batch):
+                rows = next(iter(params.values())).shape[0]
+                other = jax.tree.map(lambda x: jnp.broadcast_to(x, (rows, *x.shape)), other)
+            posterior = replace(posterior, data=other)
+        draws = predictive.predict(posterior, jax.random.key(seed), params, self.has_draws)
+        self._require(draws, "predict")
+        return self._ungridded(draws)
+
+    def waic(self) -> InformationCriterion:
+        """The widely applicable information criterion (Watanabe 2010) of one dataset, all observations together."""
+        return waic(self._one_log_likelihood("waic"))
+
+    def loo(self) -> InformationCriterion:
+        """Leave-one-out cross-validation by Pareto-smoothed importance sampling (Vehtari et al. 2017) of one dataset."""
+        return loo(self._one_log_likelihood("loo"))
+
+    def to_arviz(self, predictions: int | None = None) -> Any:
+        """ArviZ's container: `arviz.InferenceData` with ArviZ 0.2x, `xarray.DataTree` with 1.x.
+
+        Groups: posterior (derived quantities included), sample_stats, log_likelihood, observed_data, constant_data, and
+        posterior_predictive if asked for.
+
+        Args:
+            predictions: a seed; adds posterior predictive draws.
+        """
+        if not self.has_draws:
+            raise InputError(
+                "result.to_arviz()",
+                got=f"a point fit by {self.provenance.engine}",
+                expected="draws",
+                remedy="use result.params, or fit with NUTS, ADVI, Laplace or Pathfinder.",
+            )
+        dims, coords = self._dims(), self._coords()
+        make = lambda values, leading: convert.dataset(values, leading, dims, coords)
+        per_draw = {
+            name: value
+            for name, value in self.statistics.items()
+            if value.shape[: len(self.leading)] == self.positions.shape[:-1]
+        }
+        groups = {
+            "posterior": make({**self.params, **self.derived}, self.leading),
+            "sample_stats": make(per_draw, self.leading),
+        }
+        groups["posterior"].attrs.update(self._attributes())
+        if isinstance(self.posterior.density, ModelDensity):
+            observed = self.log_likelihood()
+            single = ("dataset",) if self.names is not None else ()
+            groups["log_likelihood"] = make(observed, self.leading)
+            data = {name: np.asarray(value) for name, value in self.posterior.data.items()}
+            groups["observed_data"] = make({k: v for k, v in data.items() if k in observed}, single)
+            groups["constant_data"] = make({k: v for k, v in data.items() if k not in observed}, single)
+            if predictions is not None:
+                groups["posterior_predictive"] = make(self.predict(predictions), self.leading)
+        return convert.inference_data(groups)
+
+    def _attributes(self) -> dict[str, Any]:
+        p = self.provenance
+        flat = {f"timing_{name}_s": round(value, 4) for name, value in p.timings.items()}
+        return {
+            "inference_library": "jaxlatent",
+            "inference_library_version": p.versions["jaxlatent"],
+            "created_at": p.created,
+            "engine": p.engine,
+            "settings": ", ".join(f"{name}={value!r}" for name, value in p.settings.items()),
+            "seed": str(p.seed),
+            "device": p.device,
+            **flat,
+        }
+
+    def _dims(self) -> dict[str, tuple[str, ...]]:
+        density = self.posterior.density
+        return dict(density.model.dims) if isinstance(density, ModelDensity) else {}
+
+    def _coords(self) -> dict[str, Any]:
+        return {**self.coords, "dataset": list(self.names)} if self.names is not None else dict(self.coords)
+
+    def _one_log_likelihood(self, what: str) -> dict[str, np.ndarray]:
+        if not self.has_draws or self.names is not None:
+            raise InputError(
+                f"result.{what}()",
+                got="a point fit" if not self.has_draws else f"{len(self.names or ())} datasets",
+                expected="draws of one dataset",
+                remedy="pick a dataset first, as in result[name]." if self.has_draws else "fit with an engine that draws.",
+            )
+        return self.log_likelihood()
+
+    def _require(self, values: Mapping[str, Any], what: str) -> None:
+        if not values:
+            raise InputError(
+                f"result.{what}()",
+                got="a posterior that does not know its observations",
+                expected="one from a Model or a NumPyro model",
+                remedy="declare the likelihood in a jl.Model.",
+            )
+
+    def _gridded(self) -> tuple[Posterior, dict[str, Any]]:
+        """Posterior and parameters with a dataset axis, and for selected points a lane axis."""
+        posterior, params = self.posterior, self.params
+        if self.names is None:
+            posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
+        if not self.has_draws and self.positions.ndim == (1 if self.names is None else 2):
+            params = jax.tree.map(lambda x: x[:, None], params)
+        return posterior, params
+
+    def _ungridded(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        host = {name: np.asarray(value) for name, value in values.items()}
+        if not self.has_draws and self.positions.ndim == (1 if self.names is None else 2):
+            host = {name: value[:, 0] for name, value in host.items()}
+        return {name: value[0] if self.names is None else value for name, value in host.items()}
+
+    def _select(self, dataset: int | None, lane: int | None) -> "Result":
+        """One dataset, one lane, or both. A lane of draws keeps its axis, of length 1."""
+        index: tuple[Any, ...] = () if dataset is None else (dataset,)
+        if lane is not None:
+            index += (slice(lane, lane + 1) if self.has_draws else lane,)
+        picked = {name: jax.tree.map(lambda x: x[index], getattr(self, name)) for name in _ARRAYS}
+        if dataset is None:
+            return replace(self, **picked)
+        posterior = jax.tree.map(lambda x: x[dataset], self.posterior)
+        return replace(self, posterior=posterior, names=None, **picked)
+
+
+#: The fields that lead with ``(dataset?, lane)``.
+_ARRAYS = ("params", "derived", "positions", "statistics", "objective", "status", "trace")

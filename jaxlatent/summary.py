@@ -1,0 +1,80 @@
+"""The table of a result, in ArviZ's columns, computed on the device for all parameters at once."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from jaxlatent.diagnostics import ess_bulk, ess_tail, mcse_mean, mcse_sd, rhat
+from jaxlatent.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from jaxlatent.results import Result
+
+
+def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> pd.DataFrame:
+    """See `jaxlatent.results.Result.summary`."""
+    values = {**result.params, **result.derived}
+    for name in names or ():
+        if name not in values:
+            raise InputError(
+                "result.summary(names=...)", got=repr(name), expected=f"names among {list(values)}", remedy=did_you_mean(name, values)
+            )
+    values = {name: values[name] for name in names or values}
+    rows = [label for name in values for label in _labels(result, name, values[name])]
+    flat = lambda tree: _flat(tree, len(result.leading))
+    if not result.has_draws:
+        table = {"value": flat(values)}
+        return _frame(result, rows, table, lanes=True)
+    draws = flat(values)
+    draws = draws if result.names is not None else draws[None]
+    device = jnp.asarray(np.moveaxis(draws, 0, 2))
+    tail = (1 - prob) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=(1, 2))
+    table = {
+        "mean": draws.mean((1, 2)),
+        "sd": draws.std((1, 2), ddof=1),
+        f"eti_{100 * tail:.3g}%": low,
+        f"eti_{100 - 100 * tail:.3g}%": high,
+        "mcse_mean": mcse_mean(device),
+        "mcse_sd": mcse_sd(device),
+        "ess_bulk": ess_bulk(device),
+        "ess_tail": ess_tail(device),
+        "r_hat": rhat(device),
+    }
+    table = {name: np.asarray(value) for name, value in table.items()}
+    if result.names is None:
+        table = {name: value[0] for name, value in table.items()}
+    return _frame(result, rows, table, lanes=False)
+
+
+def _flat(values: dict[str, np.ndarray], leading: int) -> np.ndarray:
+    parts = [np.asarray(value, float).reshape(*value.shape[:leading], -1) for value in values.values()]
+    return np.concatenate(parts, -1)
+
+
+def _labels(result: "Result", name: str, value: np.ndarray) -> list[str]:
+    """``alpha[HS Grad]``: coordinates where there are some, counts elsewhere."""
+    own = value.shape[len(result.leading) :]
+    if not own:
+        return [name]
+    dims = result._dims().get(name) or (None,) * len(own)
+    axes: list[Sequence[Any]] = [
+        result.coords.get(dim, range(length)) if dim else range(length) for dim, length in zip(dims, own, strict=True)
+    ]
+    return [f"{name}[{', '.join(str(axis[i]) for axis, i in zip(axes, index, strict=True))}]" for index in np.ndindex(*own)]
+
+
+def _frame(result: "Result", rows: list[str], table: dict[str, np.ndarray], lanes: bool) -> pd.DataFrame:
+    """Rows by dataset, lane and label, as far as there are such axes."""
+    first = next(iter(table.values()))
+    axes: list[Sequence[Any]] = []
+    if result.names is not None:
+        axes.append(list(result.names))
+    if lanes and first.ndim > len(axes) + 1:
+        axes.append(list(range(first.shape[len(axes)])))
+    names = [name for name, there in (("dataset", result.names is not None), ("lane", len(axes) > (result.names is not None))) if there]
+    index = pd.MultiIndex.from_product([*axes, rows], names=[*names, "parameter"]) if axes else pd.Index(rows)
+    return pd.DataFrame({name: value.reshape(-1) for name, value in table.items()}, index=index)

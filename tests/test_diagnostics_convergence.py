@@ -1,0 +1,223 @@
+"""R-hat, ESS and MCSE: agreement with ArviZ, and the laws of padding, batching and precision."""
+
+from functools import partial
+
+import arviz as az
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from jaxlatent.diagnostics import (
+    ess_bulk,
+    ess_mean,
+    ess_quantile,
+    ess_tail,
+    mcse_mean,
+    mcse_quantile,
+    mcse_sd,
+    nested_rhat,
+    rhat,
+)
+from jaxlatent.errors import InputError
+
+LEGACY = az.__version__.startswith("0")
+
+
+def autoregressive(shape, phi, seed=0):
+    """Chains of a stationary AR(1) process with unit variance, along axis 1."""
+    noise = np.random.default_rng(seed).normal(size=shape) * np.sqrt(1 - phi**2)
+    noise[:, 0] /= np.sqrt(1 - phi**2)
+    return lfilter([1], [1, -phi], noise, axis=1)
+
+
+def arviz_value(statistic, x, **options):
+    axes = {} if LEGACY else {"chain_axis": 0, "draw_axis": 1}
+    return float(getattr(az, statistic)(x, **options, **axes))
+
+
+TAILS = {} if LEGACY else {"prob": (0.05, 0.95)}
+CASES = {
+    "rhat": (rhat, partial(arviz_value, "rhat")),
+    "ess_bulk": (ess_bulk, partial(arviz_value, "ess", method="bulk")),
+    "ess_tail": (ess_tail, partial(arviz_value, "ess", method="tail", **TAILS)),
+    "ess_mean": (ess_mean, partial(arviz_value, "ess", method="mean")),
+    "ess_quantile": (partial(ess_quantile, prob=0.3), partial(arviz_value, "ess", method="quantile", prob=0.3)),
+    "mcse_mean": (mcse_mean, partial(arviz_value, "mcse", method="mean")),
+    "mcse_sd": (mcse_sd, partial(arviz_value, "mcse", method="sd")),
+    "mcse_quantile": (partial(mcse_quantile, prob=0.3), partial(arviz_value, "mcse", method="quantile", prob=0.3)),
+    "nested_rhat": (partial(nested_rhat, superchains=2), None),
+}
+every = pytest.mark.parametrize("name", CASES)
+with_reference = pytest.mark.parametrize("name", [name for name, (_, reference) in CASES.items() if reference])
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@with_reference
+def test_agrees_with_arviz(name, x64):
+    ours, reference = CASES[name]
+    columns = [autoregressive((3, 253), phi, seed) for seed, phi in enumerate((-0.7, 0.0, 0.5, 0.97))]
+    columns.append(np.random.default_rng(1).standard_cauchy((3, 253)))
+    columns.append(autoregressive((3, 253), 0.5) + np.arange(3)[:, None])
+    for n in (4, 5, 6, 7, 10, 51, 200, 253):
+        np.testing.assert_allclose(ours(np.stack(columns, -1), n=n), [reference(x[:, :n]) for x in columns], rtol=1e-9)
+
+
+@with_reference
+def test_agrees_with_arviz_on_ties_constants_and_infinities(name, x64):
+    ours, reference = CASES[name]
+    rounded = autoregressive((4, 101), 0.5).round(1)
+    columns = [rounded, (rounded > 0).astype(float), np.full((4, 101), 2.5)]
+    if name in ("rhat", "ess_bulk"):
+        columns.append(np.where(rounded > 1.5, np.inf, rounded))
+    np.testing.assert_allclose(ours(np.stack(columns, -1)), [reference(x) for x in columns], rtol=1e-9)
+
+
+@every
+def test_nan_in_one_parameter_stays_there(name):
+    draws = autoregressive((4, 40, 2), 0.3)
+    draws[1, 7, 0] = np.nan
+    assert np.isnan(CASES[name][0](draws, n=40)).tolist() == [True, False]
+
+
+@every
+def test_fewer_than_four_draws_give_nan(name):
+    assert np.isnan(CASES[name][0](autoregressive((4, 3, 2), 0.3))).all()
+    assert np.isnan(CASES[name][0](autoregressive((4, 40, 2), 0.3), n=3)).all()
+
+
+@every
+def test_padded_equals_sliced(name, x64):
+    statistic = CASES[name][0]
+    for n in (60, 30, 7):
+        draws = autoregressive((4, 60, 3), 0.6).round(2)
+        draws[:, n:] = np.nan
+        np.testing.assert_allclose(statistic(draws, n=n), statistic(draws[:, :n]), rtol=1e-10)
+
+
+def test_infinite_draws_do_not_tie_with_the_padding(x64):
+    draws = autoregressive((4, 60), 0.6)
+    draws[2, 5:9] = np.inf
+    np.testing.assert_allclose(rhat(draws, n=41), rhat(draws[:, :41]), rtol=1e-10)
+
+
+def test_growing_draws_compile_once():
+    draws = autoregressive((4, 64, 3), 0.6)
+    traces = []
+    stop = jax.jit(lambda x, n: traces.append(1) or rhat(x, n))
+    for n in (20, 40, 64):
+        stop(draws, n)
+    assert len(traces) == 1
+
+
+@every
+def test_vmap_equals_loop(name, x64):
+    statistic = CASES[name][0]
+    datasets, counts = jnp.asarray(autoregressive((4, 40, 5, 2), 0.5)), jnp.array([40, 12, 33, 7, 20])
+    batched = jax.vmap(lambda x, n: statistic(x, n=n), in_axes=(2, 0))(datasets, counts)
+    np.testing.assert_allclose(batched, [statistic(datasets[:, :, i], n=n) for i, n in enumerate(counts)], rtol=1e-10)
+
+
+@every
+def test_float32_agrees_with_float64(name):
+    draws = autoregressive((4, 401, 8), 0.6).astype(np.float32)
+    single = CASES[name][0](draws)
+    with jax.enable_x64(True):
+        double = CASES[name][0](draws.astype(float))
+    assert single.dtype == np.float32 and double.dtype == np.float64
+    np.testing.assert_allclose(single, double, rtol=2e-4)
+
+
+def test_float32_survives_large_numbers():
+    draws = autoregressive((4, 400), 0.6).astype(np.float32)
+    np.testing.assert_allclose(mcse_mean(draws * 1e12) / 1e12, mcse_mean(draws), rtol=1e-3)
+    np.testing.assert_allclose(mcse_sd(draws * 1e12) / 1e12, mcse_sd(draws), rtol=1e-3)
+
+
+def test_trailing_shape_is_kept():
+    draws = autoregressive((4, 50, 2, 3), 0.2)
+    assert rhat(draws).shape == (2, 3) and ess_bulk(draws[..., 0, 0]).shape == ()
+    np.testing.assert_allclose(rhat(draws)[1, 2], rhat(draws[:, :, 1, 2]), rtol=1e-5)
+
+
+def test_integer_draws_are_accepted():
+    counts = np.random.default_rng(0).poisson(3.0, (4, 100))
+    np.testing.assert_allclose(ess_bulk(counts), ess_bulk(counts.astype(float)), rtol=1e-6)
+
+
+def test_one_chain_is_compared_with_itself():
+    assert rhat(autoregressive((1, 1000), 0.0)) < 1.02
+    assert rhat(autoregressive((1, 1000), 0.0) + np.linspace(0, 3, 1000)) > 1.2
+
+
+def test_rhat_of_independent_draws_is_one():
+    # over 200 parameters the excess over 1 of 4 × 1000 independent draws averages 0.0006 and stays below 0.01
+    values = rhat(autoregressive((4, 1000, 200), 0.0))
+    assert abs(values.mean() - 1) < 0.002 and values.max() < 1.01
+
+
+def test_rhat_sees_a_shift_and_a_scale():
+    draws = autoregressive((4, 500, 2), 0.0)
+    draws[0, :, 0] += 1
+    draws[0, :, 1] *= 4
+    assert (rhat(draws) > 1.05).all()
+
+
+@pytest.mark.parametrize("phi", [-0.3, 0.0, 0.7])
+def test_ess_of_an_autoregression(phi):
+    # the mean of 64 estimates, each with a standard deviation of about 6%, has a standard error below 1%
+    expected = 4000 * (1 - phi) / (1 + phi)
+    draws = autoregressive((4, 1000, 64), phi)
+    for statistic in (ess_bulk, ess_mean):
+        np.testing.assert_allclose(statistic(draws).mean(), expected, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("error", "estimate"),
+    [
+        (mcse_mean, lambda x: x.mean((0, 1))),
+        (mcse_sd, lambda x: x.std((0, 1))),
+        (partial(mcse_quantile, prob=0.9), lambda x: np.quantile(x, 0.9, axis=(0, 1))),
+    ],
+)
+def test_mcse_is_the_spread_of_replicated_estimates(error, estimate):
+    # the spread of 400 replications is known to 3.5%; 15% is four standard errors
+    replications = autoregressive((4, 250, 400), 0.5)
+    np.testing.assert_allclose(error(replications).mean(), estimate(replications).std(), rtol=0.15)
+
+
+def test_nested_rhat_follows_its_definition(x64):
+    """Equations 4 to 8 of Margossian et al. 2024, on ranks of halves, written out."""
+    from scipy.stats import norm, rankdata
+
+    x = autoregressive((6, 40), 0.4) + np.repeat([0, 0.5, 1], 2)[:, None]
+    halves = np.stack([x[:, :20], x[:, 20:]], 1).reshape(3, 4, 20)
+
+    def nested(v):
+        z = norm.ppf((rankdata(v).reshape(v.shape) - 3 / 8) / (v.size + 1 / 4))
+        within = z.var(2, ddof=1).mean(1) + z.mean(2).var(1, ddof=1)
+        return np.sqrt(1 + z.mean((1, 2)).var(ddof=1) / within.mean())
+
+    expected = max(nested(halves), nested(abs(halves - np.median(halves))))
+    np.testing.assert_allclose(nested_rhat(x, 3), expected, rtol=1e-9)
+    shuffled = np.array([4, 0, 2, 1, 5, 3])
+    np.testing.assert_allclose(nested_rhat(x[shuffled], np.repeat(list("abc"), 2)[shuffled]), expected, rtol=1e-9)
+
+
+@pytest.mark.skipif(LEGACY, reason="ArviZ has nested R-hat since 1.0")
+def test_nested_rhat_agrees_with_arviz(x64):
+    x, ids = autoregressive((6, 41), 0.4), np.array([0, 1, 2, 0, 1, 2])
+    expected = float(az.rhat_nested(x, superchain_ids=ids, chain_axis=0, draw_axis=1))
+    np.testing.assert_allclose(nested_rhat(x, ids), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("superchains", [1, 3, 8, [0, 0, 0, 1], [0, 0, 1, 1, 2, 2]])
+def test_unequal_superchains_are_refused(superchains):
+    with pytest.raises(InputError, match="equal size"):
+        nested_rhat(np.zeros((4, 10)), superchains)
