@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from jaxlatent.adapters import from_log_density, from_numpyro
+from jaxlatent.condition import condition
 from jaxlatent.data import Batch, batch
 from jaxlatent.devices import use_cpu_cores
 from jaxlatent.diagnostics import compare
@@ -11,7 +12,7 @@ from jaxlatent.engines import NUTS
 from jaxlatent.errors import InputError, JaxlatentError
 from jaxlatent.execute import fit, run, until
 from jaxlatent.model import Model
-from jaxlatent.posterior import Posterior, condition
+from jaxlatent.posterior import Posterior
 from jaxlatent.predictive import sample_prior
 from jaxlatent.results import Result
 from jaxlatent.status import Status

@@ -12,7 +12,7 @@ from numpyro.distributions import biject_to, constraints
 from jaxlatent.coordinates import size
 from jaxlatent.data import as_data
 from jaxlatent.errors import InputError, did_you_mean
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior import Guides, Posterior
 from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
 
@@ -45,17 +45,17 @@ class FunctionDensity:
             biject_to(support).inverse_shape(shape) for support, shape in zip(self.supports, self.shapes, strict=True)
         ]
 
-    def log_density(self, position: Position, data: Any, jacobian: bool = True) -> Array:
+    def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
         """The function at the constrained values, plus the Jacobian if asked for."""
         params, log_det = self._walk(position)
         value = self.function(params["position"] if self.bare else params, *data)
         return value + log_det if jacobian else value
 
-    def constrain(self, position: Position, data: Any) -> Params:
+    def constrain(self, position: Position, data: Any, guides: Guides) -> Params:
         """The named values at ``position``."""
         return self._walk(position)[0]
 
-    def unconstrain(self, params: Mapping[str, Any], data: Any) -> Position:
+    def unconstrain(self, params: Mapping[str, Any], data: Any, guides: Guides) -> Position:
         """The position of named values."""
         pieces = [
             biject_to(support).inv(jnp.asarray(params[name]))
@@ -121,7 +121,7 @@ def from_log_density(
         bare,
     )
     args = tuple(jax.tree.map(jnp.asarray, arg) for arg in args)
-    out = jax.eval_shape(density.log_density, jax.ShapeDtypeStruct((density.dim,), jnp.result_type(float)), args)
+    out = jax.eval_shape(density.log_density, jax.ShapeDtypeStruct((density.dim,), jnp.result_type(float)), args, {})
     if out.shape != ():
         raise InputError(
             "from_log_density(fn, ...)",
@@ -153,7 +153,7 @@ class NumPyroDensity:
         """The length of a position."""
         return sum(size(shape) for shape in self.shapes)
 
-    def log_density(self, position: Position, data: Any, jacobian: bool = True) -> Array:
+    def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
         """Minus NumPyro's potential energy; without ``jacobian`` NumPyro's joint log density of the latent sites."""
         from numpyro.infer.util import log_density, potential_energy
 
@@ -161,9 +161,9 @@ class NumPyroDensity:
         keywords = {**kwargs, **dict(self.static)}
         if jacobian:
             return -potential_energy(self.fn, args, keywords, self._unravel(position))
-        return log_density(self.fn, args, keywords, self.constrain(position, data))[0]
+        return log_density(self.fn, args, keywords, self.constrain(position, data, guides))[0]
 
-    def constrain(self, position: Position, data: Any) -> Params:
+    def constrain(self, position: Position, data: Any, guides: Guides) -> Params:
         """The latent sites at ``position``."""
         values = self._sites(position, data, deterministic=False)
         return {name: values[name] for name in self.names}
@@ -177,7 +177,7 @@ class NumPyroDensity:
         trace = handlers.trace(seeded).get_trace(*args, **kwargs, **dict(self.static))
         return {name: site["value"] for name, site in trace.items() if site["type"] == "deterministic"}
 
-    def unconstrain(self, params: Mapping[str, Any], data: Any) -> Position:
+    def unconstrain(self, params: Mapping[str, Any], data: Any, guides: Guides) -> Position:
         """The position of named values."""
         from numpyro.infer.util import unconstrain_fn
 

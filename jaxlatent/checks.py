@@ -95,7 +95,7 @@ def explain_start(posterior: Posterior, key: Key) -> InputError:
             expected=expected,
             remedy="check the function at a plausible value, or start there (`init=`).",
         )
-    terms = density.log_densities(posterior.initial_position(key), posterior.data)
+    terms = density.log_densities(posterior.initial_position(key), posterior.data, posterior.guides)
     names = [name for name, term in terms.items() if not np.isfinite(term)]
     values = ", ".join(f"{name} = {float(terms[name]):.4g}" for name in names) or "the sum overflows"
     return InputError(
@@ -110,7 +110,7 @@ def explain_support(posterior: Posterior, position: Array, name: str) -> InputEr
     """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
     density, data = posterior.density, posterior.data
     assert isinstance(density, ModelDensity)
-    d = density.model.observed(density.constrain(position, data), data)[name]
+    d = density.model.observed(posterior.constrain(position), data)[name]
     inside = np.asarray(d.support(data[name]))
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
     value = np.asarray(data[name])[where]

@@ -39,6 +39,7 @@ def dataset(
 def inference_data(groups: Mapping[str, xr.Dataset]) -> Any:
     """Groups as ArviZ's container: `arviz.InferenceData` with 0.2x, `xarray.DataTree` with 1.x."""
     groups = {name: group for name, group in groups.items() if group.variables}
-    if hasattr(az, "InferenceData"):
+    # By version: ArviZ 1.x still answers to `az.InferenceData`, with `DataTree` and a warning.
+    if az.__version__.startswith("0."):
         return az.InferenceData(**groups)
     return xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})

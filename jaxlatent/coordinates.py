@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import biject_to
 
-from jaxlatent.distributions.centring import Recentred
+from jaxlatent.distributions.centring import Guide, Informed, Recentred
 from jaxlatent.typing import Array
 
 
@@ -25,17 +25,19 @@ def size(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def constrain(d: dist.Distribution, z: Array) -> tuple[Array, Array]:
+def constrain(d: dist.Distribution, z: Array, guide: Guide | None = None) -> tuple[Array, Array]:
     """The value of ``d`` at unconstrained ``z``, and the log density of ``z`` (Jacobian included).
 
     Args:
         d: a prior.
         z: unconstrained, of `unconstrained_shape`.
+        guide: what the data say about it, for `jaxlatent.informed` priors.
 
     Returns:
         value: of shape ``d.shape()``.
         log_density: a scalar.
     """
+    d = _resolve(d, guide)
     if isinstance(d, Recentred):
         value = d.coordinates.forward(z)
         if d.standard is not None:
@@ -46,8 +48,13 @@ def constrain(d: dist.Distribution, z: Array) -> tuple[Array, Array]:
     return value, jnp.sum(d.log_prob(value)) + jnp.sum(bijector.log_abs_det_jacobian(z, value))
 
 
-def unconstrain(d: dist.Distribution, value: Array) -> Array:
+def unconstrain(d: dist.Distribution, value: Array, guide: Guide | None = None) -> Array:
     """The unconstrained value behind ``value``, the inverse of `constrain`."""
+    d = _resolve(d, guide)
     if isinstance(d, Recentred):
         return d.coordinates.inverse(value)
     return biject_to(d.support).inv(value)
+
+
+def _resolve(d: dist.Distribution, guide: Guide | None) -> dist.Distribution:
+    return d.resolve(guide) if isinstance(d, Informed) else d

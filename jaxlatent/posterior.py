@@ -5,7 +5,7 @@ The data are pytree *leaves* and everything else is static, so a posterior is an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -14,8 +14,11 @@ import jax.numpy as jnp
 
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
 from jaxlatent.data import Batch, as_data
+from jaxlatent.distributions.centring import Guide
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params, Position, PyTree
+
+Guides = Mapping[str, Guide]
 
 
 class Density(Protocol):
@@ -23,15 +26,15 @@ class Density(Protocol):
 
     dim: int
 
-    def log_density(self, position: Position, data: Any, jacobian: bool = True) -> Array:
+    def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
         """The log density at ``position``, up to a constant: of the position, or without ``jacobian`` of the constrained values."""
         ...
 
-    def constrain(self, position: Position, data: Any) -> Params:
+    def constrain(self, position: Position, data: Any, guides: Guides) -> Params:
         """The named values at ``position``."""
         ...
 
-    def unconstrain(self, params: Mapping[str, Any], data: Any) -> Position:
+    def unconstrain(self, params: Mapping[str, Any], data: Any, guides: Guides) -> Position:
         """The position of named values."""
         ...
 
@@ -48,7 +51,7 @@ class Density(Protocol):
         ...
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["data"], meta_fields=["density"])
+@partial(jax.tree_util.register_dataclass, data_fields=["data", "guides"], meta_fields=["density"])
 @dataclass(frozen=True)
 class Posterior:
     """A log density over flat positions, with its data as leaves.
@@ -56,10 +59,12 @@ class Posterior:
     Args:
         density: the static part.
         data: a pytree of arrays.
+        guides: what the data say about each `jaxlatent.informed` effect, by name; moves coordinates only.
     """
 
     density: Density
     data: PyTree
+    guides: dict[str, Guide] = field(default_factory=dict)
 
     @property
     def dim(self) -> int:
@@ -74,15 +79,15 @@ class Posterior:
             jacobian: True: the density of the position, which samplers need. False: the density of the named, constrained values,
                 whose maximum does not depend on the coordinates (centring included).
         """
-        return self.density.log_density(position, self.data, jacobian)
+        return self.density.log_density(position, self.data, self.guides, jacobian)
 
     def constrain(self, position: Position) -> Params:
         """The named, constrained values at a position ``(dim,)``."""
-        return self.density.constrain(position, self.data)
+        return self.density.constrain(position, self.data, self.guides)
 
     def unconstrain(self, params: Mapping[str, Any]) -> Position:
         """The position ``(dim,)`` of named, constrained values."""
-        return self.density.unconstrain(params, self.data)
+        return self.density.unconstrain(params, self.data, self.guides)
 
     def initial_position(self, key: Key) -> Position:
         """A start, uniform(-2, 2) in each unconstrained coordinate (as Stan does)."""
@@ -116,24 +121,25 @@ class ModelDensity:
         """The length of a position."""
         return self.sites[-1].stop
 
-    def log_density(self, position: Position, data: Data, jacobian: bool = True) -> Array:
+    def log_density(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> Array:
         """Log prior, of the position or without ``jacobian`` of the values, plus log likelihood."""
-        params, log_density = self._walk(position, data, jacobian)
+        params, log_density = self._walk(position, data, guides, jacobian)
         for term in self.model.log_likelihood(params, data).values():
             log_density = log_density + jnp.sum(term)
         return log_density
 
-    def constrain(self, position: Position, data: Data) -> Params:
+    def constrain(self, position: Position, data: Data, guides: Guides) -> Params:
         """The named values at ``position``."""
-        return self._walk(position, data)[0]
+        return self._walk(position, data, guides)[0]
 
-    def unconstrain(self, params: Mapping[str, Any], data: Data) -> Position:
+    def unconstrain(self, params: Mapping[str, Any], data: Data, guides: Guides) -> Position:
         """The position of named values."""
         values: Params = {}
         pieces = []
         for site in self.sites:
             value = jnp.asarray(params[site.name])
-            pieces.append(jnp.ravel(unconstrain(self.model.prior_of(site.name, values, data), value)))
+            prior = self.model.prior_of(site.name, values, data)
+            pieces.append(jnp.ravel(unconstrain(prior, value, guides.get(site.name))))
             values[site.name] = value
         return jnp.concatenate(pieces)
 
@@ -149,30 +155,30 @@ class ModelDensity:
         """One predictive draw by observation."""
         return self.model.sample_observed(key, params, data)
 
-    def log_densities(self, position: Position, data: Data) -> dict[str, Array]:
+    def log_densities(self, position: Position, data: Data, guides: Guides) -> dict[str, Array]:
         """The terms of `log_density` by the name of the parameter or observation they belong to, for messages."""
         params: Params = {}
         terms: dict[str, Array] = {}
         for site in self.sites:
-            params[site.name], terms[f"prior of {site.name!r}"] = self._site(site, position, params, data)
+            params[site.name], terms[f"prior of {site.name!r}"] = self._site(site, position, params, data, guides)
         for name, term in self.model.log_likelihood(params, data).items():
             terms[f"likelihood of {name!r}"] = jnp.sum(term)
         return terms
 
-    def _walk(self, position: Position, data: Data, jacobian: bool = True) -> tuple[Params, Array]:
+    def _walk(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> tuple[Params, Array]:
         params: Params = {}
         log_density = jnp.zeros((), position.dtype)
         for site in self.sites:
-            params[site.name], term = self._site(site, position, params, data, jacobian)
+            params[site.name], term = self._site(site, position, params, data, guides, jacobian)
             log_density = log_density + term
         return params, log_density
 
     def _site(
-        self, site: Site, position: Position, params: Params, data: Data, jacobian: bool = True
+        self, site: Site, position: Position, params: Params, data: Data, guides: Guides, jacobian: bool = True
     ) -> tuple[Array, Array]:
         z = position[site.start : site.stop].reshape(site.unconstrained)
         prior = self.model.prior_of(site.name, params, data)
-        value, log_density = constrain(prior, z)
+        value, log_density = constrain(prior, z, guides.get(site.name))
         return value, log_density if jacobian else jnp.sum(prior.log_prob(value))
 
 
@@ -192,20 +198,3 @@ def layout(model: Model, data: Data) -> tuple[Site, ...]:
 
     jax.eval_shape(walk, data)
     return tuple(sites)
-
-
-def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
-    """The posterior of ``model`` given ``data``, for engines and for people who bring their own algorithm.
-
-    Args:
-        model: the declaration.
-        data: observed values under the names that the likelihood returns, covariates under any other name. A `Batch` gives a
-            posterior whose data lead with ``dataset``, to be mapped over.
-
-    Raises:
-        InputError: if the data hold something that no model can use (NaN, infinity, text); see `jaxlatent.checks` for the rest.
-    """
-    if isinstance(data, Batch):
-        return Posterior(ModelDensity(model, layout(model, data[0])), data.data)
-    arrays = as_data(data or {})
-    return Posterior(ModelDensity(model, layout(model, arrays)), arrays)

@@ -120,7 +120,7 @@ def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key = 0, s
         se=np.array([criterion.se for criterion in ranked]),
         p=np.array([criterion.p for criterion in ranked]),
         elpd_diff=difference.sum(0),
-        se_diff=np.sqrt(len(difference) * difference.var(0)),
+        se_diff=np.sqrt(len(difference) * difference.var(0, ddof=1)),
         stacking=stacking_weights(pointwise),
         pseudo_bma=pseudo_bma_weights(
             pointwise, seed if isinstance(seed, jax.Array) else jax.random.key(seed), samples

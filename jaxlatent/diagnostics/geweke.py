@@ -43,8 +43,9 @@ def geweke(draws: ArrayLike, intervals: int = 15, first: float = 0.1, last: floa
         )
     end = jnp.shape(draws)[1] - 1
     starts = np.linspace(0, int((1 - last) * end), num=intervals, dtype=int)
-    sizes = (first * (end - starts)).astype(int), (last * (end - starts)).astype(int) + 1
-    return starts, _scores(draws, starts, end + 1 - sizes[1], *sizes, widths=tuple(int(size.max()) for size in sizes))
+    tails = (end - last * (end - starts)).astype(int)
+    sizes = (first * (end - starts)).astype(int), end + 1 - tails
+    return starts, _scores(draws, starts, tails, *sizes, widths=tuple(int(size.max()) for size in sizes))
 
 
 @partial(jax.jit, static_argnames="widths")

@@ -46,7 +46,7 @@ class InformationCriterion:
     @property
     def se(self) -> float:
         """Standard error of ``elpd``, over observations (Vehtari, Gelman and Gabry 2017, equation 23)."""
-        return math.sqrt(self.n_observations * self.pointwise.var())
+        return math.sqrt(self.n_observations * self.pointwise.var(ddof=1))
 
     @property
     def p(self) -> float:

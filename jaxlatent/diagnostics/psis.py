@@ -63,7 +63,7 @@ def _smooth(x, length):
     fitted = (count > SHORT_TAIL) & jnp.isfinite(k_hat)
     x = x.at[index].set(jnp.where(above & fitted, jnp.minimum(smoothed, 0), tail))
     k_hat = jnp.where(count > SHORT_TAIL, k_hat, jnp.where(count > 0, jnp.inf, -jnp.inf))
-    return x - logsumexp(x), k_hat
+    return x - logsumexp(x), jnp.where(jnp.isnan(cutoff), jnp.nan, k_hat)
 
 
 def _fit_generalised_pareto(excess, count):
@@ -87,7 +87,9 @@ def _fit_generalised_pareto(excess, count):
     shapes = jax.vmap(shape)(theta)
     profile = size * (jnp.log(-theta / shapes) - shapes - 1)
     weights = jax.nn.softmax(jnp.where(grid <= points, profile, -jnp.inf))
-    best = (weights * theta).sum()
+    # in very heavy tails theta spans hundreds of powers of ten: rounding errors in the weights must not reach it
+    weights = jnp.where(weights >= 10 * jnp.finfo(weights.dtype).eps, weights, 0)
+    best = (weights * theta).sum() / weights.sum()
     k = shape(best)
     return (size * k + 10 * 0.5) / (size + 10), -k / best
 

@@ -127,8 +127,33 @@ def partially_centred(d: dist.Distribution, weight: ArrayLike) -> Recentred:
     return Recentred(d, Affine(location - jnp.einsum("...ij,...j->...i", factor, w * location), factor))
 
 
-def informed(d: dist.Distribution, estimate: ArrayLike, precision: ArrayLike) -> Recentred:
-    r"""``d`` centred by just as much as the data inform each effect: usually the fewest gradients a draw.
+class Guide(NamedTuple):
+    r"""What the data say about a varying effect, as a Gaussian factor in natural parameters.
+
+    Attributes:
+        precision: :math:`\Lambda`, elementwise ``(*shape,)`` or matrices ``(*shape, n)``.
+        pull: :math:`\Lambda \hat x`, of the effect's shape.
+    """
+
+    precision: Array
+    pull: Array
+
+
+class Informed(Recentred):
+    """A prior whose coordinates wait for a `Guide`; `jaxlatent.guides` finds it when the model meets its data."""
+
+    pytree_data_fields = ("base",)
+
+    def __init__(self, base: dist.Distribution):
+        super().__init__(base, noncentred(base).coordinates)
+
+    def resolve(self, guide: Guide | None) -> Recentred:
+        """The prior in the coordinates that ``guide`` asks for; non-centred without one."""
+        return noncentred(self.base) if guide is None else _guided(self.base, guide)
+
+
+def informed(d: dist.Distribution, estimate: ArrayLike | None = None, precision: ArrayLike | None = None) -> Recentred:
+    r"""``d`` centred by just as much as the data inform each effect: usually by far the fewest gradients a draw.
 
     With a likelihood of about :math:`N(\hat x, \Lambda^{-1})` for an effect with prior :math:`N(\mu, \Sigma)`, the effect given its
     hyperparameters is :math:`N(m, V)`, :math:`V = (\Sigma^{-1} + \Lambda)^{-1}`, :math:`m = V(\Sigma^{-1}\mu + \Lambda \hat x)`. In the
@@ -138,27 +163,40 @@ def informed(d: dist.Distribution, estimate: ArrayLike, precision: ArrayLike) ->
 
     Args:
         d: as for `noncentred`; of other than normal families, ``scale`` plays the role of the standard deviation.
-        estimate: what the data alone say about the effect, its shape.
+        estimate: what the data alone say about the effect, its shape. Without it, estimate and precision come from the slope and
+            curvature of the likelihood near the posterior mode when the model meets its data.
         precision: how sharply, elementwise (the effect's shape) or for a multivariate normal also as matrices ``(..., n, n)``.
     """
-    location, scale = _location_and_scale(d)
+    if estimate is None or precision is None:
+        return Informed(d)
     estimate, precision = jnp.asarray(estimate), jnp.asarray(precision)
+    matrices = precision.ndim > estimate.ndim
+    pull = jnp.einsum("...ij,...j->...i", precision, estimate) if matrices else precision * estimate
+    return _guided(d, Guide(precision, pull))
+
+
+def is_multivariate(d: dist.Distribution) -> bool:
+    """Whether the effects of ``d`` are vectors that share a covariance, rather than numbers."""
+    return isinstance(_family(d), dist.MultivariateNormal)
+
+
+def _guided(d: dist.Distribution, guide: Guide) -> Recentred:
+    location, scale = _location_and_scale(d)
+    precision, pull = guide
     if scale.ndim == location.ndim:
         prior = scale**-2
         variance = 1 / (prior + precision)
-        return Recentred(d, Affine(variance * (prior * location + precision * estimate), jnp.sqrt(variance)))
+        return Recentred(d, Affine(variance * (prior * location + pull), jnp.sqrt(variance)))
     n = location.shape[-1]
-    matrix = precision if precision.ndim == scale.ndim else precision[..., None] * jnp.eye(n)
-    # V = L (I + L' Lambda L)^-1 L' keeps a singular Lambda and a small Sigma harmless.
-    inner = jnp.eye(n) + jnp.swapaxes(scale, -1, -2) @ matrix @ scale
-    # With inner = U' U for a lower U (the reversed Cholesky), the factor L U^-1 of V is lower triangular.
-    reverse = jnp.linalg.cholesky(inner[..., ::-1, ::-1])[..., ::-1, ::-1]
-    lower = jnp.swapaxes(reverse, -1, -2)
-    factor = jnp.swapaxes(
-        solve_triangular(jnp.swapaxes(lower, -1, -2), jnp.swapaxes(scale, -1, -2), lower=False), -1, -2
-    )
-    pull = jnp.einsum("...ij,...j->...i", matrix, estimate - location)
-    shift = location + jnp.einsum("...ij,...kj,...k->...i", factor, factor, pull)
+    if precision.ndim < scale.ndim:
+        precision = precision[..., None] * jnp.eye(n)
+    # V = L (I + L' Lambda L)^-1 L' stays sound for a singular Lambda and a small Sigma. With I + L' Lambda L = R' R for a lower R
+    # (a Cholesky factor of the matrix read backwards), V = F F' with the lower F = L R^-1.
+    inner = jnp.eye(n) + jnp.swapaxes(scale, -1, -2) @ precision @ scale
+    upper = jnp.linalg.cholesky(inner[..., ::-1, ::-1])[..., ::-1, ::-1]
+    factor = jnp.swapaxes(solve_triangular(upper, jnp.swapaxes(scale, -1, -2), lower=False), -1, -2)
+    residual = pull - jnp.einsum("...ij,...j->...i", precision, location)
+    shift = location + jnp.einsum("...ij,...kj,...k->...i", factor, factor, residual)
     return Recentred(d, Affine(shift, factor))
 
 

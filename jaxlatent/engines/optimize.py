@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.scipy.linalg import solve_triangular
 
 from jaxlatent.engines.base import Final, Stage, engine, legs, require
+from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.engines.lbfgs import LBFGS, Point, select
 from jaxlatent.errors import InputError
 from jaxlatent.posterior import Posterior
@@ -194,18 +194,3 @@ class Descent(NamedTuple):
         mark = jnp.where(look, point.value, state.mark)
         return DescentState(optax.apply_updates(state.trial, updates), point, inner, mark, count, status)
 
-
-def inverse_root(hessian: Array) -> tuple[Array, Array]:
-    """A factor ``F`` with ``F F' = hessian**-1``, upper triangular, and whether the Hessian is safely positive definite.
-
-    Rows and columns are first scaled to a unit diagonal, so that the verdict does not depend on units.
-
-    Args:
-        hessian: ``(dim, dim)``, symmetric.
-    """
-    eps = jnp.finfo(hessian.dtype).eps
-    scale = jax.lax.rsqrt(jnp.diagonal(hessian))
-    root = jnp.linalg.cholesky(scale[:, None] * hessian * scale)
-    definite = jnp.all(jnp.diagonal(root) ** 2 > hessian.shape[0] * eps)
-    inverse = solve_triangular(root, jnp.eye(hessian.shape[0], dtype=hessian.dtype), lower=True, trans=1)
-    return jnp.where(definite, scale[:, None] * inverse, jnp.nan), definite

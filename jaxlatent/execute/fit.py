@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.checks import check_dims, check_shapes, explain_start, explain_support
+from jaxlatent.condition import condition
 from jaxlatent.data import Batch, as_data
 from jaxlatent.engines.base import Engine, Stage, require, settings
 from jaxlatent.errors import InputError
@@ -18,7 +19,7 @@ from jaxlatent.execute.grid import Grid, lay_out
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.model import Model
-from jaxlatent.posterior import ModelDensity, Posterior, condition
+from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.results import Result, provenance
 from jaxlatent.typing import Array, Data, Key, PyTree
 

@@ -28,5 +28,5 @@ def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
     density, data = posterior.density, posterior.data
     if not isinstance(density, ModelDensity):
         return {}
-    observed = density.model.observed(density.constrain(position, data), data)
+    observed = density.model.observed(posterior.constrain(position), data)
     return {name: jnp.all(d.support(data[name])) for name, d in observed.items()}

@@ -1,0 +1,42 @@
+"""Small data sets, typed in or simulated with fixed seeds, each with its source."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Dataset(NamedTuple):
+    """What a model of the data set is fitted to: ``jl.fit(model, census.data, engine, seed, coords=census.coords)``.
+
+    Attributes:
+        data: arrays by name, observations and covariates.
+        coords: labels by dimension.
+    """
+
+    data: dict[str, np.ndarray]
+    coords: dict[str, list[str]]
+
+
+def census_income() -> Dataset:
+    """How many earn more than 50,000 dollars a year, by education and sex, in 14 cells.
+
+    Source: the 1994 census of the United States, as extracted by Kohavi and Becker for the UCI repository ("Adult"), counted by
+    education and sex. Rows go through the seven educations in the order of ``coords["education"]``, women before men.
+
+    Returns:
+        data, each ``(14,)``: ``income``, people above 50,000 dollars; ``total``, people; ``edu``, index of the education;
+        ``sex``, 0 for women and 1 for men. Coordinates: ``education``, ``sex``, ``cell`` (both, by row) and ``effect``
+        (intercept ``alpha`` and effect of being a man ``bm``).
+    """
+    total = [1321, 2932, 3390, 7111, 3227, 5131, 592, 1366, 1619, 3736, 536, 1187, 86, 327]
+    above = [23, 221, 226, 1449, 253, 1399, 109, 675, 339, 1882, 179, 780, 50, 256]
+    education = ["Some HS", "HS Grad", "Some College", "Prof School", "Bachelors", "Masters", "Doctorate"]
+    sex = ["female", "male"]
+    data = {
+        "income": np.array(above, np.int32),
+        "total": np.array(total, np.int32),
+        "edu": np.repeat(np.arange(7, dtype=np.int32), 2),
+        "sex": np.tile(np.arange(2, dtype=np.int32), 7),
+    }
+    cells = [f"{one}, {other}" for one in education for other in sex]
+    return Dataset(data, {"education": education, "sex": sex, "cell": cells, "effect": ["alpha", "bm"]})

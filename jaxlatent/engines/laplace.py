@@ -1,0 +1,92 @@
+"""The Laplace approximation: a Gaussian at the mode of the unconstrained posterior, with the curvature there."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.engines.base import Final, Stage, engine, require
+from jaxlatent.engines.gaussian import inverse_root, outcome, standard_log_density
+from jaxlatent.engines.optimize import Optimize, Record, State
+from jaxlatent.posterior import Posterior
+from jaxlatent.status import Status
+from jaxlatent.typing import Array, Key, Position, PyTree
+
+
+@engine
+class Laplace:
+    """Draws from a Gaussian at the mode of the unconstrained position, and the log evidence.
+
+    The objective is Laplace's log evidence, log p(mode) + dim/2 log 2 pi - 1/2 log det(-Hessian) (MacKay 2003, eq. 27.5). A mode
+    whose curvature is not positive definite has status DEGENERATE, and draws that are NaN.
+
+    Args:
+        draws: per lane.
+        restarts: lanes per dataset, each from a start of its own.
+        max_iter: evaluations of the gradient in search of the mode.
+        tol: nats left to be gained there, see `Optimize`.
+    """
+
+    draws: int = 1000
+    restarts: int = 1
+    max_iter: int = 1000
+    tol: float = 1e-8
+
+    kind: ClassVar[str] = "draws"
+
+    def __post_init__(self) -> None:
+        require(self.draws >= 25, "Laplace(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
+        require(self.restarts >= 1, "Laplace(restarts=...)", got=self.restarts, expected="at least 1 restart")
+        require(self.max_iter >= 1, "Laplace(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
+        require(self.tol >= 0, "Laplace(tol=...)", got=self.tol, expected="nats, zero or more")
+
+    @property
+    def lanes(self) -> int:
+        """Restarts per dataset."""
+        return self.restarts
+
+    def schedule(self, segment: int) -> tuple[Stage, ...]:
+        """Legs of iterations."""
+        return self._search.schedule(segment)
+
+    def shared(self, posterior: Posterior) -> PyTree:
+        """Lanes share nothing."""
+        return ()
+
+    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+        """A lane that has still to evaluate its first position."""
+        return self._search.init(posterior, key, position)
+
+    def step(
+        self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
+    ) -> tuple[State, Record, Array]:
+        """One evaluation on the way to the mode."""
+        return self._search.step(posterior, key, state, shared, stage)
+
+    def done(self, state: State) -> Array:
+        """Whether the search ended."""
+        return self._search.done(state)
+
+    def adapt(self, state: State, shared: PyTree, records: Record, counts: Array, stage: Stage) -> tuple[State, PyTree]:
+        """Lanes share nothing."""
+        return state, shared
+
+    def statistics(self, records: Record) -> dict[str, Array]:
+        """The trace of the best log density."""
+        return self._search.statistics(records)
+
+    def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
+        """Draws ``(draws, dim)`` with ``lp``, ``log_q``; per lane ``khat``, ``elbo``; the objective is the log evidence."""
+        mode = self._search.finish(posterior, key, state)
+        factor, definite = inverse_root(jax.hessian(lambda position: -posterior.log_density(position))(mode.positions))
+        z = jax.random.normal(key, (self.draws, posterior.dim), mode.positions.dtype)
+        log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))
+        evidence = mode.objective - standard_log_density(jnp.zeros_like(mode.positions)) + log_det
+        status = jnp.where((mode.status == Status.CONVERGED) & ~definite, Status.DEGENERATE, mode.status)
+        return outcome(posterior, mode.positions + z @ factor.T, standard_log_density(z) - log_det, status, evidence)
+
+    @property
+    def _search(self) -> Optimize:
+        return Optimize(
+            jacobian=True, standard_errors=False, restarts=self.restarts, max_iter=self.max_iter, tol=self.tol
+        )

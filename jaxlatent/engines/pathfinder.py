@@ -1,0 +1,172 @@
+"""Pathfinder (Zhang, Carpenter, Gelman and Vehtari 2022): the best of the Gaussians along an optimisation path.
+
+The algebra of the approximations (their algorithms 3 and 4) is BlackJAX's; the path is `jaxlatent.engines.lbfgs`'s, one gradient a step,
+and every approximation is weighed when its point is reached, so that a lane holds one of them and not the path.
+"""
+
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from blackjax.optimizers.lbfgs import bfgs_sample, lbfgs_inverse_hessian_factors, lbfgs_recover_alpha
+
+from jaxlatent.engines import lbfgs
+from jaxlatent.engines.base import Final, Stage, engine, legs, require, when
+from jaxlatent.engines.gaussian import outcome
+from jaxlatent.engines.lbfgs import LBFGS, select
+from jaxlatent.posterior import Posterior
+from jaxlatent.status import Status
+from jaxlatent.typing import Array, Key, Position, PyTree
+
+
+class Approximation(NamedTuple):
+    """A Gaussian with covariance ``diag(alpha) + beta gamma beta'``.
+
+    Attributes:
+        mean: ``(dim,)``.
+        alpha: ``(dim,)``.
+        beta: ``(dim, 2 history)``.
+        gamma: ``(2 history, 2 history)``.
+    """
+
+    mean: Array
+    alpha: Array
+    beta: Array
+    gamma: Array
+
+    def sample(self, key: Key, draws: int) -> tuple[Array, Array]:
+        """Draws ``(draws, dim)`` and their log densities ``(draws,)``."""
+        # BlackJAX would find the mean from a gradient; it is known already.
+        return bfgs_sample(key, draws, self.mean, jnp.zeros_like(self.mean), self.alpha, self.beta, self.gamma)
+
+
+class State(NamedTuple):
+    """A lane between two evaluations.
+
+    Attributes:
+        search: of the path.
+        alpha: diagonal of the inverse Hessian as of now, ``(dim,)``.
+        best: the approximation with the highest ELBO.
+        elbo: of it.
+        count: evaluations so far.
+    """
+
+    search: lbfgs.State
+    alpha: Array
+    best: Approximation
+    elbo: Array
+    count: Array
+
+
+class Record(NamedTuple):
+    """The highest ELBO so far."""
+
+    objective: Array
+
+
+@engine
+class Pathfinder:
+    """Draws from the Gaussian of highest ELBO along an L-BFGS path, one path a lane.
+
+    Args:
+        draws: per path.
+        paths: lanes per dataset, each from a start of its own.
+        max_iter: evaluations of the gradient along a path.
+        tol: nats left to be gained at the end of the path, see `Optimize`.
+        history: pairs that the inverse Hessian remembers.
+        elbo_draws: draws that weigh each approximation.
+    """
+
+    draws: int = 1000
+    paths: int = 4
+    max_iter: int = 1000
+    tol: float = 1e-6
+    history: int = 10
+    elbo_draws: int = 25
+
+    kind: ClassVar[str] = "draws"
+
+    def __post_init__(self) -> None:
+        require(self.draws >= 25, "Pathfinder(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
+        require(self.paths >= 1, "Pathfinder(paths=...)", got=self.paths, expected="at least 1 path")
+        require(self.max_iter >= 1, "Pathfinder(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
+        require(self.tol >= 0, "Pathfinder(tol=...)", got=self.tol, expected="nats, zero or more")
+        require(self.history >= 1, "Pathfinder(history=...)", got=self.history, expected="at least 1 pair")
+        require(self.elbo_draws >= 1, "Pathfinder(elbo_draws=...)", got=self.elbo_draws, expected="at least 1 draw")
+
+    @property
+    def lanes(self) -> int:
+        """Paths per dataset."""
+        return self.paths
+
+    def schedule(self, segment: int) -> tuple[Stage, ...]:
+        """Legs of evaluations."""
+        return tuple(Stage(steps, 0, 0, True) for steps in legs(self.max_iter, segment))
+
+    def shared(self, posterior: Posterior) -> PyTree:
+        """Lanes share nothing."""
+        return ()
+
+    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+        """A lane that has still to evaluate its first position."""
+        search = self._path.init(position)
+        one, zero = jnp.ones_like(position), jnp.zeros((), position.dtype)
+        best = _approximation(search, one)
+        return State(search, one, best, zero - jnp.inf, jnp.zeros((), jnp.int32))
+
+    def step(
+        self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
+    ) -> tuple[State, Record, Array]:
+        """One evaluation, and if it is accepted into the path the ELBO of the approximation there."""
+        cost = lambda position: -posterior.log_density(position)
+        value, gradient = jax.value_and_grad(cost)(state.search.trial)
+        search = self._path.update(state.search, value, gradient, cost)
+        state = state._replace(count=state.count + 1)
+
+        def weigh(carry: Any) -> Any:
+            state, search = carry
+            old, new = state.search.point, search.point
+            updated = lbfgs_recover_alpha(state.alpha, new.position - old.position, new.gradient - old.gradient)[0]
+            alpha = select((search.iterations > 0) & jnp.all(updated > 0), updated, state.alpha)
+            here = _approximation(search, alpha)
+            draws, log_q = here.sample(jax.random.fold_in(key, state.count), self.elbo_draws)
+            elbo = jnp.mean(jax.vmap(posterior.log_density)(draws) - log_q)
+            better = elbo > state.elbo
+            best = select(better, here, state.best)
+            return state._replace(alpha=alpha, best=best, elbo=jnp.where(better, elbo, state.elbo)), search
+
+        accepted = search.iterations > state.search.iterations
+        state = when(accepted, weigh, (state, search))[0]._replace(search=search)
+        return state, Record(state.elbo), jnp.ones((), bool)
+
+    def done(self, state: State) -> Array:
+        """Whether the path has ended."""
+        return state.search.status != Status.OK
+
+    def adapt(self, state: State, shared: PyTree, records: Record, counts: Array, stage: Stage) -> tuple[State, PyTree]:
+        """Lanes share nothing."""
+        return state, shared
+
+    def statistics(self, records: Record) -> dict[str, Array]:
+        """The trace of the highest ELBO."""
+        return {"objective": records.objective}
+
+    def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
+        """Draws ``(draws, dim)`` with ``lp``, ``log_q``; per lane ``khat``, ``elbo``, which is the objective."""
+        status = jnp.where(state.search.status == Status.OK, Status.MAX_ITERATIONS, state.search.status)
+        status = jnp.where(jnp.isfinite(state.elbo), status, Status.NON_FINITE)
+        # Steps fold in counts from 1: 0 is free.
+        positions, log_q = state.best.sample(jax.random.fold_in(key, 0), self.draws)
+        return outcome(posterior, positions, log_q, status)
+
+    @property
+    def _path(self) -> LBFGS:
+        return LBFGS(self.tol, self.history)
+
+
+def _approximation(search: lbfgs.State, alpha: Array) -> Approximation:
+    """The Gaussian at the last point of the path: a quasi-Newton step from it, and the inverse Hessian."""
+    beta, gamma = lbfgs_inverse_hessian_factors(search.memory.steps.T, search.memory.changes.T, alpha)
+    point = search.point
+    step = alpha * point.gradient + beta @ (gamma @ (beta.T @ point.gradient))
+    return Approximation(point.position - step, alpha, beta, gamma)

@@ -1,0 +1,25 @@
+"""Before any JAX computation: two CPU devices, so that every test runs as a batch does, spread over devices.
+
+Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers and floats (`Binomial.log_prob`, `LKJCholesky.log_prob`) and ranks
+(`MultivariateNormal.expand`), so "strict" and "raise" stop at its first line. What they guard, that no computation leaves the
+precision of the data, is tested by dtype instead (`test_results.py`, `test_execute.py`).
+"""
+
+import os
+
+import jax
+import pytest
+
+import jaxlatent as jl
+
+jl.use_cpu_cores(2)
+if cache := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture
+def x64():
+    """64 bits inside one test."""
+    with jax.enable_x64(True):
+        yield

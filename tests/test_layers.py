@@ -1,0 +1,121 @@
+"""The package is layered: a module imports only what stands above it, and importing it all starts nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxlatent
+
+ROOT = Path(jaxlatent.__file__).parent
+
+#: From top to bottom. A name is a module or a package; what shares a row stands side by side and does not import its neighbours.
+LAYERS = """
+typing  errors  status  lanes
+namespace  data
+distributions
+coordinates
+model
+posterior
+guides*
+condition*  adapters
+checks  predictive  engines
+diagnostics
+convert
+summary
+results
+execute
+devices
+datasets*  models*
+demos*
+plots*
+cli*
+"""
+
+#: Modules imported by name only where used: `import jaxlatent` must stay fast, and BlackJAX starts JAX's backend when imported.
+LATE = ("blackjax", "matplotlib", "typer", "pymc", "jaxlatent.cli", "jaxlatent.plots")
+
+LAYER_OF = {name.rstrip("*"): row for row, names in enumerate(LAYERS.split("\n")) for name in names.split()}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name without ``jaxlatent.``; the package itself is left out."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if parts and parts != ("__main__",):
+            found[".".join(parts)] = path
+    return found
+
+
+def imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """The modules of the package that a file imports, at its top or inside functions; not those for type checkers only."""
+    tree = ast.parse(path.read_text())
+    exempt = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            exempt |= {id(inner) for statement in node.body for inner in ast.walk(statement)}
+    names = set()
+    for node in ast.walk(tree):
+        if id(node) in exempt:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively: write the full name"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    inner = {name.removeprefix("jaxlatent.") for name in names if name.startswith("jaxlatent.")}
+    found = {name for name in inner if name in known}
+    return found | {"jaxlatent"} if "jaxlatent" in names and not inner else found
+
+
+MODULES = modules()
+IMPORTS = {name: imports(path, MODULES) for name, path in MODULES.items()}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_layers_above_it(module):
+    unit = module.split(".")[0]
+    assert unit in LAYER_OF, f"{unit} has no layer: give it a place in LAYERS"
+    for imported in IMPORTS[module]:
+        other = imported.split(".")[0]
+        if other == "jaxlatent":
+            assert LAYER_OF[unit] >= LAYER_OF["demos"], f"{module} imports the package itself: name the module"
+        elif other != unit:
+            assert LAYER_OF[other] < LAYER_OF[unit], f"{module} imports {imported}, which does not stand above it"
+
+
+def test_there_are_no_cycles():
+    remaining = {name: set(found) - {name, "jaxlatent"} for name, found in IMPORTS.items()}
+    while free := [name for name, found in remaining.items() if not found & remaining.keys()]:
+        for name in free:
+            del remaining[name]
+    assert not remaining, f"a cycle among {sorted(remaining)}"
+
+
+def test_every_layer_is_in_use():
+    written = {name for row in LAYERS.split() for name in [row] if not name.endswith("*")}
+    assert written <= {name.split(".")[0] for name in MODULES}, "LAYERS names modules that are gone"
+
+
+def run_python(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_starts_and_changes_nothing():
+    program = f"""
+import sys, jax
+before = {{name: jax.config._read(name) for name in jax.config.values}}
+import jaxlatent
+from jax._src import xla_bridge
+assert not xla_bridge.backends_are_initialized(), "the backend is running"
+after = {{name: jax.config._read(name) for name in jax.config.values}}
+assert before == after, {{name: value for name, value in after.items() if before.get(name) != value}}
+print([name for name in {LATE!r} if name in sys.modules])
+"""
+    assert run_python(program).strip() == "[]"
