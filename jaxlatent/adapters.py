@@ -237,9 +237,26 @@ def from_numpyro(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Posterior
     static = {name: value for name, value in kwargs.items() if not hasattr(value, "shape")}
     arrays = as_data({name: value for name, value in kwargs.items() if name not in static})
     positional = tuple(as_data({str(i): jnp.asarray(arg) for i, arg in enumerate(args)}).values())
+    _check_continuous(fn, positional, {**arrays, **static})
     info = initialize_model(jax.random.key(0), fn, model_args=positional, model_kwargs={**arrays, **static})
     latent = dict(sorted(info.param_info.z.items()))
     density = NumPyroDensity(
         fn, tuple(latent), tuple(jnp.shape(z) for z in latent.values()), tuple(sorted(static.items()))
     )
     return Posterior(density, (positional, arrays))
+
+
+def _check_continuous(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Raise `InputError` for the first latent site of a NumPyro model that is discrete."""
+    from numpyro import handlers
+    from numpyro.infer import init_to_uniform
+
+    started = handlers.substitute(handlers.seed(fn, jax.random.key(0)), substitute_fn=init_to_uniform)
+    for name, site in handlers.trace(started).get_trace(*args, **kwargs).items():
+        if site["type"] == "sample" and not site["is_observed"] and site["fn"].support.is_discrete:
+            raise InputError(
+                f"the latent site {name!r}",
+                got=f"{type(site['fn']).__name__}, which is discrete",
+                expected="continuous latent sites",
+                remedy="sum it out inside the model, for example with numpyro.distributions.MixtureSameFamily.",
+            )

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model import Model
@@ -32,10 +33,24 @@ def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
         params: Params = {}
         for name in model.prior:
             d = _blame(f"the prior of {name!r}", lambda name=name: model.prior_of(name, params, data), data)
+            if d.support is not None and d.support.is_discrete:
+                raise InputError(
+                    f"the prior of {name!r}",
+                    got=f"{_name_of(d)}, which is discrete",
+                    expected="a continuous distribution",
+                    remedy="sum the parameter out inside the likelihood, for example with numpyro.distributions.MixtureSameFamily.",
+                )
             params[name] = jnp.zeros(d.shape())
         observed = _blame("the likelihood", lambda: model.observed(params, data), data)
         derived = _blame("the derived quantities", lambda: model.deterministic(params, data), data)
         for name, d in observed.items():
+            if not isinstance(d, dist.Distribution):
+                raise InputError(
+                    f"the likelihood of {name!r}",
+                    got=type(d).__name__,
+                    expected="a numpyro distribution",
+                    remedy="return {observation: distribution}; what is computed from parameters goes to `derived`.",
+                )
             if name not in data:
                 raise InputError(
                     f"observation {name!r}",
@@ -47,8 +62,15 @@ def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
                 raise InputError(
                     f"observation {name!r}",
                     got=f"data of shape {tuple(jnp.shape(data[name]))}",
-                    expected=f"the shape of its distribution {type(d).__name__}: {tuple(d.shape())}",
+                    expected=f"the shape of its distribution {_name_of(d)}: {tuple(d.shape())}",
                     remedy="give the observation one value for each row of the covariates.",
+                )
+            if 0 in d.shape():
+                raise InputError(
+                    f"observation {name!r}",
+                    got=f"no values, shape {tuple(d.shape())}",
+                    expected="at least one value",
+                    remedy="check how the data were selected; for draws from the prior use jl.sample_prior.",
                 )
         for group in (params, derived, observed):
             shapes.update({name: tuple(value.shape() if callable(value.shape) else value.shape) for name, value in group.items()})
@@ -82,6 +104,16 @@ def check_dims(model: Model, shapes: dict[str, tuple[int, ...]], coords: dict[st
                     expected=f"{length}, the length of that axis of {name!r}",
                     remedy="give one label for each position.",
                 )
+    known = {dim for dims in model.dims.values() for dim in dims}
+    known |= {f"{name}_dim_{i}" for name, shape in shapes.items() for i in range(len(shape))}
+    for dim in coords:
+        if dim not in known:
+            raise InputError(
+                f"coords[{dim!r}]",
+                got="labels of a dimension that nothing has",
+                expected="a dimension named in Model(dims=...)",
+                remedy=did_you_mean(dim, {dim for dims in model.dims.values() for dim in dims}),
+            )
 
 
 def explain_start(posterior: Posterior, key: Key) -> InputError:

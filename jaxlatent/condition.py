@@ -23,6 +23,6 @@ def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
     if isinstance(data, Batch):
         density = ModelDensity(model, layout(model, data[0]))
         return Posterior(density, data.data, jax.vmap(lambda one: find_guides(density, one))(data.data))
-    arrays = as_data(data or {})
+    arrays = as_data({} if data is None else data)
     density = ModelDensity(model, layout(model, arrays))
     return Posterior(density, arrays, find_guides(density, arrays))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import arviz as az
 import numpy as np
 import xarray as xr
 
@@ -39,6 +38,8 @@ def dataset(
 def inference_data(groups: Mapping[str, xr.Dataset]) -> Any:
     """Groups as ArviZ's container: `arviz.InferenceData` with 0.2x, `xarray.DataTree` with 1.x."""
     groups = {name: group for name, group in groups.items() if group.variables}
+    import arviz as az  # late: with Matplotlib it takes as long to import as everything else together
+
     # By version: ArviZ 1.x still answers to `az.InferenceData`, with `DataTree` and a warning.
     if az.__version__.startswith("0."):
         return az.InferenceData(**groups)

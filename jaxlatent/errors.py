@@ -30,5 +30,6 @@ class InputError(JaxlatentError, ValueError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A remedy that names the closest known spelling, or lists them all."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(map(repr, known)) or 'nothing (none exist)'}."
+    lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1)
+    return f"did you mean {lower[close[0]]!r}?" if close else f"use one of {', '.join(map(repr, known)) or 'nothing (none exist)'}."

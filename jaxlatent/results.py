@@ -120,8 +120,16 @@ class Result:
     @property
     def leading(self) -> tuple[str, ...]:
         """Names of the leading axes of `params`."""
-        axes = ("dataset", "chain", "draw") if self.has_draws else ("dataset", "lane")
+        if self.has_draws:
+            axes: tuple[str, ...] = ("dataset", "chain", "draw")
+        else:
+            axes = ("dataset",) if self._is_best else ("dataset", "lane")
         return axes if self.names is not None else axes[1:]
+
+    @property
+    def _is_best(self) -> bool:
+        """Whether these are points that `best` picked, without an axis of lanes."""
+        return not self.has_draws and self.positions.ndim == (1 if self.names is None else 2)
 
     def __getitem__(self, dataset: Any) -> "Result":
         """The result of one dataset of a batch, by name."""
@@ -294,13 +302,13 @@ class Result:
         posterior, params = self.posterior, self.params
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
-        if not self.has_draws and self.positions.ndim == (1 if self.names is None else 2):
+        if self._is_best:
             params = jax.tree.map(lambda x: x[:, None], params)
         return posterior, params
 
     def _ungridded(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         host = {name: np.asarray(value) for name, value in values.items()}
-        if not self.has_draws and self.positions.ndim == (1 if self.names is None else 2):
+        if self._is_best:
             host = {name: value[:, 0] for name, value in host.items()}
         return {name: value[0] if self.names is None else value for name, value in host.items()}
 

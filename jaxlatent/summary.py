@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pandas as pd
 
 from jaxlatent.diagnostics import ess_bulk, ess_tail, mcse_mean, mcse_sd, rhat
 from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.typing import Array
 
 if TYPE_CHECKING:
     from jaxlatent.results import Result
+
+#: Parameters that are diagnosed together.
+_COLUMNS = 64
 
 
 def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> pd.DataFrame:
@@ -23,14 +27,13 @@ def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> pd.
                 "result.summary(names=...)", got=repr(name), expected=f"names among {list(values)}", remedy=did_you_mean(name, values)
             )
     values = {name: values[name] for name in names or values}
-    rows = [label for name in values for label in _labels(result, name, values[name])]
+    rows = [label for name in values for label in labels(result, name, values[name])]
     flat = lambda tree: _flat(tree, len(result.leading))
     if not result.has_draws:
         table = {"value": flat(values)}
         return _frame(result, rows, table, lanes=True)
     draws = flat(values)
     draws = draws if result.names is not None else draws[None]
-    device = jnp.asarray(np.moveaxis(draws, 0, 2))
     tail = (1 - prob) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=(1, 2))
     table = {
@@ -38,16 +41,30 @@ def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> pd.
         "sd": draws.std((1, 2), ddof=1),
         f"eti_{100 * tail:.3g}%": low,
         f"eti_{100 - 100 * tail:.3g}%": high,
-        "mcse_mean": mcse_mean(device),
-        "mcse_sd": mcse_sd(device),
-        "ess_bulk": ess_bulk(device),
-        "ess_tail": ess_tail(device),
-        "r_hat": rhat(device),
+        **_diagnostics(draws),
     }
-    table = {name: np.asarray(value) for name, value in table.items()}
     if result.names is None:
         table = {name: value[0] for name, value in table.items()}
     return _frame(result, rows, table, lanes=False)
+
+
+@jax.jit
+def _diagnose(draws: Array) -> dict[str, Array]:
+    statistics = {"mcse_mean": mcse_mean, "mcse_sd": mcse_sd, "ess_bulk": ess_bulk, "ess_tail": ess_tail, "r_hat": rhat}
+    return {name: statistic(draws) for name, statistic in statistics.items()}
+
+
+def _diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Diagnostics of draws ``(dataset, chain, draw, parameter)``, ``_COLUMNS`` parameters at a time.
+
+    Whatever their number, results of as many chains and draws so share one compiled program.
+    """
+    columns = np.moveaxis(draws, 0, 2).reshape(*draws.shape[1:3], -1)
+    count = columns.shape[2]
+    columns = np.pad(columns, ((0, 0), (0, 0), (0, -count % _COLUMNS)), mode="edge")
+    parts = [_diagnose(columns[:, :, start : start + _COLUMNS]) for start in range(0, columns.shape[2], _COLUMNS)]
+    join = lambda *x: np.concatenate(x)[:count].reshape(draws.shape[0], draws.shape[3])
+    return jax.tree.map(join, *parts)
 
 
 def _flat(values: dict[str, np.ndarray], leading: int) -> np.ndarray:
@@ -55,7 +72,7 @@ def _flat(values: dict[str, np.ndarray], leading: int) -> np.ndarray:
     return np.concatenate(parts, -1)
 
 
-def _labels(result: "Result", name: str, value: np.ndarray) -> list[str]:
+def labels(result: "Result", name: str, value: np.ndarray) -> list[str]:
     """``alpha[HS Grad]``: coordinates where there are some, counts elsewhere."""
     own = value.shape[len(result.leading) :]
     if not own:

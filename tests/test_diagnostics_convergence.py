@@ -52,12 +52,6 @@ every = pytest.mark.parametrize("name", CASES)
 with_reference = pytest.mark.parametrize("name", [name for name, (_, reference) in CASES.items() if reference])
 
 
-@pytest.fixture
-def x64():
-    with jax.enable_x64(True):
-        yield
-
-
 # Most tests share this shape and pass `n`, so that each statistic is compiled a few times only.
 SHAPE = (4, 101, 4)
 

@@ -12,12 +12,6 @@ from jaxlatent.errors import InputError
 LEGACY = az.__version__.startswith("0")
 
 
-@pytest.fixture
-def x64():
-    with jax.enable_x64(True):
-        yield
-
-
 def arviz_psis(log_weights):
     if LEGACY:
         return az.psislw(log_weights)
@@ -60,7 +54,9 @@ def test_psis_agrees_with_arviz(samples, x64):
 @pytest.mark.parametrize("samples", [20, 333, 1000])
 def test_psis_agrees_with_arviz_on_any_length_and_on_ties(samples, x64):
     rng = np.random.default_rng(0)
-    log_weights = np.stack([rng.normal(size=samples), rng.normal(size=samples).round(1), rng.standard_cauchy(samples)])
+    log_weights = np.stack(
+        [rng.normal(size=samples), rng.normal(size=samples).round(1), 3 * rng.standard_t(2, samples)]
+    )
     smoothed, k_hat = psis(log_weights)
     expected, expected_k = arviz_psis(log_weights)
     # equal weights receive their smoothed values in no particular order

@@ -14,16 +14,14 @@ ROOT = Path(jaxlatent.__file__).parent
 #: From top to bottom. A name is a module or a package; what shares a row stands side by side and does not import its neighbours.
 LAYERS = """
 typing  errors  status  lanes
-namespace  data
+namespace  data  diagnostics
 distributions
 coordinates
 model
 posterior
 guides*
 condition*  adapters
-checks  predictive  engines
-diagnostics
-convert
+checks  predictive  engines  convert
 summary
 results
 execute
@@ -34,8 +32,8 @@ plots*
 cli*
 """
 
-#: Modules imported by name only where used: `import jaxlatent` must stay fast, and BlackJAX starts JAX's backend when imported.
-LATE = ("blackjax", "matplotlib", "typer", "pymc", "jaxlatent.cli", "jaxlatent.plots")
+#: Imported only where used: ArviZ and Matplotlib double the time of `import jaxlatent`, BlackJAX starts JAX's backend.
+LATE = ("arviz", "blackjax", "matplotlib", "typer", "pymc", "jaxlatent.cli", "jaxlatent.plots")
 
 LAYER_OF = {name.rstrip("*"): row for row, names in enumerate(LAYERS.split("\n")) for name in names.split()}
 
@@ -64,12 +62,11 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
             continue
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} imports relatively: write the full name"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+            longer = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {long if long.removeprefix("jaxlatent.") in known else node.module for long in longer.values()}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    inner = {name.removeprefix("jaxlatent.") for name in names if name.startswith("jaxlatent.")}
-    found = {name for name in inner if name in known}
-    return found | {"jaxlatent"} if "jaxlatent" in names and not inner else found
+    return {name.removeprefix("jaxlatent.") for name in names if name.split(".")[0] == "jaxlatent"}
 
 
 MODULES = modules()

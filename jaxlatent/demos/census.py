@@ -51,7 +51,7 @@ def partial_pooling() -> jl.Model:
     )
 
 
-def correlated(centring: Centring = jl.noncentred) -> jl.Model:
+def correlated(centring: Centring = jl.informed) -> jl.Model:
     """Intercepts and effects of sex both vary over educations, and may go together.
 
     Args:

@@ -28,8 +28,7 @@ def over_parameters(statistic: Callable[[Array, Array], Array], draws: ArrayLike
     Returns:
         Shape ``(..., *statistic)``; NaN where a draw that counts is NaN and everywhere below four draws.
     """
-    x = jnp.asarray(draws)
-    x = x.astype(jnp.result_type(x.dtype, float))
+    x = floating(draws)
     chains, length, *shape = x.shape
     count = jnp.asarray(length if n is None else n, int)
 
@@ -42,6 +41,12 @@ def over_parameters(statistic: Callable[[Array, Array], Array], draws: ArrayLike
         return jnp.full(shape, jnp.nan, x.dtype)
     values = jax.vmap(guarded)(jnp.moveaxis(x.reshape(chains, length, -1), -1, 0))
     return values.reshape(*shape, *values.shape[1:])
+
+
+def floating(values: ArrayLike) -> Array:
+    """As an array of floats: floats keep their type, integers and booleans take JAX's default."""
+    values = jnp.asarray(values)
+    return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
 
 
 def counted(x: Array, n: Array) -> Array:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.diagnostics.chains import counted, moments
+from jaxlatent.diagnostics.chains import counted, floating, moments
 from jaxlatent.diagnostics.ess import effective
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array, ArrayLike
@@ -50,8 +50,7 @@ def geweke(draws: ArrayLike, intervals: int = 15, first: float = 0.1, last: floa
 
 @partial(jax.jit, static_argnames="widths")
 def _scores(draws, begin, end, begin_sizes, end_sizes, *, widths):
-    x = jnp.asarray(draws)
-    x = jnp.moveaxis(x.astype(jnp.result_type(x.dtype, float)), 1, -1)
+    x = jnp.moveaxis(floating(draws), 1, -1)
 
     def interval(begin, end, begin_size, end_size):
         head = _mean_and_error(x, begin, begin_size, widths[0])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlatent.diagnostics.chains import floating
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array, PyTree
 
@@ -93,8 +94,7 @@ def flatten_log_likelihood(log_likelihood: PyTree, mask: PyTree = None) -> Array
             remedy="pass the log likelihood of every observation at every draw, not its sum.",
         )
     chains, draws = lead.pop()
-    table = jnp.concatenate([leaf.reshape(chains * draws, -1).T for leaf in leaves])
-    table = table.astype(jnp.result_type(table.dtype, float))
+    table = floating(jnp.concatenate([leaf.reshape(chains * draws, -1).T for leaf in leaves]))
     if mask is None:
         return table
     return table[np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(mask)]).astype(bool)]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import logsumexp
 
+from jaxlatent.diagnostics.chains import floating
 from jaxlatent.typing import Array, ArrayLike
 
 #: A tail of this many weights or fewer cannot be fitted.
@@ -31,8 +32,7 @@ def psis(log_weights: ArrayLike) -> tuple[Array, Array]:
         ``(...)``: estimates are reliable up to ``min(1 - 1 / log10(S), 0.7)`` (see `khat_threshold`). A tail of one to
         four weights has ``k_hat`` infinity and is left as it is.
     """
-    x = jnp.asarray(log_weights)
-    x = x.astype(jnp.result_type(x.dtype, float))
+    x = floating(log_weights)
     smoothed, k_hat = jax.vmap(partial(_smooth, length=tail_length(x.shape[-1])))(x.reshape(-1, x.shape[-1]))
     return smoothed.reshape(x.shape), k_hat.reshape(x.shape[:-1])
 
@@ -50,7 +50,9 @@ def khat_threshold(samples: int) -> float:
 def _smooth(x, length):
     x = x - x.max()
     values, index = lax.top_k(x, length + 1)
-    cutoff = jnp.maximum(values[-1], math.log(jnp.finfo(x.dtype).tiny))
+    # XLA flushes denormal numbers to zero: above this floor the difference of any two weights is a normal one
+    info = jnp.finfo(x.dtype)
+    cutoff = jnp.maximum(values[-1], math.log(info.tiny / info.eps))
     tail, index = values[-2::-1], index[-2::-1]
     above = tail > cutoff
     count = above.sum()

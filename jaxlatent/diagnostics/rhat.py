@@ -51,7 +51,7 @@ def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | N
     chains = jnp.shape(draws)[0]
     ids = np.asarray(superchains)
     if ids.ndim == 0:
-        ids = np.repeat(np.arange(ids), chains // max(int(ids), 1))
+        ids = np.repeat(np.arange(int(ids)), chains // max(int(ids), 1))
     sizes = np.unique(ids, return_counts=True)[1]
     if len(ids) != chains or len(sizes) < 2 or len(set(sizes)) > 1:
         raise InputError(

@@ -1,20 +1,21 @@
 r"""Automatic differentiation variational inference with Gaussian families, in coordinates of its own.
 
-Maximises the ELBO of :math:`q = N(m, L L^\top)` over the location `m` and the scale `L`, diagonal or lower triangular (Kucukelbir et al.
-2017). Every iteration moves in the coordinates of the current `q`: with :math:`z = m + L \epsilon` and the whitened gradient
-:math:`u = L^\top \nabla \log p(z)`,
+Maximises the ELBO of :math:`q = N(m, L L^\top)` over the location `m` and the scale `L`, diagonal or lower triangular
+(Kucukelbir et al. 2017). Every iteration moves in the coordinates of the current `q`: with :math:`z = m + L \epsilon`
+and the whitened gradient :math:`u = L^\top \nabla \log p(z)`,
 
 .. math:: g_m = E[u + \epsilon], \qquad G_L = \mathrm{tril}\, E[(u + \epsilon)\, \epsilon^\top],
 
-then :math:`m \leftarrow m + L \delta_m`, :math:`L \leftarrow L e^{\Delta_L}` to first order (a local parametrisation: Lin, Nielsen, Khan and
-Schmidt 2021). The units of the posterior drop out of the step size, and since the Fisher information is diagonal and constant there, a
-plain gradient step is nearly a natural one: on the radon-like models of the tests it needs a tenth of Adam's iterations. Adding
-:math:`\epsilon` is "sticking the landing" (Roeder, Wu and Duvenaud 2017): noise vanishes where `q` is exact. Draws come in pairs
-:math:`\pm\epsilon`, which makes :math:`g_m` exact for a Gaussian posterior.
+then :math:`m \leftarrow m + L \delta_m`, :math:`L \leftarrow L e^{\Delta_L}` to first order (a local parametrisation:
+Lin, Nielsen, Khan and Schmidt 2021). The units of the posterior drop out of the step size, and since the Fisher
+information is diagonal and constant there, a plain gradient step is nearly a natural one: a varying-intercept model
+took a tenth of the iterations of Adam, which moves far too little while `q` is still narrow. Adding
+:math:`\epsilon` is "sticking the landing" (Roeder, Wu and Duvenaud 2017): noise vanishes where `q` is exact. Draws come
+in pairs :math:`\pm\epsilon`, which makes :math:`g_m` exact for a Gaussian posterior.
 
-Iterates are averaged over windows that double in length. The run has converged when three averages in a row agree, in standard deviations of
-`q` (after Dhaka et al. 2020 and Welandawe et al. 2022): averages carry less noise than iterates, and the doubling sees to it that noise
-cannot hide convergence for ever.
+Iterates are averaged over windows that double in length. The run has converged when three averages in a row agree, in
+standard deviations of `q` (after Dhaka et al. 2020 and Welandawe et al. 2022): averages carry less noise than iterates,
+and the doubling sees to it that noise cannot hide convergence for ever.
 """
 
 from typing import ClassVar, Literal, NamedTuple
@@ -124,8 +125,8 @@ class ADVI:
 
     Args:
         family: "mean_field" (independent coordinates) or "full_rank".
-        optimizer: an Optax optimiser of the moves in the coordinates of the approximation; None is gradient steps of 0.1 that decay as
-            one over the square root of time.
+        optimizer: an Optax optimiser of the moves in the coordinates of the approximation; None is gradient steps of
+            0.1 that decay as one over the square root of time.
         num_samples: draws per iteration, in pairs, so even.
         max_iter: iterations at most.
         tol: converged when averages of iterates agree to this many standard deviations, and scales to this fraction.
@@ -137,7 +138,7 @@ class ADVI:
     optimizer: optax.GradientTransformation | None = None
     num_samples: int = 10
     max_iter: int = 20_000
-    tol: float = 0.02
+    tol: float = 0.05
     draws: int = 1000
     restarts: int = 1
 
@@ -148,7 +149,12 @@ class ADVI:
         even = self.num_samples >= 2 and self.num_samples % 2 == 0
         families = ("mean_field", "full_rank")
         require(self.family in families, "ADVI(family=...)", got=self.family, expected=f"one of {families}")
-        require(optimizer, "ADVI(optimizer=...)", got=self.optimizer, expected="None or an Optax optimiser such as optax.adam(0.1)")
+        require(
+            optimizer,
+            "ADVI(optimizer=...)",
+            got=self.optimizer,
+            expected="None or an Optax optimiser such as optax.adam(0.1)",
+        )
         require(even, "ADVI(num_samples=...)", got=self.num_samples, expected="an even number, 2 at least")
         require(self.max_iter >= 1, "ADVI(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
         require(self.tol >= 0, "ADVI(tol=...)", got=self.tol, expected="standard deviations, zero or more")
@@ -219,7 +225,8 @@ class ADVI:
         return {"objective": records.objective}
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
-        """Draws ``(draws, dim)`` with ``lp``, ``log_q``; per lane ``khat``, ``elbo``, which is the objective, and ``n_steps``."""
+        """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo`` (the objective),
+        ``n_steps``."""
         # Stopped within a window: the longer one counts.
         q = select(state.count >= state.length, _mean(state), state.average)
         # Steps fold in iterations from 1: 0 is free.

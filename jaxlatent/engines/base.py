@@ -7,6 +7,7 @@ draw (NUTS: one leapfrog step), so that no lane waits for another inside a stage
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import jax
@@ -117,11 +118,22 @@ def engine(cls: E_) -> E_:
                     expected=f"one of {', '.join(options)}",
                     remedy=did_you_mean(name, options),
                 )
+            _check_number(f"{cls.__name__}({name}=...)", settings[name], cls.__dataclass_fields__[name].type)
         make(self, **settings)
 
     __init__.__doc__, __init__.__wrapped__ = make.__doc__, make  # type: ignore[attr-defined]
     cls.__init__ = __init__
     return cls
+
+
+_NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "an integer"), float: (Real, "a number")}
+
+
+def _check_number(what: str, value: Any, annotation: Any) -> None:
+    """Settings annotated as a bare int or float hold one."""
+    if annotation in _NUMBERS:
+        kind, expected = _NUMBERS[annotation]
+        require(isinstance(value, kind) and not isinstance(value, bool), what, got=value, expected=expected)
 
 
 def require(holds: bool, what: str, *, got: Any, expected: str, remedy: str = "change this setting.") -> None:

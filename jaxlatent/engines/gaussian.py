@@ -14,7 +14,7 @@ _TOGETHER = 50
 
 
 def inverse_root(hessian: Array) -> tuple[Array, Array]:
-    """A factor ``F`` with ``F F' = hessian**-1``, upper triangular, and whether the Hessian is safely positive definite.
+    """A factor ``F`` with ``F F' = hessian**-1``, upper triangular, and whether it is safely positive definite.
 
     Rows and columns are first scaled to a unit diagonal, so that the verdict does not depend on units.
 
@@ -34,7 +34,9 @@ def standard_log_density(z: Array) -> Array:
     return -0.5 * jnp.sum(z**2, -1) - 0.5 * z.shape[-1] * jnp.log(2 * jnp.pi).astype(z.dtype)
 
 
-def outcome(posterior: Posterior, positions: Array, log_q: Array, status: Array, objective: Array | None = None) -> Final:
+def outcome(
+    posterior: Posterior, positions: Array, log_q: Array, status: Array, objective: Array | None = None
+) -> Final:
     """Draws from an approximation, with their log densities and the Pareto k-hat of their importance weights.
 
     Above 0.7 draws and approximation cannot be trusted (Yao, Vehtari, Simpson and Gelman 2018).

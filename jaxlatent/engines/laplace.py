@@ -17,8 +17,8 @@ from jaxlatent.typing import Array, Key, Position, PyTree
 class Laplace:
     """Draws from a Gaussian at the mode of the unconstrained position, and the log evidence.
 
-    The objective is Laplace's log evidence, log p(mode) + dim/2 log 2 pi - 1/2 log det(-Hessian) (MacKay 2003, eq. 27.5). A mode
-    whose curvature is not positive definite has status DEGENERATE, and draws that are NaN.
+    The objective is Laplace's log evidence, log p(mode) + dim/2 log 2 pi - 1/2 log det(-Hessian) (MacKay 2003, eq.
+    27.5). A mode whose curvature is not positive definite has status DEGENERATE, and draws that are NaN.
 
     Args:
         draws: per lane.
@@ -76,7 +76,7 @@ class Laplace:
         return self._search.statistics(records)
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
-        """Draws ``(draws, dim)`` with ``lp``, ``log_q``; per lane ``khat``, ``elbo``; the objective is the log evidence."""
+        """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``; the objective is the log evidence."""
         mode = self._search.finish(posterior, key, state)
         factor, definite = inverse_root(jax.hessian(lambda position: -posterior.log_density(position))(mode.positions))
         z = jax.random.normal(key, (self.draws, posterior.dim), mode.positions.dtype)

@@ -1,19 +1,22 @@
 r"""L-BFGS, one function evaluation at a time.
 
-Optax's and SciPy's L-BFGS nest a line search in every iteration; under ``vmap`` every lane then waits for the longest search, and the
-gradient stands in the program once for each phase of it. Here the place in the line search is part of the state, and an update
-takes *one* value and gradient: it either moves the trial along the line, or accepts it and turns to the next line.
+Optax's and SciPy's L-BFGS nest a line search in every iteration; under ``vmap`` every lane then waits for the longest
+search, and the gradient stands in the program once for each phase of it. Here the place in the line search is part of
+the state, and an update takes *one* value and gradient: it either moves the trial along the line, or accepts it and
+turns to the next line.
 
 - Direction: the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) in block form. With pairs scaled so that
-  :math:`s_i^\top y_i = 1`, rows of `S` and `Y`, and :math:`R_{ij} = s_i^\top y_j` for :math:`i \le j`, its first loop solves
-  :math:`R a = S g`, its second :math:`R^\top b = a - \gamma Y r` with :math:`r = g - Y^\top a`, and
+  :math:`s_i^\top y_i = 1`, rows of `S` and `Y`, and :math:`R_{ij} = s_i^\top y_j` for :math:`i \le j`, its first loop
+  solves :math:`R a = S g`, its second :math:`R^\top b = a - \gamma Y r` with :math:`r = g - Y^\top a`, and
   :math:`H g = \gamma r + S^\top b`.
-- Line search: bisection for the weak Wolfe conditions (Lewis and Overton 2013, algorithm 2.6), which takes a value that is not
-  finite for a step too long. Near an optimum the decrease drowns in rounding long before the slope does: there the approximate
-  Wolfe condition decides (Hager and Zhang 2005, eq. 23), which needs slopes only.
-- End: the function is minus a log density, so its units are nats and have a scale. The predicted gain of a quasi-Newton step,
-  :math:`g^\top H g`, is the squared distance to the optimum in posterior standard deviations; a run has converged when that and
-  the gain of the last iteration are both below ``tol``.
+- Line search: bisection for the weak Wolfe conditions (Lewis and Overton 2013, algorithm 2.6), which takes a value that
+is not
+  finite for a step too long. Near an optimum the decrease drowns in rounding long before the slope does: there the
+  approximate Wolfe condition decides (Hager and Zhang 2005, eq. 23), which needs slopes only.
+- End: the function is minus a log density, so its units are nats and have a scale. The predicted gain of a quasi-Newton
+step,
+  :math:`g^\top H g`, is the squared distance to the optimum in posterior standard deviations; a run has converged when
+  that and the gain of the last iteration are both below ``tol``.
 """
 
 from typing import NamedTuple
@@ -145,7 +148,9 @@ class LBFGS(NamedTuple):
             accept,
             jnp.where(settled, Status.CONVERGED, Status.OK),
             # Nothing is left on this line: start afresh with the steepest one, unless this was it or all is noise.
-            jnp.where(state.gap <= noise, Status.CONVERGED, jnp.where(jnp.any(state.memory.steps), Status.OK, Status.STUCK)),
+            jnp.where(
+                state.gap <= noise, Status.CONVERGED, jnp.where(jnp.any(state.memory.steps), Status.OK, Status.STUCK)
+            ),
         )
         turned = turned._replace(status=jnp.where(first & ~finite, Status.NON_FINITE, status))
         return select(accept | exhausted | first, turned, _bisect(state, decrease))

@@ -1,8 +1,9 @@
 """Point estimates: maximum a posteriori and maximum likelihood.
 
-The mode of a density depends on its coordinates. By default the density of the *named, constrained* parameters is maximised, without
-the Jacobian of the transform to unconstrained space, as Stan's ``optimize`` and PyMC's ``find_MAP`` do; `jaxlatent.engines.laplace` needs
-the other one. A step is one value and gradient, whatever the optimiser, and that is what ``max_iter`` counts.
+The mode of a density depends on its coordinates. By default the density of the *named, constrained* parameters is
+maximised, without the Jacobian of the transform to unconstrained space, as Stan's ``optimize`` and PyMC's ``find_MAP``
+do; `jaxlatent.engines.laplace` needs the other one. A step is one value and gradient, whatever the optimiser, and that
+is what ``max_iter`` counts.
 """
 
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -48,12 +49,13 @@ class Optimize:
     Args:
         optimizer: any Optax optimiser; None is L-BFGS.
         max_iter: evaluations of the objective and its gradient.
-        tol: what is left to be gained, in nats, when a lane stops: L-BFGS predicts it from the curvature, another optimiser has
-            converged when it gained no more in 100 iterations; 0 then runs all ``max_iter``.
+        tol: what is left to be gained, in nats, when a lane stops: L-BFGS predicts it from the curvature, another
+            optimiser has converged when it gained no more in 100 iterations; 0 then runs all ``max_iter``.
         restarts: lanes per dataset, each from a start of its own.
         standard_errors: whether to compute the inverse Hessian, ``(dim, dim)``, at the end.
         objective: "map" for the log posterior, "mle" for the log likelihood alone.
-        jacobian: for "map", whether to maximise the density of the unconstrained position rather than of the constrained parameters.
+        jacobian: for "map", whether to maximise the density of the unconstrained position rather than of the
+            constrained parameters.
     """
 
     optimizer: optax.GradientTransformation | None = None
@@ -68,13 +70,25 @@ class Optimize:
 
     def __post_init__(self) -> None:
         optimizer = self.optimizer is None or isinstance(self.optimizer, optax.GradientTransformation)
-        require(optimizer, "Optimize(optimizer=...)", got=self.optimizer, expected="None or an Optax optimiser such as optax.adam(1e-3)")
+        require(
+            optimizer,
+            "Optimize(optimizer=...)",
+            got=self.optimizer,
+            expected="None or an Optax optimiser such as optax.adam(1e-3)",
+        )
         require(self.max_iter >= 1, "Optimize(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
         require(self.tol >= 0, "Optimize(tol=...)", got=self.tol, expected="nats, zero or more")
         require(self.restarts >= 1, "Optimize(restarts=...)", got=self.restarts, expected="at least 1 restart")
-        require(self.objective in ("map", "mle"), "Optimize(objective=...)", got=self.objective, expected="'map' or 'mle'")
+        require(
+            self.objective in ("map", "mle"), "Optimize(objective=...)", got=self.objective, expected="'map' or 'mle'"
+        )
         known = not (self.jacobian and self.objective == "mle")
-        require(known, "Optimize(jacobian=True)", got="objective='mle'", expected="objective='map': a likelihood has no Jacobian")
+        require(
+            known,
+            "Optimize(jacobian=True)",
+            got="objective='mle'",
+            expected="objective='map'",
+        )
 
     @property
     def lanes(self) -> int:
@@ -180,7 +194,7 @@ class Descent(NamedTuple):
         return DescentState(position, point, self.optimizer.init(position), best, none, none)
 
     def update(self, state: DescentState, value: Array, gradient: Array, function: LogDensity) -> DescentState:
-        """The state after the evaluation of its trial; optimisers with a line search of their own also use ``function``."""
+        """The state after the evaluation of its trial; optimisers with a line search of their own use ``function``."""
         optimizer = optax.with_extra_args_support(self.optimizer)
         updates, inner = optimizer.update(
             gradient, state.inner, state.trial, value=value, grad=gradient, value_fn=function
@@ -193,4 +207,3 @@ class Descent(NamedTuple):
         status = jnp.where(finite, jnp.where(converged, Status.CONVERGED, Status.OK), Status.NON_FINITE)
         mark = jnp.where(look, point.value, state.mark)
         return DescentState(optax.apply_updates(state.trial, updates), point, inner, mark, count, status)
-

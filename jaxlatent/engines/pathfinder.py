@@ -1,14 +1,14 @@
 """Pathfinder (Zhang, Carpenter, Gelman and Vehtari 2022): the best of the Gaussians along an optimisation path.
 
-The algebra of the approximations (their algorithms 3 and 4) is BlackJAX's; the path is `jaxlatent.engines.lbfgs`'s, one gradient a step,
-and every approximation is weighed when its point is reached, so that a lane holds one of them and not the path.
+The algebra of the approximations (their algorithms 3 and 4) is BlackJAX's; the path is `jaxlatent.engines.lbfgs`'s, one
+gradient a step, and every approximation is weighed when its point is reached, so that a lane holds one of them and not
+the path.
 """
 
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from blackjax.optimizers.lbfgs import bfgs_sample, lbfgs_inverse_hessian_factors, lbfgs_recover_alpha
 
 from jaxlatent.engines import lbfgs
 from jaxlatent.engines.base import Final, Stage, engine, legs, require, when
@@ -36,6 +36,8 @@ class Approximation(NamedTuple):
 
     def sample(self, key: Key, draws: int) -> tuple[Array, Array]:
         """Draws ``(draws, dim)`` and their log densities ``(draws,)``."""
+        from blackjax.optimizers.lbfgs import bfgs_sample
+
         # BlackJAX would find the mean from a gradient; it is known already.
         return bfgs_sample(key, draws, self.mean, jnp.zeros_like(self.mean), self.alpha, self.beta, self.gamma)
 
@@ -118,6 +120,8 @@ class Pathfinder:
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
     ) -> tuple[State, Record, Array]:
         """One evaluation, and if it is accepted into the path the ELBO of the approximation there."""
+        from blackjax.optimizers.lbfgs import lbfgs_recover_alpha
+
         cost = lambda position: -posterior.log_density(position)
         value, gradient = jax.value_and_grad(cost)(state.search.trial)
         search = self._path.update(state.search, value, gradient, cost)
@@ -166,6 +170,8 @@ class Pathfinder:
 
 def _approximation(search: lbfgs.State, alpha: Array) -> Approximation:
     """The Gaussian at the last point of the path: a quasi-Newton step from it, and the inverse Hessian."""
+    from blackjax.optimizers.lbfgs import lbfgs_inverse_hessian_factors
+
     beta, gamma = lbfgs_inverse_hessian_factors(search.memory.steps.T, search.memory.changes.T, alpha)
     point = search.point
     step = alpha * point.gradient + beta @ (gamma @ (beta.T @ point.gradient))

@@ -111,6 +111,7 @@ def _loop(
     lengths: list[int] = []
     passed, seconds = 0, {True: 0.0, False: 0.0}
     total = sum(stage.steps for stage in stages if stage.keep)
+    longest = max((stage.steps for stage in stages if not stage.keep), default=0)
     try:
         for stage in stages:
             clock = time.perf_counter()
@@ -120,7 +121,7 @@ def _loop(
                 kept.append(_to_host(grid, engine, records, counts, stage.steps))
                 lengths.append(stage.steps)
             else:
-                states, shared = programs.adapt(grid, engine, states, shared, records, counts, now)
+                states, shared = programs.adapt(grid, engine, longest, states, shared, records, counts, now)
                 jax.block_until_ready(shared)
             seconds[stage.keep] += time.perf_counter() - clock
             passed += stage.steps

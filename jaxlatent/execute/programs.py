@@ -51,7 +51,7 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
 def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, positions: Array) -> tuple[PyTree, PyTree]:
     """States of all lanes, and what the lanes of each dataset share."""
     states = over_lanes(engine.init, (1, 0, 0))(posterior, keys, positions)
-    shared = jax.vmap(engine.shared)(posterior)
+    shared = jax.vmap(engine.shared, axis_size=positions.shape[0])(posterior)
     return grid.constrain(states, 2), grid.constrain(shared, 1)
 
 
@@ -78,11 +78,12 @@ def advance(
     return sharded(posterior, keys, states, shared, stage)
 
 
-@partial(jax.jit, static_argnames=("grid", "engine"))
+@partial(jax.jit, static_argnames=("grid", "engine", "longest"))
 def adapt(
-    grid: Grid, engine: Engine, states: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
+    grid: Grid, engine: Engine, longest: int, states: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
 ) -> tuple[PyTree, PyTree]:
-    """Let the lanes of each dataset agree."""
+    """Let the lanes of each dataset agree, from at most ``longest`` records: sums must not depend on the segment's capacity."""
+    records = jax.tree.map(lambda x: x[:, :, :longest], records)
     states, shared = loop.adapt(engine, grid.lanes, states, shared, records, counts, stage)
     return grid.constrain(states, 2), grid.constrain(shared, 1)
 

@@ -49,7 +49,7 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
     if init is None:
         init = over_lanes(initial_position, (1, 0))(batched, keys)[0][0]
     states = _strong(over_lanes(engine.init, (1, 0, 0))(batched, keys, init[None]))
-    shared = _strong(jax.vmap(engine.shared)(batched))
+    shared = _strong(jax.vmap(engine.shared, axis_size=1)(batched))
 
     def row(carry: tuple[Any, Any], stage: Stage) -> tuple[tuple[Any, Any], Any]:
         states, shared = carry

@@ -1,0 +1,144 @@
+"""The ``jaxlatent`` command."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import jaxlatent as jl
+from jaxlatent.demos import DEMOS
+
+app = typer.Typer(
+    help="Latent-variable and hierarchical Bayesian models in JAX.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+demos = typer.Typer(help="Run a whole analysis of published data; without a name, list them.", invoke_without_command=True)
+app.add_typer(demos, name="demo")
+
+#: Width of tables where there is no terminal.
+_WIDTH = 132
+
+
+class Centring(StrEnum):
+    """Coordinates of varying effects."""
+
+    informed = "informed"
+    noncentred = "noncentred"
+    centred = "centred"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"jaxlatent {jl.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Latent-variable and hierarchical Bayesian models in JAX."""
+
+
+@app.command()
+def devices() -> None:
+    """Show what JAX sees: devices, memory, cores, precision, versions."""
+    import jax
+
+    with _plain_errors():
+        _use_cores()
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for head in ("platform", "kind", "count", "memory each"):
+            table.add_column(head)
+        kinds: dict[tuple[str, str], list[jax.Device]] = {}
+        for device in jax.devices():
+            kinds.setdefault((device.platform, device.device_kind), []).append(device)
+        for (platform, kind), alike in kinds.items():
+            table.add_row(platform, kind, str(len(alike)), _memory(alike[0]))
+        console = _console()
+        console.print(table)
+        console.print(f"cores   {len(os.sched_getaffinity(0))}")
+        console.print(f"x64     {'on' if jax.config.read('jax_enable_x64') else 'off'}")
+        versions = (f"{package} {_version(package)}" for package in ("jaxlatent", "jax", "jaxlib", "numpyro", "arviz"))
+        console.print(f"python  {sys.version.split()[0]}, {', '.join(versions)}", highlight=False)
+
+
+@demos.callback()
+def list_demos(context: typer.Context) -> None:
+    """Run a whole analysis of published data; without a name, list them."""
+    if context.invoked_subcommand is None:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for name, demo in DEMOS.items():
+            table.add_row(f"jaxlatent demo {name}", demo.line)
+        _console().print(table)
+
+
+@demos.command(help=f"{DEMOS['census'].line[0].upper()}{DEMOS['census'].line[1:]}.")
+def census(
+    out: Annotated[Path, typer.Option(help="Directory for figures, draws and the summary.")] = Path("runs/census"),
+    chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
+    warmup: Annotated[int, typer.Option(help="Warm-up transitions per chain.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Kept draws per chain.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
+    centring: Annotated[
+        Centring, typer.Option(help="Coordinates of the varying effects in the fifth model; the fourth is centred.")
+    ] = Centring.informed,
+) -> None:
+    """Five census models."""
+    with _plain_errors():
+        _use_cores()
+        DEMOS["census"].run(out, chains, warmup, draws, seed, centring.value, _console())
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Errors of the package in plain words and exit code 2; an interruption ends quietly with 130, as shells expect."""
+    try:
+        yield
+    except jl.JaxlatentError as error:
+        Console(stderr=True).print(f"jaxlatent: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        Console(stderr=True).print("jaxlatent: interrupted")
+        raise typer.Exit(130) from None
+
+
+def _use_cores() -> None:
+    """Every CPU core as a device, unless this process runs JAX already."""
+    try:
+        jl.use_cpu_cores()
+    except jl.InputError as error:
+        Console(stderr=True).print(f"jaxlatent: {error.got}", style="yellow", markup=False)
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+
+
+def _memory(device: object) -> str:
+    """Memory of an accelerator, or of the machine for a CPU."""
+    statistics = device.memory_stats() if hasattr(device, "memory_stats") else None
+    if statistics and "bytes_limit" in statistics:
+        return f"{statistics['bytes_limit'] / 2**30:.1f} GiB"
+    if getattr(device, "platform", "") == "cpu":
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB, shared"
+    return "unknown"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,88 @@
+"""The figures of the census analysis."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+import jaxlatent as jl
+from jaxlatent import plots
+from jaxlatent.datasets import Dataset
+
+if TYPE_CHECKING:
+    from jaxlatent.demos.census_run import Fits
+
+_DPI = 150
+
+
+def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: np.ndarray) -> list[Path]:
+    """Draw and write all of them.
+
+    Args:
+        folder: where they go.
+        fits: by model, "C1" to "C5".
+        dataset: what was fitted.
+        predicted: predictive counts of C3, ``(chain, draw, cell)``.
+
+    Returns:
+        The files written.
+    """
+    education, sex = dataset.coords["education"], dataset.coords["sex"]
+    total, above = (dataset.data[name].reshape(7, 2) for name in ("total", "income"))
+    pooled = fits["C3"].nuts
+    proportions = predicted.reshape(-1, 7, 2) / total
+    figures = {
+        "trace": lambda: plots.trace(pooled, "alpha"),
+        "autocorrelation": lambda: plots.autocorrelation(pooled, "alpha"),
+        "geweke": lambda: plots.geweke(pooled, "alpha"),
+        "forest": lambda: plots.forest({name: fits[name].nuts for name in ("C2", "C3")}, "alpha").figure,
+        "pair": lambda: plots.pair(pooled, "alpha"),
+        "advantage": lambda: plots.forest({name: fits[name].nuts for name in ("C1", "C3", "C5")}, "advantage").figure,
+        "validation": lambda: plots.validation(
+            above / total, proportions, education, sex, quantity="proportion above $50,000 a year"
+        ).figure,
+        "shrinkage": lambda: _shrinkage(pooled, np.log(above / (total - above)), education, sex).figure,
+        "doctorates": lambda: _doctorates(predicted[..., 12].ravel(), above[6, 0], total[6, 0]).figure,
+        "elbo": lambda: plots.elbo(fits["C3"].advi).figure,
+    }
+    written = []
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        figure().savefig(path, dpi=_DPI)
+        plt.close("all")
+        written.append(path)
+    return written
+
+
+def _shrinkage(result: jl.Result, log_odds: np.ndarray, education: list[str], sex: list[str]) -> Axes:
+    """Women on the left, men, who have ``bm`` on top, on the right."""
+    layout = {"figsize": (9.0, 4.6), "layout": "constrained", "sharex": True, "sharey": "row", "height_ratios": (3, 2)}
+    grid = plt.subplots(2, 2, **layout)[1]
+    for column, title in enumerate(sex):
+        shift = column * result.params["bm"]
+        alpha, population = result.params["alpha"] + shift[..., None], float((result.params["a"] + shift).mean())
+        axes = tuple(grid[:, column])
+        plots.shrinkage(log_odds[:, column], alpha, education, population, "log odds of > $50,000", axes)
+        axes[0].set_title(title)
+    for ax in grid[:, 1]:
+        ax.set_ylabel("")
+    return grid[0, 0]
+
+
+def _doctorates(counts: np.ndarray, observed: int, total: int) -> Axes:
+    """The predictive distribution of how many of the women with doctorates are above."""
+    ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
+    values, times = np.unique(counts, return_counts=True)
+    ax.bar(values, times / counts.size, color=plots.COLOURS[0], width=0.8, label="predicted")
+    ax.axvline(observed, color=plots.COLOURS[1], linestyle="--", label=f"observed: {observed}")
+    ax.set(xlabel=f"women with doctorates above $50,000 a year, of {total}", ylabel="probability")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    return ax

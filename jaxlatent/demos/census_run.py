@@ -1,0 +1,134 @@
+"""The census analysis: fit the five models three ways, print what they say, write figures and draws."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from rich.console import Console
+
+import jaxlatent as jl
+from jaxlatent.datasets import Dataset, census_income
+from jaxlatent.demos import census, census_tables
+from jaxlatent.engines.advi import ADVI
+from jaxlatent.engines.optimize import Optimize
+
+CENTRINGS = {"informed": jl.informed, "noncentred": jl.noncentred, "centred": jl.centred}
+
+
+class Fits(NamedTuple):
+    """One model, fitted three ways.
+
+    Attributes:
+        nuts: the draws that everything else is compared with.
+        map: joint maxima of the posterior, from several starts.
+        advi: the Gaussian approximation.
+    """
+
+    nuts: jl.Result
+    map: jl.Result
+    advi: jl.Result
+
+
+class Clock:
+    """Seconds by part of the analysis."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Add the time spent inside to ``part``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
+
+
+def run(
+    out: Path = Path("runs/census"),
+    chains: int = 4,
+    warmup: int = 1000,
+    draws: int = 1000,
+    seed: int = 0,
+    centring: str = "informed",
+    console: Console | None = None,
+) -> dict[str, Fits]:
+    """Fit, print and write everything.
+
+    Args:
+        out: directory for ``figures/*.png``, ``draws/*.nc`` and ``summary.csv``; made if it is not there.
+        chains: of NUTS.
+        warmup: transitions of each chain that are not kept.
+        draws: kept transitions of each chain.
+        seed: of all random numbers.
+        centring: of the fifth model's effects, one of `CENTRINGS`.
+        console: where to print.
+
+    Returns:
+        The fits by model, "C1" to "C5".
+    """
+    console = console or Console()
+    clock = Clock()
+    dataset = census_income()
+    models = {
+        "C1": census.pooled(),
+        "C2": census.no_pooling(),
+        "C3": census.partial_pooling(),
+        "C4": census.correlated(jl.centred),
+        "C5": census.correlated(CENTRINGS[centring]),
+    }
+    nuts = jl.NUTS(chains=chains, warmup=warmup, draws=draws, target_accept=0.9)
+    fits, summaries = {}, {}
+    for name, model in models.items():
+        fits[name] = _fit(model, dataset, nuts, seed, clock)
+        with clock("summaries"):
+            summaries[name] = fits[name].nuts.summary()
+            census_tables.model(console, f"{name} {model.name}", fits[name], summaries[name])
+
+    with clock("WAIC and LOO"):
+        for kind in ("waic", "loo"):
+            criteria = {name: getattr(one.nuts, kind)() for name, one in fits.items()}
+            census_tables.comparison(console, jl.compare(criteria, seed), models)
+
+    pooled = fits["C3"].nuts
+    with clock("predictions"):
+        predicted = pooled.predict(seed)["income"]
+    with clock("questions"):
+        census_tables.correlations(console, pooled, "alpha")
+        census_tables.geweke(console, pooled, "alpha")
+        census_tables.questions(console, fits, summaries, predicted)
+
+    figures, files = out / "figures", out / "draws"
+    figures.mkdir(parents=True, exist_ok=True)
+    files.mkdir(parents=True, exist_ok=True)
+    with clock("figures"):
+        from jaxlatent.demos.census_figures import draw  # matplotlib is loaded only now
+
+        written = draw(figures, fits, dataset, predicted)
+    with clock("files"):
+        for name, one in fits.items():
+            path = files / f"{name}.nc"
+            one.nuts.to_arviz(predictions=seed if name == "C3" else None).to_netcdf(str(path))
+            written.append(path)
+        pd.concat(summaries, names=["model", "parameter"]).to_csv(out / "summary.csv")
+        written.append(out / "summary.csv")
+    census_tables.closing(console, written, clock.seconds)
+    return fits
+
+
+def _fit(model: jl.Model, dataset: Dataset, nuts: jl.NUTS, seed: int, clock: Clock) -> Fits:
+    # As many lanes in each engine: the search for their starts is then one compiled program.
+    engines = {
+        "NUTS": nuts,
+        "MAP": Optimize(restarts=nuts.chains, standard_errors=False),
+        "ADVI": ADVI(family="full_rank", restarts=nuts.chains),
+    }
+    fitted = []
+    for name, engine in engines.items():
+        with clock(name):
+            fitted.append(jl.fit(model, dataset.data, engine, seed, coords=dataset.coords))
+    return Fits(*fitted)

@@ -1,0 +1,174 @@
+"""What the census analysis prints."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import jaxlatent as jl
+from jaxlatent.diagnostics import geweke as geweke_scores
+from jaxlatent.diagnostics import mcse_mean
+
+if TYPE_CHECKING:
+    from jaxlatent.demos.census_run import Fits
+
+#: Derived quantities with a table of their own, and a matrix whose free entry is shown as ``rho``.
+_ELSEWHERE = ("p", "advantage", "corr_chol")
+
+
+def model(console: Console, title: str, fits: "Fits", summary: pd.DataFrame) -> None:
+    """NUTS, with MAP and ADVI beside it, and how well each of them went."""
+    names = [name for name in {**fits.nuts.params, **fits.nuts.derived} if name not in _ELSEWHERE]
+    point, found = _maximum(fits.map, names)
+    best = fits.advi.best()
+    advi = best.summary(names)
+    low, high = (column for column in summary.columns if column.startswith("eti"))
+    heads = ["mean", "sd", low[4:], high[4:], "mcse", "ESS bulk", "ESS tail", "R-hat", "MAP", "ADVI", "ADVI sd"]
+    table = _table(title, "", heads)
+    for row in advi.index:
+        one, other = summary.loc[row], advi.loc[row]
+        table.add_row(
+            escape(row),
+            *(f"{one[column]:.3f}" for column in ("mean", "sd", low, high)),
+            f"{one.mcse_mean:.4f}",
+            *(f"{one[column]:.0f}" for column in ("ess_bulk", "ess_tail")),
+            f"{one.r_hat:.3f}",
+            "—" if point is None else f"{point[row]:.3f}",
+            *(f"{other[column]:.3f}" for column in ("mean", "sd")),
+        )
+    console.print(table)
+    seconds = fits.nuts.provenance.timings
+    console.print(
+        f"NUTS: {_count(fits.nuts.statistics['diverging'].sum(), 'divergence')}, worst R-hat {summary.r_hat.max():.3f}, "
+        f"smallest ESS {min(summary.ess_bulk.min(), summary.ess_tail.min()):.0f}; {seconds['total']:.1f} s, of which "
+        f"{seconds['compile']:.1f} s compiling"
+    )
+    console.print(f"MAP: {found}", style="yellow" if point is None else None)
+    k_hat = float(best.statistics["khat"][0])
+    console.print(f"ADVI: k-hat {k_hat:.2f}, {_outcome(best.status[0])}")
+    if not k_hat <= 0.7:
+        console.print(
+            "ADVI: k-hat is above 0.7: the approximation is too far from the posterior; do not use its numbers.", style="yellow"
+        )
+
+
+def _maximum(fit: jl.Result, names: Sequence[str]) -> tuple[pd.Series | None, str]:
+    """The best of the converged restarts by parameter, or None, and what to say of it."""
+    converged = fit.status == jl.Status.CONVERGED
+    if not converged.any():
+        return None, (
+            f"none found ({_outcome(fit.status[np.argmax(fit.objective)])}); in a hierarchy the joint density often has no maximum: "
+            "it grows without bound as a standard deviation goes to zero"
+        )
+    text = f"converged, {converged.sum()} of {len(converged)} restarts, log density {fit.best().objective:.2f}"
+    return fit.best().summary(names)["value"], text
+
+
+def _outcome(code: int) -> str:
+    return jl.Status(int(code)).name.lower().replace("_", " ")
+
+
+def comparison(console: Console, compared: jl.diagnostics.Comparison, models: Mapping[str, jl.Model]) -> None:
+    """Models from best to worst on the deviance scale."""
+    kind = compared.kind.upper()
+    heads = [kind, "se", "p", "difference", "se of it", "stacking", "pseudo-BMA+", "warning"]
+    table = _table(f"{kind} on the deviance scale: smaller is better", "", heads)
+    columns = (
+        -2 * compared.elpd,
+        2 * compared.se,
+        compared.p,
+        -2 * compared.elpd_diff + 0.0,
+        2 * compared.se_diff,
+        compared.stacking,
+        compared.pseudo_bma,
+    )
+    formats = (".1f", ".1f", ".1f", ".1f", ".1f", ".2f", ".2f")
+    for i, name in enumerate(compared.names):
+        cells = [format(column[i], form) for column, form in zip(columns, formats, strict=True)]
+        table.add_row(f"{name} {models[name].name}", *cells, "yes" if compared.warnings[i] else "")
+    console.print(table)
+    for name, text in zip(compared.names, compared.warnings, strict=True):
+        if text:
+            console.print(f"{name}: {text}", style="dim")
+
+
+def correlations(console: Console, result: jl.Result, name: str) -> None:
+    """Posterior correlations of the parts of a parameter, named by its dimension."""
+    values = result.params[name]
+    labels = result.coords[result.posterior.density.model.dims[name][0]]
+    matrix = np.corrcoef(values.reshape(-1, values.shape[-1]).T)
+    table = _table(f"posterior correlations of {name} in C3", "", labels)
+    for label, row in zip(labels, matrix, strict=True):
+        table.add_row(label, *(f"{value:.2f}" for value in row))
+    console.print(table)
+
+
+def geweke(console: Console, result: jl.Result, name: str) -> None:
+    """How many of Geweke's scores lie outside two standard errors."""
+    scores = np.asarray(geweke_scores(result.params[name])[1])
+    scores = scores[np.isfinite(scores)]
+    beyond = 100 * np.mean(np.abs(scores) > 2) if scores.size else np.nan
+    console.print(
+        f"Geweke: of {scores.size} z-scores of {name} in C3 (15 intervals), {beyond:.1f}% are beyond ±2 (stationary chains: 5%)"
+    )
+
+
+def questions(
+    console: Console, fits: Mapping[str, "Fits"], summaries: Mapping[str, pd.DataFrame], predicted: np.ndarray
+) -> None:
+    """Probabilities and predictions, each with its Monte Carlo error."""
+    # Men are column 1; professional school and Bachelors are educations 3 and 4.
+    ahead = np.stack([fit.nuts.derived["p"][..., 4, 1] > fit.nuts.derived["p"][..., 3, 1] for fit in fits.values()], -1)
+    women = predicted[..., 12]
+    asked = np.concatenate([ahead, women[..., None]], -1).astype(float)
+    answers, errors = asked.mean((0, 1)), np.asarray(mcse_mean(asked))
+    table = _table("P(men with Bachelors are above $50,000 more often than men from Prof School)", "model", ["probability", "mcse"])
+    for name, answer, error in zip(fits, answers, errors, strict=False):
+        if name == "C1":
+            table.add_row("C1", "—", "—")
+        else:
+            table.add_row(name, f"{answer:.3f}", f"{error:.3f}")
+    console.print(table)
+    console.print("C1 gives all educations the same probability.", style="dim")
+
+    quantiles = np.quantile(women, [0.03, 0.25, 0.5, 0.75, 0.97])
+    observed, total = (int(fits["C3"].nuts.posterior.data[name][12]) for name in ("income", "total"))
+    console.print(
+        f"\nwomen with doctorates above $50,000 a year, of {total}: C3 predicts {answers[-1]:.1f} (mcse {errors[-1]:.2f}), "
+        f"quantiles 3, 25, 50, 75, 97%: {', '.join(f'{q:.0f}' for q in quantiles)}; "
+        f"P(at least the observed {observed}) = {np.mean(women >= observed):.2f}"
+    )
+
+    labels = fits["C3"].nuts.coords["education"]
+    table = _table("P(above $50,000), men less women (sd; mcse)", "", ["C3", "C5"])
+    for label in labels:
+        rows = (summaries[name].loc[f"advantage[{label}]"] for name in ("C3", "C5"))
+        table.add_row(label, *(f"{row['mean']:.3f} ({row['sd']:.3f}; {row.mcse_mean:.4f})" for row in rows))
+    console.print(table)
+
+
+def closing(console: Console, written: Sequence[Path], seconds: Mapping[str, float]) -> None:
+    """What was written, and where the time went."""
+    console.print()
+    for folder in dict.fromkeys(path.parent for path in written):
+        console.print(f"{folder}/: {', '.join(path.name for path in written if path.parent == folder)}", highlight=False)
+    console.print(
+        f"{sum(seconds.values()):.1f} s: {', '.join(f'{part} {spent:.1f}' for part, spent in seconds.items())}", highlight=False
+    )
+
+
+def _table(title: str, first: str, heads: Sequence[str]) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", min_width=len(title), box=None, padding=(0, 2, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

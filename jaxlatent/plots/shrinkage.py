@@ -1,0 +1,49 @@
+"""How far does a hierarchical model pull each estimate towards the others?"""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from jaxlatent.plots._common import COLOURS, GREY, style
+
+
+def shrinkage(
+    observed: ArrayLike,
+    draws: ArrayLike,
+    labels: Sequence[str],
+    population: float | None = None,
+    quantity: str = "log odds",
+    axes: tuple[Axes, Axes] | None = None,
+) -> tuple[Axes, Axes]:
+    """Observed values beside posterior means with two standard deviations (above), and the difference of both (below).
+
+    Args:
+        observed: ``(len(labels),)``, what the data alone say.
+        draws: ``(..., len(labels))``, posterior draws of the same quantities.
+        labels: of the quantities.
+        population: posterior mean of the population's mean, a dashed line.
+        quantity: name of the vertical axes.
+        axes: two to draw in, the upper one first; a new figure by default.
+    """
+    observed, draws = np.asarray(observed), np.asarray(draws).reshape(-1, len(labels))
+    means, sds = draws.mean(0), draws.std(0, ddof=1)
+    with style():
+        if axes is None:
+            layout = {"figsize": (5.5, 4.6), "layout": "constrained", "sharex": True, "height_ratios": (3, 2)}
+            axes = tuple(plt.subplots(2, 1, **layout)[1])
+        above, below = axes
+        x = np.arange(len(labels))
+        if population is not None:
+            above.axhline(population, color=GREY, linestyle="--", label="population mean")
+        above.errorbar(x + 0.1, means, 2 * sds, fmt="o", color=COLOURS[0], markersize=4, label="posterior mean ± 2 sd")
+        above.plot(x - 0.1, observed, "o", color="black", markerfacecolor="white", markersize=4, label="observed")
+        above.set_ylabel(quantity)
+        above.legend(loc="best")
+        below.axhline(0, color="black", linewidth=0.6)
+        below.errorbar(x, means - observed, 2 * sds, fmt="o", color=COLOURS[0], markersize=4)
+        below.set_ylabel("posterior − observed")
+        below.set_xticks(x, [label.replace(" ", "\n") for label in labels])
+    return above, below

@@ -1,0 +1,42 @@
+"""Comparisons within Monte Carlo error.
+
+A statistic that is right within its standard error exceeds |z| = 4.5 once in 150,000 comparisons; the standard errors are estimates
+themselves, from effective sample sizes of hundreds and more, which makes that about once in 50,000. A file with 100 comparisons so
+raises a false alarm for one seed in 500.
+"""
+
+import numpy as np
+
+from jaxlatent.diagnostics import ess_bulk, mcse_mean, mcse_sd
+
+LIMIT = 4.5
+
+
+def mean_scores(draws, exact):
+    """z-scores of the means of draws ``(chain, draw, ...)`` against exact ones."""
+    draws = np.asarray(draws)
+    return (draws.mean((0, 1), dtype=float) - exact) / np.asarray(mcse_mean(draws))
+
+
+def sd_scores(draws, exact):
+    """z-scores of the standard deviations."""
+    draws = np.asarray(draws)
+    return (draws.std((0, 1), dtype=float) - exact) / np.asarray(mcse_sd(draws))
+
+
+def check_moments(draws, mean, sd, least_ess=200):
+    """Means and standard deviations agree with exact ones, and the draws are informative enough for that to say something."""
+    assert np.isfinite(np.asarray(draws)).all()
+    ess = np.asarray(ess_bulk(np.asarray(draws)))
+    assert (ess > least_ess).all(), f"effective sample sizes {ess}"
+    for name, score in (("means", mean_scores(draws, mean)), ("standard deviations", sd_scores(draws, sd))):
+        assert (np.abs(score) < LIMIT).all(), f"{name} off by {score} standard errors"
+
+
+def check_same(one, other):
+    """Two samples ``(chain, draw, ...)`` have the same means and standard deviations."""
+    one, other = np.asarray(one), np.asarray(other)
+    for name, moment, error in (("means", np.mean, mcse_mean), ("standard deviations", np.std, mcse_sd)):
+        difference = moment(one, (0, 1), dtype=float) - moment(other, (0, 1), dtype=float)
+        score = difference / np.hypot(np.asarray(error(one)), np.asarray(error(other)))
+        assert (np.abs(score) < LIMIT).all(), f"{name} differ by {score} standard errors"

@@ -1,0 +1,271 @@
+"""What the executor promises: lanes, datasets, segments, devices and neighbours change no lane's draws; nothing compiles twice."""
+
+import warnings
+from contextlib import contextmanager
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from monte_carlo import check_moments
+
+import jaxlatent as jl
+
+
+def make(key=None):
+    return jl.Model(
+        {"mu": dist.Normal(0.0, 2.0), "tau": dist.HalfNormal(2.0)},
+        lambda p, d: {"y": dist.Normal(p.mu, p.tau + 1.0).expand([3])},
+        derived=lambda p, d: {"effect": p.mu / (p.tau + 1.0)},
+        key=key,
+    )
+
+
+MODEL = make("tiny")
+D0, D1, D2 = ({"y": np.array(y, np.float32)} for y in ([0.1, -0.5, 1.0], [3.0, 2.0, 4.0], [-1.0, 0.0, -3.0]))
+SHORT = jl.NUTS(chains=4, warmup=0, draws=10)
+FULL = jl.NUTS(chains=4, warmup=60, draws=50)
+
+
+def short(data=D0, chains=4, **options):
+    return jl.fit(MODEL, data, jl.NUTS(chains=chains, warmup=0, draws=10), 3, **options)
+
+
+@pytest.fixture(scope="module")
+def base():
+    return short()
+
+
+@pytest.fixture(scope="module")
+def full():
+    return jl.fit(MODEL, D0, FULL, 3)
+
+
+@pytest.fixture(scope="module")
+def many():
+    return jl.fit(MODEL, jl.batch({"a": D0, "b": D1, "c": D2}), FULL, 3)
+
+
+@contextmanager
+def compilations():
+    """The names of compilation stages inside the block; a program from the cache on disk counts too."""
+    seen = []
+    listen = lambda event, duration, **_: seen.append(event) if event.endswith("backend_compile_duration") else None
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield seen
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def assert_same(one, other, **options):
+    """Bitwise, or to a tolerance."""
+    check = np.testing.assert_allclose if options else np.testing.assert_array_equal
+    jax.tree.map(lambda a, b: check(a, b, **options), (one.params, one.statistics), (other.params, other.statistics))
+
+
+# --- layout ---------------------------------------------------------------------------------------------------------------
+
+
+def test_equal_seeds_give_equal_draws_and_others_do_not(full):
+    assert_same(full, jl.fit(MODEL, D0, FULL, jax.random.key(3)))
+    assert (full.params["mu"] != jl.fit(MODEL, D0, FULL, 4).params["mu"]).mean() > 0.9
+
+
+def test_lanes_have_streams_of_their_own(full, many):
+    chains = np.concatenate([full.positions.reshape(4, -1), many.positions.reshape(12, -1)[4:]])
+    assert len(np.unique(chains, axis=0)) == 12
+
+
+def test_draws_are_bitwise_the_same_for_any_segment(full):
+    assert_same(full, jl.fit(MODEL, D0, FULL, 3, segment=7))
+
+
+def test_one_device_and_two_give_the_same_draws(base):
+    assert len(jax.devices()) == 2
+    assert_same(base, short(devices=jax.devices()[:1]), rtol=1e-3, atol=1e-4)
+
+
+def test_lanes_do_not_depend_on_their_number(base):
+    """Without adaptation. Three lanes do not fill two devices: the filler leaves no trace."""
+    three = short(chains=3)
+    assert three.params["mu"].shape == (3, 10)
+    cut = jax.tree.map(lambda x: x[:3], (base.params, base.statistics))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), cut, (three.params, three.statistics))
+
+
+def test_a_dataset_does_not_see_its_neighbours(many):
+    """Same place in the batch, other neighbours in other order: bitwise the same, adaptation included."""
+    other = jl.fit(MODEL, jl.batch([D2, D1, D0]), FULL, 3)
+    assert_same(many["b"], other[1])
+    assert (many["a"].params["mu"] != other[0].params["mu"]).mean() > 0.9
+
+
+def test_a_batch_is_a_loop_over_its_datasets(base):
+    """The first dataset of a batch has the streams of a fit of its own; with the rest it agrees through neighbours, see above."""
+    for data in (D1, D2):
+        batched = short(jl.batch([data, D0, D1]))
+        assert_same(short(data), batched[0], rtol=1e-3, atol=1e-4)
+
+
+def test_every_dataset_gets_its_own_posterior(many):
+    assert many.names == ("a", "b", "c") and many.params["mu"].shape == (3, 4, 50)
+    assert many["b"].params["mu"].mean() > many["a"].params["mu"].mean() > many["c"].params["mu"].mean()
+
+
+def test_the_precision_follows_jax():
+    assert short().positions.dtype == np.float32
+    with jax.enable_x64(True):
+        result = jl.fit(MODEL, {"y": D0["y"].astype(float)}, SHORT, 3)
+        assert result.provenance.x64
+    floats = [x for x in jax.tree.leaves((result.params, result.derived, result.statistics)) if x.dtype.kind == "f"]
+    assert result.positions.dtype == np.float64 and all(x.dtype == np.float64 for x in floats)
+
+
+# --- compilation ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_fit_of_equal_shapes_compiles_nothing(full):
+    """Other data, another seed, and a model made anew by the same family."""
+    with compilations() as seen:
+        other = jl.fit(make("tiny"), D2, FULL, 8)
+    assert not seen
+    assert (other.params["mu"] != full.params["mu"]).any()
+    with compilations() as seen:
+        jax.jit(lambda x: x * 1.23)(2.0)
+    assert seen, "the counter sees nothing at all"
+
+
+# --- run ------------------------------------------------------------------------------------------------------------------
+
+RUN = jl.NUTS(chains=4, warmup=100, draws=300)
+
+
+def normal_mean(y):
+    model = jl.Model({"mu": dist.Normal(0.0, 2.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.5).expand([3])}, key="normal mean")
+    return jl.condition(model, {"y": y})
+
+
+def exact(y):
+    precision = 1 / 4 + 3 / 2.25
+    return y.sum(-1) / 2.25 / precision, precision**-0.5
+
+
+def test_run_is_traceable_and_the_same_under_jit():
+    posterior, key = normal_mean(D0["y"]), jax.random.key(2)
+    eager, jitted = jl.run(posterior, RUN, key), jax.jit(jl.run, static_argnums=1)(posterior, RUN, key)
+    jax.tree.map(np.testing.assert_array_equal, eager, jitted)
+    assert eager.params["mu"].shape == (4, 300) and (eager.status == jl.Status.OK).all()
+    check_moments(eager.params["mu"], *exact(D0["y"]))
+
+
+def test_run_inside_vmap_over_data_and_keys():
+    ys = np.stack([D0["y"], D1["y"], D2["y"]])
+    fit = jax.jit(jax.vmap(lambda y, key: jl.run(normal_mean(y), RUN, key)))
+    out = fit(ys, jax.random.split(jax.random.key(5), 3))
+    assert out.params["mu"].shape == (3, 4, 300) and out.statistics["n_steps"].shape == (3, 4, 300)
+    for draws, mean in zip(out.params["mu"], exact(ys)[0], strict=True):
+        check_moments(draws, mean, exact(ys)[1])
+
+
+# --- trouble --------------------------------------------------------------------------------------------------------------
+
+
+def cliff(x):
+    """Standard normal, and no number at all beyond 50."""
+    return jnp.where(x > 50.0, jnp.nan, -0.5 * x**2)
+
+
+def test_a_broken_lane_ends_by_itself():
+    posterior = jl.from_log_density(cliff, jnp.zeros(()))
+    whole, broken = (
+        jl.fit(posterior, None, SHORT, 0, init={"position": np.array([0.0, 0.0, last, 0.0])}) for last in (0.5, 99.0)
+    )
+    assert broken.status.tolist() == [0, 0, jl.Status.NON_FINITE, 0]
+    assert np.isnan(broken.params["position"][2]).all()
+    lanes = [0, 1, 3]
+    np.testing.assert_array_equal(broken.params["position"][lanes], whole.params["position"][lanes])
+    assert "1 NON_FINITE" in repr(broken) and broken.best().params["position"].shape == (1, 10)
+
+
+def test_a_broken_lane_does_not_poison_the_adaptation():
+    posterior = jl.from_log_density(cliff, jnp.zeros(()))
+    result = jl.fit(
+        posterior, None, jl.NUTS(chains=4, warmup=100, draws=500), 0, init={"position": np.array([99.0, 0.0, 1.0, 0.0])}
+    )
+    assert result.status.tolist() == [jl.Status.NON_FINITE, 0, 0, 0]
+    check_moments(result.params["position"][1:], 0.0, 1.0)
+
+
+class Interrupting:
+    """A stopping rule that is Ctrl-C at its second look."""
+
+    looks = 0
+
+    def met(self, positions, total):
+        self.looks += 1
+        if self.looks == 2:
+            raise KeyboardInterrupt
+        return False
+
+
+def test_an_interrupt_keeps_the_draws_made_so_far(full):
+    with pytest.warns(UserWarning, match="interrupted: the result holds the 14 draws"):
+        result = jl.fit(MODEL, D0, FULL, 3, segment=7, until=Interrupting())
+    assert result.params["mu"].shape == (4, 14) and result.statistics["n_steps"].shape == (4, 14)
+    np.testing.assert_array_equal(result.params["mu"], full.params["mu"][:, :14])
+
+
+def test_a_stopping_rule_stops_early_and_only_when_met(full):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        early = jl.fit(MODEL, D0, FULL, 3, segment=7, until=jl.until(ess=5.0, rhat=10.0))
+        late = jl.fit(MODEL, D0, FULL, 3, segment=7, until=jl.until(ess=1e6, rhat=1.01))
+    assert early.params["mu"].shape[1] in (7, 14, 21)
+    np.testing.assert_array_equal(early.params["mu"], full.params["mu"][:, : early.params["mu"].shape[1]])
+    assert_same(late, full)
+
+
+# --- start and progress ---------------------------------------------------------------------------------------------------
+
+#: So wide that one leapfrog step hardly moves: the first draw shows where a lane started.
+WIDE = jl.Model({"x": dist.Normal(0.0, 1e6), "w": dist.Normal(0.0, 1e6).expand([2])}, lambda p, d: {"y": dist.Normal(p.x, 1e6)})
+ONE_STEP = jl.NUTS(chains=3, warmup=0, draws=1, max_depth=1)
+Y = {"y": np.float32(0.0)}
+
+
+@pytest.mark.parametrize(
+    "x, expected",
+    [
+        (100.0, [[100, 100, 100], [100, 100, 100]]),
+        ([100.0, 300.0, 500.0], [[100, 300, 500], [100, 300, 500]]),
+        ([[100.0], [300.0]], [[100, 100, 100], [300, 300, 300]]),
+        ([[100.0, 200.0, 300.0], [400.0, 500.0, 600.0]], [[100, 200, 300], [400, 500, 600]]),
+    ],
+    ids=["for all", "by lane", "by dataset", "by dataset and lane"],
+)
+def test_lanes_start_where_they_are_told(x, expected):
+    init = {"x": x, "w": [500.0, -500.0]}
+    result = jl.fit(WIDE, jl.batch([Y, Y]), ONE_STEP, 0, init=init)
+    assert np.abs(result.params["x"][..., 0] - expected).max() < 20
+    assert np.abs(result.params["w"][..., 0, :] - [500, -500]).max() < 20
+
+
+def test_lanes_start_where_another_fit_ended():
+    first = jl.fit(WIDE, Y, ONE_STEP, 0, init={"x": 1000.0, "w": [500.0, -500.0]})
+    again = jl.fit(WIDE, Y, ONE_STEP, 1, init=first)
+    assert np.abs(again.params["x"] - 1000).max() < 40 and np.abs(again.params["w"] - [500, -500]).max() < 40
+
+
+def test_lanes_start_around_the_origin_by_default():
+    assert np.abs(jl.fit(WIDE, Y, ONE_STEP, 0).params["x"]).max() < 20
+
+
+def test_progress_is_plain_lines_off_a_terminal(capsys, full):
+    jl.fit(MODEL, D0, FULL, 3, progress=True)
+    written = capsys.readouterr()
+    assert "110/110" in written.err and "\x1b" not in written.err and written.out == ""
+    for quiet in (None, False):
+        jl.fit(MODEL, D0, FULL, 3, progress=quiet)
+        assert capsys.readouterr() == ("", "")
