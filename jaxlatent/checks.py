@@ -127,7 +127,8 @@ def explain_start(posterior: Posterior, key: Key) -> InputError:
             expected=expected,
             remedy="check the function at a plausible value, or start there (`init=`).",
         )
-    terms = density.log_densities(posterior.initial_position(key), posterior.data, posterior.guides)
+    # Traced, because at concrete parameters outside their range NumPyro itself raises, without a name.
+    terms = jax.jit(lambda p: density.log_densities(p.initial_position(key), p.data, p.guides))(posterior)
     names = [name for name, term in terms.items() if not np.isfinite(term)]
     values = ", ".join(f"{name} = {float(terms[name]):.4g}" for name in names) or "the sum overflows"
     return InputError(
@@ -142,14 +143,20 @@ def explain_support(posterior: Posterior, position: Array, name: str) -> InputEr
     """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
     density, data = posterior.density, posterior.data
     assert isinstance(density, ModelDensity)
-    d = density.model.observed(posterior.constrain(position), data)[name]
-    inside = np.asarray(d.support(data[name]))
+    names: list[str] = []
+
+    def contains(posterior: Posterior, position: Array) -> Array:
+        d = density.model.observed(posterior.constrain(position), posterior.data)[name]
+        names[:] = [_name_of(d), _name_of(d.support)]
+        return d.support(posterior.data[name])
+
+    inside = np.asarray(jax.jit(contains)(posterior, position))
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
     value = np.asarray(data[name])[where]
     return InputError(
         f"observation {name!r}",
         got=f"{int((~inside).sum())} of {inside.size} values outside the support, the first at index {where}: {value}",
-        expected=f"values in the support of {_name_of(d)}: {_name_of(d.support)}",
+        expected=f"values in the support of {names[0]}: {names[1]}",
         remedy="correct the data (integers where it counts, categories from 0), or choose another distribution.",
     )
 

@@ -100,10 +100,21 @@ def test_a_covariate_of_another_length():
         (lambda p, d: dist.Gamma(jnp.exp(p.mu), 1.0).expand([3]), [1.0, 2.0, -0.5], 2, "Gamma"),
         (lambda p, d: dist.Beta(jnp.exp(p.mu), 1.0).expand([3]), [0.5, 1.5, 0.1], 1, "Beta"),
     ],
-    ids=["negative count", "count of 1.5", "above the total", "below zero", "Bernoulli 2", "category K", "negative", "above 1"],
+    ids=[
+        "negative count",
+        "count of 1.5",
+        "above the total",
+        "below zero",
+        "Bernoulli 2",
+        "category K",
+        "negative",
+        "above 1",
+    ],
 )
 def test_values_outside_the_support(make, values, index, name):
-    refused(lambda: fit(observing(make), {"y": values}), "observation 'y'", "1 of 3", f"({index},)", name, values[index])
+    refused(
+        lambda: fit(observing(make), {"y": values}), "observation 'y'", "1 of 3", f"({index},)", name, values[index]
+    )
 
 
 @pytest.mark.xfail(strict=True, reason="execute.fit does not name the dataset")
@@ -115,7 +126,12 @@ def test_values_outside_the_support_in_one_dataset_of_a_batch():
 
 def test_an_event_outside_the_support():
     model = observing(lambda p, d: dist.Dirichlet(jnp.exp(p.mu) * jnp.ones(2)).expand([2]))
-    refused(lambda: fit(model, {"y": np.array([[0.5, 0.5], [0.9, 0.3]], np.float32)}), "observation 'y'", "(1,)", "Dirichlet")
+    refused(
+        lambda: fit(model, {"y": np.array([[0.5, 0.5], [0.9, 0.3]], np.float32)}),
+        "observation 'y'",
+        "(1,)",
+        "Dirichlet",
+    )
 
 
 def test_ragged_data():
@@ -198,11 +214,18 @@ def test_a_prior_that_fails():
 def test_dims_and_coords_that_do_not_fit():
     refused(lambda: fit(normal(dims={"moo": ("row",)}), {"y": Y}), "dims=...) for 'moo'")
     refused(lambda: fit(normal(dims={"y": ("row", "column")}), {"y": Y}), "dims=...) for 'y'", "(3,)")
-    refused(lambda: fit(normal(dims={"y": ("row",)}), {"y": Y}, coords={"row": ["a", "b"]}), "coords['row']", "2 labels", "3")
+    refused(
+        lambda: fit(normal(dims={"y": ("row",)}), {"y": Y}, coords={"row": ["a", "b"]}),
+        "coords['row']",
+        "2 labels",
+        "3",
+    )
 
 
 def test_coords_that_name_no_dimension():
-    refused(lambda: fit(normal(dims={"y": ("row",)}), {"y": Y}, coords={"rows": list("abc")}), "coords['rows']", "'row'")
+    refused(
+        lambda: fit(normal(dims={"y": ("row",)}), {"y": Y}, coords={"rows": list("abc")}), "coords['rows']", "'row'"
+    )
 
 
 def test_prior_draws_of_an_improper_prior():
@@ -219,7 +242,15 @@ def test_an_unknown_option_of_an_engine():
 
 @pytest.mark.parametrize(
     "option, value",
-    [("chains", 0), ("draws", 0), ("warmup", -1), ("target_accept", 1.0), ("metric", "dens"), ("max_depth", 0), ("rank", 0)]
+    [
+        ("chains", 0),
+        ("draws", 0),
+        ("warmup", -1),
+        ("target_accept", 1.0),
+        ("metric", "dens"),
+        ("max_depth", 0),
+        ("rank", 0),
+    ]
     + [("chains", 2.5), ("draws", "100"), ("chains", True), ("target_accept", "high")],
 )
 def test_an_impossible_option_of_an_engine(option, value):
@@ -264,7 +295,9 @@ def test_stopping_rules_that_make_no_sense():
     refused(lambda: jl.until(rhat=0.9), "rhat")
 
 
-TWO = jl.Model({"mu": dist.Normal(0.0, 1.0), "tau": dist.HalfNormal(1.0)}, lambda p, d: {"y": dist.Normal(p.mu, p.tau).expand([3])})
+TWO = jl.Model(
+    {"mu": dist.Normal(0.0, 1.0), "tau": dist.HalfNormal(1.0)}, lambda p, d: {"y": dist.Normal(p.mu, p.tau).expand([3])}
+)
 
 
 def test_starts_that_do_not_fit():

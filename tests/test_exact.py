@@ -56,7 +56,9 @@ def fit():
 def check_quantiles(draws, distribution, probs=(0.05, 0.5, 0.95)):
     for prob in probs:
         exact, error = distribution.ppf(prob), float(mcse_quantile(draws, prob))
-        assert abs(np.quantile(draws, prob) - exact) < 4.5 * error, f"quantile {prob}: {np.quantile(draws, prob)} against {exact}"
+        assert abs(np.quantile(draws, prob) - exact) < 4.5 * error, (
+            f"quantile {prob}: {np.quantile(draws, prob)} against {exact}"
+        )
 
 
 def test_all_lanes_end_well(fit):
@@ -136,7 +138,9 @@ def gaussian(params, mean, precision):
 def test_a_strongly_correlated_gaussian(metric):
     args = (MEAN.astype(np.float32), np.linalg.inv(COVARIANCE).astype(np.float32))
     posterior = jl.from_log_density(gaussian, {"x": jnp.zeros(DIM)}, args=args)
-    result = jl.fit(posterior, None, jl.NUTS(chains=4, warmup=250, draws=1000, metric=metric, rank=2), seed=1, segment=100)
+    result = jl.fit(
+        posterior, None, jl.NUTS(chains=3, warmup=200, draws=1000, metric=metric, rank=2), seed=1, segment=100
+    )
     draws = result.params["x"].astype(float)
     check_moments(draws, MEAN, SCALES)
     centred = (draws - MEAN) / SCALES
@@ -144,7 +148,9 @@ def test_a_strongly_correlated_gaussian(metric):
     pairs = np.tril_indices(DIM, -1)
     assert (np.abs(mean_scores(products[..., pairs[0], pairs[1]], 0.9)) < 4.5).all()
     np.testing.assert_allclose(
-        result.statistics["lp"], -0.5 * np.einsum("cdi,ij,cdj->cd", draws - MEAN, np.linalg.inv(COVARIANCE), draws - MEAN), atol=0.05
+        result.statistics["lp"],
+        -0.5 * np.einsum("cdi,ij,cdj->cd", draws - MEAN, np.linalg.inv(COVARIANCE), draws - MEAN),
+        atol=0.05,
     )
     # Condition number 91: the metrics that know it need a fraction of the steps.
     steps = result.statistics["n_steps"].mean()

@@ -92,7 +92,9 @@ def test_lanes_do_not_depend_on_their_number(base):
     three = short(chains=3)
     assert three.params["mu"].shape == (3, 10)
     cut = jax.tree.map(lambda x: x[:3], (base.params, base.statistics))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), cut, (three.params, three.statistics))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), cut, (three.params, three.statistics)
+    )
 
 
 def test_a_dataset_does_not_see_its_neighbours(many):
@@ -143,7 +145,9 @@ RUN = jl.NUTS(chains=4, warmup=100, draws=300)
 
 
 def normal_mean(y):
-    model = jl.Model({"mu": dist.Normal(0.0, 2.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.5).expand([3])}, key="normal mean")
+    model = jl.Model(
+        {"mu": dist.Normal(0.0, 2.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.5).expand([3])}, key="normal mean"
+    )
     return jl.condition(model, {"y": y})
 
 
@@ -230,7 +234,9 @@ def test_a_stopping_rule_stops_early_and_only_when_met(full):
 # --- start and progress ---------------------------------------------------------------------------------------------------
 
 #: So wide that one leapfrog step hardly moves: the first draw shows where a lane started.
-WIDE = jl.Model({"x": dist.Normal(0.0, 1e6), "w": dist.Normal(0.0, 1e6).expand([2])}, lambda p, d: {"y": dist.Normal(p.x, 1e6)})
+WIDE = jl.Model(
+    {"x": dist.Normal(0.0, 1e6), "w": dist.Normal(0.0, 1e6).expand([2])}, lambda p, d: {"y": dist.Normal(p.x, 1e6)}
+)
 ONE_STEP = jl.NUTS(chains=3, warmup=0, draws=1, max_depth=1)
 Y = {"y": np.float32(0.0)}
 

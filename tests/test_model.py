@@ -118,7 +118,9 @@ def test_a_missing_name_tells_what_is_there():
 
     jl.Model({"alpha": dist.Normal(), "a": dist.Normal()}, likelihood).observed({"alpha": 1.0, "a": 2.0}, {"y": Y})
     p, d = seen["p"], seen["d"]
-    with pytest.raises(AttributeError, match=r"no parameter 'alhpa' here \(there are: alpha, a\); did you mean 'alpha'"):
+    with pytest.raises(
+        AttributeError, match=r"no parameter 'alhpa' here \(there are: alpha, a\); did you mean 'alpha'"
+    ):
         p.alhpa  # noqa: B018
     with pytest.raises(KeyError, match="no data 'z' here"):
         d["z"]
@@ -286,7 +288,9 @@ def test_centring_by_earlier_parameters_leaves_the_joint_density_alone(form):
     # The map between the two sets of coordinates carries its own Jacobian.
     log_det = jnp.linalg.slogdet(jax.jacobian(lambda z: plain.unconstrain(other.constrain(z)))(position))[1]
     np.testing.assert_allclose(other.log_density(position), plain.log_density(there) + log_det, rtol=1e-9)
-    np.testing.assert_allclose(other.log_density(position, jacobian=False), plain.log_density(there, jacobian=False), rtol=1e-9)
+    np.testing.assert_allclose(
+        other.log_density(position, jacobian=False), plain.log_density(there, jacobian=False), rtol=1e-9
+    )
     if form == "noncentred":
         z = (np.asarray(params["theta"]) - params["mu"]) / params["tau"]
         np.testing.assert_allclose(position[-3:], z, rtol=1e-9)
@@ -299,7 +303,9 @@ def test_informed_coordinates_are_those_of_the_conditional_posterior():
     prior = jl.informed(dist.MultivariateNormal(mu, covariance), estimate, precision)
     likelihood = lambda p, d: {"y": dist.MultivariateNormal(p.x, precision_matrix=precision)}
     posterior = jl.condition(jl.Model({"x": prior}, likelihood), {"y": estimate})
-    gradient, hessian = jax.jit(lambda z: (jax.grad(posterior.log_density)(z), jax.hessian(posterior.log_density)(z)))(np.zeros(3))
+    gradient, hessian = jax.jit(lambda z: (jax.grad(posterior.log_density)(z), jax.hessian(posterior.log_density)(z)))(
+        np.zeros(3)
+    )
     np.testing.assert_allclose(hessian, -np.eye(3), atol=1e-9)
     np.testing.assert_allclose(gradient, np.zeros(3), atol=1e-9)
 
@@ -383,6 +389,8 @@ def test_a_numpyro_model_keeps_its_density_and_sites(quadratic):
     density, data = posterior.density, posterior.data
     np.testing.assert_allclose(density.derived(params, data)["mean"], mean, rtol=1e-9)
     np.testing.assert_allclose(density.log_likelihood(params, data)["y"], terms, rtol=1e-9)
-    drawn = jax.vmap(lambda key: density.sample_observed(key, params, data)["y"])(jax.random.split(jax.random.key(1), 2000))
+    drawn = jax.vmap(lambda key: density.sample_observed(key, params, data)["y"])(
+        jax.random.split(jax.random.key(1), 2000)
+    )
     for column, centre in zip(np.asarray(drawn).T, mean, strict=True):
         assert stats.kstest(column, stats.norm(centre, params["sigma"]).cdf).pvalue > 1e-4

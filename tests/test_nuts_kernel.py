@@ -118,7 +118,9 @@ def test_chains_from_the_posterior_stay_in_it():
         shared = engine.shared(POSTERIOR)._replace(step_size=jnp.float32(0.3))
         lead = lambda tree: jax.tree.map(lambda x: x[None], tree)
         stage = Stage(jnp.int32(1), jnp.int32(SAMPLE), jnp.int32(10), None)
-        return drive(engine, lead(POSTERIOR), keys[None], lead(states), lead(shared), stage, capacity=1)[1].position[0, :, 0]
+        return drive(engine, lead(POSTERIOR), keys[None], lead(states), lead(shared), stage, capacity=1)[1].position[
+            0, :, 0
+        ]
 
     moved = np.asarray(move(jax.random.split(key, LANES), exact))
     assert (moved != np.asarray(exact)).any(1).mean() > 0.9

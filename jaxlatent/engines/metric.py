@@ -95,9 +95,7 @@ def _centred(x: Array, weights: Array) -> tuple[Array, Array]:
 
 def _moment(x: Array, total: Array) -> Array:
     """The second moment of rows ``x``, shrunk towards the identity."""
-    dim = x.shape[-1]
-    shrink = _SHRINK + 0.0 * dim
-    return (x.T @ x + shrink * jnp.eye(dim)) / (total + shrink)
+    return (x.T @ x + _SHRINK * jnp.eye(x.shape[-1])) / (total + _SHRINK)
 
 
 def _geometric_mean(a: Array, b: Array) -> Array:

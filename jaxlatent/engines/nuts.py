@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxlatent.engines import metric as metrics
 from jaxlatent.engines.base import Final, Stage, engine, legs, require, when
 from jaxlatent.engines.metric import Metric
-from jaxlatent.engines.warmup import SAMPLE, Shared, pool, warmup_stages
+from jaxlatent.engines.warmup import SAMPLE, Shared, Tuning, pool, start_tuning, tune, warmup_stages
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position
@@ -100,7 +100,7 @@ class State(NamedTuple):
         start_energy: at the start of the trajectory.
         choices: random numbers of the transition, see `Choices`.
         step_size: of this trajectory.
-        averaging: dual averaging of the step size.
+        tuning: dual averaging of the step size.
         info: of the last transition.
     """
 
@@ -117,7 +117,7 @@ class State(NamedTuple):
     start_energy: Array
     choices: "Choices"
     step_size: Array
-    averaging: Any
+    tuning: Tuning
     info: Info
 
 
@@ -205,7 +205,7 @@ class NUTS:
             start_energy=nothing,
             choices=Choices(key, jnp.zeros(self.max_depth, position.dtype), jnp.zeros(self.max_depth, position.dtype)),
             step_size=nothing,
-            averaging=_averaging(self.target_accept).init(jnp.ones((), position.dtype)),
+            tuning=start_tuning(nothing + 1),
             info=Info(nothing, nothing, none, none, jnp.zeros((), bool), nothing),
         )
 
@@ -233,24 +233,11 @@ class NUTS:
         state = state._replace(end=leaf, subtree=grown, checkpoints=checkpoints)
 
         def merge(carry: tuple[State, Array]) -> tuple[State, Array]:
-            state, turning = _merge(carry[0], broken)
-            ended = broken | turning | (state.depth >= stage.limit) | fresh
-            return _open_subtree(state), ended
+            joined, turning = _merge(carry[0], broken)
+            return _open_subtree(joined), broken | turning | (joined.depth >= stage.limit) | fresh
 
         def begin(state: State) -> State:
-            tree = state.tree
-            acceptance = tree.accept_sum / jnp.maximum(tree.size, 1)
-            averaging = _averaging(self.target_accept).update(state.averaging, acceptance)
-            averaging = _select(fresh, state.averaging, averaging)
-            tuning = jnp.exp(averaging.log_step_size).astype(acceptance.dtype)
-            state = state._replace(
-                draw=_select(fresh, point, tree.proposal),
-                count=state.count + 1,
-                info=Info(tree.energy, acceptance, tree.size, state.depth, diverging, state.step_size),
-                averaging=averaging,
-                step_size=jnp.where(stage.kind == SAMPLE, shared.step_size, tuning),
-            )
-            return _begin(state, key, shared.metric)
+            return _begin(self._draw(state, point, fresh, diverging, shared, stage), key, shared.metric)
 
         complete = broken | (grown.size >= (1 << state.depth)) | fresh
         state, ended = when(complete, merge, (state, jnp.zeros((), bool)))
@@ -258,21 +245,34 @@ class NUTS:
         record = Record(state.draw.position, state.draw.gradient, state.draw.log_density, state.info)
         return state, record, ended & ~fresh
 
+    def _draw(
+        self, state: State, point: Point, fresh: Array, diverging: Array, shared: Shared, stage: Stage
+    ) -> State:
+        """The trajectory's proposal becomes the draw (at first: the starting point itself), and the step size learns."""
+        tree = state.tree
+        acceptance = tree.accept_sum / jnp.maximum(tree.size, 1)
+        tuning = _select(fresh, state.tuning, tune(state.tuning, acceptance - self.target_accept))
+        return state._replace(
+            draw=_select(fresh, point, tree.proposal),
+            count=state.count + 1,
+            info=Info(tree.energy, acceptance, tree.size, state.depth, diverging, state.step_size),
+            tuning=tuning,
+            step_size=jnp.where(stage.kind == SAMPLE, shared.step_size, jnp.exp(tuning.log_step)),
+        )
+
     def done(self, state: State) -> Array:
         """A lane whose start has no finite density has nothing to sample."""
         return (state.count >= 0) & ~jnp.isfinite(state.draw.log_density)
 
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
         """Pool the lanes: a common step size, and at the end of a window a common metric."""
-        averages = jax.vmap(_averaging(self.target_accept).final)(state.averaging)
+        averages = jnp.exp(state.tuning.log_average)
         shared = pool(shared, records.position, records.gradient, records.lp, averages, counts, stage)
-        averaging = _averaging(self.target_accept).init(shared.step_size)
+        tuning = start_tuning(shared.step_size)
 
         def restart(lane: State) -> State:
             leaf = lane.end._replace(gradient=shared.metric.transpose(lane.draw.gradient))
-            return lane._replace(
-                left=leaf, right=leaf, end=leaf, step_size=shared.step_size.astype(lane.step_size.dtype), averaging=averaging
-            )
+            return lane._replace(left=leaf, right=leaf, end=leaf, step_size=shared.step_size, tuning=tuning)
 
         return jax.vmap(restart)(state), shared
 
@@ -380,17 +380,3 @@ def _check_subtree(
 
 def _select(condition: Array, this: Any, other: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
-
-
-class _Averaging(NamedTuple):
-    init: Any
-    update: Any
-    final: Any
-
-
-def _averaging(target: float) -> _Averaging:
-    # Imported late: importing BlackJAX starts JAX's backend, after which `use_cpu_cores` comes too late.
-    from blackjax.adaptation.step_size import dual_averaging_adaptation
-
-    return _Averaging(*dual_averaging_adaptation(target))
-

@@ -1,8 +1,8 @@
 """The warm-up of NUTS: when the lanes meet, and what they agree on.
 
 Within a window each lane tunes its own step size by dual averaging, so none waits. At the end of a window the lanes of a dataset
-pool: the step size is the median of theirs, the metric comes from the draws of all lanes that can be trusted. Four chains so learn
-the metric four times as fast, and a lane that is stuck far from the others has no say.
+pool: the metric comes from the draws of all lanes that can be trusted, so four chains learn it four times as fast, and the step size
+is a small one of theirs. A lane that is stuck far from the others has no say.
 """
 
 from typing import NamedTuple
@@ -32,6 +32,40 @@ class Shared(NamedTuple):
 
     metric: Metric
     step_size: Array
+
+
+class Tuning(NamedTuple):
+    """Dual averaging of one lane's step size (Nesterov 2009; Hoffman and Gelman 2014, section 3.2.1, with their constants).
+
+    Attributes:
+        log_step: of the next trajectory.
+        log_average: the weighted average that is kept in the end.
+        error: running mean of target minus acceptance.
+        count: transitions seen, as a float.
+        anchor: what the log step size is drawn to.
+    """
+
+    log_step: Array
+    log_average: Array
+    error: Array
+    count: Array
+    anchor: Array
+
+
+def start_tuning(step_size: Array) -> Tuning:
+    """Dual averaging anew from a step size."""
+    zero = jnp.zeros_like(step_size)
+    return Tuning(jnp.log(step_size), zero, zero, zero, jnp.log(10 * step_size))
+
+
+def tune(state: Tuning, excess: Array) -> Tuning:
+    """After one trajectory whose acceptance exceeded the target by ``excess``."""
+    count = state.count + 1
+    weight = 1 / (count + 10)
+    error = (1 - weight) * state.error - weight * excess
+    log_step = state.anchor - jnp.sqrt(count) / 0.05 * error
+    decay = count**-0.75
+    return Tuning(log_step, decay * log_step + (1 - decay) * state.log_average, error, count, state.anchor)
 
 
 def warmup_stages(warmup: int, max_depth: int) -> tuple[Stage, ...]:
@@ -65,12 +99,21 @@ def pool(
     valid = jnp.arange(lp.shape[1]) < counts[:, None]
     level = jnp.sum(jnp.where(valid, lp, 0.0), 1) / jnp.maximum(counts, 1)
     trusted = _trusted(level, counts, draws.shape[-1])
-    median = jnp.exp(jnp.nanmedian(jnp.where(trusted, jnp.log(step_sizes), jnp.nan)))
-    step_size = jnp.where(jnp.isfinite(median) & (median > 0), median, shared.step_size)
+    step_size = _careful(jnp.where(trusted & (step_sizes > 0), step_sizes, jnp.nan), shared.step_size)
     fresh = estimate(draws, gradients, (valid & trusted[:, None]).astype(draws.dtype), shared.metric)
     window = (stage.kind == WINDOW) & trusted.any()
     metric = Metric(*(jnp.where(window, new, old) for new, old in zip(fresh, shared.metric, strict=True)))
     return Shared(metric, step_size.astype(shared.step_size.dtype))
+
+
+def _careful(step_sizes: Array, before: Array) -> Array:
+    """The lower quintile of the lanes' step sizes (the least of four), but no less than a quarter of their median.
+
+    A lane tunes to the stiffest region that it has met. A step too large for that region would hold any lane that comes there for
+    hundreds of draws, one too small only costs gradients; and one lane in trouble must not make all of them crawl.
+    """
+    careful = jnp.maximum(jnp.nanquantile(step_sizes, 0.2, method="lower"), jnp.nanmedian(step_sizes) / 4)
+    return jnp.where(jnp.isfinite(careful), careful, before)
 
 
 def _trusted(level: Array, counts: Array, dim: int) -> Array:
