@@ -8,7 +8,7 @@ from jaxlatent.data import Batch, batch
 from jaxlatent.devices import use_cpu_cores
 from jaxlatent.diagnostics import compare
 from jaxlatent.distributions import centred, informed, noncentred, partially_centred
-from jaxlatent.engines import NUTS
+from jaxlatent.engines import ADVI, NUTS, Laplace, Optimize, Pathfinder
 from jaxlatent.errors import InputError, JaxlatentError
 from jaxlatent.execute import fit, run, until
 from jaxlatent.model import Model
@@ -23,11 +23,15 @@ except PackageNotFoundError:  # running from a source tree that was never instal
     __version__ = "unknown"
 
 __all__ = [
+    "ADVI",
     "NUTS",
     "Batch",
     "InputError",
     "JaxlatentError",
+    "Laplace",
     "Model",
+    "Optimize",
+    "Pathfinder",
     "Posterior",
     "Result",
     "Status",

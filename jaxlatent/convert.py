@@ -1,17 +1,19 @@
 """To ArviZ: the one place that knows ArviZ 0.2x (`InferenceData`) from 1.x (`DataTree`)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Dims = Mapping[str, tuple[str, ...]]
 
 
 def dataset(
     values: Mapping[str, np.ndarray], leading: tuple[str, ...], dims: Dims, coords: Mapping[str, Sequence[Any]]
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Named arrays as an xarray dataset.
 
     Args:
@@ -20,6 +22,8 @@ def dataset(
         dims: names of the other axes by variable; missing ones are called ``name_dim_0``, ``name_dim_1``, ...
         coords: labels by dimension; counts from 0 where missing.
     """
+    import xarray as xr
+
     variables, used = {}, {}
     for name, value in values.items():
         value = np.asarray(value)
@@ -35,11 +39,13 @@ def dataset(
     return made
 
 
-def inference_data(groups: Mapping[str, xr.Dataset]) -> Any:
+def inference_data(groups: Mapping[str, "xr.Dataset"]) -> Any:
     """Groups as ArviZ's container: `arviz.InferenceData` with 0.2x, `xarray.DataTree` with 1.x."""
-    groups = {name: group for name, group in groups.items() if group.variables}
-    import arviz as az  # late: with Matplotlib it takes as long to import as everything else together
+    # Late: with Matplotlib and pandas they take as long to import as everything else together.
+    import arviz as az
+    import xarray as xr
 
+    groups = {name: group for name, group in groups.items() if group.variables}
     # By version: ArviZ 1.x still answers to `az.InferenceData`, with `DataTree` and a warning.
     if az.__version__.startswith("0."):
         return az.InferenceData(**groups)

@@ -5,20 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-import pandas as pd
 
 from jaxlatent.diagnostics import ess_bulk, ess_tail, mcse_mean, mcse_sd, rhat
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.typing import Array
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from jaxlatent.results import Result
 
 #: Parameters that are diagnosed together.
 _COLUMNS = 64
 
 
-def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> pd.DataFrame:
+def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> "pd.DataFrame":
     """See `jaxlatent.results.Result.summary`."""
     values = {**result.params, **result.derived}
     for name in names or ():
@@ -84,8 +85,10 @@ def labels(result: "Result", name: str, value: np.ndarray) -> list[str]:
     return [f"{name}[{', '.join(str(axis[i]) for axis, i in zip(axes, index, strict=True))}]" for index in np.ndindex(*own)]
 
 
-def _frame(result: "Result", rows: list[str], table: dict[str, np.ndarray], lanes: bool) -> pd.DataFrame:
+def _frame(result: "Result", rows: list[str], table: dict[str, np.ndarray], lanes: bool) -> "pd.DataFrame":
     """Rows by dataset, lane and label, as far as there are such axes."""
+    import pandas as pd
+
     first = next(iter(table.values()))
     axes: list[Sequence[Any]] = []
     if result.names is not None:

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import numpy as np
-import xarray as xr
 
 from jaxlatent.diagnostics.information import InformationCriterion
 from jaxlatent.diagnostics.weights import pseudo_bma_weights, stacking_weights
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Key
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +81,10 @@ class Comparison:
     def __str__(self) -> str:
         return self.table()
 
-    def to_dataset(self) -> xr.Dataset:
+    def to_dataset(self) -> "xr.Dataset":
         """The comparison as an xarray Dataset over ``model``; the warning of a reliable model is the empty string."""
+        import xarray as xr
+
         columns = {
             "rank": np.arange(len(self.names)),
             **{

@@ -8,10 +8,14 @@ and the whitened gradient :math:`u = L^\top \nabla \log p(z)`,
 
 then :math:`m \leftarrow m + L \delta_m`, :math:`L \leftarrow L e^{\Delta_L}` to first order (a local parametrisation:
 Lin, Nielsen, Khan and Schmidt 2021). The units of the posterior drop out of the step size, and since the Fisher
-information is diagonal and constant there, a plain gradient step is nearly a natural one: a varying-intercept model
-took a tenth of the iterations of Adam, which moves far too little while `q` is still narrow. Adding
-:math:`\epsilon` is "sticking the landing" (Roeder, Wu and Duvenaud 2017): noise vanishes where `q` is exact. Draws come
-in pairs :math:`\pm\epsilon`, which makes :math:`g_m` exact for a Gaussian posterior.
+information is diagonal and constant there, a plain gradient step is nearly a natural one. On a varying-intercept model
+in full rank it settled within 500 iterations; Adam, with steps of 0.1 and 0.3 in the same coordinates and trust region,
+had not after 5000 (four seeds each).
+
+Adding :math:`\epsilon` is "sticking the landing" (Roeder, Wu and Duvenaud 2017): noise vanishes where `q` is exact. It
+gained in full rank throughout; a mean field far from a strongly correlated posterior moved faster without. Draws come
+in pairs :math:`\pm\epsilon`, which makes :math:`g_m` exact for a Gaussian posterior; elsewhere they made little
+difference.
 
 Iterates are averaged over windows that double in length. The run has converged when three averages in a row agree, in
 standard deviations of `q` (after Dhaka et al. 2020 and Welandawe et al. 2022): averages carry less noise than iterates,
@@ -225,8 +229,7 @@ class ADVI:
         return {"objective": records.objective}
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
-        """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo`` (the objective),
-        ``n_steps``."""
+        """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``."""
         # Stopped within a window: the longer one counts.
         q = select(state.count >= state.length, _mean(state), state.average)
         # Steps fold in iterations from 1: 0 is free.
