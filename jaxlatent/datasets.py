@@ -25,8 +25,7 @@ def census_income() -> Dataset:
 
     Returns:
         data, each ``(14,)``: ``income``, people above 50,000 dollars; ``total``, people; ``edu``, index of the education;
-        ``sex``, 0 for women and 1 for men. Coordinates: ``education``, ``sex``, ``cell`` (both, by row) and ``effect``
-        (intercept ``alpha`` and effect of being a man ``bm``).
+        ``sex``, 0 for women and 1 for men. Coordinates: ``education``, ``sex`` and ``cell`` (both, by row).
     """
     total = [1321, 2932, 3390, 7111, 3227, 5131, 592, 1366, 1619, 3736, 536, 1187, 86, 327]
     above = [23, 221, 226, 1449, 253, 1399, 109, 675, 339, 1882, 179, 780, 50, 256]
@@ -39,4 +38,4 @@ def census_income() -> Dataset:
         "sex": np.tile(np.arange(2, dtype=np.int32), 7),
     }
     cells = [f"{one}, {other}" for one in education for other in sex]
-    return Dataset(data, {"education": education, "sex": sex, "cell": cells, "effect": ["alpha", "bm"]})
+    return Dataset(data, {"education": education, "sex": sex, "cell": cells})

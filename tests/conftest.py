@@ -1,8 +1,8 @@
 """Before any JAX computation: two CPU devices, so that every test runs as a batch does, spread over devices.
 
-Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers and floats (`Binomial.log_prob`, `LKJCholesky.log_prob`) and ranks
-(`MultivariateNormal.expand`), so "strict" and "raise" stop at its first line. What they guard, that no computation leaves the
-precision of the data, is tested by dtype instead (`test_results.py`, `test_execute.py`).
+Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and
+ranks (`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro. What they guard, that no computation
+leaves the precision of the data, is tested by dtype instead (`test_execute.py`).
 """
 
 import os

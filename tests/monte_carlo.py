@@ -1,8 +1,8 @@
 """Comparisons within Monte Carlo error.
 
-A statistic that is right within its standard error exceeds |z| = 4.5 once in 150,000 comparisons; the standard errors are estimates
-themselves, from effective sample sizes of hundreds and more, which makes that about once in 50,000. A file with 100 comparisons so
-raises a false alarm for one seed in 500.
+A normal z-score exceeds 4.5 once in 150,000 comparisons. Standard errors here are estimates themselves, from effective
+sample sizes of hundreds and more, which makes that about once in 50,000: a file with 100 comparisons raises a false
+alarm for one seed in 500.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def sd_scores(draws, exact):
 
 
 def check_moments(draws, mean, sd, least_ess=200):
-    """Means and standard deviations agree with exact ones, and the draws are informative enough for that to say something."""
+    """Means and standard deviations agree with exact ones, and there are draws enough for that to say something."""
     assert np.isfinite(np.asarray(draws)).all()
     ess = np.asarray(ess_bulk(np.asarray(draws)))
     assert (ess > least_ess).all(), f"effective sample sizes {ess}"

@@ -1,4 +1,4 @@
-"""Every bad input is refused on the host, before the engine is compiled, in a message that names it and says what to do."""
+"""Every bad input is refused on the host, before the engine is compiled, by a message that names it and a remedy."""
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,8 @@ def normal(**options):
     return jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([3])}, **options)
 
 
-def observing(make, prior=dist.Normal(0.0, 1.0)):
-    return jl.Model({"mu": prior}, lambda p, d: {"y": make(p, d)})
+def observing(make):
+    return jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": make(p, d)})
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def fit(model, data, engine=NUTS, seed=0, **options):
     return jl.fit(model, data, engine, seed, **options)
 
 
-# --- data -----------------------------------------------------------------------------------------------------------------
+# --- data -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -167,7 +167,7 @@ def test_a_batch_of_one_dict():
     refused(lambda: jl.batch({"y": Y}), "dataset 'y'", "dict")
 
 
-# --- model ----------------------------------------------------------------------------------------------------------------
+# --- model ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_prior_without_a_finite_initial_density():
@@ -233,7 +233,7 @@ def test_prior_draws_of_an_improper_prior():
     refused(lambda: jl.sample_prior(model, {}, 3, jax.random.key(0)), "'mu'", "ImproperUniform", "proper")
 
 
-# --- engine, seed, start --------------------------------------------------------------------------------------------------
+# --- engine, seed, start ----------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_option_of_an_engine():
@@ -316,7 +316,7 @@ def test_no_devices():
     refused(lambda: fit(normal(), {"y": Y}, devices=[]), "devices")
 
 
-# --- posteriors from elsewhere --------------------------------------------------------------------------------------------
+# --- posteriors from elsewhere ----------------------------------------------------------------------------------------
 
 
 def test_a_log_density_that_is_no_scalar():
@@ -338,7 +338,7 @@ def test_a_numpyro_model_with_a_discrete_site():
     refused(lambda: jl.from_numpyro(model, Y), "'k'", "discrete")
 
 
-# --- results --------------------------------------------------------------------------------------------------------------
+# --- results ----------------------------------------------------------------------------------------------------------
 
 
 def test_cores_after_the_start_of_jax():

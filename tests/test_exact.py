@@ -1,6 +1,7 @@
 """NUTS on posteriors known exactly: conjugate, Gaussian, or a sum over a grid.
 
-The conjugate blocks are independent parts of one model, so that one compiled program serves all. Limits: see `monte_carlo`.
+The conjugate blocks are independent parts of one model, so that one compiled program
+serves all. Limits: see `monte_carlo`.
 """
 
 import jax.numpy as jnp
@@ -139,7 +140,7 @@ def test_a_strongly_correlated_gaussian(metric):
     args = (MEAN.astype(np.float32), np.linalg.inv(COVARIANCE).astype(np.float32))
     posterior = jl.from_log_density(gaussian, {"x": jnp.zeros(DIM)}, args=args)
     result = jl.fit(
-        posterior, None, jl.NUTS(chains=3, warmup=200, draws=1000, metric=metric, rank=2), seed=1, segment=100
+        posterior, None, jl.NUTS(chains=2, warmup=150, draws=1500, metric=metric, rank=2), seed=1, segment=100
     )
     draws = result.params["x"].astype(float)
     check_moments(draws, MEAN, SCALES)

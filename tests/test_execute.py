@@ -1,4 +1,4 @@
-"""What the executor promises: lanes, datasets, segments, devices and neighbours change no lane's draws; nothing compiles twice."""
+"""What the executor promises: lanes, segments, devices and neighbours change no draws, and nothing compiles twice."""
 
 import warnings
 from contextlib import contextmanager
@@ -65,7 +65,7 @@ def assert_same(one, other, **options):
     jax.tree.map(lambda a, b: check(a, b, **options), (one.params, one.statistics), (other.params, other.statistics))
 
 
-# --- layout ---------------------------------------------------------------------------------------------------------------
+# --- layout -----------------------------------------------------------------------------------------------------------
 
 
 def test_equal_seeds_give_equal_draws_and_others_do_not(full):
@@ -105,7 +105,7 @@ def test_a_dataset_does_not_see_its_neighbours(many):
 
 
 def test_a_batch_is_a_loop_over_its_datasets(base):
-    """The first dataset of a batch has the streams of a fit of its own; with the rest it agrees through neighbours, see above."""
+    """The first dataset of a batch has the streams of a fit of its own; the others follow from the test above."""
     for data in (D1, D2):
         batched = short(jl.batch([data, D0, D1]))
         assert_same(short(data), batched[0], rtol=1e-3, atol=1e-4)
@@ -125,7 +125,7 @@ def test_the_precision_follows_jax():
     assert result.positions.dtype == np.float64 and all(x.dtype == np.float64 for x in floats)
 
 
-# --- compilation ----------------------------------------------------------------------------------------------------------
+# --- compilation ------------------------------------------------------------------------------------------------------
 
 
 def test_a_second_fit_of_equal_shapes_compiles_nothing(full):
@@ -139,7 +139,7 @@ def test_a_second_fit_of_equal_shapes_compiles_nothing(full):
     assert seen, "the counter sees nothing at all"
 
 
-# --- run ------------------------------------------------------------------------------------------------------------------
+# --- run --------------------------------------------------------------------------------------------------------------
 
 RUN = jl.NUTS(chains=4, warmup=100, draws=300)
 
@@ -173,7 +173,7 @@ def test_run_inside_vmap_over_data_and_keys():
         check_moments(draws, mean, exact(ys)[1])
 
 
-# --- trouble --------------------------------------------------------------------------------------------------------------
+# --- trouble ----------------------------------------------------------------------------------------------------------
 
 
 def cliff(x):
@@ -231,7 +231,7 @@ def test_a_stopping_rule_stops_early_and_only_when_met(full):
     assert_same(late, full)
 
 
-# --- start and progress ---------------------------------------------------------------------------------------------------
+# --- start and progress -----------------------------------------------------------------------------------------------
 
 #: So wide that one leapfrog step hardly moves: the first draw shows where a lane started.
 WIDE = jl.Model(

@@ -11,7 +11,7 @@ import jaxlatent
 
 ROOT = Path(jaxlatent.__file__).parent
 
-#: From top to bottom. A name is a module or a package; what shares a row stands side by side and does not import its neighbours.
+#: From top to bottom: a module (or package) imports from rows above its own. A star: may be absent.
 LAYERS = """
 typing  errors  status  lanes
 namespace  data  diagnostics
@@ -27,12 +27,12 @@ results
 execute
 devices
 datasets*  models*
-demos*
 plots*
+demos*
 cli*
 """
 
-#: Imported only where used: ArviZ and Matplotlib double the time of `import jaxlatent`, BlackJAX starts JAX's backend.
+#: Imported only where used: ArviZ and Matplotlib double the time of `import jaxlatent`; BlackJAX starts JAX.
 LATE = ("arviz", "blackjax", "matplotlib", "typer", "pymc", "jaxlatent.cli", "jaxlatent.plots")
 
 LAYER_OF = {name.rstrip("*"): row for row, names in enumerate(LAYERS.split("\n")) for name in names.split()}

@@ -1,4 +1,4 @@
-"""Models and posteriors against expressions written out, and laws that hold for every prior and every choice of coordinates.
+"""Models and posteriors against expressions written out; laws that hold for every prior in every coordinates.
 
 Everything in 64 bits, so that a wrong term cannot hide behind rounding.
 """
@@ -48,7 +48,7 @@ def log_prior_by_hand(params):
     )
 
 
-# --- model ----------------------------------------------------------------------------------------------------------------
+# --- model ------------------------------------------------------------------------------------------------------------
 
 
 def test_log_prior_and_pointwise_log_likelihood_are_those_written_out():
@@ -153,7 +153,7 @@ def test_a_callable_returns_a_distribution():
         jl.Model({"a": lambda p: 3.0}).log_prior({"a": 1.0})
 
 
-# --- coordinates ----------------------------------------------------------------------------------------------------------
+# --- coordinates ------------------------------------------------------------------------------------------------------
 
 COVARIANCE = np.array([[1.5, 0.6, 0.1], [0.6, 0.9, -0.2], [0.1, -0.2, 0.5]])
 MATRICES = np.stack([np.diag([0.0, 1.0, 4.0]), np.linalg.inv(COVARIANCE)])
@@ -227,7 +227,7 @@ def free(prior, value):
 
 @pytest.mark.parametrize("name", [*PLAIN, *EFFECTS])
 def test_every_form_of_a_prior_has_one_density(name):
-    """Round trip, and density of the position = density of the plain prior at the value + log-det by automatic differentiation."""
+    """Round trip; density of the position = density of the plain prior at the value + log-det by autodiff."""
     base = {**PLAIN, **EFFECTS}[name]()
     forms = centrings(base) if name in EFFECTS else {name: base}
     posteriors = {form: jl.condition(jl.Model({"x": prior})) for form, prior in forms.items()}
@@ -315,7 +315,7 @@ def test_centring_needs_a_family_with_location_and_scale():
         jl.noncentred(dist.Gamma(2.0, 1.0))
 
 
-# --- posteriors from elsewhere --------------------------------------------------------------------------------------------
+# --- posteriors from elsewhere ----------------------------------------------------------------------------------------
 
 
 def test_a_bare_log_density_gains_the_jacobian_of_its_supports():

@@ -1,9 +1,10 @@
-"""The transition of `NUTS`, one leapfrog step at a time, has the distribution of BlackJAX's, start point by start point.
+"""The transition of `NUTS`, one leapfrog step at a time, has the distribution of BlackJAX's, start by start.
 
-20,000 independent transitions of each from one start on a banana-shaped density. Histograms are compared by chi-square tests, positions
-by Kolmogorov-Smirnov tests: four p-values a case, each below 1e-4 once in 10,000 keys, so four cases raise a false alarm once in 600.
-By hand it was seen to fail for each of: no half-step correction in the U-turn check, a check of one end only, the subtree checks
-one level short, a uniform instead of biased choice between trajectory and subtree.
+20,000 independent transitions of each from one start on a banana-shaped density. Histograms are compared by chi-square
+tests, positions by Kolmogorov-Smirnov tests: four p-values a case, each below 1e-4 once in 10,000 keys, so that four
+cases raise a false alarm once in 600. By hand they were seen to fail for each of: no half-step correction in the U-turn
+check, a check of one end only, no checks inside subtrees, these checks one level short, and a uniform instead of the
+biased choice between trajectory and subtree.
 """
 
 from functools import partial

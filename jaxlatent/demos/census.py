@@ -14,6 +14,9 @@ import numpyro.distributions as dist
 
 import jaxlatent as jl
 
+#: The parts of a varying effect: intercept and effect of being a man.
+EFFECTS = ("alpha", "bm")
+
 Centring = Callable[[dist.Distribution], dist.Distribution]
 
 

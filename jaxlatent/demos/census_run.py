@@ -12,8 +12,6 @@ from rich.console import Console
 import jaxlatent as jl
 from jaxlatent.datasets import Dataset, census_income
 from jaxlatent.demos import census, census_tables
-from jaxlatent.engines.advi import ADVI
-from jaxlatent.engines.optimize import Optimize
 
 CENTRINGS = {"informed": jl.informed, "noncentred": jl.noncentred, "centred": jl.centred}
 
@@ -124,11 +122,12 @@ def _fit(model: jl.Model, dataset: Dataset, nuts: jl.NUTS, seed: int, clock: Clo
     # As many lanes in each engine: the search for their starts is then one compiled program.
     engines = {
         "NUTS": nuts,
-        "MAP": Optimize(restarts=nuts.chains, standard_errors=False),
-        "ADVI": ADVI(family="full_rank", restarts=nuts.chains),
+        "MAP": jl.Optimize(restarts=nuts.chains, standard_errors=False),
+        "ADVI": jl.ADVI(family="full_rank", restarts=nuts.chains),
     }
+    effects = {"effect": census.EFFECTS} if "effects" in model.prior else {}
     fitted = []
     for name, engine in engines.items():
         with clock(name):
-            fitted.append(jl.fit(model, dataset.data, engine, seed, coords=dataset.coords))
+            fitted.append(jl.fit(model, dataset.data, engine, seed, coords={**dataset.coords, **effects}))
     return Fits(*fitted)

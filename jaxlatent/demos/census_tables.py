@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Derived quantities with a table of their own, and a matrix whose free entry is shown as ``rho``.
 _ELSEWHERE = ("p", "advantage", "corr_chol")
 
+#: Importance weights whose logarithms vary by less than this are as good as equal.
+_EQUAL = 0.1
+
 
 def model(console: Console, title: str, fits: "Fits", summary: pd.DataFrame) -> None:
     """NUTS, with MAP and ADVI beside it, and how well each of them went."""
@@ -49,12 +52,13 @@ def model(console: Console, title: str, fits: "Fits", summary: pd.DataFrame) -> 
         f"{seconds['compile']:.1f} s compiling"
     )
     console.print(f"MAP: {found}", style="yellow" if point is None else None)
-    k_hat = float(best.statistics["khat"][0])
-    console.print(f"ADVI: k-hat {k_hat:.2f}, {_outcome(best.status[0])}")
+    k_hat, spread = float(best.statistics["khat"][0]), float(np.std(best.statistics["lp"] - best.statistics["log_q"]))
+    console.print(f"ADVI: k-hat {k_hat:.2f}, log importance weights vary by {spread:.2g}, {_outcome(best.status[0])}")
     if not k_hat <= 0.7:
-        console.print(
-            "ADVI: k-hat is above 0.7: the approximation is too far from the posterior; do not use its numbers.", style="yellow"
-        )
+        # Where weights are as good as equal, k-hat looks at a tail that does not matter.
+        verdict = "but the weights are nearly equal, so" if spread < _EQUAL else "the approximation misses part of the posterior:"
+        advice = "the approximation is close all the same." if spread < _EQUAL else "do not rely on its numbers."
+        console.print(f"ADVI: k-hat is above 0.7, {verdict} {advice}", style="yellow")
 
 
 def _maximum(fit: jl.Result, names: Sequence[str]) -> tuple[pd.Series | None, str]:

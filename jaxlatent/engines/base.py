@@ -8,7 +8,7 @@ draw (NUTS: one leapfrog step), so that no lane waits for another inside a stage
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -100,10 +100,11 @@ class Engine(Protocol):
         ...
 
 
-E_ = TypeVar("E_", bound=type)
+EngineClass = TypeVar("EngineClass", bound=type)
 
 
-def engine(cls: E_) -> E_:
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def engine(cls: EngineClass) -> EngineClass:
     """A frozen dataclass of keyword settings whose unknown options are named, with the nearest known one."""
     cls = dataclass(frozen=True, kw_only=True)(cls)
     make = cls.__init__

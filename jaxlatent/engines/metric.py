@@ -41,6 +41,12 @@ class Metric(NamedTuple):
         r""":math:`L^T g`."""
         return self._core(self.scale * g, transpose=True)
 
+    def flattened(self, flat: Array) -> "Metric":
+        """The diagonal part alone where ``flat``, in the same shapes."""
+        if self.spread.shape[-1]:
+            return self._replace(spread=jnp.where(flat, 1.0, self.spread))
+        return self._replace(matrix=jnp.where(flat, jnp.eye(*self.matrix.shape), self.matrix))
+
     def _core(self, x: Array, transpose: bool) -> Array:
         if self.matrix.shape[-1] == 0:
             return x

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxlatent.engines import metric as metrics
 from jaxlatent.engines.base import Final, Stage, engine, legs, require, when
 from jaxlatent.engines.metric import Metric
-from jaxlatent.engines.warmup import SAMPLE, Shared, Tuning, pool, start_tuning, tune, warmup_stages
+from jaxlatent.engines.warmup import SAMPLE, Shared, Tuning, Window, pool, start_tuning, tune, warmup_stages
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position
@@ -139,7 +139,8 @@ class NUTS:
         warmup: transitions per chain in which step size and metric adapt; not kept.
         draws: kept transitions per chain.
         target_accept: mean acceptance probability that the step size is tuned to; raise it against divergences.
-        metric: "diag", "dense", "low_rank", or "auto": dense up to 64 dimensions, low rank above.
+        metric: "diag", "dense", "low_rank", or "auto": dense up to 64 dimensions, low rank above, and diagonal where the
+            posterior turns out to be bent (see `jaxlatent.engines.warmup`).
         rank: directions of the low-rank metric.
         max_depth: doublings of a trajectory at most.
         divergence_threshold: energy error from which a trajectory counts as divergent.
@@ -183,7 +184,7 @@ class NUTS:
         kind = self.metric
         if kind == "auto":
             kind = "dense" if posterior.dim <= 64 else "low_rank"
-        return Shared(metrics.identity(kind, posterior.dim, self.rank), jnp.ones(()))
+        return Shared(metrics.identity(kind, posterior.dim, self.rank), jnp.ones(()), jnp.zeros((), bool))
 
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A lane that still has to evaluate its first position: a leapfrog step with no momentum and no step size."""
@@ -267,7 +268,8 @@ class NUTS:
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
         """Pool the lanes: a common step size, and at the end of a window a common metric."""
         averages = jnp.exp(state.tuning.log_average)
-        shared = pool(shared, records.position, records.gradient, records.lp, averages, counts, stage)
+        window = Window(records.position, records.gradient, records.lp, records.info.diverging)
+        shared = pool(shared, window, averages, counts, stage, automatic=self.metric == "auto")
         tuning = start_tuning(shared.step_size)
 
         def restart(lane: State) -> State:

@@ -3,6 +3,10 @@
 Within a window each lane tunes its own step size by dual averaging, so none waits. At the end of a window the lanes of a dataset
 pool: the metric comes from the draws of all lanes that can be trusted, so four chains learn it four times as fast, and the step size
 is a small one of theirs. A lane that is stuck far from the others has no say.
+
+Correlations help where the posterior is near a Gaussian, often by a factor of ten. Where it is bent, the directions learned in its
+middle are wrong in its arms: there a dense or low-rank metric with the same mean acceptance diverges, and misses the arms. So the
+automatic choice keeps correlations only while settled windows stay free of divergences.
 """
 
 from typing import NamedTuple
@@ -20,6 +24,9 @@ _FIRST_WINDOW = 20
 _LONGEST_WINDOW = 250
 #: Trees stay shallow while the metric is still a guess: 2**6 leapfrog steps a draw, where 2**10 would teach no more.
 _EARLY_DEPTH = 6
+#: Windows of this length are past the search for the typical set; more divergences than this share of their second halves tell
+#: of a bent posterior.
+_SETTLED, _BENT = 80, 0.005
 
 
 class Shared(NamedTuple):
@@ -28,10 +35,27 @@ class Shared(NamedTuple):
     Attributes:
         metric: the whitening map.
         step_size: used once adaptation has ended.
+        bent: whether correlations were given up.
     """
 
     metric: Metric
     step_size: Array
+    bent: Array
+
+
+class Window(NamedTuple):
+    """The draws of all lanes of a dataset in one stage, padded to ``capacity``.
+
+    Attributes:
+        draws, gradients: ``(lane, capacity, dim)``.
+        lp: log densities, ``(lane, capacity)``.
+        diverging: ``(lane, capacity)``.
+    """
+
+    draws: Array
+    gradients: Array
+    lp: Array
+    diverging: Array
 
 
 class Tuning(NamedTuple):
@@ -83,27 +107,31 @@ def warmup_stages(warmup: int, max_depth: int) -> tuple[Stage, ...]:
     return (*stages, Stage(last, LAST, max_depth, False))
 
 
-def pool(
-    shared: Shared, draws: Array, gradients: Array, lp: Array, step_sizes: Array, counts: Array, stage: Stage
-) -> Shared:
+def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage: Stage, automatic: bool) -> Shared:
     """What the lanes of one dataset agree on at the end of a stage.
 
     Args:
         shared: what they agreed on before.
-        draws, gradients: ``(lane, capacity, dim)``, the first ``counts`` of each lane valid.
-        lp: log densities, ``(lane, capacity)``.
+        window: their draws.
         step_sizes: each lane's averaged step size, ``(lane,)``.
-        counts: ``(lane,)``.
+        counts: draws of each lane, ``(lane,)``.
         stage: the stage that ended.
+        automatic: whether correlations may be given up.
     """
-    valid = jnp.arange(lp.shape[1]) < counts[:, None]
-    level = jnp.sum(jnp.where(valid, lp, 0.0), 1) / jnp.maximum(counts, 1)
-    trusted = _trusted(level, counts, draws.shape[-1])
+    index = jnp.arange(window.lp.shape[1])
+    valid = index < counts[:, None]
+    level = jnp.sum(jnp.where(valid, window.lp, 0.0), 1) / jnp.maximum(counts, 1)
+    trusted = _trusted(level, counts, window.draws.shape[-1])
     step_size = _careful(jnp.where(trusted & (step_sizes > 0), step_sizes, jnp.nan), shared.step_size)
-    fresh = estimate(draws, gradients, (valid & trusted[:, None]).astype(draws.dtype), shared.metric)
-    window = (stage.kind == WINDOW) & trusted.any()
-    metric = Metric(*(jnp.where(window, new, old) for new, old in zip(fresh, shared.metric, strict=True)))
-    return Shared(metric, step_size.astype(shared.step_size.dtype))
+    counted = valid & trusted[:, None]
+    learn = (stage.kind == WINDOW) & trusted.any()
+    fresh = estimate(window.draws, window.gradients, counted.astype(window.draws.dtype), shared.metric)
+    metric = Metric(*(jnp.where(learn, new, old) for new, old in zip(fresh, shared.metric, strict=True)))
+    # Each window begins with steps that are too long on purpose: divergences of its first half say nothing.
+    late = counted & (index >= counts[:, None] // 2)
+    share = jnp.sum(window.diverging & late) / jnp.maximum(jnp.sum(late), 1)
+    bent = shared.bent | (automatic & learn & (stage.steps >= _SETTLED) & (share > _BENT))
+    return Shared(metric.flattened(bent), step_size.astype(shared.step_size.dtype), bent)
 
 
 def _careful(step_sizes: Array, before: Array) -> Array:

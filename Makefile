@@ -1,0 +1,37 @@
+# `make demo` and `make test` need only Python 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# One compilation cache for all test workers and runs; delete the folder to compile afresh.
+CACHE := $(CURDIR)/.jax_cache
+TESTS := JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 $(BIN)/python -m pytest
+
+.PHONY: demo test test-slow lint types bench clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxlatent needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+demo: $(VENV)/.installed  ## census income, from raw counts to a finished analysis in runs/census/
+	$(BIN)/jaxlatent demo census
+
+test: $(VENV)/.installed  ## the test suite on two workers
+	$(TESTS) -n 2 --dist loadfile -m 'not slow'
+
+test-slow: $(VENV)/.installed  ## long statistical runs
+	$(TESTS) -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed  ## cold fits of the census models, peers beside them in one run
+	$(BIN)/python -m benchmarks.census_cold --model C5 --rounds 3
+
+clean:
+	rm -rf $(VENV) .jax_cache .pytest_cache .ruff_cache .mypy_cache runs
