@@ -1,7 +1,7 @@
 """To ArviZ: the one place that knows ArviZ 0.2x (`InferenceData`) from 1.x (`DataTree`)."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -24,7 +24,8 @@ def dataset(
     """
     import xarray as xr
 
-    variables, used = {}, {}
+    variables: dict[str, Any] = {}
+    used: dict[str, int] = {}
     for name, value in values.items():
         value = np.asarray(value)
         own = value.shape[len(leading) :]
@@ -48,5 +49,5 @@ def inference_data(groups: Mapping[str, "xr.Dataset"]) -> Any:
     groups = {name: group for name, group in groups.items() if group.variables}
     # By version: ArviZ 1.x still answers to `az.InferenceData`, with `DataTree` and a warning.
     if az.__version__.startswith("0."):
-        return az.InferenceData(**groups)
+        return az.InferenceData(**cast(Any, groups))
     return xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})

@@ -7,7 +7,7 @@ the graph. Everything here is written for one dataset and one value of the param
 import inspect
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from jaxlatent.errors import InputError
 from jaxlatent.namespace import Namespace
 from jaxlatent.typing import Array, Data, Key, Params
 
-Prior = dist.Distribution | Callable[..., dist.Distribution]
+Prior: TypeAlias = dist.Distribution | Callable[..., dist.Distribution]
 Likelihood = Callable[[Namespace, Namespace], Mapping[str, dist.Distribution]]
 Derived = Callable[[Namespace, Namespace], Mapping[str, Array]]
 
@@ -109,7 +109,8 @@ class Model:
         Raises:
             InputError: if a prior is improper.
         """
-        data, params = data or {}, {}
+        data = data or {}
+        params: Params = {}
         for i, name in enumerate(self.prior):
             d = self.prior_of(name, params, data)
             try:

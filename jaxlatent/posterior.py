@@ -24,7 +24,10 @@ Guides = Mapping[str, Guide]
 class Density(Protocol):
     """What a posterior is made of besides its data: static, hashable, and pure in every method."""
 
-    dim: int
+    @property
+    def dim(self) -> int:
+        """The length of a position."""
+        ...
 
     def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
         """The log density at ``position``, up to a constant: of the position, or without ``jacobian`` of the constrained values."""

@@ -3,9 +3,9 @@
 Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and
 ranks (`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro. What they guard, that no computation
 leaves the precision of the data, is tested by dtype instead (`test_execute.py`).
-"""
 
-import os
+The compilation cache on disk is JAX's own setting, JAX_COMPILATION_CACHE_DIR; the Makefile gives it.
+"""
 
 import jax
 import pytest
@@ -13,9 +13,6 @@ import pytest
 import jaxlatent as jl
 
 jl.use_cpu_cores(2)
-if cache := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @pytest.fixture

@@ -243,15 +243,14 @@ def test_an_unknown_option_of_an_engine():
 @pytest.mark.parametrize(
     "option, value",
     [
-        ("chains", 0),
-        ("draws", 0),
+        *(("chains", value) for value in (0, 2.5, True)),
+        *(("draws", value) for value in (0, "100")),
+        *(("target_accept", value) for value in (1.0, "high")),
         ("warmup", -1),
-        ("target_accept", 1.0),
         ("metric", "dens"),
         ("max_depth", 0),
         ("rank", 0),
-    ]
-    + [("chains", 2.5), ("draws", "100"), ("chains", True), ("target_accept", "high")],
+    ],
 )
 def test_an_impossible_option_of_an_engine(option, value):
     refused(lambda: jl.NUTS(**{option: value}), f"NUTS({option}=...)", repr(value))

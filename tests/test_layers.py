@@ -50,7 +50,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path, known: dict[str, Path]) -> set[str]:
-    """The modules of the package that a file imports, at its top or inside functions; not those for type checkers only."""
+    """The modules of the package that a file imports, at its top or in functions; not those for type checkers."""
     tree = ast.parse(path.read_text())
     exempt = set()
     for node in ast.walk(tree):

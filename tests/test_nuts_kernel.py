@@ -64,7 +64,7 @@ def theirs(threshold, key, start, step_size, scale, max_depth):
 
 
 def histogram_p_value(one, other):
-    """Chi-square test that two samples of counts have one distribution; values seen fewer than 20 times share a cell."""
+    """Chi-square test that two samples have one distribution; values seen fewer than 20 times share a cell."""
     values, counts = np.unique(np.concatenate([one, other]), return_counts=True)
     common = values[counts >= 20]
     table = [[(sample == value).sum() for value in common] for sample in (one, other)]

@@ -13,6 +13,7 @@ from rich.table import Table
 import jaxlatent as jl
 from jaxlatent.diagnostics import geweke as geweke_scores
 from jaxlatent.diagnostics import mcse_mean
+from jaxlatent.summary import labels
 
 if TYPE_CHECKING:
     from jaxlatent.demos.census_run import Fits
@@ -29,7 +30,7 @@ def model(console: Console, title: str, fits: "Fits", summary: pd.DataFrame) -> 
     names = [name for name in {**fits.nuts.params, **fits.nuts.derived} if name not in _ELSEWHERE]
     point, found = _maximum(fits.map, names)
     best = fits.advi.best()
-    advi = best.summary(names)
+    advi = _moments(best, names)
     low, high = (column for column in summary.columns if column.startswith("eti"))
     heads = ["mean", "sd", low[4:], high[4:], "mcse", "ESS bulk", "ESS tail", "R-hat", "MAP", "ADVI", "ADVI sd"]
     table = _table(title, "", heads)
@@ -59,6 +60,17 @@ def model(console: Console, title: str, fits: "Fits", summary: pd.DataFrame) -> 
         verdict = "but the weights are nearly equal, so" if spread < _EQUAL else "the approximation misses part of the posterior:"
         advice = "the approximation is close all the same." if spread < _EQUAL else "do not rely on its numbers."
         console.print(f"ADVI: k-hat is above 0.7, {verdict} {advice}", style="yellow")
+
+
+def _moments(result: jl.Result, names: Sequence[str]) -> pd.DataFrame:
+    """Mean and standard deviation, all that independent draws need."""
+    values = {**result.params, **result.derived}
+    rows = {
+        label: (draws.mean(), draws.std(ddof=1))
+        for name in names
+        for label, draws in zip(labels(result, name, values[name]), values[name].reshape(-1, values[name][0, 0].size).T, strict=True)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd"])
 
 
 def _maximum(fit: jl.Result, names: Sequence[str]) -> tuple[pd.Series | None, str]:
@@ -104,10 +116,10 @@ def comparison(console: Console, compared: jl.diagnostics.Comparison, models: Ma
 def correlations(console: Console, result: jl.Result, name: str) -> None:
     """Posterior correlations of the parts of a parameter, named by its dimension."""
     values = result.params[name]
-    labels = result.coords[result.posterior.density.model.dims[name][0]]
+    education = result.coords["education"]
     matrix = np.corrcoef(values.reshape(-1, values.shape[-1]).T)
-    table = _table(f"posterior correlations of {name} in C3", "", labels)
-    for label, row in zip(labels, matrix, strict=True):
+    table = _table(f"posterior correlations of {name} in C3", "", education)
+    for label, row in zip(education, matrix, strict=True):
         table.add_row(label, *(f"{value:.2f}" for value in row))
     console.print(table)
 
@@ -148,9 +160,8 @@ def questions(
         f"P(at least the observed {observed}) = {np.mean(women >= observed):.2f}"
     )
 
-    labels = fits["C3"].nuts.coords["education"]
     table = _table("P(above $50,000), men less women (sd; mcse)", "", ["C3", "C5"])
-    for label in labels:
+    for label in fits["C3"].nuts.coords["education"]:
         rows = (summaries[name].loc[f"advantage[{label}]"] for name in ("C3", "C5"))
         table.add_row(label, *(f"{row['mean']:.3f} ({row['sd']:.3f}; {row.mcse_mean:.4f})" for row in rows))
     console.print(table)

@@ -59,7 +59,7 @@ class Recentred(dist.Distribution):
         standard: the density of ``z`` where it is known, which spares a solve with the scale.
     """
 
-    pytree_data_fields = ("base", "coordinates", "standard")
+    pytree_data_fields: tuple[str, ...] = ("base", "coordinates", "standard")
 
     def __init__(self, base: dist.Distribution, coordinates: Affine, standard: dist.Distribution | None = None):
         self.base, self.coordinates, self.standard = base, coordinates, standard

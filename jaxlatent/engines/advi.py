@@ -94,7 +94,7 @@ class State(NamedTuple):
         q: the current iterate.
         inner: state of the optimiser.
         total: sum of the iterates of the window.
-        count: how many these are.
+        summed: how many these are.
         average: of the window before.
         length: of the window before; 0 in the first.
         agreed: pairs of averages in a row that agreed.
@@ -106,7 +106,7 @@ class State(NamedTuple):
     q: Gaussian
     inner: PyTree
     total: Gaussian
-    count: Array
+    summed: Array
     average: Gaussian
     length: Array
     agreed: Array
@@ -208,12 +208,12 @@ class ADVI:
             q=q,
             inner=inner,
             total=jax.tree.map(jnp.add, state.total, q),
-            count=state.count + 1,
+            summed=state.summed + 1,
             failures=failures,
             iterations=iterations,
             status=jnp.where(failures >= _FAILURES, Status.NON_FINITE, state.status).astype(state.status.dtype),
         )
-        look = state.count >= jnp.maximum(2 * state.length, _FIRST_WINDOW)
+        look = state.summed >= jnp.maximum(2 * state.length, _FIRST_WINDOW)
         return when(look, self._look, state), Record(elbo), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
@@ -231,7 +231,7 @@ class ADVI:
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``."""
         # Stopped within a window: the longer one counts.
-        q = select(state.count >= state.length, _mean(state), state.average)
+        q = select(state.summed >= state.length, _mean(state), state.average)
         # Steps fold in iterations from 1: 0 is free.
         z = jax.random.normal(jax.random.fold_in(key, 0), (self.draws, posterior.dim), q.location.dtype)
         status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
@@ -246,9 +246,9 @@ class ADVI:
         status = jnp.where((state.status == Status.OK) & (agreed >= _AGREEMENTS), Status.CONVERGED, state.status)
         return state._replace(
             total=jax.tree.map(jnp.zeros_like, state.total),
-            count=jnp.zeros_like(state.count),
+            summed=jnp.zeros_like(state.summed),
             average=average,
-            length=state.count,
+            length=state.summed,
             agreed=agreed.astype(state.agreed.dtype),
             status=status.astype(state.status.dtype),
         )
@@ -260,7 +260,7 @@ class ADVI:
 
 def _mean(state: State) -> Gaussian:
     """The average iterate of the window."""
-    return jax.tree.map(lambda total: total / jnp.maximum(state.count, 1).astype(total.dtype), state.total)
+    return jax.tree.map(lambda total: total / jnp.maximum(state.summed, 1).astype(total.dtype), state.total)
 
 
 def _trusted(moves: Gaussian) -> Gaussian:

@@ -6,9 +6,10 @@ draw (NUTS: one leapfrog step), so that no lane waits for another inside a stage
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import wraps
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +20,13 @@ from jaxlatent.typing import Array, Key, Position, PyTree
 
 
 class Stage(NamedTuple):
-    """One leg of a run; all lanes of a dataset meet at its end.
+    """One leg of a run; all lanes of a dataset meet at its end. On the device its fields are traced integers.
 
     Attributes:
         steps: records each lane emits.
-        kind: the engine's own code, traced (NUTS: which part of the warm-up).
-        limit: the engine's own bound, traced (NUTS: largest tree depth).
-        keep: whether the records belong to the result; static, never traced.
+        kind: the engine's own code (NUTS: which part of the warm-up).
+        limit: the engine's own bound (NUTS: largest tree depth).
+        keep: whether the records belong to the result.
     """
 
     steps: int
@@ -106,25 +107,23 @@ EngineClass = TypeVar("EngineClass", bound=type)
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def engine(cls: EngineClass) -> EngineClass:
     """A frozen dataclass of keyword settings whose unknown options are named, with the nearest known one."""
-    cls = dataclass(frozen=True, kw_only=True)(cls)
-    make = cls.__init__
-    options = list(cls.__dataclass_fields__)
+    made: Any = dataclass(frozen=True, kw_only=True)(cls)
+    make, types = made.__init__, {option.name: option.type for option in fields(made)}
 
     def __init__(self, **settings: Any) -> None:
         for name in settings:
-            if name not in options:
+            if name not in types:
                 raise InputError(
                     f"{cls.__name__}({name}=...)",
                     got=f"an unknown option {name!r}",
-                    expected=f"one of {', '.join(options)}",
-                    remedy=did_you_mean(name, options),
+                    expected=f"one of {', '.join(types)}",
+                    remedy=did_you_mean(name, types),
                 )
-            _check_number(f"{cls.__name__}({name}=...)", settings[name], cls.__dataclass_fields__[name].type)
+            _check_number(f"{cls.__name__}({name}=...)", settings[name], types[name])
         make(self, **settings)
 
-    __init__.__doc__, __init__.__wrapped__ = make.__doc__, make  # type: ignore[attr-defined]
-    cls.__init__ = __init__
-    return cls
+    made.__init__ = wraps(make)(__init__)
+    return made
 
 
 _NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "an integer"), float: (Real, "a number")}
@@ -160,7 +159,7 @@ def legs(steps: int, longest: int) -> list[int]:
 
 def settings(engine: Engine) -> dict[str, Any]:
     """An engine's settings by name, for provenance."""
-    return {name: getattr(engine, name) for name in engine.__dataclass_fields__}  # type: ignore[attr-defined]
+    return {option.name: getattr(engine, option.name) for option in fields(cast(Any, engine))}
 
 
 __all__ = ["Engine", "Final", "Stage", "engine", "legs", "require", "settings", "when"]

@@ -78,12 +78,14 @@ class Laplace:
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``; the objective is the log evidence."""
         mode = self._search.finish(posterior, key, state)
-        factor, definite = inverse_root(jax.hessian(lambda position: -posterior.log_density(position))(mode.positions))
-        z = jax.random.normal(key, (self.draws, posterior.dim), mode.positions.dtype)
+        peak = mode.positions
+        assert peak is not None
+        factor, definite = inverse_root(jax.hessian(lambda position: -posterior.log_density(position))(peak))
+        z = jax.random.normal(key, (self.draws, posterior.dim), peak.dtype)
         log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))
-        evidence = mode.objective - standard_log_density(jnp.zeros_like(mode.positions)) + log_det
+        evidence = mode.objective - standard_log_density(jnp.zeros_like(peak)) + log_det
         status = jnp.where((mode.status == Status.CONVERGED) & ~definite, Status.DEGENERATE, mode.status)
-        return outcome(posterior, mode.positions + z @ factor.T, standard_log_density(z) - log_det, status, evidence)
+        return outcome(posterior, peak + z @ factor.T, standard_log_density(z) - log_det, status, evidence)
 
     @property
     def _search(self) -> Optimize:

@@ -45,7 +45,7 @@ class Metric(NamedTuple):
         """The diagonal part alone where ``flat``, in the same shapes."""
         if self.spread.shape[-1]:
             return self._replace(spread=jnp.where(flat, 1.0, self.spread))
-        return self._replace(matrix=jnp.where(flat, jnp.eye(*self.matrix.shape), self.matrix))
+        return self._replace(matrix=jnp.where(flat, jnp.eye(self.matrix.shape[0]), self.matrix))
 
     def _core(self, x: Array, transpose: bool) -> Array:
         if self.matrix.shape[-1] == 0:

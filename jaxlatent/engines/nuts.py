@@ -91,7 +91,7 @@ class State(NamedTuple):
 
     Attributes:
         draw: the current draw of the chain.
-        count: transitions completed; -1 until the starting position has been evaluated.
+        transitions: completed; -1 until the starting position has been evaluated.
         left, right, end: the ends of the trajectory, and the end that moves.
         tree, subtree: see `Tree`.
         checkpoints: whitened momenta and momentum sums for the U-turn checks inside a subtree, ``(max_depth, dim)`` each.
@@ -105,7 +105,7 @@ class State(NamedTuple):
     """
 
     draw: Point
-    count: Array
+    transitions: Array
     left: Leaf
     right: Leaf
     end: Leaf
@@ -194,7 +194,7 @@ class NUTS:
         tree = Tree(point, nothing, nothing, zero, nothing, none)
         return State(
             draw=point,
-            count=none - 1,
+            transitions=none - 1,
             left=leaf,
             right=leaf,
             end=leaf,
@@ -228,7 +228,7 @@ class NUTS:
             size=subtree.size + 1,
         )
         checkpoints, turning = _check_subtree(checkpoints, leaf.momentum, grown.momentum_sum, subtree.size)
-        fresh = state.count < 0
+        fresh = state.transitions < 0
         diverging = -log_weight > self.divergence_threshold
         broken = turning | diverging
         state = state._replace(end=leaf, subtree=grown, checkpoints=checkpoints)
@@ -255,7 +255,7 @@ class NUTS:
         tuning = _select(fresh, state.tuning, tune(state.tuning, acceptance - self.target_accept))
         return state._replace(
             draw=_select(fresh, point, tree.proposal),
-            count=state.count + 1,
+            transitions=state.transitions + 1,
             info=Info(tree.energy, acceptance, tree.size, state.depth, diverging, state.step_size),
             tuning=tuning,
             step_size=jnp.where(stage.kind == SAMPLE, shared.step_size, jnp.exp(tuning.log_step)),
@@ -263,7 +263,7 @@ class NUTS:
 
     def done(self, state: State) -> Array:
         """A lane whose start has no finite density has nothing to sample."""
-        return (state.count >= 0) & ~jnp.isfinite(state.draw.log_density)
+        return (state.transitions >= 0) & ~jnp.isfinite(state.draw.log_density)
 
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
         """Pool the lanes: a common step size, and at the end of a window a common metric."""
@@ -305,7 +305,7 @@ def _leapfrog(posterior: Posterior, state: State, metric: Metric) -> tuple[Point
 def _begin(state: State, key: Key, metric: Metric) -> State:
     """A new trajectory from the current draw."""
     draw, dim, depths = state.draw, state.draw.position.shape[0], state.choices.joins.shape[0]
-    key, leaf_key = jax.random.split(jax.random.fold_in(key, state.count))
+    key, leaf_key = jax.random.split(jax.random.fold_in(key, state.transitions))
     edge = jnp.nextafter(jnp.ones((), draw.position.dtype), 0.0)
     uniform = jax.random.uniform(key, (dim + 2 * depths,), draw.position.dtype, minval=-edge, maxval=1.0)
     gaussian, signs, joins = uniform[:dim], uniform[dim : dim + depths], uniform[dim + depths :]
@@ -317,7 +317,7 @@ def _begin(state: State, key: Key, metric: Metric) -> State:
         state._replace(
             left=leaf,
             right=leaf,
-            tree=Tree(draw, energy, zero, momentum, zero, jnp.zeros_like(state.count)),
+            tree=Tree(draw, energy, zero, momentum, zero, jnp.zeros_like(state.transitions)),
             start_energy=energy,
             depth=jnp.zeros_like(state.depth),
             choices=Choices(leaf_key, jnp.where(signs > 0, 1.0, -1.0).astype(signs.dtype), (joins + 1) / 2),

@@ -29,11 +29,11 @@ class State(NamedTuple):
 
     Attributes:
         search: of `LBFGS` or `Descent`.
-        count: evaluations so far.
+        evaluations: so far.
     """
 
     search: Any
-    count: Array
+    evaluations: Array
 
 
 class Record(NamedTuple):
@@ -114,7 +114,7 @@ class Optimize:
         function = self._cost(posterior)
         value, gradient = jax.value_and_grad(function)(state.search.trial)
         search = self._algorithm.update(state.search, value, gradient, function)
-        return State(search, state.count + 1), Record(-search.point.value), jnp.ones((), bool)
+        return State(search, state.evaluations + 1), Record(-search.point.value), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
         """Whether the lane converged or broke."""
@@ -132,7 +132,7 @@ class Optimize:
         """The best point, ``covariance`` ``(dim, dim)`` of the position there, ``n_steps``: evaluations."""
         point, status = state.search.point, state.search.status
         status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
-        statistics = {"n_steps": state.count}
+        statistics = {"n_steps": state.evaluations}
         if self.standard_errors:
             factor, definite = inverse_root(jax.hessian(self._cost(posterior))(point.position))
             statistics["covariance"] = factor @ factor.T
@@ -156,7 +156,7 @@ class Optimize:
                     expected="a jaxlatent.Model or a NumPyro model with observations",
                     remedy="use objective='map'.",
                 )
-            return -sum(jnp.sum(term) for term in terms.values())
+            return -sum((jnp.sum(term) for term in terms.values()), start=jnp.zeros(()))
 
         return cost
 
@@ -169,7 +169,7 @@ class DescentState(NamedTuple):
         point: the best one so far.
         inner: state of the optimiser.
         mark: the best value when the gain was last looked at.
-        count: evaluations so far.
+        evaluations: so far.
         status: OK while it runs.
     """
 
@@ -177,7 +177,7 @@ class DescentState(NamedTuple):
     point: Point
     inner: PyTree
     mark: Array
-    count: Array
+    evaluations: Array
     status: Array
 
 
@@ -201,9 +201,9 @@ class Descent(NamedTuple):
         )
         finite = jnp.isfinite(value) & jnp.isfinite(gradient).all()
         point = select(finite & (value < state.point.value), Point(state.trial, value, gradient), state.point)
-        count = state.count + 1
-        look = count % _PATIENCE == 0
+        evaluations = state.evaluations + 1
+        look = evaluations % _PATIENCE == 0
         converged = look & (state.mark - point.value <= self.tol) & (self.tol > 0)
         status = jnp.where(finite, jnp.where(converged, Status.CONVERGED, Status.OK), Status.NON_FINITE)
         mark = jnp.where(look, point.value, state.mark)
-        return DescentState(optax.apply_updates(state.trial, updates), point, inner, mark, count, status)
+        return DescentState(optax.apply_updates(state.trial, updates), point, inner, mark, evaluations, status)

@@ -50,14 +50,14 @@ class State(NamedTuple):
         alpha: diagonal of the inverse Hessian as of now, ``(dim,)``.
         best: the approximation with the highest ELBO.
         elbo: of it.
-        count: evaluations so far.
+        evaluations: so far.
     """
 
     search: lbfgs.State
     alpha: Array
     best: Approximation
     elbo: Array
-    count: Array
+    evaluations: Array
 
 
 class Record(NamedTuple):
@@ -125,7 +125,7 @@ class Pathfinder:
         cost = lambda position: -posterior.log_density(position)
         value, gradient = jax.value_and_grad(cost)(state.search.trial)
         search = self._path.update(state.search, value, gradient, cost)
-        state = state._replace(count=state.count + 1)
+        state = state._replace(evaluations=state.evaluations + 1)
 
         def weigh(carry: Any) -> Any:
             state, search = carry
@@ -133,7 +133,7 @@ class Pathfinder:
             updated = lbfgs_recover_alpha(state.alpha, new.position - old.position, new.gradient - old.gradient)[0]
             alpha = select((search.iterations > 0) & jnp.all(updated > 0), updated, state.alpha)
             here = _approximation(search, alpha)
-            draws, log_q = here.sample(jax.random.fold_in(key, state.count), self.elbo_draws)
+            draws, log_q = here.sample(jax.random.fold_in(key, state.evaluations), self.elbo_draws)
             elbo = jnp.mean(jax.vmap(posterior.log_density)(draws) - log_q)
             better = elbo > state.elbo
             best = select(better, here, state.best)

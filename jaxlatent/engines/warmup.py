@@ -65,14 +65,14 @@ class Tuning(NamedTuple):
         log_step: of the next trajectory.
         log_average: the weighted average that is kept in the end.
         error: running mean of target minus acceptance.
-        count: transitions seen, as a float.
+        seen: transitions, as a float.
         anchor: what the log step size is drawn to.
     """
 
     log_step: Array
     log_average: Array
     error: Array
-    count: Array
+    seen: Array
     anchor: Array
 
 
@@ -84,12 +84,12 @@ def start_tuning(step_size: Array) -> Tuning:
 
 def tune(state: Tuning, excess: Array) -> Tuning:
     """After one trajectory whose acceptance exceeded the target by ``excess``."""
-    count = state.count + 1
-    weight = 1 / (count + 10)
+    seen = state.seen + 1
+    weight = 1 / (seen + 10)
     error = (1 - weight) * state.error - weight * excess
-    log_step = state.anchor - jnp.sqrt(count) / 0.05 * error
-    decay = count**-0.75
-    return Tuning(log_step, decay * log_step + (1 - decay) * state.log_average, error, count, state.anchor)
+    log_step = state.anchor - jnp.sqrt(seen) / 0.05 * error
+    decay = seen**-0.75
+    return Tuning(log_step, decay * log_step + (1 - decay) * state.log_average, error, seen, state.anchor)
 
 
 def warmup_stages(warmup: int, max_depth: int) -> tuple[Stage, ...]:
@@ -97,7 +97,8 @@ def warmup_stages(warmup: int, max_depth: int) -> tuple[Stage, ...]:
     if warmup == 0:
         return ()
     last = min(max(warmup // 10, 1), 100)
-    rest, length, stages = warmup - last, _FIRST_WINDOW, []
+    rest, length = warmup - last, _FIRST_WINDOW
+    stages: list[Stage] = []
     while rest > 0:
         # What would be left is too short for a window of its own: this one takes it.
         take = rest if rest < 2 * length and rest <= _LONGEST_WINDOW else min(length, rest)

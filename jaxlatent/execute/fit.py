@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -146,13 +146,13 @@ def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: 
     values = dict(engine.statistics(records))
     if hasattr(records, "position"):
         values["position"] = records.position
-    counts = np.asarray(counts)[: grid.datasets, : grid.lanes]
-    valid = np.arange(steps) < counts[..., None]
+    done = np.asarray(counts)[: grid.datasets, : grid.lanes]
+    valid = np.arange(steps) < done[..., None]
     host = {name: np.asarray(value)[: grid.datasets, : grid.lanes, :steps] for name, value in values.items()}
     for name, value in host.items():
         if value.dtype.kind == "f" and not valid.all():
             host[name] = np.where(valid.reshape(valid.shape + (1,) * (value.ndim - 3)), value, np.nan)
-    return {**host, "count": counts}
+    return {**host, "count": done}
 
 
 def _collect(grid: Grid, engine: Engine, posterior: Posterior, keys: Array, collected: dict[str, Any]) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def _as_key(seed: int | Key) -> Key:
 
 
 def _traced(stage: Stage) -> Stage:
-    return Stage(*(jnp.asarray(value, jnp.int32) for value in stage))
+    return Stage(*cast(Any, [jnp.asarray(value, jnp.int32) for value in stage]))
 
 
 def _name(posterior: Posterior) -> str:

@@ -1,6 +1,6 @@
 """`run`: a fit without the host, for use inside somebody else's ``jit``, ``vmap`` or ``shard_map``."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,7 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
         carry = jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), adapted, (states, shared))
         return carry, (records, counts)
 
-    rows = Stage(*(jnp.asarray(column) for column in zip(*stages, strict=True)))
+    rows = Stage(*cast(Any, [jnp.asarray(column) for column in zip(*stages, strict=True)]))
     (states, _), (records, counts) = jax.lax.scan(row, (states, shared), rows)
     final = jax.tree.map(lambda x: x[0], over_lanes(engine.finish, (1, 0, 0))(batched, keys, states))
     positions, statistics = final.positions, final.statistics
