@@ -18,6 +18,8 @@ from jaxlatent.typing import Array
 _SHRINK = 2.0
 #: A low-rank direction is kept when its variance differs from the diagonal's by more than this factor.
 _CUTOFF = 1.5
+#: Draws, and as many gradients, whose span is searched for these directions.
+_SPAN = 128
 
 
 class Metric(NamedTuple):
@@ -45,7 +47,8 @@ class Metric(NamedTuple):
         """The diagonal part alone where ``flat``, in the same shapes."""
         if self.spread.shape[-1]:
             return self._replace(spread=jnp.where(flat, 1.0, self.spread))
-        return self._replace(matrix=jnp.where(flat, jnp.eye(self.matrix.shape[0]), self.matrix))
+        rows, columns = self.matrix.shape
+        return self._replace(matrix=jnp.where(flat, jnp.eye(rows, columns), self.matrix))
 
     def _core(self, x: Array, transpose: bool) -> Array:
         if self.matrix.shape[-1] == 0:
@@ -85,7 +88,7 @@ def estimate(draws: Array, gradients: Array, weights: Array, like: Metric) -> Me
     q, g = q / scale, g * scale
     if like.spread.shape[-1] == 0:
         return like._replace(scale=scale, matrix=_lower_factor(_moment(q, total), _moment(g, total)))
-    matrix, spread = _low_rank(q, g, total, like.spread.shape[-1])
+    matrix, spread = _low_rank(q, g, weights.reshape(-1), total, like.spread.shape[-1])
     return like._replace(scale=scale, matrix=matrix, spread=spread)
 
 
@@ -120,10 +123,13 @@ def _lower_factor(moment_q: Array, moment_g: Array) -> Array:
     return jnp.where(jnp.isfinite(factor).all(), factor, jnp.eye(factor.shape[-1]))
 
 
-def _low_rank(q: Array, g: Array, total: Array, rank: int) -> tuple[Array, Array]:
-    """The directions, in the span of draws and gradients, whose variance differs most from the diagonal's."""
-    rows = jnp.concatenate([q, g])
-    # The span's basis from the smaller Gram matrix: (2n, 2n), never (dim, dim).
+def _low_rank(q: Array, g: Array, weights: Array, total: Array, rank: int) -> tuple[Array, Array]:
+    """The directions, in the span of some draws and gradients, whose variance differs most from the diagonal's."""
+    some = min(_SPAN, q.shape[0])
+    counted = jnp.argsort(weights <= 0, stable=True)
+    chosen = counted[(jnp.arange(some) * jnp.sum(weights) / some).astype(jnp.int32)]
+    rows = jnp.concatenate([q[chosen], g[chosen]])
+    # The span's basis from its Gram matrix, never from one of (dim, dim).
     gram = rows @ rows.T
     values, vectors = jnp.linalg.eigh(gram)
     columns = min(rows.shape)

@@ -139,7 +139,7 @@ class NUTS:
         warmup: transitions per chain in which step size and metric adapt; not kept.
         draws: kept transitions per chain.
         target_accept: mean acceptance probability that the step size is tuned to; raise it against divergences.
-        metric: "diag", "dense", "low_rank", or "auto": dense up to 64 dimensions, low rank above, and diagonal where the
+        metric: "diag", "dense", "low_rank", or "auto": dense up to 200 dimensions, low rank above, and diagonal where the
             posterior turns out to be bent (see `jaxlatent.engines.warmup`).
         rank: directions of the low-rank metric.
         max_depth: doublings of a trajectory at most.
@@ -183,7 +183,7 @@ class NUTS:
         """Unit metric, step size 1."""
         kind = self.metric
         if kind == "auto":
-            kind = "dense" if posterior.dim <= 64 else "low_rank"
+            kind = "dense" if posterior.dim <= 200 else "low_rank"
         return Shared(metrics.identity(kind, posterior.dim, self.rank), jnp.ones(()), jnp.zeros((), bool))
 
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
