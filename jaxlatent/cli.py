@@ -22,7 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-demos = typer.Typer(help="Run a whole analysis of published data; without a name, list them.", invoke_without_command=True)
+demos = typer.Typer(
+    help="Run a whole analysis of published data; without a name, list them.", invoke_without_command=True
+)
 app.add_typer(demos, name="demo")
 
 #: Width of tables where there is no terminal.

@@ -20,12 +20,13 @@ class Dataset(NamedTuple):
 def census_income() -> Dataset:
     """How many earn more than 50,000 dollars a year, by education and sex, in 14 cells.
 
-    Source: the 1994 census of the United States, as extracted by Kohavi and Becker for the UCI repository ("Adult"), counted by
-    education and sex. Rows go through the seven educations in the order of ``coords["education"]``, women before men.
+    Source: the 1994 census of the United States, as extracted by Kohavi and Becker for the UCI repository ("Adult"),
+    counted by education and sex. Rows go through the seven educations in the order of ``coords["education"]``, women
+    before men.
 
     Returns:
-        data, each ``(14,)``: ``income``, people above 50,000 dollars; ``total``, people; ``edu``, index of the education;
-        ``sex``, 0 for women and 1 for men. Coordinates: ``education``, ``sex`` and ``cell`` (both, by row).
+        data, each ``(14,)``: ``income``, people above 50,000 dollars; ``total``, people; ``edu``, index of the
+        education; ``sex``, 0 for women and 1 for men. Coordinates: ``education``, ``sex`` and ``cell`` (both, by row).
     """
     total = [1321, 2932, 3390, 7111, 3227, 5131, 592, 1366, 1619, 3736, 536, 1187, 86, 327]
     above = [23, 221, 226, 1449, 253, 1399, 109, 675, 339, 1882, 179, 780, 50, 256]

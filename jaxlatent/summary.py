@@ -25,7 +25,10 @@ def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> "pd
     for name in names or ():
         if name not in values:
             raise InputError(
-                "result.summary(names=...)", got=repr(name), expected=f"names among {list(values)}", remedy=did_you_mean(name, values)
+                "result.summary(names=...)",
+                got=repr(name),
+                expected=f"names among {list(values)}",
+                remedy=did_you_mean(name, values),
             )
     values = {name: values[name] for name in names or values}
     rows = [label for name in values for label in labels(result, name, values[name])]
@@ -49,10 +52,13 @@ def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> "pd
     return _frame(result, rows, table, lanes=False)
 
 
+#: In the order of the columns.
+_DIAGNOSTICS = {"mcse_mean": mcse_mean, "mcse_sd": mcse_sd, "ess_bulk": ess_bulk, "ess_tail": ess_tail, "r_hat": rhat}
+
+
 @jax.jit
-def _diagnose(draws: Array) -> dict[str, Array]:
-    statistics = {"mcse_mean": mcse_mean, "mcse_sd": mcse_sd, "ess_bulk": ess_bulk, "ess_tail": ess_tail, "r_hat": rhat}
-    return {name: statistic(draws) for name, statistic in statistics.items()}
+def _diagnose(draws: Array) -> tuple[Array, ...]:
+    return tuple(statistic(draws) for statistic in _DIAGNOSTICS.values())
 
 
 def _diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
@@ -65,7 +71,7 @@ def _diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
     columns = np.pad(columns, ((0, 0), (0, 0), (0, -count % _COLUMNS)), mode="edge")
     parts = [_diagnose(columns[:, :, start : start + _COLUMNS]) for start in range(0, columns.shape[2], _COLUMNS)]
     join = lambda *x: np.concatenate(x)[:count].reshape(draws.shape[0], draws.shape[3])
-    return jax.tree.map(join, *parts)
+    return {name: join(*pieces) for name, *pieces in zip(_DIAGNOSTICS, *parts, strict=True)}
 
 
 def _flat(values: dict[str, np.ndarray], leading: int) -> np.ndarray:
@@ -82,7 +88,9 @@ def labels(result: "Result", name: str, value: np.ndarray) -> list[str]:
     axes: list[Sequence[Any]] = [
         result.coords.get(dim, range(length)) if dim else range(length) for dim, length in zip(dims, own, strict=True)
     ]
-    return [f"{name}[{', '.join(str(axis[i]) for axis, i in zip(axes, index, strict=True))}]" for index in np.ndindex(*own)]
+    return [
+        f"{name}[{', '.join(str(axis[i]) for axis, i in zip(axes, index, strict=True))}]" for index in np.ndindex(*own)
+    ]
 
 
 def _frame(result: "Result", rows: list[str], table: dict[str, np.ndarray], lanes: bool) -> "pd.DataFrame":
@@ -95,6 +103,10 @@ def _frame(result: "Result", rows: list[str], table: dict[str, np.ndarray], lane
         axes.append(list(result.names))
     if lanes and first.ndim > len(axes) + 1:
         axes.append(list(range(first.shape[len(axes)])))
-    names = [name for name, there in (("dataset", result.names is not None), ("lane", len(axes) > (result.names is not None))) if there]
+    names = [
+        name
+        for name, there in (("dataset", result.names is not None), ("lane", len(axes) > (result.names is not None)))
+        if there
+    ]
     index = pd.MultiIndex.from_product([*axes, rows], names=[*names, "parameter"]) if axes else pd.Index(rows)
     return pd.DataFrame({name: value.reshape(-1) for name, value in table.items()}, index=index)

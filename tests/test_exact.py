@@ -143,7 +143,7 @@ def test_a_strongly_correlated_gaussian(metric):
         posterior, None, jl.NUTS(chains=2, warmup=150, draws=1500, metric=metric, rank=2), seed=1, segment=100
     )
     draws = result.params["x"].astype(float)
-    check_moments(draws, MEAN, SCALES)
+    check_moments(draws, MEAN, SCALES, least_ess=80)  # one direction is 90 times wider than the rest
     centred = (draws - MEAN) / SCALES
     products = centred[..., :, None] * centred[..., None, :]
     pairs = np.tril_indices(DIM, -1)

@@ -1,8 +1,9 @@
 """Census income: five binomial regressions, from complete pooling to correlated varying effects.
 
-All of them model the counts of `jaxlatent.datasets.census_income` as ``income ~ Binomial(total, logits)``; they differ in how the
-intercept ``alpha`` and the effect ``bm`` of being a man vary over educations. Whatever the model, ``p`` is the probability of
-more than 50,000 dollars a year by education and sex, and ``advantage`` the difference of men's and women's.
+All of them model the counts of `jaxlatent.datasets.census_income` as ``income ~ Binomial(total, logits)``; they
+differ in how the intercept ``alpha`` and the effect ``bm`` of being a man vary over educations. Whatever the model,
+``p`` is the probability of more than 50,000 dollars a year by education and sex, and ``advantage`` the difference of
+men's and women's.
 """
 
 from collections.abc import Callable
@@ -69,7 +70,9 @@ def correlated(centring: Centring = jl.informed) -> jl.Model:
             "sds": dist.HalfCauchy(2.0).expand([2]).to_event(1),
             "corr_chol": dist.LKJCholesky(2, concentration=2.0),
             "effects": lambda p: centring(
-                dist.MultivariateNormal(jnp.stack([p.a, p.b]), scale_tril=p.sds[:, None] * p.corr_chol).expand([7]).to_event(1)
+                dist.MultivariateNormal(jnp.stack([p.a, p.b]), scale_tril=p.sds[:, None] * p.corr_chol)
+                .expand([7])
+                .to_event(1)
             ),
         },
         logits=lambda p: p.effects[:, :1] + p.effects[:, 1:] * jnp.arange(2),

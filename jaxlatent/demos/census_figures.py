@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.datasets import Dataset
+from jaxlatent.plots._common import COLOURS, style
 
 if TYPE_CHECKING:
     from jaxlatent.demos.census_run import Fits
@@ -44,10 +45,12 @@ def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: 
         "geweke": lambda: plots.geweke(pooled, "alpha"),
         "forest": lambda: plots.forest({name: fits[name].nuts for name in ("C2", "C3")}, "alpha").figure,
         "pair": lambda: plots.pair(pooled, "alpha"),
-        "advantage": lambda: plots.forest({name: fits[name].nuts for name in ("C1", "C3", "C5")}, "advantage").figure,
-        "validation": lambda: plots.validation(
-            above / total, proportions, education, sex, quantity="proportion above $50,000 a year"
-        ).figure,
+        "advantage": lambda: _advantage({name: fits[name].nuts for name in ("C1", "C3", "C5")}).figure,
+        "validation": lambda: (
+            plots.validation(
+                above / total, proportions, education, sex, quantity="proportion above $50,000 a year"
+            ).figure
+        ),
         "shrinkage": lambda: _shrinkage(pooled, np.log(above / (total - above)), education, sex).figure,
         "doctorates": lambda: _doctorates(predicted[..., 12].ravel(), above[6, 0], total[6, 0]).figure,
         "elbo": lambda: plots.elbo(fits["C3"].advi).figure,
@@ -61,10 +64,17 @@ def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: 
     return written
 
 
+def _advantage(results: Mapping[str, jl.Result]) -> Axes:
+    ax = plots.forest(results, "advantage")
+    ax.set_xlabel("P(above $50,000), men less women: median, 50% and 94% intervals")
+    return ax
+
+
 def _shrinkage(result: jl.Result, log_odds: np.ndarray, education: list[str], sex: list[str]) -> Axes:
     """Women on the left, men, who have ``bm`` on top, on the right."""
-    layout = {"figsize": (9.0, 4.6), "layout": "constrained", "sharex": True, "sharey": "row", "height_ratios": (3, 2)}
-    grid = plt.subplots(2, 2, **layout)[1]
+    layout = {"figsize": (11.0, 4.6), "layout": "constrained", "sharex": True, "sharey": "row", "height_ratios": (3, 2)}
+    with style():
+        grid = plt.subplots(2, 2, **layout)[1]
     for column, title in enumerate(sex):
         shift = column * result.params["bm"]
         alpha, population = result.params["alpha"] + shift[..., None], float((result.params["a"] + shift).mean())
@@ -73,16 +83,17 @@ def _shrinkage(result: jl.Result, log_odds: np.ndarray, education: list[str], se
         axes[0].set_title(title)
     for ax in grid[:, 1]:
         ax.set_ylabel("")
+    grid[0, 1].get_legend().remove()
     return grid[0, 0]
 
 
 def _doctorates(counts: np.ndarray, observed: int, total: int) -> Axes:
     """The predictive distribution of how many of the women with doctorates are above."""
-    ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
+    with style():
+        ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     values, times = np.unique(counts, return_counts=True)
-    ax.bar(values, times / counts.size, color=plots.COLOURS[0], width=0.8, label="predicted")
-    ax.axvline(observed, color=plots.COLOURS[1], linestyle="--", label=f"observed: {observed}")
+    ax.bar(values, times / counts.size, color=COLOURS[0], width=0.8, label="predicted")
+    ax.axvline(observed, color=COLOURS[1], linestyle="--", label=f"observed: {observed}")
     ax.set(xlabel=f"women with doctorates above $50,000 a year, of {total}", ylabel="probability")
-    ax.spines[["top", "right"]].set_visible(False)
     ax.figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return ax

@@ -2,12 +2,10 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import pandas as pd
 from rich.console import Console
 
@@ -82,23 +80,13 @@ def run(
         "C5": census.correlated(CENTRINGS[centring]),
     }
     nuts = jl.NUTS(chains=chains, warmup=warmup, draws=draws, target_accept=0.9)
-    coords = {name: _coords(model, dataset) for name, model in models.items()}
     fits, summaries, criteria = {}, {}, {}
-    # Most of the time is compilation, which takes one core: the approximations have the other.
-    beside = ThreadPoolExecutor(1)
-    try:
-        others = {name: beside.submit(_approximate, models[name], dataset, coords[name], chains, seed) for name in models}
-        for name, model in models.items():
-            with clock("NUTS"):
-                sampled = jl.fit(model, dataset.data, nuts, seed, coords=coords[name])
-            with clock("summaries, WAIC, LOO"):
-                summaries[name] = sampled.summary()
-                criteria[name] = sampled.waic(), sampled.loo()
-            with clock("waiting for MAP and ADVI"), console.status(f"{name}: MAP and ADVI"):
-                fits[name] = Fits(sampled, *others[name].result())
-            census_tables.model(console, f"{name} {model.name}", fits[name], summaries[name])
-    finally:
-        beside.shutdown(wait=False, cancel_futures=True)
+    for name, model in models.items():
+        fits[name] = _fit(model, dataset, nuts, seed, clock)
+        with clock("summaries, WAIC, LOO"):
+            summaries[name] = fits[name].nuts.summary()
+            criteria[name] = fits[name].nuts.waic(), fits[name].nuts.loo()
+        census_tables.model(console, f"{name} {model.name}", fits[name], summaries[name])
     for kind in range(2):
         compared = jl.compare({name: both[kind] for name, both in criteria.items()}, seed)
         census_tables.comparison(console, compared, models)
@@ -129,22 +117,17 @@ def run(
     return fits
 
 
-def _approximate(
-    model: jl.Model, dataset: Dataset, coords: dict[str, Any], restarts: int, seed: int
-) -> tuple[jl.Result, jl.Result]:
-    """MAP and ADVI, on one device: programs that talk across devices must not run beside others that do."""
-    engines = (
-        jl.Optimize(restarts=restarts, standard_errors=False),
-        jl.ADVI(family="full_rank", restarts=restarts),
-    )
-    point, approximation = (
-        jl.fit(model, dataset.data, engine, seed, coords=coords, devices=jax.devices()[-1:], progress=False)
-        for engine in engines
-    )
-    return point, approximation
-
-
-def _coords(model: jl.Model, dataset: Dataset) -> dict[str, Any]:
-    """Labels of the dimensions that the model has."""
+def _fit(model: jl.Model, dataset: Dataset, nuts: jl.NUTS, seed: int, clock: Clock) -> Fits:
     used = {dim for dims in model.dims.values() for dim in dims}
-    return {dim: labels for dim, labels in {**dataset.coords, "effect": census.EFFECTS}.items() if dim in used}
+    coords = {dim: labels for dim, labels in {**dataset.coords, "effect": census.EFFECTS}.items() if dim in used}
+    # As many lanes in each engine: the search for their starts is then one compiled program.
+    engines = {
+        "NUTS": nuts,
+        "MAP": jl.Optimize(restarts=nuts.chains, standard_errors=False),
+        "ADVI": jl.ADVI(family="full_rank", restarts=nuts.chains),
+    }
+    fitted = []
+    for name, engine in engines.items():
+        with clock(name):
+            fitted.append(jl.fit(model, dataset.data, engine, seed, coords=coords))
+    return Fits(*fitted)

@@ -48,16 +48,21 @@ def model(console: Console, title: str, fits: "Fits", summary: pd.DataFrame) -> 
     console.print(table)
     seconds = fits.nuts.provenance.timings
     console.print(
-        f"NUTS: {_count(fits.nuts.statistics['diverging'].sum(), 'divergence')}, worst R-hat {summary.r_hat.max():.3f}, "
-        f"smallest ESS {min(summary.ess_bulk.min(), summary.ess_tail.min()):.0f}; {seconds['total']:.1f} s, of which "
-        f"{seconds['compile']:.1f} s compiling"
+        f"NUTS: {_count(fits.nuts.statistics['diverging'].sum(), 'divergence')}, "
+        f"worst R-hat {summary.r_hat.max():.3f}, "
+        f"smallest ESS {min(summary.ess_bulk.min(), summary.ess_tail.min()):.0f}; "
+        f"{seconds['total']:.1f} s, of which {seconds['compile']:.1f} s compiling"
     )
     console.print(f"MAP: {found}", style="yellow" if point is None else None)
     k_hat, spread = float(best.statistics["khat"][0]), float(np.std(best.statistics["lp"] - best.statistics["log_q"]))
     console.print(f"ADVI: k-hat {k_hat:.2f}, log importance weights vary by {spread:.2g}, {_outcome(best.status[0])}")
     if not k_hat <= 0.7:
         # Where weights are as good as equal, k-hat looks at a tail that does not matter.
-        verdict = "but the weights are nearly equal, so" if spread < _EQUAL else "the approximation misses part of the posterior:"
+        verdict = (
+            "but the weights are nearly equal, so"
+            if spread < _EQUAL
+            else "the approximation misses part of the posterior:"
+        )
         advice = "the approximation is close all the same." if spread < _EQUAL else "do not rely on its numbers."
         console.print(f"ADVI: k-hat is above 0.7, {verdict} {advice}", style="yellow")
 
@@ -68,7 +73,9 @@ def _moments(result: jl.Result, names: Sequence[str]) -> pd.DataFrame:
     rows = {
         label: (draws.mean(), draws.std(ddof=1))
         for name in names
-        for label, draws in zip(labels(result, name, values[name]), values[name].reshape(-1, values[name][0, 0].size).T, strict=True)
+        for label, draws in zip(
+            labels(result, name, values[name]), values[name].reshape(-1, values[name][0, 0].size).T, strict=True
+        )
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd"])
 
@@ -78,8 +85,8 @@ def _maximum(fit: jl.Result, names: Sequence[str]) -> tuple[pd.Series | None, st
     converged = fit.status == jl.Status.CONVERGED
     if not converged.any():
         return None, (
-            f"none found ({_outcome(fit.status[np.argmax(fit.objective)])}); in a hierarchy the joint density often has no maximum: "
-            "it grows without bound as a standard deviation goes to zero"
+            f"none found ({_outcome(fit.status[np.argmax(fit.objective)])}); in a hierarchy the joint density often "
+            "has no maximum: it grows without bound as a standard deviation goes to zero"
         )
     text = f"converged, {converged.sum()} of {len(converged)} restarts, log density {fit.best().objective:.2f}"
     return fit.best().summary(names)["value"], text
@@ -130,7 +137,8 @@ def geweke(console: Console, result: jl.Result, name: str) -> None:
     scores = scores[np.isfinite(scores)]
     beyond = 100 * np.mean(np.abs(scores) > 2) if scores.size else np.nan
     console.print(
-        f"Geweke: of {scores.size} z-scores of {name} in C3 (15 intervals), {beyond:.1f}% are beyond ±2 (stationary chains: 5%)"
+        f"\nGeweke: of {scores.size} z-scores of {name} in C3 (15 intervals), {beyond:.1f}% are beyond ±2 "
+        "(stationary chains: 5%)"
     )
 
 
@@ -143,7 +151,9 @@ def questions(
     women = predicted[..., 12]
     asked = np.concatenate([ahead, women[..., None]], -1).astype(float)
     answers, errors = asked.mean((0, 1)), np.asarray(mcse_mean(asked))
-    table = _table("P(men with Bachelors are above $50,000 more often than men from Prof School)", "model", ["probability", "mcse"])
+    table = _table(
+        "P(men with Bachelors are above $50,000 more often than men from Prof School)", "model", ["probability", "mcse"]
+    )
     for name, answer, error in zip(fits, answers, errors, strict=False):
         if name == "C1":
             table.add_row("C1", "—", "—")
@@ -155,8 +165,8 @@ def questions(
     quantiles = np.quantile(women, [0.03, 0.25, 0.5, 0.75, 0.97])
     observed, total = (int(fits["C3"].nuts.posterior.data[name][12]) for name in ("income", "total"))
     console.print(
-        f"\nwomen with doctorates above $50,000 a year, of {total}: C3 predicts {answers[-1]:.1f} (mcse {errors[-1]:.2f}), "
-        f"quantiles 3, 25, 50, 75, 97%: {', '.join(f'{q:.0f}' for q in quantiles)}; "
+        f"\nwomen with doctorates above $50,000 a year, of {total}: C3 predicts {answers[-1]:.1f} "
+        f"(mcse {errors[-1]:.2f}), quantiles 3, 25, 50, 75, 97%: {', '.join(f'{q:.0f}' for q in quantiles)}; "
         f"P(at least the observed {observed}) = {np.mean(women >= observed):.2f}"
     )
 
@@ -171,14 +181,24 @@ def closing(console: Console, written: Sequence[Path], seconds: Mapping[str, flo
     """What was written, and where the time went."""
     console.print()
     for folder in dict.fromkeys(path.parent for path in written):
-        console.print(f"{folder}/: {', '.join(path.name for path in written if path.parent == folder)}", highlight=False)
+        console.print(
+            f"{folder}/: {', '.join(path.name for path in written if path.parent == folder)}", highlight=False
+        )
     console.print(
-        f"{sum(seconds.values()):.1f} s: {', '.join(f'{part} {spent:.1f}' for part, spent in seconds.items())}", highlight=False
+        f"{sum(seconds.values()):.1f} s: {', '.join(f'{part} {spent:.1f}' for part, spent in seconds.items())}",
+        highlight=False,
     )
 
 
 def _table(title: str, first: str, heads: Sequence[str]) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", min_width=len(title), box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        min_width=len(title),
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     table.add_column(first, no_wrap=True)
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)

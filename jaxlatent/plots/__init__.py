@@ -3,7 +3,6 @@
 Import it by name, ``from jaxlatent import plots``: the package itself does not need matplotlib to be loaded.
 """
 
-from jaxlatent.plots._common import COLOURS
 from jaxlatent.plots.chains import autocorrelation, geweke, trace
 from jaxlatent.plots.forest import forest
 from jaxlatent.plots.optimisation import elbo
@@ -11,4 +10,4 @@ from jaxlatent.plots.pair import pair
 from jaxlatent.plots.shrinkage import shrinkage
 from jaxlatent.plots.validation import validation
 
-__all__ = ["COLOURS", "autocorrelation", "elbo", "forest", "geweke", "pair", "shrinkage", "trace", "validation"]
+__all__ = ["autocorrelation", "elbo", "forest", "geweke", "pair", "shrinkage", "trace", "validation"]

@@ -48,7 +48,9 @@ def panels(count: int, columns: int, width: float = 2.3, height: float = 1.8) ->
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     size = (max(4.5, width * columns), max(2.5, height * rows + 0.6))
-    figure, grid = plt.subplots(rows, columns, sharex=True, sharey=True, figsize=size, layout="constrained", squeeze=False)
+    figure, grid = plt.subplots(
+        rows, columns, sharex=True, sharey=True, figsize=size, layout="constrained", squeeze=False
+    )
     axes = list(grid.ravel())
     for empty in axes[count:]:
         empty.remove()
@@ -81,7 +83,10 @@ def parts(result: Result, name: str) -> tuple[list[str], np.ndarray]:
     values = {**result.params, **result.derived}
     if name not in values:
         raise InputError(
-            "a figure of draws", got=repr(name), expected=f"a name among {list(values)}", remedy=did_you_mean(name, values)
+            "a figure of draws",
+            got=repr(name),
+            expected=f"a name among {list(values)}",
+            remedy=did_you_mean(name, values),
         )
     draws = np.asarray(values[name], float)
     return labels(result, name, values[name]), draws.reshape(*draws.shape[:2], -1)

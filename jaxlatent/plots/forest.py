@@ -10,7 +10,7 @@ from jaxlatent.results import Result
 
 
 def forest(results: Result | Mapping[str, Result], name: str, prob: float = 0.94, ax: Axes | None = None) -> Axes:
-    """Medians with central intervals of ``prob`` (thin) and half (thick) probability, a row for each part of a parameter.
+    """Medians with central intervals of ``prob`` (thin) and one half (thick), a row for each part of a parameter.
 
     Args:
         results: draws of one dataset, or several of them by label, to be compared.

@@ -44,6 +44,6 @@ def shrinkage(
         above.legend(loc="best")
         below.axhline(0, color="black", linewidth=0.6)
         below.errorbar(x, means - observed, 2 * sds, fmt="o", color=COLOURS[0], markersize=4)
-        below.set_ylabel("posterior − observed")
+        below.set_ylabel("posterior less observed")
         below.set_xticks(x, [label.replace(" ", "\n") for label in labels])
     return above, below

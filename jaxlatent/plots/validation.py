@@ -47,14 +47,12 @@ def validation(
         for k, (group, offset, colour) in enumerate(zip(groups, offsets, np.resize(COLOURS, len(groups)), strict=True)):
             x = places + offset
             ax.vlines(x, low[:, k], high[:, k], color=colour, linewidth=5, alpha=0.35)
-            ax.plot(x, means[:, k], "_", color=colour, markersize=9, markeredgewidth=1.5, label=f"{group}: predicted")
+            ax.plot(x, means[:, k], "_", color=colour, markersize=9, markeredgewidth=1.5, label=f"{group}, predicted")
             ax.plot(x, observed[:, k], "o", color="black", markerfacecolor="white", markersize=4, label="observed")
         ax.set_xticks(places, [label.replace(" ", "\n") for label in labels])
         ax.set_ylabel(quantity)
         handles, names = ax.get_legend_handles_labels()
-        unique = dict(zip(names, handles, strict=True))
-        interval = f"bars: {100 * probs[0]:.3g}% to {100 * probs[1]:.3g}%"
-        ax.figure.legend(
-            unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), title=f"mean and {interval}"
-        )
+        unique = dict(sorted(zip(names, handles, strict=True), key=lambda entry: entry[0] == "observed"))
+        title = f"predictive mean and {100 * probs[0]:.3g}% to {100 * probs[1]:.3g}% quantiles"
+        ax.figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), title=title)
     return ax

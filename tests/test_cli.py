@@ -1,0 +1,116 @@
+"""The command, as a user types it."""
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import jaxlatent as jl
+from jaxlatent import cli
+from jaxlatent.demos import DEMOS
+
+FIGURES = (
+    "trace",
+    "autocorrelation",
+    "geweke",
+    "forest",
+    "pair",
+    "validation",
+    "shrinkage",
+    "advantage",
+    "doctorates",
+    "elbo",
+)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.app, arguments)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    out = tmp_path_factory.mktemp("census")
+    sizes = ("--chains", "2", "--warmup", "60", "--draws", "40")
+    return invoke("demo", "census", "--out", str(out), *sizes), out
+
+
+def test_demos_are_listed():
+    result = invoke("demo")
+    assert result.exit_code == 0
+    assert all(name in result.output for name in DEMOS)
+
+
+def test_help_and_version():
+    assert "demo" in invoke("--help").output
+    assert "--centring" in invoke("demo", "census", "--help").output
+    assert invoke("--version").output.strip() == f"jaxlatent {jl.__version__}"
+
+
+def test_devices_are_shown():
+    result = invoke("devices")
+    assert result.exit_code == 0
+    assert "cpu" in result.output
+    assert "x64" in result.output
+
+
+def test_an_error_of_the_package_is_plain(monkeypatch, tmp_path):
+    result = invoke("demo", "census", "--out", str(tmp_path), "--chains", "0")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert "chains" in result.output
+
+
+def test_an_interruption_is_quiet(monkeypatch, tmp_path):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxlatent.demos.census_run.run", interrupted)
+    result = invoke("demo", "census", "--out", str(tmp_path))
+    assert result.exit_code == 130
+    assert "interrupted" in result.output
+
+
+def test_the_census_demo_prints_its_tables(demo):
+    result, _ = demo
+    assert result.exit_code == 0, result.output
+    for text in (
+        "C1 pooled",
+        "C5 correlated, informed",
+        "R-hat",
+        "MAP",
+        "k-hat",
+        "WAIC",
+        "LOO",
+        "stacking",
+        "mcse",
+        "sds[bm]",
+    ):
+        assert text in result.output
+
+
+def test_the_census_demo_writes_figures(demo):
+    _, out = demo
+    for name in FIGURES:
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+
+
+def test_the_draws_are_read_by_xarray_and_arviz(demo):
+    _, out = demo
+    for name in ("C1", "C2", "C3", "C4", "C5"):
+        path = out / "draws" / f"{name}.nc"
+        posterior = xr.open_dataset(path, group="posterior")
+        assert dict(posterior.sizes)["chain"] == 2
+        assert dict(posterior.sizes)["draw"] == 40
+        idata = az.from_netcdf(path)
+        np.testing.assert_array_equal(idata["posterior"]["p"].values, posterior["p"].values)
+        assert idata["log_likelihood"]["income"].shape == (2, 40, 14)
+        assert idata["sample_stats"]["diverging"].dtype == bool
+    assert list(posterior["education"].values[:2]) == ["Some HS", "HS Grad"]
+
+
+def test_the_summary_is_a_table(demo):
+    _, out = demo
+    table = pd.read_csv(out / "summary.csv", index_col=["model", "parameter"])
+    assert np.isfinite(table.loc[("C3", "alpha[HS Grad]"), "mean"])
