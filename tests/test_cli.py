@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import jaxlatent as jl
 from jaxlatent import cli
-from jaxlatent.demos import DEMOS
+from jaxlatent.demos import DEMOS, census
 
 FIGURES = (
     "trace",
@@ -29,11 +29,18 @@ def invoke(*arguments):
     return CliRunner().invoke(cli.app, arguments)
 
 
+SIZES = ("--chains", "2", "--warmup", "60", "--draws", "40")
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
+    """The demo with one model in the place of all five, which compiles once."""
     out = tmp_path_factory.mktemp("census")
-    sizes = ("--chains", "2", "--warmup", "60", "--draws", "40")
-    return invoke("demo", "census", "--out", str(out), *sizes), out
+    one = census.partial_pooling()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("pooled", "no_pooling", "correlated"):
+            patch.setattr(census, name, lambda *centring: one)
+        return invoke("demo", "census", "--out", str(out), *SIZES), out
 
 
 def test_demos_are_listed():
@@ -75,16 +82,21 @@ def test_an_interruption_is_quiet(monkeypatch, tmp_path):
 def test_the_census_demo_prints_its_tables(demo):
     result, _ = demo
     assert result.exit_code == 0, result.output
+    for text in ("C1", "C5", "R-hat", "MAP", "k-hat", "WAIC", "LOO", "stacking", "mcse", "women with doctorates"):
+        assert text in result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("centring", list(cli.Centring))
+def test_the_census_demo_runs_its_five_models(tmp_path, centring):
+    result = invoke("demo", "census", "--out", str(tmp_path), "--centring", centring, *SIZES)
+    assert result.exit_code == 0, result.output
     for text in (
         "C1 pooled",
-        "C5 correlated, informed",
-        "R-hat",
-        "MAP",
-        "k-hat",
-        "WAIC",
-        "LOO",
-        "stacking",
-        "mcse",
+        "C2 no pooling",
+        "C3 partial pooling",
+        "C4 correlated",
+        f"C5 correlated, {centring}",
         "sds[bm]",
     ):
         assert text in result.output

@@ -79,4 +79,4 @@ def test_a_point_fit_has_no_chains(results):
 
 def test_a_misspelt_name_is_named(results):
     with pytest.raises(jl.InputError, match="did you mean 'mu'"):
-        plots.pair(results["draws"], "nu")
+        plots.pair(results["draws"], "mus")
