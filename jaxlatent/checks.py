@@ -116,13 +116,13 @@ def check_dims(model: Model, shapes: dict[str, tuple[int, ...]], coords: dict[st
             )
 
 
-def explain_start(posterior: Posterior, key: Key) -> InputError:
+def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
     """Why no start with a finite density was found for one dataset: which prior or observation is to blame."""
     expected = "a finite log density somewhere in uniform(-2, 2) of unconstrained space (100 tries)"
     density = posterior.density
     if not isinstance(density, ModelDensity):
         return InputError(
-            "the log density",
+            f"{label}the log density",
             got="no finite value",
             expected=expected,
             remedy="check the function at a plausible value, or start there (`init=`).",
@@ -132,14 +132,14 @@ def explain_start(posterior: Posterior, key: Key) -> InputError:
     names = [name for name, term in terms.items() if not np.isfinite(term)]
     values = ", ".join(f"{name} = {float(terms[name]):.4g}" for name in names) or "the sum overflows"
     return InputError(
-        names[0] if names else "the log density",
+        label + (names[0] if names else "the log density"),
         got=f"no finite log density at the start ({values})",
         expected=expected,
         remedy="check scales and supports there, or start from plausible values (`init=`).",
     )
 
 
-def explain_support(posterior: Posterior, position: Array, name: str) -> InputError:
+def explain_support(posterior: Posterior, position: Array, name: str, label: str) -> InputError:
     """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
     density, data = posterior.density, posterior.data
     assert isinstance(density, ModelDensity)
@@ -154,7 +154,7 @@ def explain_support(posterior: Posterior, position: Array, name: str) -> InputEr
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
     value = np.asarray(data[name])[where]
     return InputError(
-        f"observation {name!r}",
+        f"{label}observation {name!r}",
         got=f"{int((~inside).sum())} of {inside.size} values outside the support, the first at index {where}: {value}",
         expected=f"values in the support of {names[0]}: {names[1]}",
         remedy="correct the data (integers where it counts, categories from 0), or choose another distribution.",

@@ -29,6 +29,11 @@ class Density(Protocol):
         """The length of a position."""
         ...
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, in the order of the declaration."""
+        ...
+
     def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
         """The log density at ``position``, up to a constant: of the position, or without ``jacobian`` of the constrained values."""
         ...
@@ -123,6 +128,11 @@ class ModelDensity:
     def dim(self) -> int:
         """The length of a position."""
         return self.sites[-1].stop
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, in the order of the declaration."""
+        return tuple(site.name for site in self.sites)
 
     def log_density(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> Array:
         """Log prior, of the position or without ``jacobian`` of the values, plus log likelihood."""

@@ -106,6 +106,11 @@ class Result:
     provenance: Provenance
     coords: dict[str, list[Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # JAX sorts the names of dicts that pass through it; tables and files keep the order of the declaration.
+        ordered = {name: self.params[name] for name in self.posterior.density.names}
+        object.__setattr__(self, "params", ordered)
+
     def __repr__(self) -> str:
         shape = ", ".join(f"{name} {value.shape}" for name, value in self.params.items())
         codes, counts = np.unique(self.status, return_counts=True)

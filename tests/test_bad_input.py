@@ -117,7 +117,6 @@ def test_values_outside_the_support(make, values, index, name):
     )
 
 
-@pytest.mark.xfail(strict=True, reason="execute.fit does not name the dataset")
 def test_values_outside_the_support_in_one_dataset_of_a_batch():
     model = observing(lambda p, d: dist.Poisson(jnp.exp(p.mu)).expand([2]))
     data = jl.batch({"good": {"y": [1, 2]}, "bad": {"y": [-4, 2]}})
@@ -148,7 +147,6 @@ def test_data_that_are_no_dict():
     refused(lambda: fit(normal(), [{"y": Y}]), "data", "list")
 
 
-@pytest.mark.xfail(strict=True, reason="execute.fit asks for the truth of an array")
 def test_data_that_are_an_array():
     refused(lambda: fit(normal(), Y), "data", "ndarray", "dict")
 
@@ -256,7 +254,6 @@ def test_an_impossible_option_of_an_engine(option, value):
     refused(lambda: jl.NUTS(**{option: value}), f"NUTS({option}=...)", repr(value))
 
 
-@pytest.mark.xfail(strict=True, reason="NUTS does not check it")
 def test_a_negative_divergence_threshold():
     refused(lambda: jl.NUTS(divergence_threshold=-1.0), "NUTS(divergence_threshold=...)", "-1.0")
 
@@ -305,12 +302,10 @@ def test_starts_that_do_not_fit():
     refused(lambda: fit(TWO, {"y": Y}, init={"mu": 0.0, "tau": -1.0}), "init", "finite")
 
 
-@pytest.mark.xfail(strict=True, reason="execute.fit ignores it")
 def test_a_start_for_an_unknown_name():
     refused(lambda: fit(TWO, {"y": Y}, init={"mu": 0.0, "tau": 1.0, "tua": 2.0}), "init", "tua")
 
 
-@pytest.mark.xfail(strict=True, reason="execute.fit takes all devices")
 def test_no_devices():
     refused(lambda: fit(normal(), {"y": Y}, devices=[]), "devices")
 

@@ -111,7 +111,6 @@ def test_means_and_best_lanes(single, many):
     np.testing.assert_array_equal(many.best().params["a"][:, 0], many.params["a"][[0, 1], rows])
 
 
-@pytest.mark.xfail(strict=True, reason="jit sorts the names of parameters")
 def test_parameters_stand_in_the_order_of_the_model(single):
     assert list(single.params) == ["a", "sigma", "alpha", "male"]
 

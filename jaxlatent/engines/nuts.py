@@ -167,6 +167,8 @@ class NUTS:
         kinds = ("auto", "diag", "dense", "low_rank")
         require(self.metric in kinds, "NUTS(metric=...)", got=self.metric, expected=f"one of {kinds}")
         require(self.rank >= 1, "NUTS(rank=...)", got=self.rank, expected="at least 1 direction")
+        threshold = self.divergence_threshold
+        require(threshold > 0, "NUTS(divergence_threshold=...)", got=threshold, expected="a positive energy error")
         require(1 <= self.max_depth <= 20, "NUTS(max_depth=...)", got=self.max_depth, expected="1 to 20 doublings")
 
     @property

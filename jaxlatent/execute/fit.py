@@ -47,7 +47,7 @@ def fit(
         coords: labels of named dimensions, for ArviZ.
         devices: JAX devices; all of them by default. See `jaxlatent.use_cpu_cores`.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
-            `Result`, whose best lane is taken. Uniform(-2, 2) in unconstrained space by default.
+            `Result`: its best point, or the last draw of each chain. Uniform(-2, 2) in unconstrained space by default.
         progress: None shows a live line on a terminal and is silent elsewhere; True prints plain lines there; False never.
         segment: records between two looks of the host.
         until: a rule to stop sampling early, see `jaxlatent.until`.
@@ -57,12 +57,13 @@ def fit(
     """
     clock = time.perf_counter()
     require(segment >= 1, "fit(segment=...)", got=segment, expected="at least 1 record")
+    require(devices is None or len(devices) > 0, "fit(devices=...)", got=devices, expected="at least one JAX device, or None")
     _check_engine(engine)
     key = _as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
     posterior, names = _condition(model, data, labels)
     datasets = 1 if names is None else len(names)
-    grid = lay_out(datasets, engine.lanes, devices or jax.devices())
+    grid = lay_out(datasets, engine.lanes, jax.devices() if devices is None else devices)
     stages = engine.schedule(segment)
     capacity = max(stage.steps for stage in stages)
     label = f"{_name(posterior)} · {type(engine).__name__}"
@@ -72,10 +73,16 @@ def fit(
             posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
         posterior = grid.put(grid.fill(posterior), 1)
         keys = programs.lane_keys(grid, key)
-        positions = _starts(grid, posterior, keys, init)
+        positions = _starts(grid, posterior, keys, init, names)
         states, shared = programs.begin(grid, engine, posterior, keys, positions)
         nothing = _traced(stages[0]._replace(steps=0))
+        # Stages of no steps: everything is compiled before the clock of the warm-up starts.
         states, records, counts = programs.advance(grid, engine, capacity, posterior, keys, states, shared, nothing)
+        longest = max((stage.steps for stage in stages if not stage.keep), default=0)
+        if longest:
+            jax.block_until_ready(
+                programs.adapt(grid, engine, longest, states, shared, records, counts, nothing)
+            )
         jax.block_until_ready(counts)
         started = time.perf_counter()
         collected = _loop(grid, engine, stages, capacity, posterior, keys, states, shared, line, until)
@@ -197,44 +204,51 @@ def _name_in_legs(grid: Grid, posterior: Posterior, positions: np.ndarray, leg: 
     return jax.tree.map(lambda *x: np.concatenate(x, axis=2), *parts)
 
 
-def _starts(grid: Grid, posterior: Posterior, keys: Array, init: Mapping[str, Any] | Result | None) -> Array:
+def _starts(
+    grid: Grid,
+    posterior: Posterior,
+    keys: Array,
+    init: Mapping[str, Any] | Result | None,
+    names: tuple[Any, ...] | None,
+) -> Array:
     """Starting positions ``(dataset, lane, dim)`` of finite density, or the reason why there are none."""
     if init is None:
         positions, found, inside = programs.find_starts(grid, posterior, keys)
     else:
         positions, found, inside = programs.place_starts(grid, posterior, grid.put(_spread(grid, posterior, init), 2))
-    found = np.asarray(found)
+    # Supports may depend on parameters: only values that no start can hold are an error.
+    outside = {name: ~np.asarray(fits).any(1) for name, fits in inside.items()}
+    lost = ~np.asarray(found).any(1)
     for dataset in range(grid.datasets):
-        one = jax.tree.map(lambda x, i=dataset: x[i], posterior)
-        for name, fits in inside.items():
-            # Supports may depend on parameters: only values that no start can hold are an error.
-            if not np.asarray(fits[dataset]).any():
-                raise explain_support(one, positions[dataset, 0], name)
-        if not found[dataset].any():
-            if init is not None:
-                raise InputError(
-                    "fit(init=...)",
-                    got="values whose log density is not finite",
-                    expected="named, constrained values inside every support",
-                    remedy="check them with `jl.condition(model, data).log_density(...)`.",
-                )
-            raise explain_start(one, keys[dataset, 0])
+        label = "" if names is None else f"dataset {names[dataset]!r}, "
+        for name in outside:
+            if outside[name][dataset]:
+                raise explain_support(_one(posterior, dataset), positions[dataset, 0], name, label)
+        if lost[dataset] and init is None:
+            raise explain_start(_one(posterior, dataset), keys[dataset, 0], label)
+        if lost[dataset]:
+            raise InputError(
+                f"{label}fit(init=...)",
+                got="values whose log density is not finite",
+                expected="named, constrained values inside every support",
+                remedy="check them with `jl.condition(model, data).log_density(...)`.",
+            )
     return positions
 
 
 def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) -> dict[str, np.ndarray]:
     """Starting values by name, leading with ``(dataset, lane)`` of the filled grid."""
     if isinstance(init, Result):
-        init = init.best().params if init.engine.kind == "point" else init.best().mean()
+        init = _last(init, grid.lanes)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), posterior)
     shapes = jax.eval_shape(lambda p: p.constrain(jnp.zeros(p.dim)), one)
-    missing = [name for name in shapes if name not in init]
-    if missing:
+    if init.keys() != shapes.keys():
+        missing, unknown = sorted(shapes.keys() - init.keys()), sorted(init.keys() - shapes.keys())
         raise InputError(
             "fit(init=...)",
             got=f"values for {sorted(init)}",
-            expected=f"a value for every parameter: {sorted(shapes)}",
-            remedy=f"add {', '.join(missing)}.",
+            expected=f"a value for every parameter and nothing else: {sorted(shapes)}",
+            remedy=f"add {', '.join(missing) or 'nothing'}; remove {', '.join(unknown) or 'nothing'}.",
         )
     own = (grid.datasets, grid.lanes)
     spread = {}
@@ -256,6 +270,19 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
     return spread
 
 
+def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
+    """Where an earlier fit ended: the best point, or the last draw of each chain, in turn if there are fewer."""
+    if not result.has_draws:
+        return result.best().params
+    chain = result.leading.index("chain")
+    last = {name: np.take(value, -1, axis=chain + 1) for name, value in result.params.items()}
+    return {name: np.take(value, np.arange(lanes) % value.shape[chain], axis=chain) for name, value in last.items()}
+
+
+def _one(posterior: Posterior, dataset: int) -> Posterior:
+    return jax.tree.map(lambda x: x[dataset], posterior)
+
+
 def _condition(
     model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]]
 ) -> tuple[Posterior, tuple[Any, ...] | None]:
@@ -270,7 +297,7 @@ def _condition(
             expected="a jaxlatent.Model or a jaxlatent.Posterior",
             remedy="wrap NumPyro models with jl.from_numpyro, bare functions with jl.from_log_density.",
         )
-    arrays = data[0] if isinstance(data, Batch) else as_data(data or {})
+    arrays = data[0] if isinstance(data, Batch) else as_data({} if data is None else data)
     check_dims(model, check_shapes(model, arrays), coords)
     if isinstance(data, Batch):
         return condition(model, data), data.names
