@@ -73,7 +73,9 @@ def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
                     remedy="check how the data were selected; for draws from the prior use jl.sample_prior.",
                 )
         for group in (params, derived, observed):
-            shapes.update({name: tuple(value.shape() if callable(value.shape) else value.shape) for name, value in group.items()})
+            shapes.update(
+                {name: tuple(value.shape() if callable(value.shape) else value.shape) for name, value in group.items()}
+            )
 
     jax.eval_shape(walk, dict(data))
     return shapes

@@ -43,7 +43,9 @@ def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
     """
     named = dict(datasets) if isinstance(datasets, Mapping) else dict(enumerate(datasets))
     if not named:
-        raise InputError("batch(...)", got="no datasets", expected="at least one", remedy="pass a non-empty list of data dicts.")
+        raise InputError(
+            "batch(...)", got="no datasets", expected="at least one", remedy="pass a non-empty list of data dicts."
+        )
     arrays = {label: as_data(data, label=f"dataset {label!r}, ") for label, data in named.items()}
     first_label, first = next(iter(arrays.items()))
     for label, data in arrays.items():

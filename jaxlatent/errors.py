@@ -32,4 +32,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = list(known)
     lower = {other.lower(): other for other in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
-    return f"did you mean {lower[close[0]]!r}?" if close else f"use one of {', '.join(map(repr, known)) or 'nothing (none exist)'}."
+    return (
+        f"did you mean {lower[close[0]]!r}?"
+        if close
+        else f"use one of {', '.join(map(repr, known)) or 'nothing (none exist)'}."
+    )

@@ -20,7 +20,9 @@ _STEPS = 500
 @partial(jax.jit, static_argnums=0)
 def find_guides(density: ModelDensity, data: Data) -> dict[str, Guide]:
     """A guide for each `Informed` prior of a model, by name; empty if there is none."""
-    params = jax.eval_shape(lambda z: density.constrain(z, data, {}), jax.ShapeDtypeStruct((density.dim,), jnp.zeros(0).dtype))
+    params = jax.eval_shape(
+        lambda z: density.constrain(z, data, {}), jax.ShapeDtypeStruct((density.dim,), jnp.zeros(0).dtype)
+    )
     zeros = {name: jnp.zeros(value.shape, value.dtype) for name, value in params.items()}
     names = [name for name in density.model.prior if isinstance(density.model.prior_of(name, zeros, data), Informed)]
     if not names:
@@ -68,7 +70,9 @@ def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> Guid
 
     if is_multivariate(prior.base):
         n = x.shape[-1]
-        columns = jax.vmap(lambda unit: curvature(jnp.broadcast_to(unit, x.shape)), out_axes=-1)(jnp.eye(n, dtype=x.dtype))
+        columns = jax.vmap(lambda unit: curvature(jnp.broadcast_to(unit, x.shape)), out_axes=-1)(
+            jnp.eye(n, dtype=x.dtype)
+        )
         values, vectors = jnp.linalg.eigh((columns + jnp.swapaxes(columns, -1, -2)) / 2)
         precision = (vectors * jnp.maximum(values, 0.0)[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
         pull = jnp.einsum("...ij,...j->...i", precision, x) + slope(x)

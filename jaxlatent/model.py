@@ -133,5 +133,7 @@ class Model:
 def _arity(prior: Callable[..., Any]) -> int:
     """How many of (params, data) a prior's callable takes."""
     parameters = inspect.signature(prior).parameters.values()
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    positional = [
+        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
     return min(len(positional), 2)

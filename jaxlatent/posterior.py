@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
-from jaxlatent.data import Batch, as_data
 from jaxlatent.distributions.centring import Guide
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params, Position, PyTree

@@ -141,7 +141,9 @@ class Result:
         if self.names is None or dataset not in self.names:
             raise InputError(
                 f"result[{dataset!r}]",
-                got="a result of one dataset" if self.names is None else f"no such dataset among {list(self.names)[:8]}",
+                got="a result of one dataset"
+                if self.names is None
+                else f"no such dataset among {list(self.names)[:8]}",
                 expected="the name of a dataset of a batch",
                 remedy="use result.names to see them.",
             )
@@ -289,7 +291,9 @@ class Result:
                 f"result.{what}()",
                 got="a point fit" if not self.has_draws else f"{len(self.names or ())} datasets",
                 expected="draws of one dataset",
-                remedy="pick a dataset first, as in result[name]." if self.has_draws else "fit with an engine that draws.",
+                remedy="pick a dataset first, as in result[name]."
+                if self.has_draws
+                else "fit with an engine that draws.",
             )
         return self.log_likelihood()
 

@@ -66,7 +66,7 @@ def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: 
 
 def _advantage(results: Mapping[str, jl.Result]) -> Axes:
     ax = plots.forest(results, "advantage")
-    ax.set_xlabel("P(above $50,000), men less women: median, 50% and 94% intervals")
+    ax.set_xlabel("P(> $50,000), men less women: median, 50% and 94%")
     return ax
 
 

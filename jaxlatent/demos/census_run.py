@@ -12,6 +12,7 @@ from rich.console import Console
 import jaxlatent as jl
 from jaxlatent.datasets import Dataset, census_income
 from jaxlatent.demos import census, census_tables
+from jaxlatent.engines.base import Engine
 
 CENTRINGS = {"informed": jl.informed, "noncentred": jl.noncentred, "centred": jl.centred}
 
@@ -121,7 +122,7 @@ def _fit(model: jl.Model, dataset: Dataset, nuts: jl.NUTS, seed: int, clock: Clo
     used = {dim for dims in model.dims.values() for dim in dims}
     coords = {dim: labels for dim, labels in {**dataset.coords, "effect": census.EFFECTS}.items() if dim in used}
     # As many lanes in each engine: the search for their starts is then one compiled program.
-    engines = {
+    engines: dict[str, Engine] = {
         "NUTS": nuts,
         "MAP": jl.Optimize(restarts=nuts.chains, standard_errors=False),
         "ADVI": jl.ADVI(family="full_rank", restarts=nuts.chains),

@@ -88,7 +88,9 @@ class Engine(Protocol):
         """Whether the lane needs no further steps."""
         ...
 
-    def adapt(self, state: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage) -> tuple[PyTree, PyTree]:
+    def adapt(
+        self, state: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
+    ) -> tuple[PyTree, PyTree]:
         """At the end of a stage, for all lanes of one dataset (leading axis): new states and new shared values."""
         ...
 

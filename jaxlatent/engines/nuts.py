@@ -248,9 +248,7 @@ class NUTS:
         record = Record(state.draw.position, state.draw.gradient, state.draw.log_density, state.info)
         return state, record, ended & ~fresh
 
-    def _draw(
-        self, state: State, point: Point, fresh: Array, diverging: Array, shared: Shared, stage: Stage
-    ) -> State:
+    def _draw(self, state: State, point: Point, fresh: Array, diverging: Array, shared: Shared, stage: Stage) -> State:
         """The trajectory's proposal becomes the draw (at first: the starting point itself), and the step size learns."""
         tree = state.tree
         acceptance = tree.accept_sum / jnp.maximum(tree.size, 1)

@@ -57,7 +57,12 @@ def fit(
     """
     clock = time.perf_counter()
     require(segment >= 1, "fit(segment=...)", got=segment, expected="at least 1 record")
-    require(devices is None or len(devices) > 0, "fit(devices=...)", got=devices, expected="at least one JAX device, or None")
+    require(
+        devices is None or len(devices) > 0,
+        "fit(devices=...)",
+        got=devices,
+        expected="at least one JAX device, or None",
+    )
     _check_engine(engine)
     key = _as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
@@ -80,9 +85,7 @@ def fit(
         states, records, counts = programs.advance(grid, engine, capacity, posterior, keys, states, shared, nothing)
         longest = max((stage.steps for stage in stages if not stage.keep), default=0)
         if longest:
-            jax.block_until_ready(
-                programs.adapt(grid, engine, longest, states, shared, records, counts, nothing)
-            )
+            jax.block_until_ready(programs.adapt(grid, engine, longest, states, shared, records, counts, nothing))
         jax.block_until_ready(counts)
         started = time.perf_counter()
         collected = _loop(grid, engine, stages, capacity, posterior, keys, states, shared, line, until)
@@ -162,7 +165,9 @@ def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: 
     return {**host, "count": done}
 
 
-def _collect(grid: Grid, engine: Engine, posterior: Posterior, keys: Array, collected: dict[str, Any]) -> dict[str, Any]:
+def _collect(
+    grid: Grid, engine: Engine, posterior: Posterior, keys: Array, collected: dict[str, Any]
+) -> dict[str, Any]:
     """Everything a `Result` holds, leading with ``(dataset, lane)``."""
     final = programs.finish(grid, engine, posterior, keys, collected["states"])
     own = lambda x: np.asarray(x)[: grid.datasets, : grid.lanes]
@@ -217,8 +222,8 @@ def _starts(
     else:
         positions, found, inside = programs.place_starts(grid, posterior, grid.put(_spread(grid, posterior, init), 2))
     # Supports may depend on parameters: only values that no start can hold are an error.
-    outside = {name: ~np.asarray(fits).any(1) for name, fits in inside.items()}
-    lost = ~np.asarray(found).any(1)
+    outside = {name: np.asarray(~np.any(fits, axis=1)) for name, fits in inside.items()}
+    lost = np.asarray(~np.any(found, axis=1))
     for dataset in range(grid.datasets):
         label = "" if names is None else f"dataset {names[dataset]!r}, "
         for name in outside:
@@ -288,7 +293,12 @@ def _condition(
 ) -> tuple[Posterior, tuple[Any, ...] | None]:
     """The posterior, and the names of its datasets if there is a batch of them."""
     if isinstance(model, Posterior):
-        require(data is None, "fit(posterior, data, ...)", got=type(data).__name__, expected="None: a posterior holds its data")
+        require(
+            data is None,
+            "fit(posterior, data, ...)",
+            got=type(data).__name__,
+            expected="None: a posterior holds its data",
+        )
         return model, None
     if not isinstance(model, Model):
         raise InputError(
@@ -309,7 +319,10 @@ def _check_engine(engine: Any) -> None:
     if missing or isinstance(engine, type):
         got = f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__
         raise InputError(
-            "fit(engine)", got=got, expected="an engine with its settings", remedy="pass jl.NUTS(), jl.ADVI(), ...; mind the ()."
+            "fit(engine)",
+            got=got,
+            expected="an engine with its settings",
+            remedy="pass jl.NUTS(), jl.ADVI(), ...; mind the ().",
         )
 
 
@@ -332,4 +345,3 @@ def _traced(stage: Stage) -> Stage:
 
 def _name(posterior: Posterior) -> str:
     return posterior.density.model.name if isinstance(posterior.density, ModelDensity) else "posterior"
-

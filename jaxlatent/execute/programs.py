@@ -72,15 +72,20 @@ def advance(
     def local(posterior, keys, states, shared, stage):
         return loop.drive(engine, posterior, keys, states, shared, stage, capacity)
 
-    sharded = jax.shard_map(
-        local, mesh=grid.mesh, in_specs=(one, two, two, one, none), out_specs=two, check_vma=False
-    )
+    sharded = jax.shard_map(local, mesh=grid.mesh, in_specs=(one, two, two, one, none), out_specs=two, check_vma=False)
     return sharded(posterior, keys, states, shared, stage)
 
 
 @partial(jax.jit, static_argnames=("grid", "engine", "longest"))
 def adapt(
-    grid: Grid, engine: Engine, longest: int, states: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
+    grid: Grid,
+    engine: Engine,
+    longest: int,
+    states: PyTree,
+    shared: PyTree,
+    records: PyTree,
+    counts: Array,
+    stage: Stage,
 ) -> tuple[PyTree, PyTree]:
     """Let the lanes of each dataset agree, from at most ``longest`` records: sums must not depend on the segment's capacity."""
     records = jax.tree.map(lambda x: x[:, :, :longest], records)

@@ -64,12 +64,8 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
     positions, statistics = final.positions, final.statistics
     if positions is None:
         kept = [i for i, stage in enumerate(stages) if stage.keep]
-        valid = jnp.concatenate(
-            [jnp.arange(stages[i].steps) < counts[i, 0, :, None] for i in kept], axis=1
-        )
-        joined = jax.tree.map(
-            lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], axis=1), records
-        )
+        valid = jnp.concatenate([jnp.arange(stages[i].steps) < counts[i, 0, :, None] for i in kept], axis=1)
+        joined = jax.tree.map(lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], axis=1), records)
         positions = jnp.where(valid[..., None], joined.position, jnp.nan)
         statistics = {**engine.statistics(joined), **statistics}
     constrain = jax.vmap(posterior.constrain)
