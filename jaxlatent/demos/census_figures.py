@@ -1,8 +1,8 @@
 """The figures of the census analysis."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -39,7 +39,7 @@ def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: 
     total, above = (dataset.data[name].reshape(7, 2) for name in ("total", "income"))
     pooled = fits["C3"].nuts
     proportions = predicted.reshape(-1, 7, 2) / total
-    figures = {
+    figures: dict[str, Callable[[], Any]] = {
         "trace": lambda: plots.trace(pooled, "alpha"),
         "autocorrelation": lambda: plots.autocorrelation(pooled, "alpha"),
         "geweke": lambda: plots.geweke(pooled, "alpha"),
