@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -108,11 +109,14 @@ def census(
 def _plain_errors() -> Iterator[None]:
     """Errors of the package in plain words and exit code 2; an interruption ends quietly with 130, as shells expect."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # A fit that is interrupted hands out what it has, with a warning: here the user wants the whole to stop.
+            warnings.filterwarnings("error", "interrupted", UserWarning)
+            yield
     except jl.JaxlatentError as error:
         Console(stderr=True).print(f"jaxlatent: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UserWarning):
         Console(stderr=True).print("jaxlatent: interrupted")
         raise typer.Exit(130) from None
 

@@ -127,7 +127,23 @@ class Model:
     def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
         """One draw of every observation at one value of the parameters; ``data`` needs the covariates only."""
         drawn = self.observed(params, data)
-        return {name: d.sample(jax.random.fold_in(key, i)) for i, (name, d) in enumerate(drawn.items())}
+        return {name: _draw(d, jax.random.fold_in(key, i)) for i, (name, d) in enumerate(drawn.items())}
+
+
+def _draw(d: dist.Distribution, key: Key) -> Array:
+    """One draw of an observation.
+
+    Binomials come from JAX: under ``vmap`` on jax 0.12, NumPyro's rejection loop for them can go on for ever, when its two evaluations
+    of one borderline comparison round differently.
+    """
+    family, shape = d, d.shape()
+    while isinstance(family, dist.Independent | dist.ExpandedDistribution):
+        family = family.base_dist
+    if isinstance(family, dist.BinomialProbs | dist.BinomialLogits):
+        count = jnp.broadcast_to(family.total_count, shape).astype(jnp.result_type(float))
+        probability = jnp.broadcast_to(family.probs, shape).astype(count.dtype)
+        return jax.random.binomial(key, count, probability, dtype=count.dtype).astype(jnp.result_type(int))
+    return d.sample(key)
 
 
 def _arity(prior: Callable[..., Any]) -> int:

@@ -187,7 +187,7 @@ def line(shift):
 
 @pytest.fixture(scope="module")
 def lines():
-    """Predictions are not tested with a Binomial: under `vmap` NumPyro 0.22 on jax 0.12 may never return from a draw."""
+    """No Binomial here: under `vmap`, NumPyro 0.22 on jax 0.12 may never return from a Binomial draw."""
     return jl.fit(
         LINE, jl.batch({"low": line(-3.0), "high": line(3.0)}), jl.NUTS(chains=2, warmup=100, draws=500), seed=2
     )
