@@ -34,6 +34,29 @@ def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict
     return fn(posterior, jax.random.split(key, leading), params)
 
 
+@partial(jax.jit, static_argnames="names")
+def standard_errors(posterior: Posterior, positions: Array, covariance: Array, names: tuple[str, ...]) -> Array:
+    """Standard errors of named values by the delta method, ``(dataset, lane, entries of all names)``.
+
+    Args:
+        posterior: data lead with ``dataset``.
+        positions: ``(dataset, lane, dim)``.
+        covariance: of the positions, ``(dataset, lane, dim, dim)``.
+        names: parameters and derived quantities, in the order wanted.
+    """
+
+    def one(posterior: Posterior, position: Array, covariance: Array) -> Array:
+        def values(position: Array) -> Array:
+            params = posterior.constrain(position)
+            named = {**params, **posterior.density.derived(params, posterior.data)}
+            return jnp.concatenate([jnp.ravel(named[name]).astype(position.dtype) for name in names])
+
+        slope = jax.jacfwd(values)(position)
+        return jnp.sqrt(jnp.sum(slope @ covariance * slope, -1))
+
+    return over_lanes(one, (1, 0, 0))(posterior, positions, covariance)
+
+
 @partial(jax.jit, static_argnames=("model", "draws"))
 def _from_prior(model: Model, key: Key, data: Data, draws: int) -> tuple[Params, dict[str, Array], dict[str, Array]]:
     def one(key: Key) -> tuple[Params, dict[str, Array], dict[str, Array]]:

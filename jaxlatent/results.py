@@ -192,6 +192,16 @@ class Result:
         """
         return summarise(self, names, prob)
 
+    def standard_errors(self, names: tuple[str, ...]) -> np.ndarray:
+        """Standard errors of a point fit from the curvature at the point, all entries of ``names`` on the last axis."""
+        posterior, _ = self._gridded()
+        dim = self.posterior.dim
+        datasets = 1 if self.names is None else len(self.names)
+        positions = self.positions.reshape(datasets, -1, dim)
+        covariance = self.statistics["covariance"].reshape(datasets, -1, dim, dim)
+        errors = predictive.standard_errors(posterior, positions, covariance, names)
+        return np.asarray(errors).reshape(*self.positions.shape[:-1], -1)
+
     def log_likelihood(self) -> dict[str, np.ndarray]:
         """Pointwise log likelihood by observation, leading as `params` does."""
         posterior, params = self._gridded()

@@ -35,6 +35,8 @@ def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> "pd
     flat = lambda tree: _flat(tree, len(result.leading))
     if not result.has_draws:
         table = {"value": flat(values)}
+        if "covariance" in result.statistics:
+            table["se"] = result.standard_errors(tuple(values)).reshape(table["value"].shape)
         return _frame(result, rows, table, lanes=True)
     draws = flat(values)
     draws = draws if result.names is not None else draws[None]

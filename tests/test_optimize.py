@@ -209,3 +209,18 @@ def test_settings_are_checked(settings):
 def test_likelihood_of_a_bare_density_is_unknown():
     with pytest.raises(jl.InputError, match="objective='map'"):
         fit(GAUSSIAN, objective="mle")
+
+
+def test_the_summary_gives_standard_errors_of_the_constrained_values():
+    # y ~ Normal(mu, s), flat mu: se(mu) = s/sqrt(n) at the mode, se(s) = s/sqrt(2n).
+    y = np.random.default_rng(0).normal(3.0, 2.0, size=400)
+    model = jl.Model(
+        prior={
+            "mu": dist.ImproperUniform(dist.constraints.real, (), ()),
+            "s": dist.ImproperUniform(dist.constraints.positive, (), ()),
+        },
+        likelihood=lambda p, d: {"y": dist.Normal(p.mu, p.s).expand([400])},
+    )
+    table = jl.fit(model, {"y": y}, jl.Optimize(), seed=0).best().summary()
+    assert np.allclose(table["value"], [y.mean(), y.std()], rtol=1e-3)
+    assert np.allclose(table["se"], [y.std() / 20, y.std() / np.sqrt(800)], rtol=2e-2)
