@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.distributions.centring import family_of
 from jaxlatent.errors import InputError
 from jaxlatent.namespace import Namespace
 from jaxlatent.typing import Array, Data, Key, Params
@@ -136,9 +137,7 @@ def _draw(d: dist.Distribution, key: Key) -> Array:
     Binomials come from JAX: under ``vmap`` on jax 0.12, NumPyro's rejection loop for them can go on for ever, when its two evaluations
     of one borderline comparison round differently.
     """
-    family, shape = d, d.shape()
-    while isinstance(family, dist.Independent | dist.ExpandedDistribution):
-        family = family.base_dist
+    family, shape = family_of(d), d.shape()
     if isinstance(family, dist.BinomialProbs | dist.BinomialLogits):
         count = jnp.broadcast_to(family.total_count, shape).astype(jnp.result_type(float))
         probability = jnp.broadcast_to(family.probs, shape).astype(count.dtype)

@@ -95,7 +95,7 @@ def noncentred(d: dist.Distribution) -> Recentred:
         InputError: if ``d`` is of another family.
     """
     location, scale = _location_and_scale(d)
-    family = _family(d)
+    family = family_of(d)
     if isinstance(family, dist.StudentT):
         standard = dist.StudentT(jnp.broadcast_to(family.df, location.shape), 0.0, 1.0)
     else:
@@ -177,7 +177,7 @@ def informed(d: dist.Distribution, estimate: ArrayLike | None = None, precision:
 
 def is_multivariate(d: dist.Distribution) -> bool:
     """Whether the effects of ``d`` are vectors that share a covariance, rather than numbers."""
-    return isinstance(_family(d), dist.MultivariateNormal)
+    return isinstance(family_of(d), dist.MultivariateNormal)
 
 
 def _guided(d: dist.Distribution, guide: Guide) -> Recentred:
@@ -202,7 +202,7 @@ def _guided(d: dist.Distribution, guide: Guide) -> Recentred:
 
 def _location_and_scale(d: dist.Distribution) -> tuple[Array, Array]:
     """Location ``shape`` and scale, elementwise ``shape`` or a lower factor ``(*shape, n)``, at the full shape of ``d``."""
-    shape, family = d.shape(), _family(d)
+    shape, family = d.shape(), family_of(d)
     if isinstance(family, _LOC_SCALE):
         return jnp.broadcast_to(family.loc, shape), jnp.broadcast_to(family.scale, shape)
     if isinstance(family, dist.MultivariateNormal):
@@ -215,7 +215,7 @@ def _location_and_scale(d: dist.Distribution) -> tuple[Array, Array]:
     )
 
 
-def _family(d: dist.Distribution) -> dist.Distribution:
+def family_of(d: dist.Distribution) -> dist.Distribution:
     """What is left of ``d`` without ``expand`` and ``to_event``."""
     while isinstance(d, dist.Independent | dist.ExpandedDistribution):
         d = d.base_dist
