@@ -65,7 +65,7 @@ results = {
 }
 for name, result in results.items():
     print(f"\n{name}: {result.statistics['diverging'].sum()} divergences\n{result.summary().round(3).to_string()}")
-print("\n" + jl.compare({name: result.loo() for name, result in results.items()}).table("deviance"))
+print("\n" + jl.compare({name: result.loo() for name, result in results.items()}, seed=0).table("deviance"))
 
 predicted = results["pooling"].predict(seed=1)["income"] / data["total"]
 observed = data["income"] / data["total"]

@@ -12,12 +12,12 @@ from numpyro.distributions import biject_to, constraints
 from jaxlatent.coordinates import size
 from jaxlatent.data import as_data
 from jaxlatent.errors import InputError, did_you_mean
-from jaxlatent.posterior import Guides, Posterior
+from jaxlatent.posterior import Density, Guides, Posterior
 from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
 
 @dataclass(frozen=True)
-class FunctionDensity:
+class FunctionDensity(Density):
     """The density of a bare function of named, constrained values.
 
     Args:
@@ -62,18 +62,6 @@ class FunctionDensity:
             for name, support in zip(self.names, self.supports, strict=True)
         ]
         return jnp.concatenate([jnp.ravel(piece) for piece in pieces])
-
-    def derived(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
-        """Nothing: a bare function has no derived quantities."""
-        return {}
-
-    def log_likelihood(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
-        """Nothing: a bare function does not tell prior from likelihood."""
-        return {}
-
-    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
-        """Nothing: a bare function cannot be drawn from."""
-        return {}
 
     def _walk(self, position: Position) -> tuple[Params, Array]:
         params: Params = {}
@@ -133,7 +121,7 @@ def from_log_density(
 
 
 @dataclass(frozen=True)
-class NumPyroDensity:
+class NumPyroDensity(Density):
     """The density of a NumPyro model without discrete latent sites.
 
     Args:

@@ -13,7 +13,7 @@ import numpyro.distributions as dist
 
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model import Model
-from jaxlatent.posterior import ModelDensity, Posterior
+from jaxlatent.posterior import Posterior, require_continuous
 from jaxlatent.typing import Array, Data, Key, Params
 
 
@@ -33,13 +33,7 @@ def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
         params: Params = {}
         for name in model.prior:
             d = _blame(f"the prior of {name!r}", lambda name=name: model.prior_of(name, params, data), data)
-            if d.support is not None and d.support.is_discrete:
-                raise InputError(
-                    f"the prior of {name!r}",
-                    got=f"{_name_of(d)}, which is discrete",
-                    expected="a continuous distribution",
-                    remedy="sum the parameter out inside the likelihood, for example with numpyro.distributions.MixtureSameFamily.",
-                )
+            require_continuous(name, d)
             params[name] = jnp.zeros(d.shape())
         observed = _blame("the likelihood", lambda: model.observed(params, data), data)
         derived = _blame("the derived quantities", lambda: model.deterministic(params, data), data)
@@ -122,13 +116,6 @@ def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
     """Why no start with a finite density was found for one dataset: which prior or observation is to blame."""
     expected = "a finite log density somewhere in uniform(-2, 2) of unconstrained space (100 tries)"
     density = posterior.density
-    if not isinstance(density, ModelDensity):
-        return InputError(
-            f"{label}the log density",
-            got="no finite value",
-            expected=expected,
-            remedy="check the function at a plausible value, or start there (`init=`).",
-        )
     # Traced, because at concrete parameters outside their range NumPyro itself raises, without a name.
     terms = jax.jit(lambda p: density.log_densities(p.initial_position(key), p.data, p.guides))(posterior)
     names = [name for name, term in terms.items() if not np.isfinite(term)]
@@ -143,18 +130,16 @@ def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
 
 def explain_support(posterior: Posterior, position: Array, name: str, label: str) -> InputError:
     """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
-    density, data = posterior.density, posterior.data
-    assert isinstance(density, ModelDensity)
     names: list[str] = []
 
     def contains(posterior: Posterior, position: Array) -> Array:
-        d = density.model.observed(posterior.constrain(position), posterior.data)[name]
+        d = posterior.density.observed(posterior.constrain(position), posterior.data)[name]
         names[:] = [_name_of(d), _name_of(d.support)]
         return d.support(posterior.data[name])
 
     inside = np.asarray(jax.jit(contains)(posterior, position))
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
-    value = np.asarray(data[name])[where]
+    value = np.asarray(posterior.data[name])[where]
     return InputError(
         f"{label}observation {name!r}",
         got=f"{int((~inside).sum())} of {inside.size} values outside the support, the first at index {where}: {value}",

@@ -7,55 +7,78 @@ The data are pytree *leaves* and everything else is static, so a posterior is an
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from numpyro.distributions import Distribution
 
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
-from jaxlatent.distributions.centring import Guide
+from jaxlatent.distributions.centring import Guide, family_of
+from jaxlatent.errors import InputError
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params, Position, PyTree
 
 Guides = Mapping[str, Guide]
 
 
-class Density(Protocol):
-    """What a posterior is made of besides its data: static, hashable, and pure in every method."""
+class Density:
+    """What a posterior is made of besides its data: static, hashable, and pure in every method.
+
+    A density that is only a number leaves out what follows `unconstrain`.
+
+    Attributes:
+        names: the parameters, in the order of the declaration.
+    """
+
+    names: tuple[str, ...]
 
     @property
     def dim(self) -> int:
         """The length of a position."""
-        ...
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The parameters, in the order of the declaration."""
-        ...
+        raise NotImplementedError
 
     def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
         """The log density at ``position``, up to a constant: of the position, or without ``jacobian`` of the constrained values."""
-        ...
+        raise NotImplementedError
 
     def constrain(self, position: Position, data: Any, guides: Guides) -> Params:
         """The named values at ``position``."""
-        ...
+        raise NotImplementedError
 
     def unconstrain(self, params: Mapping[str, Any], data: Any, guides: Guides) -> Position:
         """The position of named values."""
-        ...
+        raise NotImplementedError
+
+    @property
+    def label(self) -> str:
+        """What figures and progress lines call it."""
+        return "posterior"
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters, derived quantities and observations."""
+        return {}
 
     def derived(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
         """What is kept with the draws besides the parameters."""
-        ...
+        return {}
+
+    def observed(self, params: Mapping[str, Array], data: Any) -> dict[str, Distribution]:
+        """The distribution of every observation; empty where the density does not know it."""
+        return {}
 
     def log_likelihood(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
         """Pointwise log likelihood by observation; empty where the density does not know it."""
-        ...
+        return {}
 
     def sample_observed(self, key: Key, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
         """One predictive draw by observation; empty where the density does not know how."""
-        ...
+        return {}
+
+    def log_densities(self, position: Position, data: Any, guides: Guides) -> dict[str, Array]:
+        """The terms of `log_density` by the name of the parameter or observation they belong to, for messages."""
+        return {"the log density": self.log_density(position, data, guides)}
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["data", "guides"], meta_fields=["density"])
@@ -112,7 +135,7 @@ class Site(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ModelDensity:
+class ModelDensity(Density):
     """The density of a `Model` for data of given shapes.
 
     Args:
@@ -129,7 +152,7 @@ class ModelDensity:
         return self.sites[-1].stop
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
         """The parameters, in the order of the declaration."""
         return tuple(site.name for site in self.sites)
 
@@ -155,9 +178,23 @@ class ModelDensity:
             values[site.name] = value
         return jnp.concatenate(pieces)
 
+    @property
+    def label(self) -> str:
+        """The name of the model."""
+        return self.model.name
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of dimensions, as the model declares them."""
+        return self.model.dims
+
     def derived(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
         """The model's derived quantities."""
         return self.model.deterministic(params, data)
+
+    def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, Distribution]:
+        """The distribution of every observation."""
+        return self.model.observed(params, data)
 
     def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
         """Pointwise log likelihood by observation."""
@@ -194,6 +231,17 @@ class ModelDensity:
         return value, log_density if jacobian else jnp.sum(prior.log_prob(value))
 
 
+def require_continuous(name: str, prior: Distribution) -> None:
+    """Raise `InputError` for a discrete prior: it has no place in a position."""
+    if prior.support is not None and prior.support.is_discrete:
+        raise InputError(
+            f"the prior of {name!r}",
+            got=f"{type(family_of(prior)).__name__}, which is discrete",
+            expected="a continuous distribution",
+            remedy="sum the parameter out inside the likelihood, for example with numpyro.distributions.MixtureSameFamily.",
+        )
+
+
 def layout(model: Model, data: Data) -> tuple[Site, ...]:
     """Where each parameter of ``model`` stands in a position, found from shapes alone."""
     sites: list[Site] = []
@@ -203,6 +251,7 @@ def layout(model: Model, data: Data) -> tuple[Site, ...]:
         start = 0
         for name in model.prior:
             d = model.prior_of(name, params, data)
+            require_continuous(name, d)
             params[name] = jnp.zeros(d.shape())
             shape = unconstrained_shape(d)
             sites.append(Site(name, d.shape(), shape, start, start + size(shape)))

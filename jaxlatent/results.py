@@ -16,7 +16,7 @@ from jaxlatent.data import Batch, as_data
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
-from jaxlatent.posterior import ModelDensity, Posterior
+from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.summary import summarise
 from jaxlatent.typing import Data
@@ -263,8 +263,9 @@ class Result:
             "sample_stats": make(per_draw, self.leading),
         }
         groups["posterior"].attrs.update(self._attributes())
-        if isinstance(self.posterior.density, ModelDensity):
-            observed = self.log_likelihood()
+        posterior, params = self._gridded()
+        observed = self._ungridded(predictive.log_likelihood(posterior, params, self.has_draws))
+        if observed:
             single = ("dataset",) if self.names is not None else ()
             groups["log_likelihood"] = make(observed, self.leading)
             data = {name: np.asarray(value) for name, value in self.posterior.data.items()}
@@ -289,8 +290,7 @@ class Result:
         }
 
     def _dims(self) -> dict[str, tuple[str, ...]]:
-        density = self.posterior.density
-        return dict(density.model.dims) if isinstance(density, ModelDensity) else {}
+        return dict(self.posterior.density.dims)
 
     def _coords(self) -> dict[str, Any]:
         return {**self.coords, "dataset": list(self.names)} if self.names is not None else dict(self.coords)

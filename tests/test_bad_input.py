@@ -182,7 +182,8 @@ def test_a_likelihood_that_is_not_finite():
 
 def test_a_discrete_parameter():
     model = jl.Model({"k": dist.Poisson(3.0)}, lambda p, d: {"y": dist.Normal(p.k, 1.0).expand([3])})
-    refused(lambda: fit(model, {"y": Y}), "prior of 'k'", "Poisson", "continuous")
+    for use in (fit, jl.condition):
+        refused(lambda use=use: use(model, {"y": Y}), "prior of 'k'", "Poisson", "continuous")
 
 
 def test_a_likelihood_that_returns_no_dict():

@@ -264,6 +264,13 @@ def test_lanes_start_where_another_fit_ended():
     assert np.abs(again.params["x"] - 1000).max() < 40 and np.abs(again.params["w"] - [500, -500]).max() < 40
 
 
+def test_lanes_of_a_batch_start_at_the_best_points_of_another_fit():
+    data = jl.batch([{"y": np.float32(y)} for y in (-3e6, 0.0, 3e6)])
+    points = jl.fit(WIDE, data, jl.Optimize(), 0)
+    draws = jl.fit(WIDE, data, ONE_STEP, 1, init=points)  # as many lanes as datasets
+    np.testing.assert_allclose(draws.params["x"][..., 0], np.repeat(points.params["x"], 3, axis=1), atol=40)
+
+
 def test_lanes_start_around_the_origin_by_default():
     assert np.abs(jl.fit(WIDE, Y, ONE_STEP, 0).params["x"]).max() < 20
 

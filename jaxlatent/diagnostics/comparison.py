@@ -100,7 +100,7 @@ class Comparison:
         )
 
 
-def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key = 0, samples: int = 1000) -> Comparison:
+def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key, samples: int = 1000) -> Comparison:
     """Rank models by their information criteria and weigh them for averaging.
 
     Args:

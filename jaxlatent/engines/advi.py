@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import optax
 from jax.scipy.linalg import solve_triangular
 
-from jaxlatent.engines.base import Final, Stage, engine, legs, require, when
+from jaxlatent.engines.base import Final, Search, Stage, engine, require, when
 from jaxlatent.engines.gaussian import outcome, standard_log_density
 from jaxlatent.engines.lbfgs import select
 from jaxlatent.posterior import Posterior
@@ -122,7 +122,7 @@ class Record(NamedTuple):
 
 
 @engine
-class ADVI:
+class ADVI(Search):
     """Variational inference with a Gaussian on unconstrained space.
 
     Always look at ``khat``: above 0.7 the approximation is not to be trusted.
@@ -170,14 +170,6 @@ class ADVI:
         """Restarts per dataset."""
         return self.restarts
 
-    def schedule(self, segment: int) -> tuple[Stage, ...]:
-        """Legs of iterations."""
-        return tuple(Stage(steps, 0, 0, True) for steps in legs(self.max_iter, segment))
-
-    def shared(self, posterior: Posterior) -> PyTree:
-        """Lanes share nothing."""
-        return ()
-
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A narrow Gaussian at the starting position."""
         ones = jnp.ones_like(position)
@@ -219,14 +211,6 @@ class ADVI:
     def done(self, state: State) -> Array:
         """Whether the lane converged or broke."""
         return state.status != Status.OK
-
-    def adapt(self, state: State, shared: PyTree, records: Record, counts: Array, stage: Stage) -> tuple[State, PyTree]:
-        """Lanes share nothing."""
-        return state, shared
-
-    def statistics(self, records: Record) -> dict[str, Array]:
-        """The trace of the ELBO."""
-        return {"objective": records.objective}
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``."""

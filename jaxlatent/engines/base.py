@@ -103,6 +103,30 @@ class Engine(Protocol):
         ...
 
 
+class Search:
+    """What engines have in common whose lanes share nothing: at most ``max_iter`` steps, each recording the objective."""
+
+    max_iter: int
+
+    def schedule(self, segment: int) -> tuple[Stage, ...]:
+        """Legs of iterations."""
+        return tuple(Stage(steps, 0, 0, True) for steps in legs(self.max_iter, segment))
+
+    def shared(self, posterior: Posterior) -> PyTree:
+        """Lanes share nothing."""
+        return ()
+
+    def adapt(
+        self, state: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
+    ) -> tuple[PyTree, PyTree]:
+        """Lanes share nothing."""
+        return state, shared
+
+    def statistics(self, records: Any) -> dict[str, Array]:
+        """The trace of the objective."""
+        return {"objective": records.objective}
+
+
 EngineClass = TypeVar("EngineClass", bound=type)
 
 
@@ -164,4 +188,4 @@ def settings(engine: Engine) -> dict[str, Any]:
     return {option.name: getattr(engine, option.name) for option in fields(cast(Any, engine))}
 
 
-__all__ = ["Engine", "Final", "Stage", "engine", "legs", "require", "settings", "when"]
+__all__ = ["Engine", "Final", "Search", "Stage", "engine", "legs", "require", "settings", "when"]

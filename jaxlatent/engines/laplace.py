@@ -5,7 +5,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Stage, engine, require
+from jaxlatent.engines.base import Final, Search, Stage, engine, require
 from jaxlatent.engines.gaussian import inverse_root, outcome, standard_log_density
 from jaxlatent.engines.optimize import Optimize, Record, State
 from jaxlatent.posterior import Posterior
@@ -14,7 +14,7 @@ from jaxlatent.typing import Array, Key, Position, PyTree
 
 
 @engine
-class Laplace:
+class Laplace(Search):
     """Draws from a Gaussian at the mode of the unconstrained position, and the log evidence.
 
     The objective is Laplace's log evidence, log p(mode) + dim/2 log 2 pi - 1/2 log det(-Hessian) (MacKay 2003, eq.
@@ -45,14 +45,6 @@ class Laplace:
         """Restarts per dataset."""
         return self.restarts
 
-    def schedule(self, segment: int) -> tuple[Stage, ...]:
-        """Legs of iterations."""
-        return self._search.schedule(segment)
-
-    def shared(self, posterior: Posterior) -> PyTree:
-        """Lanes share nothing."""
-        return ()
-
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A lane that has still to evaluate its first position."""
         return self._search.init(posterior, key, position)
@@ -66,14 +58,6 @@ class Laplace:
     def done(self, state: State) -> Array:
         """Whether the search ended."""
         return self._search.done(state)
-
-    def adapt(self, state: State, shared: PyTree, records: Record, counts: Array, stage: Stage) -> tuple[State, PyTree]:
-        """Lanes share nothing."""
-        return state, shared
-
-    def statistics(self, records: Record) -> dict[str, Array]:
-        """The trace of the best log density."""
-        return self._search.statistics(records)
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``; the objective is the log evidence."""

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxlatent.engines.base import Final, Stage, engine, legs, require
+from jaxlatent.engines.base import Final, Search, Stage, engine, require
 from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.engines.lbfgs import LBFGS, Point, select
 from jaxlatent.errors import InputError
@@ -43,7 +43,7 @@ class Record(NamedTuple):
 
 
 @engine
-class Optimize:
+class Optimize(Search):
     """Maximum a posteriori or maximum likelihood, with standard errors from the curvature.
 
     Args:
@@ -95,14 +95,6 @@ class Optimize:
         """Restarts per dataset."""
         return self.restarts
 
-    def schedule(self, segment: int) -> tuple[Stage, ...]:
-        """Legs of iterations."""
-        return tuple(Stage(steps, 0, 0, True) for steps in legs(self.max_iter, segment))
-
-    def shared(self, posterior: Posterior) -> PyTree:
-        """Lanes share nothing."""
-        return ()
-
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A lane that has still to evaluate its first position."""
         return State(self._algorithm.init(position), jnp.zeros((), jnp.int32))
@@ -119,14 +111,6 @@ class Optimize:
     def done(self, state: State) -> Array:
         """Whether the lane converged or broke."""
         return state.search.status != Status.OK
-
-    def adapt(self, state: State, shared: PyTree, records: Record, counts: Array, stage: Stage) -> tuple[State, PyTree]:
-        """Lanes share nothing."""
-        return state, shared
-
-    def statistics(self, records: Record) -> dict[str, Array]:
-        """The trace of the best log density."""
-        return {"objective": records.objective}
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The best point, ``covariance`` ``(dim, dim)`` of the position there, ``n_steps``: evaluations."""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.engines import lbfgs
-from jaxlatent.engines.base import Final, Stage, engine, legs, require, when
+from jaxlatent.engines.base import Final, Search, Stage, engine, require, when
 from jaxlatent.engines.gaussian import outcome
 from jaxlatent.engines.lbfgs import LBFGS, select
 from jaxlatent.posterior import Posterior
@@ -67,7 +67,7 @@ class Record(NamedTuple):
 
 
 @engine
-class Pathfinder:
+class Pathfinder(Search):
     """Draws from the Gaussian of highest ELBO along an L-BFGS path, one path a lane.
 
     Args:
@@ -100,14 +100,6 @@ class Pathfinder:
     def lanes(self) -> int:
         """Paths per dataset."""
         return self.paths
-
-    def schedule(self, segment: int) -> tuple[Stage, ...]:
-        """Legs of evaluations."""
-        return tuple(Stage(steps, 0, 0, True) for steps in legs(self.max_iter, segment))
-
-    def shared(self, posterior: Posterior) -> PyTree:
-        """Lanes share nothing."""
-        return ()
 
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A lane that has still to evaluate its first position."""
@@ -146,14 +138,6 @@ class Pathfinder:
     def done(self, state: State) -> Array:
         """Whether the path has ended."""
         return state.search.status != Status.OK
-
-    def adapt(self, state: State, shared: PyTree, records: Record, counts: Array, stage: Stage) -> tuple[State, PyTree]:
-        """Lanes share nothing."""
-        return state, shared
-
-    def statistics(self, records: Record) -> dict[str, Array]:
-        """The trace of the highest ELBO."""
-        return {"objective": records.objective}
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)`` with ``lp``, ``log_q``; per lane ``khat``, ``elbo``, which is the objective."""

@@ -17,8 +17,8 @@ from jaxlatent.engines.base import Stage
 from jaxlatent.engines.metric import Metric, estimate
 from jaxlatent.typing import Array
 
-#: ``Stage.kind``: step size only; metric at the end; the step size is frozen at the end; no adaptation.
-FAST, WINDOW, LAST, SAMPLE = 0, 1, 2, 3
+#: ``Stage.kind``: the metric is learned at the end; the step size is frozen at the end; no adaptation.
+WINDOW, LAST, SAMPLE = 0, 1, 2
 
 _FIRST_WINDOW = 20
 _LONGEST_WINDOW = 250

@@ -19,7 +19,7 @@ from jaxlatent.execute.grid import Grid, lay_out
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.model import Model
-from jaxlatent.posterior import ModelDensity, Posterior
+from jaxlatent.posterior import Posterior
 from jaxlatent.results import Result, provenance
 from jaxlatent.typing import Array, Data, Key, PyTree
 
@@ -71,7 +71,7 @@ def fit(
     grid = lay_out(datasets, engine.lanes, jax.devices() if devices is None else devices)
     stages = engine.schedule(segment)
     capacity = max(stage.steps for stage in stages)
-    label = f"{_name(posterior)} · {type(engine).__name__}"
+    label = f"{posterior.density.label} · {type(engine).__name__}"
     line = Line(label, sum(stage.steps for stage in stages), progress)
     with line:
         if names is None:
@@ -259,8 +259,6 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
     spread = {}
     for name, shape in shapes.items():
         value = np.asarray(init[name])
-        if value.ndim == len(shape.shape) + 1 and grid.datasets > 1 and value.shape[0] == grid.datasets:
-            value = value[:, None]
         try:
             value = np.broadcast_to(value, (*own, *shape.shape))
         except ValueError:
@@ -278,7 +276,8 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
 def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
     """Where an earlier fit ended: the best point, or the last draw of each chain, in turn if there are fewer."""
     if not result.has_draws:
-        return result.best().params
+        points = result.best().params
+        return points if result.names is None else {name: value[:, None] for name, value in points.items()}
     chain = result.leading.index("chain")
     last = {name: np.take(value, -1, axis=chain + 1) for name, value in result.params.items()}
     return {name: np.take(value, np.arange(lanes) % value.shape[chain], axis=chain) for name, value in last.items()}
@@ -341,7 +340,3 @@ def _as_key(seed: int | Key) -> Key:
 
 def _traced(stage: Stage) -> Stage:
     return Stage(*cast(Any, [jnp.asarray(value, jnp.int32) for value in stage]))
-
-
-def _name(posterior: Posterior) -> str:
-    return posterior.density.model.name if isinstance(posterior.density, ModelDensity) else "posterior"

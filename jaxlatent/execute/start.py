@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.posterior import ModelDensity, Posterior
+from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Position
 
 _TRIES = 100
@@ -25,8 +25,6 @@ def initial_position(posterior: Posterior, key: Key) -> tuple[Position, Array]:
 
 def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
     """By observation, whether all its values lie in the support of their distribution; empty if the density cannot tell."""
-    density, data = posterior.density, posterior.data
-    if not isinstance(density, ModelDensity):
-        return {}
-    observed = density.model.observed(posterior.constrain(position), data)
+    data = posterior.data
+    observed = posterior.density.observed(posterior.constrain(position), data)
     return {name: jnp.all(d.support(data[name])) for name, d in observed.items()}

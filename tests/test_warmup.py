@@ -1,0 +1,94 @@
+"""Laws of NUTS's warm-up: its stages, and what the lanes of a dataset agree on at the end of one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxlatent.engines.base import Stage
+from jaxlatent.engines.metric import identity
+from jaxlatent.engines.warmup import LAST, WINDOW, Shared, Window, pool, warmup_stages
+
+LANES, LENGTH, DIM = 4, 100, 2
+COVARIANCE = np.array([[1.0, 0.9], [0.9, 1.0]])
+
+
+def window(divergences: int, first: int = LENGTH // 2) -> Window:
+    """Draws of a correlated Gaussian, with ``divergences`` in all lanes together, from record ``first`` on."""
+    draws = jax.random.multivariate_normal(jax.random.key(0), jnp.zeros(DIM), COVARIANCE, (LANES, LENGTH))
+    gradients = -draws @ np.linalg.inv(COVARIANCE)
+    diverging = np.zeros((LANES, LENGTH), bool)
+    for i in range(divergences):
+        diverging[i % LANES, first + i // LANES] = True
+    return Window(draws, gradients, 0.5 * jnp.sum(draws * gradients, -1), jnp.asarray(diverging))
+
+
+def pooled(window, *, kind=WINDOW, steps=LENGTH, automatic=True, step_sizes=(0.5, 0.5, 0.5, 0.5), bent=False) -> Shared:
+    """What the lanes agree on after ``window``, which began with a dense metric that knows nothing."""
+    shared = Shared(identity("dense", DIM, 0), jnp.float32(0.1), jnp.asarray(bent))
+    stage = Stage(jnp.int32(steps), jnp.int32(kind), jnp.int32(10), False)
+    return pool(shared, window, jnp.asarray(step_sizes), jnp.full(LANES, LENGTH), stage, automatic)
+
+
+def correlation(shared: Shared) -> float:
+    """What the metric holds the correlation of the two coordinates to be."""
+    factor = np.diag(shared.metric.scale) @ np.asarray(shared.metric.matrix)
+    covariance = factor @ factor.T
+    return covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+
+
+@pytest.mark.parametrize("warmup", [1, 5, 19, 20, 39, 40, 100, 137, 999, 1000, 5000])
+def test_the_stages_make_up_the_warmup(warmup):
+    stages = warmup_stages(warmup, max_depth=10)
+    assert sum(stage.steps for stage in stages) == warmup
+    assert stages[-1].kind == LAST and all(stage.kind == WINDOW for stage in stages[:-1])
+    assert not any(stage.keep for stage in stages) and max(stage.steps for stage in stages) <= 250
+
+
+def test_no_warmup_has_no_stages():
+    assert warmup_stages(0, max_depth=10) == ()
+
+
+def test_a_window_teaches_the_covariance():
+    shared = pooled(window(0))
+    factor = np.diag(shared.metric.scale) @ np.asarray(shared.metric.matrix)
+    # Draws and gradients of a Gaussian determine its covariance; what is left is the shrinkage of 2 draws in 400.
+    np.testing.assert_allclose(factor @ factor.T, COVARIANCE, atol=0.05)
+    assert not shared.bent
+
+
+@pytest.mark.parametrize("divergences, given_up", [(0, False), (1, False), (2, True), (40, True)])
+def test_correlations_are_given_up_above_one_divergence_in_200(divergences, given_up):
+    # The second halves of four lanes of 100 draws are 200 draws: one divergence is the 0.5% that is still tolerated.
+    shared = pooled(window(divergences))
+    assert bool(shared.bent) == given_up
+    assert abs(correlation(shared) - (0.0 if given_up else 0.9)) < 0.05
+
+
+def test_correlations_once_given_up_stay_so():
+    shared = pooled(window(0), bent=True)
+    assert shared.bent and correlation(shared) == 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"automatic": False}, {"steps": 79}, {"kind": LAST}], ids=["asked for", "an early window", "the last"]
+)
+def test_divergences_leave_correlations_alone(options):
+    assert not pooled(window(40), **options).bent
+
+
+def test_divergences_of_the_first_half_of_a_window_say_nothing():
+    assert not pooled(window(40, first=0)).bent
+
+
+def test_the_step_size_is_the_least_of_four_but_not_that_of_a_lane_in_trouble():
+    assert pooled(window(0), step_sizes=(0.5, 0.3, 0.6, 0.5)).step_size == np.float32(0.3)
+    assert pooled(window(0), step_sizes=(0.5, 1e-6, 0.5, 0.5)).step_size == np.float32(0.125)
+
+
+def test_a_lane_far_below_the_others_has_no_say():
+    far = window(0)
+    lp = far.lp.at[1].add(-100.0)
+    draws = far.draws.at[1].multiply(30.0)
+    shared = pooled(far._replace(lp=lp, draws=draws), step_sizes=(0.5, 0.01, 0.5, 0.5))
+    assert shared.step_size == 0.5 and np.all(shared.metric.scale < 1.2)
