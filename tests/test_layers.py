@@ -14,7 +14,7 @@ ROOT = Path(jaxlatent.__file__).parent
 #: From top to bottom: a module (or package) imports from rows above its own. A star: may be absent.
 LAYERS = """
 typing  errors  status  lanes
-namespace  data  diagnostics
+namespace  data  diagnostics  markov
 distributions
 coordinates
 model
@@ -33,7 +33,7 @@ cli*
 """
 
 #: Imported only where used: ArviZ and Matplotlib double the time of `import jaxlatent`; BlackJAX starts JAX.
-LATE = ("arviz", "blackjax", "matplotlib", "typer", "pymc", "jaxlatent.cli", "jaxlatent.plots")
+LATE = ("arviz", "blackjax", "dynamax", "matplotlib", "typer", "pymc", "jaxlatent.cli", "jaxlatent.plots")
 
 LAYER_OF = {name.rstrip("*"): row for row, names in enumerate(LAYERS.split("\n")) for name in names.split()}
 

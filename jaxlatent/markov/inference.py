@@ -1,0 +1,78 @@
+"""What is known of the hidden states: filtered and smoothed probabilities, expected transitions."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxlatent.markov.messages import Messages, Method, messages
+from jaxlatent.markov.normalizer import Problem, arrange, occupancies, total
+from jaxlatent.typing import Array
+
+
+class Smoothed(NamedTuple):
+    """The posterior of the states given whole sequences.
+
+    Attributes:
+        log_normalizer: ``(...)``.
+        probs: ``(..., T, K)``; zero at steps past the end of a sequence.
+        transitions: expected number of transitions, from row to column: ``(..., K, K)`` over all steps, or for a transition matrix that
+            varies with the step ``(..., T - 1, K, K)``.
+    """
+
+    log_normalizer: Array
+    probs: Array
+    transitions: Array
+
+
+class Filtered(NamedTuple):
+    """The posterior of each state given the steps up to its own.
+
+    Attributes:
+        log_normalizer: ``(...)``.
+        probs: ``(..., T, K)``; past the end of a sequence, predictions.
+    """
+
+    log_normalizer: Array
+    probs: Array
+
+
+def smooth(
+    initial_probs: Array,
+    transition_matrix: Array,
+    log_likelihoods: Array,
+    mask: Array | None = None,
+    method: Method | None = None,
+) -> Smoothed:
+    """Smoothed probabilities and expected transitions; arguments as in `jaxlatent.markov.log_normalizer`."""
+    problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
+    m, live = _run(problem)
+    probs, seen = occupancies(m)
+    if live is not None:
+        probs, seen = (jnp.where(live[:, None], x, 0.0) for x in (probs, seen))
+    if problem.transition.ndim == 2:
+        transitions = jnp.einsum("tib,tjb->ijb", m.alpha[:-1], seen[1:]) * problem.transition[..., None]
+    else:
+        transitions = m.alpha[:-1, :, None] * problem.transition * seen[1:, None]
+    return Smoothed(total(m, live).reshape(problem.leading), _restore(probs, problem), _restore(transitions, problem))
+
+
+def filtered(
+    initial_probs: Array,
+    transition_matrix: Array,
+    log_likelihoods: Array,
+    mask: Array | None = None,
+    method: Method | None = None,
+) -> Filtered:
+    """Filtered probabilities; arguments as in `jaxlatent.markov.log_normalizer`."""
+    problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
+    m, live = _run(problem)
+    return Filtered(total(m, live).reshape(problem.leading), _restore(m.alpha, problem))
+
+
+def _run(problem: Problem) -> tuple[Messages, Array | None]:
+    initial, transition, log_likelihoods, live, method, _ = problem
+    return messages(initial, transition, log_likelihoods, live, method), live
+
+
+def _restore(x: Array, problem: Problem) -> Array:
+    return jnp.moveaxis(x, -1, 0).reshape(*problem.leading, *x.shape[:-1])

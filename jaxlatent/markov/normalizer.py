@@ -1,0 +1,161 @@
+r"""The log likelihood of sequences under a hidden Markov model, with its own derivative.
+
+The gradient of the log normaliser is made of expected sufficient statistics (Fisher's identity; Baum et al. 1970): with respect to
+:math:`\ell_t` it is the smoothed probabilities, and :math:`A_{ij}\,\partial \log Z / \partial A_{ij}` is the expected number of
+transitions. So one forward and one backward pass give value and gradient, and no autodiff goes through the recursion. The rule
+is a ``custom_jvp``, not a ``custom_vjp``: being linear it serves reverse mode just as well, and forward mode and Hessians too.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.errors import InputError
+from jaxlatent.markov import reference
+from jaxlatent.markov.messages import Messages, Method, bounded, choose_method, messages, push
+from jaxlatent.typing import Array
+
+
+def log_normalizer(
+    initial_probs: Array,
+    transition_matrix: Array,
+    log_likelihoods: Array,
+    mask: Array | None = None,
+    method: Method | None = None,
+) -> Array:
+    """The log likelihood of every sequence, summed over all paths of states.
+
+    Args:
+        initial_probs: ``(K,)`` or ``(..., K)``.
+        transition_matrix: ``(K, K)``, rows from, columns to; or ``(T - 1, K, K)`` or ``(..., T - 1, K, K)``: into each later step.
+        log_likelihoods: ``(..., T, K)``, of each step in each state; leading axes are sequences.
+        mask: ``(..., T)``: False where nothing was seen. Steps after the last one that was seen do not exist: they add nothing, not
+            even expected transitions. A masked log likelihood may be anything, NaN included.
+        method: "sequential" or "associative"; by default what is expected to be faster. "dynamax" runs dynamax's filter and lets
+            JAX differentiate it.
+
+    Returns:
+        ``(...)``.
+
+    Raises:
+        InputError: for shapes that do not fit or an unknown method.
+    """
+    problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
+    if problem.method == "dynamax":
+        return reference.log_normalizer(*problem[:3]).reshape(problem.leading)
+    return _log_normalizer(problem.method, *problem[:4]).reshape(problem.leading)
+
+
+class Problem(NamedTuple):
+    """Sequences laid out for `jaxlatent.markov.messages`.
+
+    Attributes:
+        initial: ``(K, B or 1)``.
+        transition: ``(K, K)`` or ``(T - 1, K, K, B or 1)``.
+        log_likelihoods: ``(T, K, B)``, zero where masked.
+        live: ``(T, B)`` or None.
+        method: how to run.
+        leading: the shape of ``B``.
+    """
+
+    initial: Array
+    transition: Array
+    log_likelihoods: Array
+    live: Array | None
+    method: Method
+    leading: tuple[int, ...]
+
+
+def arrange(
+    initial_probs: Array, transition_matrix: Array, log_likelihoods: Array, mask: Array | None, method: Method | None
+) -> Problem:
+    """Check shapes and lay sequences out, one on the last axis. Arguments as in `log_normalizer`."""
+    *leading, steps, states = log_likelihoods.shape
+    _check(initial_probs, transition_matrix, log_likelihoods, mask, method)
+    batch = lambda x, event: jnp.moveaxis(
+        x.reshape(-1, *x.shape[-event:])
+        if x.ndim == event
+        else jnp.broadcast_to(x, (*leading, *x.shape[-event:])).reshape(-1, *x.shape[-event:]),
+        0,
+        -1,
+    )
+    live = None
+    if mask is not None:
+        mask = jnp.broadcast_to(mask, (*leading, steps))
+        log_likelihoods = jnp.where(mask[..., None], log_likelihoods, 0.0)
+        live = batch(jnp.flip(jax.lax.cummax(jnp.flip(mask.astype(jnp.int32), -1), mask.ndim - 1), -1) > 0, 1)
+    return Problem(
+        batch(initial_probs, 1),
+        transition_matrix if transition_matrix.ndim == 2 else batch(transition_matrix, 3),
+        batch(log_likelihoods, 2),
+        live,
+        choose_method(steps, states) if method is None else method,
+        tuple(leading),
+    )
+
+
+def _check(
+    initial: Array, transition: Array, log_likelihoods: Array, mask: Array | None, method: Method | None
+) -> None:
+    *leading, steps, states = log_likelihoods.shape
+    known = (None, "sequential", "associative", "dynamax")
+    wanted = {
+        "initial_probs": (initial, f"(..., {states})", initial.shape[-1:] == (states,)),
+        "transition_matrix": (
+            transition,
+            f"({states}, {states}) or (..., {steps - 1}, {states}, {states})",
+            transition.shape == (states, states) or transition.shape[-3:] == (steps - 1, states, states),
+        ),
+        "mask": (
+            jnp.zeros(steps) if mask is None else mask,
+            f"(..., {steps})",
+            mask is None or mask.shape[-1:] == (steps,),
+        ),
+    }
+    for name, (value, expected, fits) in wanted.items():
+        if not fits:
+            raise InputError(
+                name,
+                got=f"shape {jnp.shape(value)}",
+                expected=f"{expected}, for log likelihoods (..., T, K) = {(*leading, steps, states)}",
+                remedy="rows are the states left, columns the states entered.",
+            )
+    if method not in known:
+        raise InputError("method", got=repr(method), expected=f"one of {known}", remedy="leave it out.")
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _log_normalizer(
+    method: Method, initial: Array, transition: Array, log_likelihoods: Array, live: Array | None
+) -> Array:
+    return total(messages(initial, transition, log_likelihoods, live, method), live)
+
+
+@_log_normalizer.defjvp
+def _log_normalizer_jvp(method, primals, tangents):
+    initial, transition, log_likelihoods, live = primals
+    d_initial, d_transition, d_log_likelihoods, _ = tangents
+    m = messages(initial, transition, log_likelihoods, live, method)
+    smoothed, seen = occupancies(m)
+    if live is not None:
+        smoothed, seen = (jnp.where(live[:, None], x, 0.0) for x in (smoothed, seen))
+    slope = jnp.sum(smoothed * d_log_likelihoods, (0, 1)) + jnp.sum(seen[0] * d_initial, 0)
+    if transition.ndim == 2:
+        # A matrix for each step: transposed, this becomes a batch of small products, eight times faster than one long contraction.
+        d_transition = jnp.broadcast_to(d_transition, (m.alpha.shape[0] - 1, *transition.shape))
+        pushed = jnp.einsum("tij,tib->tjb", d_transition, m.alpha[:-1])
+    else:
+        pushed = push(d_transition, m.alpha[:-1])
+    return total(m, live), slope + jnp.sum(pushed * seen[1:], (0, 1))
+
+
+def occupancies(m: Messages) -> tuple[Array, Array]:
+    """Smoothed probabilities, and the derivative of the log normaliser with respect to the predicted ones, ``(T, K, B)``."""
+    return m.alpha * m.beta, bounded(m.pull * m.beta)
+
+
+def total(m: Messages, live: Array | None) -> Array:
+    """The log normaliser of every sequence, ``(B,)``."""
+    return jnp.sum(m.log_scales if live is None else jnp.where(live, m.log_scales, 0.0), 0)
