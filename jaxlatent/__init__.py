@@ -4,13 +4,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from jaxlatent.adapters import from_log_density, from_numpyro
 from jaxlatent.condition import condition
-from jaxlatent.data import Batch, batch
+from jaxlatent.data import Batch, Masked, batch
 from jaxlatent.devices import use_cpu_cores
 from jaxlatent.diagnostics import compare
-from jaxlatent.distributions import centred, informed, noncentred, partially_centred
-from jaxlatent.engines import ADVI, NUTS, Laplace, Optimize, Pathfinder
+from jaxlatent.distributions import Factor, HiddenMarkov, centred, informed, noncentred, ordered, partially_centred
+from jaxlatent.engines import ADVI, EM, NUTS, Laplace, Optimize, Pathfinder
 from jaxlatent.errors import InputError, JaxlatentError
 from jaxlatent.execute import fit, run, until
+from jaxlatent.latent import responsibilities
 from jaxlatent.model import Model
 from jaxlatent.posterior import Posterior
 from jaxlatent.predictive import sample_prior
@@ -24,11 +25,15 @@ except PackageNotFoundError:  # running from a source tree that was never instal
 
 __all__ = [
     "ADVI",
+    "EM",
     "NUTS",
     "Batch",
+    "Factor",
+    "HiddenMarkov",
     "InputError",
     "JaxlatentError",
     "Laplace",
+    "Masked",
     "Model",
     "Optimize",
     "Pathfinder",
@@ -44,7 +49,9 @@ __all__ = [
     "from_numpyro",
     "informed",
     "noncentred",
+    "ordered",
     "partially_centred",
+    "responsibilities",
     "run",
     "sample_prior",
     "until",

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
+from jaxlatent.data import shape_of, split
+from jaxlatent.distributions.masking import inside_support
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model import Model
 from jaxlatent.posterior import Posterior, require_continuous
@@ -52,10 +54,10 @@ def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
                     expected=f"data for every name that the likelihood returns: {sorted(observed)}",
                     remedy=did_you_mean(name, data) + " Or add it to the data.",
                 )
-            if tuple(jnp.shape(data[name])) != tuple(d.shape()):
+            if shape_of(data[name]) != tuple(d.shape()):
                 raise InputError(
                     f"observation {name!r}",
-                    got=f"data of shape {tuple(jnp.shape(data[name]))}",
+                    got=f"data of shape {shape_of(data[name])}",
                     expected=f"the shape of its distribution {_name_of(d)}: {tuple(d.shape())}",
                     remedy="give the observation one value for each row of the covariates.",
                 )
@@ -135,11 +137,11 @@ def explain_support(posterior: Posterior, position: Array, name: str, label: str
     def contains(posterior: Posterior, position: Array) -> Array:
         d = posterior.density.observed(posterior.constrain(position), posterior.data)[name]
         names[:] = [_name_of(d), _name_of(d.support)]
-        return d.support(posterior.data[name])
+        return inside_support(d, posterior.data[name])
 
     inside = np.asarray(jax.jit(contains)(posterior, position))
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
-    value = np.asarray(posterior.data[name])[where]
+    value = np.asarray(split(posterior.data[name])[0])[where]
     return InputError(
         f"{label}observation {name!r}",
         got=f"{int((~inside).sum())} of {inside.size} values outside the support, the first at index {where}: {value}",
@@ -161,7 +163,7 @@ def _blame(what: str, call: Any, data: Data) -> Any:
     except InputError:
         raise
     except Exception as error:
-        shapes = ", ".join(f"{name}: {tuple(jnp.shape(value))}" for name, value in data.items())
+        shapes = ", ".join(f"{name}: {shape_of(value)}" for name, value in data.items())
         raise InputError(
             what,
             got=f"{type(error).__name__}: {error}",

@@ -1,7 +1,12 @@
-"""Data as arrays: one dataset, or a named batch of datasets that share a model."""
+"""Data as arrays: one dataset, or a named batch of datasets that share a model.
+
+Sequences of unequal length become one array and a mask; so do datasets of unequal shapes. A masked entry means one thing everywhere: it
+was not seen, and contributes nothing.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +15,30 @@ import numpy as np
 
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array, Data
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["values", "mask"], meta_fields=[])
+@dataclass(frozen=True)
+class Masked:
+    """Values of which some are missing or mere padding.
+
+    Args:
+        values: ``(*leading, *rest)``; what stands at masked entries does not matter, NaN included.
+        mask: ``(*leading)``, True where a value was seen.
+    """
+
+    values: Array
+    mask: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the values."""
+        return tuple(jnp.shape(self.values))
+
+
+def values_of(data: Data) -> dict[str, Array]:
+    """Data without their masks: what a model's functions are handed."""
+    return {name: value.values if isinstance(value, Masked) else value for name, value in data.items()}
 
 
 @dataclass(frozen=True)
@@ -32,14 +61,24 @@ class Batch:
         return jax.tree.map(lambda x: x[index], self.data)
 
 
+def split(value: Any) -> tuple[Array, Array | None]:
+    """The values and the mask, None if there is none, of one entry of the data."""
+    return (value.values, value.mask) if isinstance(value, Masked) else (value, None)
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of one entry of the data."""
+    return tuple(jnp.shape(split(value)[0]))
+
+
 def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
-    """Stack datasets of equal shapes for one call of `jaxlatent.fit`.
+    """Stack datasets for one call of `jaxlatent.fit`; what is unequal in shape is padded and `Masked`.
 
     Args:
         datasets: a list of data dicts, or a dict of name to data dict whose names are kept.
 
     Raises:
-        InputError: if there are none, or if they disagree in names or shapes.
+        InputError: if there are none, or if they disagree in names or numbers of axes.
     """
     named = dict(datasets) if isinstance(datasets, Mapping) else dict(enumerate(datasets))
     if not named:
@@ -57,26 +96,50 @@ def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
                 remedy="give every dataset the same observations and covariates.",
             )
         for name, value in data.items():
-            if value.shape != first[name].shape:
+            if len(value.shape) != len(first[name].shape):
                 raise InputError(
                     f"dataset {label!r}, {name!r}",
                     got=f"shape {value.shape}",
-                    expected=f"the shape of dataset {first_label!r}: {first[name].shape}",
-                    remedy="batch datasets of equal shapes; fit the others in a batch of their own.",
+                    expected=f"as many axes as in dataset {first_label!r}: {first[name].shape}",
+                    remedy="give every dataset arrays of the same kind.",
                 )
-    stacked = {name: jnp.stack([data[name] for data in arrays.values()]) for name in first}
+    stacked = {name: _stack([data[name] for data in arrays.values()]) for name in first}
     return Batch(stacked, tuple(named))
 
 
-def as_data(data: Data, label: str = "") -> dict[str, Array]:
+def _stack(items: Sequence[Any]) -> Any:
+    """Arrays of as many axes, one above the other: padded and masked over the axes up to the last that is unequal."""
+    values = [item.values if isinstance(item, Masked) else item for item in items]
+    shapes = np.array([value.shape for value in values]).reshape(len(values), -1)
+    largest = shapes.max(0)
+    unequal = np.flatnonzero((shapes != largest).any(0))
+    masks = [item.mask.ndim for item in items if isinstance(item, Masked)]
+    axes = max([int(unequal[-1]) + 1 if len(unequal) else 0, *masks])
+    if not axes:
+        return jnp.stack(values)
+    fill = lambda x: jnp.pad(x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)])
+    seen = [_mask_of(item, axes) for item in items]
+    return Masked(jnp.stack([fill(value) for value in values]), jnp.stack([fill(mask) for mask in seen]))
+
+
+def _mask_of(item: Any, axes: int) -> Array:
+    """The mask over the first ``axes`` axes of an array."""
+    shape = item.shape[:axes]
+    if not isinstance(item, Masked):
+        return jnp.ones(shape, bool)
+    return jnp.broadcast_to(item.mask.reshape(item.mask.shape + (1,) * (axes - item.mask.ndim)), shape)
+
+
+def as_data(data: Data, label: str = "") -> dict[str, Any]:
     """Data as JAX arrays in JAX's own precision, checked for what no model can use.
 
     Args:
-        data: name to anything that NumPy understands.
+        data: name to anything that NumPy understands, to a `Masked`, or to a list of arrays of unequal length: sequences, which become
+            one `Masked` array ``(sequence, step, ...)``.
         label: put before names in messages.
 
     Raises:
-        InputError: for values that are not numeric, ragged, NaN or infinite.
+        InputError: for values that are not numeric, NaN or infinite, unless masked.
     """
     if not isinstance(data, Mapping):
         raise InputError(
@@ -88,27 +151,66 @@ def as_data(data: Data, label: str = "") -> dict[str, Array]:
     return {name: _as_array(f"{label}data {name!r}", value) for name, value in data.items()}
 
 
-def _as_array(what: str, value: Any) -> Array:
+def _as_array(what: str, value: Any) -> Any:
     if isinstance(value, jax.core.Tracer):
         return value
+    if isinstance(value, Masked):
+        return _as_masked(what, value)
+    if _is_ragged(value):
+        return _stack([_as_array(f"{what}, sequence {i}", one) for i, one in enumerate(value)])
     try:
         array = np.asarray(value)
     except ValueError:
         array = np.asarray(None)
+    _check_numbers(what, value, array)
+    _check_finite(what, array, np.isfinite(array) if array.dtype.kind == "f" else np.ones(1, bool))
+    return jnp.asarray(array)
+
+
+def _is_ragged(value: Any) -> bool:
+    """Whether a list of arrays that differ in length, and in nothing else."""
+    if not isinstance(value, list | tuple):
+        return False
+    shapes = [np.shape(one) for one in value if isinstance(one, np.ndarray | jax.Array | list | tuple)]
+    return len(shapes) == len(value) and len(set(shapes)) > 1 and len({shape[1:] for shape in shapes if shape}) == 1
+
+
+def _as_masked(what: str, value: Masked) -> Masked:
+    if isinstance(value.values, jax.core.Tracer) or isinstance(value.mask, jax.core.Tracer):
+        return value
+    values, mask = np.asarray(value.values), np.asarray(value.mask)
+    _check_numbers(what, value.values, values)
+    if mask.dtype != bool or mask.shape != values.shape[: mask.ndim]:
+        raise InputError(
+            f"{what}, mask",
+            got=f"{mask.dtype} of shape {mask.shape}",
+            expected=f"booleans of the leading axes of the values, {values.shape}",
+            remedy="True where a value was seen.",
+        )
+    seen = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
+    if values.dtype.kind == "f":
+        _check_finite(what, values, np.isfinite(values) | ~seen)
+    # What stands at masked entries must not meet any arithmetic.
+    return Masked(jnp.asarray(np.where(seen, values, np.zeros((), values.dtype))), jnp.asarray(mask))
+
+
+def _check_numbers(what: str, value: Any, array: np.ndarray) -> None:
     if array.dtype.kind not in "biuf":
         raise InputError(
             what,
             got=f"{type(value).__name__} of dtype {array.dtype}",
-            expected="a rectangular array of numbers or booleans",
-            remedy="encode categories as integers 0, 1, ...; pass sequences of unequal length as separate datasets.",
+            expected="a rectangular array of numbers or booleans, or a list of arrays that differ in length only",
+            remedy="encode categories as integers 0, 1, ...",
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        bad = np.argwhere(~np.isfinite(array))
+
+
+def _check_finite(what: str, array: np.ndarray, fine: np.ndarray) -> None:
+    if not fine.all():
+        bad = np.argwhere(~fine)
         where = tuple(int(i) for i in bad[0])
         raise InputError(
             what,
             got=f"{len(bad)} of {array.size} values not finite, the first at index {where}: {array[where]}",
             expected="finite values only",
-            remedy="drop or impute these entries before the fit.",
+            remedy="mark these entries as missing with jl.Masked(values, mask), or drop them.",
         )
-    return jnp.asarray(array)

@@ -13,8 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data import split, values_of
 from jaxlatent.distributions.centring import family_of
+from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.errors import InputError
+from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.namespace import Namespace
 from jaxlatent.typing import Array, Data, Key, Params
 
@@ -33,6 +37,10 @@ class Model:
         likelihood: ``p, d -> {observation: distribution}``; each name is looked up in the data.
         derived: optional ``p, d -> {name: array}``, kept with the draws.
         dims: optional names of the dimensions of parameters, derived quantities and observations, for ArviZ.
+        start: optional ``key, d -> {parameter: value}``: where lanes start, instead of uniform(-2, 2) in unconstrained space.
+        m_step: optional closed form of the M-step of EM: by parameter, in the order in which they are raised,
+            ``p, d, expected -> value``, where ``p`` holds the values raised before and ``expected`` the `jaxlatent.latent.Expected`
+            counts by observation. Each maximises the expected complete log joint given all other parameters.
         name: what figures and tables call it.
         key: two models with equal keys are equal and share compiled programs. Families set it to their name and arguments;
             a model written by hand has none and compares by identity.
@@ -42,6 +50,8 @@ class Model:
     likelihood: Likelihood | None = None
     derived: Derived | None = None
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    start: Callable[[Key, Namespace], Mapping[str, Array]] | None = None
+    m_step: Mapping[str, Callable[[Namespace, Namespace, Mapping[str, Expected]], Array]] | None = None
     name: str = "model"
     key: Hashable = None
 
@@ -70,7 +80,7 @@ class Model:
         prior = self.prior[name]
         if isinstance(prior, dist.Distribution):
             return prior
-        arguments = (Namespace("earlier parameter", params), Namespace("data", data))
+        arguments = (Namespace("earlier parameter", params), Namespace("data", values_of(data)))
         d = prior(*arguments[: _arity(prior)])
         if not isinstance(d, dist.Distribution):
             raise InputError(
@@ -85,13 +95,18 @@ class Model:
         """The distribution of every observation at one value of the parameters."""
         if self.likelihood is None:
             return {}
-        return dict(self.likelihood(Namespace("parameter", params), Namespace("data", data)))
+        values = values_of(data)
+        observed = dict(self.likelihood(Namespace("parameter", params), Namespace("data", values)))
+        for name, d in observed.items():
+            if isinstance(d, HiddenMarkov) and d.open_ended and name in values:
+                observed[name] = d.of_shape(jnp.shape(values[name]))
+        return observed
 
     def deterministic(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
         """The derived quantities at one value of the parameters."""
         if self.derived is None:
             return {}
-        values = self.derived(Namespace("parameter", params), Namespace("data", data))
+        values = self.derived(Namespace("parameter", params), Namespace("data", values_of(data)))
         return {name: jnp.asarray(value) for name, value in values.items()}
 
     def log_prior(self, params: Mapping[str, Array], data: Data | None = None) -> Array:
@@ -101,8 +116,34 @@ class Model:
         return sum(terms[1:], terms[0])
 
     def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
-        """The log likelihood of every observation, each of the batch shape of its distribution."""
-        return {name: d.log_prob(data[name]) for name, d in self.observed(params, data).items()}
+        """The log likelihood of every observation, each of the batch shape of its distribution; zero where masked."""
+        return {name: masked_log_prob(d, *split(data[name])) for name, d in self.observed(params, data).items()}
+
+    def expect(self, params: Params, data: Data, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
+        """The E-step of EM: expected counts by observation."""
+        observed = self.observed(params, data)
+        return {
+            name: expect(d, data[name], how, jax.random.fold_in(key, i), draws)
+            for i, (name, d) in enumerate(observed.items())
+        }
+
+    def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:
+        """What an M-step raises: log prior plus expected complete log likelihood, a scalar."""
+        terms = [expected_log_prob(d, data[name], expected[name]) for name, d in self.observed(params, data).items()]
+        return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
+
+    def raise_params(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
+        """The M-step in closed form; None if the model has none."""
+        if self.m_step is None:
+            return None
+        params, values = dict(params), Namespace("data", values_of(data))
+        for name, update in self.m_step.items():
+            params[name] = update(Namespace("parameter", params), values, expected)
+        return params
+
+    def starting_params(self, key: Key, data: Data) -> Params | None:
+        """Where a lane starts; None if the model does not say."""
+        return None if self.start is None else dict(self.start(key, Namespace("data", data)))
 
     def sample_prior(self, key: Key, data: Data | None = None) -> Params:
         """One draw of all parameters from the prior.

@@ -16,6 +16,7 @@ from numpyro.distributions import Distribution
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
 from jaxlatent.distributions.centring import Guide, family_of
 from jaxlatent.errors import InputError
+from jaxlatent.latent import EStep, Expected
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params, Position, PyTree
 
@@ -80,6 +81,26 @@ class Density:
         """The terms of `log_density` by the name of the parameter or observation they belong to, for messages."""
         return {"the log density": self.log_density(position, data, guides)}
 
+    def initial_position(self, key: Key, data: Any, guides: Guides) -> Position:
+        """Where a lane starts."""
+        return jax.random.uniform(key, (self.dim,), minval=-2.0, maxval=2.0)
+
+    def log_prior(self, params: Params, data: Any) -> Array:
+        """The log prior density of named values, a scalar; zero where the density does not tell prior from likelihood."""
+        return jnp.zeros(())
+
+    def expect(self, params: Params, data: Any, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
+        """Expected counts of what is hidden, by observation; empty where the density does not know its observations."""
+        return {}
+
+    def expected_log_joint(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Array:
+        """What an M-step of EM raises, a scalar."""
+        raise NotImplementedError
+
+    def raise_params(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Params | None:
+        """The M-step in closed form; None where there is none."""
+        return None
+
 
 @partial(jax.tree_util.register_dataclass, data_fields=["data", "guides"], meta_fields=["density"])
 @dataclass(frozen=True)
@@ -120,8 +141,8 @@ class Posterior:
         return self.density.unconstrain(params, self.data, self.guides)
 
     def initial_position(self, key: Key) -> Position:
-        """A start, uniform(-2, 2) in each unconstrained coordinate (as Stan does)."""
-        return jax.random.uniform(key, (self.dim,), minval=-2.0, maxval=2.0)
+        """A start: the model's own, or uniform(-2, 2) in each unconstrained coordinate (as Stan does)."""
+        return self.density.initial_position(key, self.data, self.guides)
 
 
 class Site(NamedTuple):
@@ -213,6 +234,27 @@ class ModelDensity(Density):
         for name, term in self.model.log_likelihood(params, data).items():
             terms[f"likelihood of {name!r}"] = jnp.sum(term)
         return terms
+
+    def initial_position(self, key: Key, data: Data, guides: Guides) -> Position:
+        """Where the model starts, or uniform(-2, 2)."""
+        params = self.model.starting_params(key, data)
+        return super().initial_position(key, data, guides) if params is None else self.unconstrain(params, data, guides)
+
+    def log_prior(self, params: Params, data: Data) -> Array:
+        """The log prior density of named values."""
+        return self.model.log_prior(params, data)
+
+    def expect(self, params: Params, data: Data, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
+        """Expected counts of what is hidden, by observation."""
+        return self.model.expect(params, data, how, key, draws)
+
+    def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:
+        """Log prior plus expected complete log likelihood."""
+        return self.model.expected_log_joint(params, data, expected)
+
+    def raise_params(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
+        """The M-step in closed form, if the model has one."""
+        return self.model.raise_params(params, data, expected)
 
     def _walk(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> tuple[Params, Array]:
         params: Params = {}

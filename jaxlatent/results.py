@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import convert, predictive
-from jaxlatent.data import Batch, as_data
+from jaxlatent.data import Batch, as_data, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
@@ -155,6 +155,8 @@ class Result:
         Raises:
             InputError: if every lane of a dataset failed.
         """
+        if self._is_best:
+            return self
         failed = np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective)
         if failed.all(-1).any():
             codes = sorted({Status(code).name for code in np.ravel(self.status)})
@@ -268,7 +270,7 @@ class Result:
         if observed:
             single = ("dataset",) if self.names is not None else ()
             groups["log_likelihood"] = make(observed, self.leading)
-            data = {name: np.asarray(value) for name, value in self.posterior.data.items()}
+            data = {name: _with_gaps(value) for name, value in self.posterior.data.items()}
             groups["observed_data"] = make({k: v for k, v in data.items() if k in observed}, single)
             groups["constant_data"] = make({k: v for k, v in data.items() if k not in observed}, single)
             if predictions is not None:
@@ -341,6 +343,16 @@ class Result:
             return replace(self, **picked)
         posterior = jax.tree.map(lambda x: x[dataset], self.posterior)
         return replace(self, posterior=posterior, names=None, **picked)
+
+
+def _with_gaps(value: Any) -> np.ndarray:
+    """An entry of the data for a file: NaN where masked."""
+    values, mask = split(value)
+    host = np.asarray(values)
+    if mask is None:
+        return host
+    seen = np.asarray(mask).reshape(mask.shape + (1,) * (host.ndim - mask.ndim))
+    return np.where(seen, host, np.nan)
 
 
 #: The fields that lead with ``(dataset?, lane)``.

@@ -16,6 +16,7 @@ LAYERS = """
 typing  errors  status  lanes
 namespace  data  diagnostics  markov
 distributions
+latent
 coordinates
 model
 posterior

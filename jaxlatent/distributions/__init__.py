@@ -1,5 +1,18 @@
 """Distributions and coordinates that numpyro.distributions lacks."""
 
 from jaxlatent.distributions.centring import Recentred, centred, informed, noncentred, partially_centred
+from jaxlatent.distributions.factor import Factor
+from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.distributions.ordered import Ordered, ordered
 
-__all__ = ["Recentred", "centred", "informed", "noncentred", "partially_centred"]
+__all__ = [
+    "Factor",
+    "HiddenMarkov",
+    "Ordered",
+    "Recentred",
+    "centred",
+    "informed",
+    "noncentred",
+    "ordered",
+    "partially_centred",
+]

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.posterior import Posterior
-from jaxlatent.typing import Array, Key, Position, PyTree
+from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
 
 class Stage(NamedTuple):
@@ -43,12 +43,14 @@ class Final(NamedTuple):
         statistics: by ArviZ's names; leading ``(draws,)`` where per draw, otherwise per lane.
         objective: scalar; what the lane maximised (log density, ELBO).
         status: a `jaxlatent.status.Status` code.
+        params: named values of a point fit, where they may lie on the border that positions cannot reach.
     """
 
     positions: Array | None
     statistics: dict[str, Array]
     objective: Array
     status: Array
+    params: Params | None = None
 
 
 class Engine(Protocol):

@@ -182,8 +182,11 @@ def _collect(
     else:
         trace = joined["objective"]
         positions = own(final.positions)
-        depth = 1 if engine.kind == "draws" else 0
-        params, derived = programs.name_values(grid, depth, posterior, final.positions)
+        if final.params is None:
+            depth = 1 if engine.kind == "draws" else 0
+            params, derived = programs.name_values(grid, depth, posterior, final.positions)
+        else:
+            params, derived = final.params, programs.derive(grid, posterior, final.params)
     return {
         "positions": positions,
         "params": jax.tree.map(own, params),
@@ -276,7 +279,10 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
 def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
     """Where an earlier fit ended: the best point, or the last draw of each chain, in turn if there are fewer."""
     if not result.has_draws:
-        points = result.best().params
+        # From positions: parameters of EM may lie on the border, where no other engine can start.
+        best = result.best()
+        constrain = (lambda p, x: p.constrain(x)) if result.names is None else jax.vmap(lambda p, x: p.constrain(x))
+        points = jax.tree.map(np.asarray, constrain(best.posterior, jnp.asarray(best.positions)))
         return points if result.names is None else {name: value[:, None] for name, value in points.items()}
     chain = result.leading.index("chain")
     last = {name: np.take(value, -1, axis=chain + 1) for name, value in result.params.items()}

@@ -99,6 +99,13 @@ def finish(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, states: 
     return grid.constrain(over_lanes(engine.finish, (1, 0, 0))(posterior, keys, states), 2)
 
 
+@partial(jax.jit, static_argnames="grid")
+def derive(grid: Grid, posterior: Posterior, params: Params) -> Params:
+    """Derived quantities at named values that lead with ``(dataset, lane)``."""
+    fn = over_lanes(lambda posterior, params: posterior.density.derived(params, posterior.data), (1, 0))
+    return grid.constrain(fn(posterior, params), 2)
+
+
 @partial(jax.jit, static_argnames=("grid", "depth"))
 def name_values(grid: Grid, depth: int, posterior: Posterior, positions: Array) -> tuple[Params, Params]:
     """Parameters and derived quantities at positions ``(dataset, lane, [draw,] dim)``; ``depth`` is 1 with draws, else 0."""

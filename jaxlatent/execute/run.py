@@ -69,7 +69,9 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
         positions = jnp.where(valid[..., None], joined.position, jnp.nan)
         statistics = {**engine.statistics(joined), **statistics}
     constrain = jax.vmap(posterior.constrain)
-    params = (jax.vmap(constrain) if positions.ndim == 3 else constrain)(positions)
+    params = final.params
+    if params is None:
+        params = (jax.vmap(constrain) if positions.ndim == 3 else constrain)(positions)
     return Run(params, positions, statistics, final.objective, final.status)
 
 

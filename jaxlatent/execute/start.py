@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.distributions.masking import inside_support
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Position
 
@@ -27,4 +28,4 @@ def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
     """By observation, whether all its values lie in the support of their distribution; empty if the density cannot tell."""
     data = posterior.data
     observed = posterior.density.observed(posterior.constrain(position), data)
-    return {name: jnp.all(d.support(data[name])) for name, d in observed.items()}
+    return {name: jnp.all(inside_support(d, data[name])) for name, d in observed.items()}

@@ -1,0 +1,32 @@
+"""Any term of a log density, where a distribution is expected."""
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from numpyro.distributions import constraints
+
+from jaxlatent.typing import Array, ArrayLike
+
+
+class Factor(dist.Distribution):
+    """Adds ``log_prob`` to a log density, whatever the value that it meets.
+
+    In a `jaxlatent.Model` the observation under its name is a placeholder of the shape of ``log_prob``.
+
+    Args:
+        log_prob: the term; its shape is the batch shape.
+    """
+
+    support = constraints.real
+    pytree_data_fields = ("_log_prob",)
+
+    def __init__(self, log_prob: ArrayLike):
+        self._log_prob = jnp.asarray(log_prob)
+        super().__init__(self._log_prob.shape, ())
+
+    def log_prob(self, value: Array) -> Array:
+        """The term."""
+        return self._log_prob
+
+    def sample(self, key, sample_shape=()):
+        """Placeholders: zeros."""
+        return jnp.zeros(sample_shape + self.batch_shape)

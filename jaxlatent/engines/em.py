@@ -1,0 +1,223 @@
+r"""Expectation-maximisation for every model whose distributions hide labels or paths.
+
+One iteration takes the expected counts under the current parameters (`jaxlatent.latent`), then raises the expected complete log joint:
+in closed form where the model's family knows one (``Model.m_step``), otherwise by a few Newton or L-BFGS steps. Either way the log
+joint, log likelihood plus log prior of the named parameters, cannot fall (Dempster, Laird and Rubin 1977; generalised EM).
+Every restart is a lane that stops on its own.
+"""
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.engines.base import Final, Search, Stage, engine, require
+from jaxlatent.engines.lbfgs import LBFGS
+from jaxlatent.engines.newton import climb
+from jaxlatent.errors import InputError
+from jaxlatent.latent import EStep, Expected
+from jaxlatent.posterior import Posterior
+from jaxlatent.status import Status
+from jaxlatent.typing import Array, Key, Params, Position
+
+#: Up to so many unknowns a Hessian is worth its cost.
+_NEWTON_DIM = 100
+
+
+class State(NamedTuple):
+    """A lane between two iterations.
+
+    Attributes:
+        params: the current ones, named.
+        objective: the log joint of those before.
+        before: the two sets of parameters before, for acceleration; () without.
+        phase: 0, 1, 2 within a cycle of acceleration.
+        least: the weight of the smallest component, in observations.
+        iterations: so far.
+        status: OK while it runs.
+    """
+
+    params: Params
+    objective: Array
+    before: Any
+    phase: Array
+    least: Array
+    iterations: Array
+    status: Array
+
+
+class Record(NamedTuple):
+    """The log joint of the parameters that an iteration started from."""
+
+    objective: Array
+
+
+@engine
+class EM(Search):
+    """Maximum a posteriori (maximum likelihood under flat priors) by expectation-maximisation.
+
+    Args:
+        restarts: lanes per dataset, each from a start of its own.
+        tol: a lane has converged when the log joint gains no more than this in one iteration, in nats per observation.
+        max_iter: iterations at most.
+        accelerate: whether to extrapolate every third iteration (SQUAREM: Varadhan and Roland 2008), falling back where that does not
+            raise the log joint.
+        e_step: "exact", "hard" (labels and paths as if known: the most likely ones), or "draw" (Monte Carlo EM).
+        draws: paths or labels drawn in each iteration, for "draw".
+        m_step: "auto" takes the closed form of the model's family if it has one; "generic" never does.
+        m_step_iter: Newton steps (L-BFGS evaluations above 100 unknowns) in each generic M-step.
+    """
+
+    restarts: int = 10
+    tol: float = 1e-6
+    max_iter: int = 500
+    accelerate: bool = False
+    e_step: EStep = "exact"
+    draws: int = 1
+    m_step: Literal["auto", "generic"] = "auto"
+    m_step_iter: int = 2
+
+    kind: ClassVar[str] = "point"
+
+    def __post_init__(self) -> None:
+        known = ("exact", "hard", "draw")
+        require(self.restarts >= 1, "EM(restarts=...)", got=self.restarts, expected="at least 1 restart")
+        require(self.tol >= 0, "EM(tol=...)", got=self.tol, expected="nats per observation, zero or more")
+        require(self.max_iter >= 1, "EM(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
+        require(self.e_step in known, "EM(e_step=...)", got=self.e_step, expected=f"one of {known}")
+        require(self.draws >= 1, "EM(draws=...)", got=self.draws, expected="at least 1 draw")
+        require(self.m_step in ("auto", "generic"), "EM(m_step=...)", got=self.m_step, expected="'auto' or 'generic'")
+        require(self.m_step_iter >= 1, "EM(m_step_iter=...)", got=self.m_step_iter, expected="at least 1 step")
+        plain = not (self.accelerate and self.e_step == "draw")
+        require(plain, "EM(accelerate=True)", got="e_step='draw'", expected="an E-step without noise")
+
+    @property
+    def lanes(self) -> int:
+        """Restarts per dataset."""
+        return self.restarts
+
+    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+        """A lane at its starting parameters."""
+        params, none = posterior.constrain(position), jnp.zeros((), jnp.int32)
+        before = (params, params) if self.accelerate else ()
+        low = jnp.full((), -jnp.inf, position.dtype)
+        return State(params, low, before, none, jnp.zeros((), position.dtype), none, none)
+
+    def step(
+        self, posterior: Posterior, key: Key, state: State, shared: Any, stage: Stage
+    ) -> tuple[State, Record, Array]:
+        """One E-step and one M-step."""
+        if self.e_step == "draw":
+            key = jax.random.fold_in(key, state.iterations)
+        expected = posterior.density.expect(state.params, posterior.data, self.e_step, key, self.draws)
+        if all(one.weights is None for one in expected.values()):
+            raise InputError(
+                "EM()",
+                got="a model that hides nothing",
+                expected="an observation with a HiddenMarkov or a mixture distribution",
+                remedy="use jl.Optimize().",
+            )
+        objective = log_joint(posterior, state.params, expected)
+        raised = self._maximise(posterior, state.params, expected)
+        following, rejected = raised, jnp.zeros((), bool)
+        if self.accelerate:
+            rejected = (state.phase == 2) & ~(objective >= state.objective)
+            state, following = self._accelerated(posterior, state, raised, rejected)
+            objective = jnp.where(rejected, state.objective, objective)
+        state = self._judged(state, objective, expected, rejected)
+        # A lane that ends takes the plain step, not a jump that nobody has looked at; one that broke stays where it was.
+        following = _choose(state.status == Status.OK, following, raised)
+        params = _choose(jnp.isfinite(objective), following, state.params)
+        return state._replace(params=params), Record(objective), jnp.ones((), bool)
+
+    def done(self, state: State) -> Array:
+        """Whether the lane converged or broke."""
+        return state.status != Status.OK
+
+    def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
+        """The parameters; per lane ``log_likelihood``, ``log_prior``, whose sum is the objective, and ``n_steps``."""
+        terms = posterior.density.log_likelihood(state.params, posterior.data)
+        log_likelihood = sum((jnp.sum(term) for term in terms.values()), start=jnp.zeros(()))
+        log_prior = posterior.density.log_prior(state.params, posterior.data)
+        status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
+        ended = (status == Status.CONVERGED) | (status == Status.MAX_ITERATIONS)
+        status = jnp.where(ended & (state.least < 1), Status.DEGENERATE, status)
+        # Where a probability is exactly zero the position is infinite: it is brought back to where others can start from.
+        position = jnp.nan_to_num(posterior.unconstrain(state.params), posinf=20.0, neginf=-20.0)
+        statistics = {"log_likelihood": log_likelihood, "log_prior": log_prior, "n_steps": state.iterations}
+        return Final(position, statistics, log_likelihood + log_prior, status, state.params)
+
+    def _judged(self, state: State, objective: Array, expected: dict[str, Expected], rejected: Array) -> State:
+        """The state with its objective, and its status if the lane has come to an end; not where a jump was ``rejected``."""
+        sizes = [
+            jnp.sum(one.weights, tuple(range(one.weights.ndim - 1)))
+            for one in expected.values()
+            if one.weights is not None
+        ]
+        observations = jnp.maximum(sum(jnp.sum(size) for size in sizes), 1.0)
+        gain = (objective - state.objective) / observations
+        # Sums of many terms are known to so much, relative to their size.
+        noise = 100 * jnp.finfo(objective.dtype).eps * jnp.abs(objective) / observations
+        status = jnp.where((jnp.abs(gain) <= self.tol) & ~rejected, Status.CONVERGED, Status.OK)
+        if self.e_step == "exact":
+            status = jnp.where(gain < -jnp.maximum(noise, self.tol), Status.DECREASED, status)
+        status = jnp.where(jnp.isfinite(objective), status, Status.NON_FINITE)
+        return state._replace(
+            objective=objective,
+            least=jnp.min(jnp.concatenate([jnp.ravel(size) for size in sizes])).astype(objective.dtype),
+            iterations=state.iterations + 1,
+            status=status.astype(state.status.dtype),
+        )
+
+    def _maximise(self, posterior: Posterior, params: Params, expected: dict[str, Expected]) -> Params:
+        """The M-step."""
+        closed = posterior.density.raise_params(params, posterior.data, expected) if self.m_step == "auto" else None
+        if closed is not None:
+            return closed
+        position = posterior.unconstrain(params)
+        complete = lambda position: posterior.density.expected_log_joint(
+            posterior.constrain(position), posterior.data, expected
+        )
+        if position.shape[0] <= _NEWTON_DIM:
+            return posterior.constrain(climb(complete, position, self.m_step_iter))
+        search = LBFGS(0.0)
+        cost = lambda position: -complete(position)
+
+        def descend(_: int, state: Any) -> Any:
+            return search.update(state, *jax.value_and_grad(cost)(state.trial), cost)
+
+        return posterior.constrain(
+            jax.lax.fori_loop(0, 5 * self.m_step_iter, descend, search.init(position)).point.position
+        )
+
+    def _accelerated(
+        self, posterior: Posterior, state: State, following: Params, rejected: Array
+    ) -> tuple[State, Params]:
+        """SQUAREM with step length -|r| / |v|, in unconstrained space.
+
+        Phase 0 goes from x0 to x1, phase 1 from x1 to x2 and jumps; phase 2 looks at where it landed, and rejects it for x2 if that is
+        lower than x1 was.
+        """
+        flat = lambda params: jnp.nan_to_num(posterior.unconstrain(params), posinf=20.0, neginf=-20.0)
+        first, second = (flat(params) for params in state.before)
+        third = flat(following)
+        change, curve = second - first, third - 2 * second + first
+        length = jnp.maximum(jnp.linalg.norm(change) / jnp.maximum(jnp.linalg.norm(curve), 1e-20), 1.0)
+        jump = posterior.constrain(first + 2 * length * change + length**2 * curve)
+        jump = jax.tree.map(lambda far, near: jnp.where(jnp.isfinite(far).all(), far, near), jump, following)
+        after = _choose(state.phase == 1, jump, _choose(rejected, state.before[1], following))
+        # Phase 0 keeps x0 and x1, phase 1 puts x2 where x1 was: what to go back to.
+        kept = _choose(state.phase == 0, (state.params, following), (state.before[0], following))
+        kept = _choose(state.phase == 2, state.before, kept)
+        return state._replace(before=kept, phase=(state.phase + 1) % 3), after
+
+
+def _choose(when: Array, yes: Any, no: Any) -> Any:
+    """One tree or the other."""
+    return jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
+
+
+def log_joint(posterior: Posterior, params: Params, expected: dict[str, Expected]) -> Array:
+    """Log likelihood plus log prior of the named parameters."""
+    likelihood = sum((one.log_likelihood for one in expected.values()), start=jnp.zeros(()))
+    return likelihood + posterior.density.log_prior(params, posterior.data)
