@@ -2,6 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from jaxlatent import models
 from jaxlatent.adapters import from_log_density, from_numpyro
 from jaxlatent.condition import condition
 from jaxlatent.data import Batch, Masked, batch
@@ -48,6 +49,7 @@ __all__ = [
     "from_log_density",
     "from_numpyro",
     "informed",
+    "models",
     "noncentred",
     "ordered",
     "partially_centred",

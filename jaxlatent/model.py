@@ -38,7 +38,7 @@ class Model:
         derived: optional ``p, d -> {name: array}``, kept with the draws.
         dims: optional names of the dimensions of parameters, derived quantities and observations, for ArviZ.
         start: optional ``key, d -> {parameter: value}``: where lanes start, instead of uniform(-2, 2) in unconstrained space.
-        m_step: optional closed form of the M-step of EM: by parameter, in the order in which they are raised,
+        m_step: optional closed form of the M-step of EM: by parameter (or tuple of parameters raised together), in order,
             ``p, d, expected -> value``, where ``p`` holds the values raised before and ``expected`` the `jaxlatent.latent.Expected`
             counts by observation. Each maximises the expected complete log joint given all other parameters.
         name: what figures and tables call it.
@@ -51,7 +51,7 @@ class Model:
     derived: Derived | None = None
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     start: Callable[[Key, Namespace], Mapping[str, Array]] | None = None
-    m_step: Mapping[str, Callable[[Namespace, Namespace, Mapping[str, Expected]], Array]] | None = None
+    m_step: Mapping[Any, Callable[[Namespace, Namespace, Mapping[str, Expected]], Any]] | None = None
     name: str = "model"
     key: Hashable = None
 
@@ -137,8 +137,9 @@ class Model:
         if self.m_step is None:
             return None
         params, values = dict(params), Namespace("data", values_of(data))
-        for name, update in self.m_step.items():
-            params[name] = update(Namespace("parameter", params), values, expected)
+        for names, update in self.m_step.items():
+            raised = update(Namespace("parameter", params), values, expected)
+            params.update(zip(names, raised, strict=True) if isinstance(names, tuple) else {names: raised})
         return params
 
     def starting_params(self, key: Key, data: Data) -> Params | None:

@@ -30,7 +30,7 @@ _ADVICE = {
     Status.CONVERGED: "the stopping rule was met.",
     Status.MAX_ITERATIONS: "the iteration limit came first: raise `max_iter` or loosen `tol`, and look at `result.trace`.",
     Status.NON_FINITE: "the log density or its gradient became NaN or infinite: check supports and scales, or start elsewhere (`init=`).",
-    Status.DEGENERATE: "the curvature is not positive definite or a component is empty: something is not identified, or this is no maximum.",
+    Status.DEGENERATE: "the curvature is not positive definite or a component is empty: something is not identified, or no maximum.",
     Status.DECREASED: "the objective fell by more than rounding explains: run in 64 bits, or raise `m_step_iter`.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }

@@ -11,12 +11,14 @@ from jaxlatent.diagnostics.information import InformationCriterion
 from jaxlatent.diagnostics.loo import loo
 from jaxlatent.diagnostics.mcse import mcse_mean, mcse_quantile, mcse_sd
 from jaxlatent.diagnostics.psis import psis
+from jaxlatent.diagnostics.relabelling import Relabelled, match_parameters, match_states, permute, relabel
 from jaxlatent.diagnostics.rhat import nested_rhat, rhat
 from jaxlatent.diagnostics.waic import waic
 
 __all__ = [
     "Comparison",
     "InformationCriterion",
+    "Relabelled",
     "compare",
     "ess_bulk",
     "ess_mean",
@@ -24,11 +26,15 @@ __all__ = [
     "ess_tail",
     "geweke",
     "loo",
+    "match_parameters",
+    "match_states",
     "mcse_mean",
     "mcse_quantile",
     "mcse_sd",
     "nested_rhat",
+    "permute",
     "psis",
+    "relabel",
     "rhat",
     "waic",
 ]

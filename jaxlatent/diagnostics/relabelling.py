@@ -8,6 +8,16 @@ What a label indexes is told by ``axes``, axes counted in the value, without lea
 
     {"weights": (0,), "means": (0,), "transition_matrix": (0, 1)}
 
+Parameters are matched by a squared distance, summed over labels and over the entries of all parameters, with each
+entry in units of its spread within labels. The spread is found along with the match, each in turn from the other, as
+if draws were normal around their label's centre with one variance for each entry. So units drop out, and entries that
+tell labels apart outweigh those that do not. In units of the spread over all labels, which would need no such turns,
+eight entries of noise beside one that separated three labels perfectly led every second draw astray.
+
+A parameter with several label axes counts only with its diagonal: of a transition matrix, how likely each state is to
+stay. An entry off the diagonal belongs to two labels; it would make the cost of one label depend on the places of all
+others, a quadratic assignment problem, which is NP-hard.
+
 All functions work on the host and return NumPy arrays.
 """
 
@@ -30,6 +40,12 @@ ENUMERATED = 5
 #: Matrices whose permutations are tried together, to bound memory.
 BLOCK = 4096
 
+#: Starts of each kind that are compared: typical draws, and entries to sort by.
+STARTS = 10
+
+#: The least spread within labels of an entry, as a fraction of that over all labels: a few draws may agree by chance.
+LEAST_SPREAD = 0.01
+
 Axes = Mapping[str, tuple[int, ...]]
 
 
@@ -39,7 +55,7 @@ class Relabelled(NamedTuple):
     Attributes:
         params: as given, with labels put in order; what has no label axis is unchanged.
         permutations: ``(*leading, K)``: the label of the given draws that went to each place.
-        iterations: how often all draws were matched, first to the pivot and then to their mean.
+        iterations: how often all draws were matched to their mean.
         converged: whether the last of these changed no permutation.
     """
 
@@ -60,17 +76,19 @@ def relabel(
 ) -> Relabelled:
     """Align all draws with each other.
 
-    Draws are matched to a pivot, then in turn to the mean of the aligned draws, until no permutation changes: k-means
-    over permutations, algorithm 2 of Stephens (2000) with the squared distance of `match_parameters` as the loss. Each
-    round lowers the total distance to the mean; the end may be a local optimum, which another pivot can show.
+    All draws are matched to the mean of the aligned draws, in units of their spread within labels, and mean and spread
+    computed again, until no permutation changes: k-means over permutations (Stephens 2000, section 4, with a normal
+    classification likelihood). Each round raises that likelihood; the end may be a local optimum. The start is the
+    likeliest of several: all draws matched to one pivot, for each of the most typical draws, or sorted by one entry,
+    for each of those that separate labels best.
 
     Args:
         params: name -> ``(chain, draw, ...)``.
         axes: name -> the axes of the value that the label indexes.
         names: the parameters that decide the match; all in ``axes`` by default. All in ``axes`` are permuted.
         leading: number of leading axes: 1 for restarts, 2 for chains and draws, 3 with datasets in front.
-        pivot: index of the draw to start from, say one of high density. By default the most typical draw, that whose
-            values, sorted over labels, are nearest to their mean.
+        pivot: index of a draw that keeps its order; it settles how labels are called, not how draws are aligned. By
+            default the order of the start is kept.
         max_iter: rounds of matching at most.
 
     Raises:
@@ -79,10 +97,6 @@ def relabel(
     """
     labels, lead = _check_axes(params, axes, leading, "relabel")
     names = _check_names(names, axes)
-    if max_iter < 1:
-        raise InputError(
-            "relabel(max_iter=...)", got=str(max_iter), expected="at least 1", remedy="allow one round of matching."
-        )
     if pivot is not None and not (len(pivot) == leading and all(0 <= i < n for i, n in zip(pivot, lead, strict=True))):
         raise InputError(
             "relabel(pivot=...)",
@@ -93,32 +107,25 @@ def relabel(
     features = np.concatenate([_features(params, axes, name, leading) for name in names], -1)
     features = features.reshape(-1, labels, features.shape[-1])
     features = _standardiser(features)(features)
-    center = features[_typical(features) if pivot is None else np.ravel_multi_index(pivot, lead)]
-    perm, converged, iterations = assign(_cost(features, center)), False, 1
-    while not converged and iterations < max_iter:
-        center = np.take_along_axis(features, perm[..., None], 1).mean(0)
-        previous, perm = perm, assign(_cost(features, center))
-        converged = np.array_equal(perm, previous)
-        iterations += 1
+    perm, iterations, converged = _align(features, None, max_iter)
+    if pivot is not None:
+        perm = perm[:, np.argsort(perm[np.ravel_multi_index(pivot, lead)])]
     perm = perm.reshape(*lead, labels)
     return Relabelled(permute(params, perm, axes), perm, iterations, converged)
 
 
-def match_parameters(params: Mapping[str, ArrayLike], reference: Mapping[str, ArrayLike], axes: Axes) -> np.ndarray:
+def match_parameters(
+    params: Mapping[str, ArrayLike], reference: Mapping[str, ArrayLike], axes: Axes, *, max_iter: int = 100
+) -> np.ndarray:
     """The order of labels that brings parameters nearest to those of a reference.
 
-    The distance is the sum of squared differences over labels and over all entries of all parameters in ``axes``. Each
-    entry is divided by its standard deviation over leading axes and labels together, so that units drop out; labels
-    are pooled because their order is not known yet.
-
-    A parameter with several label axes counts only with its diagonal: of a transition matrix, how likely each state is
-    to stay. An entry off the diagonal belongs to a pair of labels; it would make the cost of one label depend on the
-    places of all others, a quadratic assignment problem, which is NP-hard.
+    Every entry of the leading axes gets its own order; they share the units of distance, which are estimated from all.
 
     Args:
         params: name -> ``(..., *value)``, any leading axes (datasets, chains, draws, restarts).
         reference: name -> one value, such as the truth of a simulation, a point fit or one dataset's posterior mean.
         axes: name -> the axes of the value that the label indexes; every name decides the match.
+        max_iter: rounds of matching at most.
 
     Returns:
         ``(..., K)``: the label of ``params`` that goes to the place of each label of ``reference``.
@@ -147,7 +154,7 @@ def match_parameters(params: Mapping[str, ArrayLike], reference: Mapping[str, Ar
     target = np.concatenate([_features(reference, axes, name, 0) for name in axes], -1)
     features = features.reshape(-1, labels, features.shape[-1])
     standardise = _standardiser(features)
-    return assign(_cost(standardise(features), standardise(target))).reshape(*lead, labels)
+    return _align(standardise(features), standardise(target), max_iter)[0].reshape(*lead, labels)
 
 
 def match_states(states: ArrayLike, reference: ArrayLike, num_states: int, mask: ArrayLike | None = None) -> np.ndarray:
@@ -294,7 +301,7 @@ def _orders(size):
 
 def _enumerate(cost):
     orders, taken = _orders(cost.shape[-1])
-    cost = cost.reshape(len(cost), -1)
+    cost = cost.reshape(-1, len(taken))
     best = [(cost[start : start + BLOCK] @ taken).argmin(-1) for start in range(0, len(cost), BLOCK)]
     return orders[np.concatenate(best)] if best else orders[:0]
 
@@ -306,14 +313,53 @@ def _solve(cost):
     return perm
 
 
-def _cost(features, center):
-    """What each label of each draw costs in each place: the squared distance less what no permutation changes.
+def _align(features, target, max_iter):
+    """Match all draws to a target, or to their own mean where there is none, in units of the spread about it.
 
     Args:
-        features: ``(N, K, F)``.
-        center: ``(K, F)``.
+        features: standardised, ``(N, K, F)``.
+        target: ``(K, F)`` or None.
+        max_iter: rounds of matching at most.
+
+    Returns:
+        The permutations ``(N, K)``, the number of rounds and whether the last one changed nothing.
     """
-    return -np.einsum("kf,nlf->nkl", center, features, optimize=True)
+    if max_iter < 1:
+        raise InputError("max_iter", got=str(max_iter), expected="at least 1", remedy="allow one round of matching.")
+    perm = min(_starts(features, target), key=lambda perm: _moments(features, perm, target)[2])
+    for iteration in range(1, max_iter + 1):
+        center, spread, _ = _moments(features, perm, target)
+        previous, perm = perm, _match(features, center, spread)
+        if np.array_equal(perm, previous):
+            return perm, iteration, True
+    return perm, max_iter, False
+
+
+def _starts(features, target):
+    """Permutations ``(N, K)`` to start from, none of which depends on the order in which labels came."""
+    ordered = np.sort(features, 1)
+    deviation = np.square(ordered - ordered.mean(0))
+    typical = np.argsort(deviation.sum((1, 2)), kind="stable")[:STARTS]
+    separating = np.argsort(deviation.sum((0, 1)), kind="stable")[:STARTS]
+    for center in features[typical] if target is None else [target]:
+        yield _match(features, center, np.ones(center.shape[-1]))
+    for entry in separating:
+        order = np.argsort(features[..., entry], 1, kind="stable")
+        yield order if target is None else order[:, np.argsort(np.argsort(target[:, entry]))]
+
+
+def _moments(features, perm, target):
+    """The centre of aligned draws, their spread within labels, and minus their log likelihood per draw and label."""
+    aligned = np.take_along_axis(features, perm[..., None], 1)
+    center = aligned.mean(0) if target is None else target
+    variance = np.square(aligned - center).mean((0, 1))
+    spread = np.maximum(np.sqrt(variance), LEAST_SPREAD)
+    return center, spread, (np.log(spread) + variance / spread**2 / 2).sum()
+
+
+def _match(features, center, spread):
+    # of the squared distance only the product of the two depends on the order
+    return assign(-np.einsum("kf,nlf->nkl", center / spread**2, features, optimize=True))
 
 
 def _features(params, axes, name, leading):
@@ -337,12 +383,6 @@ def _standardiser(features):
     known = spread > 8 * np.finfo(features.dtype).eps * size
     scale = np.where(known, 1 / np.where(known, spread, 1), 0)
     return lambda values: (values - origin - mean) * scale
-
-
-def _typical(features):
-    """The draw whose values, sorted over labels, are nearest to their mean: sorting makes the order irrelevant."""
-    ordered = np.sort(features, 1)
-    return np.square(ordered - ordered.mean(0)).sum((1, 2)).argmin()
 
 
 def _check_axes(params, axes, leading, caller):

@@ -1,0 +1,174 @@
+"""Emissions of events, classes and counts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxlatent.engines.newton import climb
+from jaxlatent.latent import Expected
+from jaxlatent.models.parts import Clustered, Updates, event_shape, rows, simplex_mode, weights_of
+from jaxlatent.typing import Array, Params
+
+
+@dataclass(frozen=True)
+class Bernoulli(Clustered):
+    """Zeros and ones: ``probs`` ``(K,)``, or ``(K, D)`` for ``D`` independent ones; beta prior.
+
+    Args:
+        dim: ``D``; None for scalar observations.
+        concentration1, concentration0: of the prior, of ones and zeros; 1 is flat.
+    """
+
+    dim: int | None = None
+    concentration1: float = 1.1
+    concentration0: float = 1.1
+
+    event_dim = property(lambda self: 0 if self.dim is None else 1)
+
+    def prior(self, num_states: int) -> dict[str, Any]:
+        """``probs``."""
+        shape = event_shape(num_states, self.dim)
+        return {"probs": dist.Beta(self.concentration1, self.concentration0).expand(shape).to_event(len(shape))}
+
+    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+        """Of batch shape ``(K,)``."""
+        return dist.Bernoulli(probs=p.probs).to_event(self.event_dim)
+
+    def m_step(self) -> Updates:
+        """In closed form."""
+
+        def probs(p: Any, d: Any, expected: Expected) -> Array:
+            w, y = weights_of(expected), rows(d.y, self.event_dim)
+            size = jnp.sum(w, 0).reshape(-1, *(1,) * self.event_dim)
+            ones = w.T @ y.astype(w.dtype) + self.concentration1 - 1
+            mass = size + self.concentration1 + self.concentration0 - 2
+            return jnp.clip(ones / jnp.where(mass > 0, mass, 1.0), 0.0, 1.0)
+
+        return {"probs": probs}
+
+    def start(self, num_states: int, d: Any) -> Params:
+        """Even odds."""
+        return {"probs": jnp.full(event_shape(num_states, self.dim), 0.5)}
+
+
+@dataclass(frozen=True)
+class Categorical(Clustered):
+    """One of ``num_classes``, counted from 0: ``probs`` ``(K, C)``; Dirichlet prior.
+
+    Args:
+        num_classes: ``C``.
+        concentration: of the prior; 1 is flat.
+    """
+
+    num_classes: int
+    concentration: float = 1.1
+
+    event_dim = 0
+
+    def prior(self, num_states: int) -> dict[str, Any]:
+        """``probs``."""
+        return {"probs": dist.Dirichlet(jnp.full((num_states, self.num_classes), self.concentration)).to_event(1)}
+
+    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+        """Of batch shape ``(K,)``."""
+        return dist.Categorical(probs=p.probs)
+
+    def m_step(self) -> Updates:
+        """In closed form."""
+
+        def probs(p: Any, d: Any, expected: Expected) -> Array:
+            w = weights_of(expected)
+            return simplex_mode(w.T @ jax.nn.one_hot(d.y.ravel(), self.num_classes, dtype=w.dtype), self.concentration)
+
+        return {"probs": probs}
+
+    def start(self, num_states: int, d: Any) -> Params:
+        """All classes alike."""
+        return {"probs": jnp.full((num_states, self.num_classes), 1 / self.num_classes)}
+
+
+@dataclass(frozen=True)
+class Poisson(Clustered):
+    """Counts: ``rates`` ``(K,)``, or ``(K, D)`` for ``D`` independent ones; gamma prior.
+
+    Args:
+        dim: ``D``; None for scalar observations.
+        concentration, rate: of the prior.
+    """
+
+    dim: int | None = None
+    concentration: float = 1.1
+    rate: float = 0.1
+
+    event_dim = property(lambda self: 0 if self.dim is None else 1)
+
+    def prior(self, num_states: int) -> dict[str, Any]:
+        """``rates``."""
+        shape = event_shape(num_states, self.dim)
+        return {"rates": dist.Gamma(self.concentration, self.rate).expand(shape).to_event(len(shape))}
+
+    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+        """Of batch shape ``(K,)``."""
+        return dist.Poisson(p.rates).to_event(self.event_dim)
+
+    def m_step(self) -> Updates:
+        """In closed form."""
+
+        def rates(p: Any, d: Any, expected: Expected) -> Array:
+            w, y = weights_of(expected), rows(d.y, self.event_dim)
+            size = jnp.sum(w, 0).reshape(-1, *(1,) * self.event_dim)
+            return jnp.maximum(w.T @ y.astype(w.dtype) + self.concentration - 1, 0.0) / (size + self.rate)
+
+        return {"rates": rates}
+
+    def start(self, num_states: int, d: Any) -> Params:
+        """One a step."""
+        return {"rates": jnp.ones(event_shape(num_states, self.dim))}
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(Clustered):
+    """Counts that scatter more than Poisson's: mean ``rates`` and ``concentrations`` ``(K,)``, variance rate + rate^2 / concentration.
+
+    Args:
+        prior_scale: of the normal priors of their logarithms.
+    """
+
+    prior_scale: float = 5.0
+
+    event_dim = 0
+
+    def prior(self, num_states: int) -> dict[str, Any]:
+        """``rates`` and ``concentrations``."""
+        normal = dist.LogNormal(0.0, self.prior_scale).expand([num_states]).to_event(1)
+        return {"rates": normal, "concentrations": normal}
+
+    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+        """Of batch shape ``(K,)``."""
+        return dist.NegativeBinomial2(p.rates, p.concentrations)
+
+    def m_step(self) -> Updates:
+        """Three Newton steps for every state, on logarithms."""
+
+        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
+            w, y = weights_of(expected), d.y.ravel()
+            prior = dist.LogNormal(0.0, self.prior_scale)
+
+            def one(rate: Array, concentration: Array, w: Array) -> Array:
+                def height(logs: Array) -> Array:
+                    fit = dist.NegativeBinomial2(*jnp.exp(logs)).log_prob(y)
+                    return jnp.sum(w * fit) + jnp.sum(prior.log_prob(jnp.exp(logs)))
+
+                return jnp.exp(climb(height, jnp.log(jnp.stack([rate, concentration])), 3))
+
+            raised = jax.vmap(one, (0, 0, 1))(p.rates, p.concentrations, w)
+            return raised[:, 0], raised[:, 1]
+
+        return {("rates", "concentrations"): both}
+
+    def start(self, num_states: int, d: Any) -> Params:
+        """Ten a step, as scattered as a geometric distribution."""
+        return {"rates": jnp.full(num_states, 10.0), "concentrations": jnp.ones(num_states)}
