@@ -4,6 +4,7 @@ Shapes and names are checked from shapes alone, without compiling; supports and 
 density, without gradient, at the starting positions.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from jaxlatent.data import shape_of, split
+from jaxlatent.data import shape_of, shapes_of, split
 from jaxlatent.distributions.masking import inside_support
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model import Model
@@ -28,7 +29,12 @@ def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
     Raises:
         InputError: naming the observation or the function that failed.
     """
+    return dict(_check_shapes(model, shapes_of(data)))
 
+
+@lru_cache(maxsize=256)
+def _check_shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> dict[str, tuple[int, ...]]:
+    """As `check_shapes`; remembered, because tracing a model takes longer than a small fit."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def walk(data: Data) -> None:
@@ -73,7 +79,7 @@ def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
                 {name: tuple(value.shape() if callable(value.shape) else value.shape) for name, value in group.items()}
             )
 
-    jax.eval_shape(walk, dict(data))
+    jax.eval_shape(walk, dict(described))
     return shapes
 
 

@@ -61,6 +61,11 @@ class Batch:
         return jax.tree.map(lambda x: x[index], self.data)
 
 
+def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
+    """Data with shapes in place of arrays: hashable, and enough to trace with."""
+    return tuple((name, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), x)) for name, x in data.items())
+
+
 def split(value: Any) -> tuple[Array, Array | None]:
     """The values and the mask, None if there is none, of one entry of the data."""
     return (value.values, value.mask) if isinstance(value, Masked) else (value, None)

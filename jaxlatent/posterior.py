@@ -6,7 +6,7 @@ The data are pytree *leaves* and everything else is static, so a posterior is an
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
+from jaxlatent.data import shapes_of
 from jaxlatent.distributions.centring import Guide, family_of
 from jaxlatent.errors import InputError
 from jaxlatent.latent import EStep, Expected
@@ -286,6 +287,11 @@ def require_continuous(name: str, prior: Distribution) -> None:
 
 def layout(model: Model, data: Data) -> tuple[Site, ...]:
     """Where each parameter of ``model`` stands in a position, found from shapes alone."""
+    return _layout(model, shapes_of(data))
+
+
+@lru_cache(maxsize=256)
+def _layout(model: Model, shapes: tuple[tuple[str, Any], ...]) -> tuple[Site, ...]:
     sites: list[Site] = []
 
     def walk(data):
@@ -299,5 +305,5 @@ def layout(model: Model, data: Data) -> tuple[Site, ...]:
             sites.append(Site(name, d.shape(), shape, start, start + size(shape)))
             start = sites[-1].stop
 
-    jax.eval_shape(walk, data)
+    jax.eval_shape(walk, dict(shapes))
     return tuple(sites)

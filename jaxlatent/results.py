@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -49,22 +50,28 @@ class Provenance:
     created: str
 
 
-def provenance(
-    settings: Mapping[str, Any], engine: str, seed: Any, devices: Iterable[Any], timings: dict[str, float]
-) -> Provenance:
-    """The provenance of a run that ends now."""
-    kinds = [device.device_kind for device in devices]
+@cache
+def _versions() -> dict[str, str]:
+    """Of Python and the packages that matter: reading them takes longer than a small fit."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "unknown"
+    return versions
+
+
+def provenance(
+    settings: Mapping[str, Any], engine: str, seed: Any, devices: Iterable[Any], timings: dict[str, float]
+) -> Provenance:
+    """The provenance of a run that ends now."""
+    kinds = [device.device_kind for device in devices]
     return Provenance(
         engine=engine,
         settings=dict(settings),
         seed=int(seed) if isinstance(seed, int | np.integer) else str(seed),
-        versions=versions,
+        versions=dict(_versions()),
         device=f"{len(kinds)} x {kinds[0]}",
         x64=bool(jax.config.read("jax_enable_x64")),
         timings=timings,

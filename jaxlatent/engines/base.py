@@ -58,10 +58,12 @@ class Engine(Protocol):
 
     Attributes:
         kind: "draws" or "point": what its positions are.
+        heavy: whether a step makes several arrays of the size of the data; see `jaxlatent.execute.turns`.
         phases: names of what ``Stage.kind`` counts as warm-up, for progress and timings.
     """
 
     kind: ClassVar[str]
+    heavy: ClassVar[bool]
 
     @property
     def lanes(self) -> int:
@@ -109,6 +111,7 @@ class Search:
     """What engines have in common whose lanes share nothing: at most ``max_iter`` steps, each recording the objective."""
 
     max_iter: int
+    heavy: ClassVar[bool] = False
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Legs of iterations."""

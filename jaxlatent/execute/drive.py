@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.execute.turns import stepper
 from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
@@ -34,9 +35,10 @@ def drive(
         records: lead with ``(dataset, lane, capacity)``; rows from ``counts`` on are undefined.
         counts: records of each lane, ``(dataset, lane)``.
     """
-    step = over_lanes(engine.step, (1, 0, 0, 1, None))
+    step = stepper(engine, posterior, keys.shape[1])
     done = over_lanes(engine.done, (0,))
-    record_of = jax.eval_shape(step, posterior, keys, states, shared, stage)[1]
+    nobody = jnp.zeros(keys.shape[:2], bool)
+    record_of = jax.eval_shape(step, posterior, keys, states, shared, stage, nobody)[1]
     one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
     packed, unpack = ravel_pytree(one)
     pack = over_lanes(lambda record: ravel_pytree(record)[0], (0,))
@@ -48,7 +50,7 @@ def drive(
     def body(carry: tuple[PyTree, Array, Array]) -> tuple[PyTree, Array, Array]:
         states, rows, counts = carry
         live = running(states, counts)
-        stepped, record, emitted = step(posterior, keys, states, shared, stage)
+        stepped, record, emitted = step(posterior, keys, states, shared, stage, live)
         states = jax.tree.map(lambda new, old: jnp.where(_as(live, new), new, old), stepped, states)
         # Every step writes the record as it stands; the one that completes it writes last. Idle lanes write to a spare row.
         rows = write(rows, pack(record), jnp.where(live, counts, capacity))
