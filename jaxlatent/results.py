@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent import convert, predictive
+from jaxlatent import convert, hidden, predictive, scores
 from jaxlatent.data import Batch, as_data, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
@@ -211,9 +211,13 @@ class Result:
         errors = predictive.standard_errors(posterior, positions, covariance, names)
         return np.asarray(errors).reshape(*self.positions.shape[:-1], -1)
 
-    def log_likelihood(self) -> dict[str, np.ndarray]:
-        """Pointwise log likelihood by observation, leading as `params` does."""
-        posterior, params = self._gridded()
+    def log_likelihood(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """Pointwise log likelihood by observation, leading as `params` does; of a hidden Markov model, by sequence.
+
+        Args:
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
         terms = predictive.log_likelihood(posterior, params, self.has_draws)
         self._require(terms, "log_likelihood")
         return self._ungridded(terms)
@@ -225,16 +229,89 @@ class Result:
             seed: required, an int.
             data: other covariates; those of the fit by default. Observations in it are not used.
         """
-        posterior, params = self._gridded()
-        if data is not None:
-            other = data.data if isinstance(data, Batch) else as_data(data)
-            if not isinstance(data, Batch):
-                rows = next(iter(params.values())).shape[0]
-                other = jax.tree.map(lambda x: jnp.broadcast_to(x, (rows, *x.shape)), other)
-            posterior = replace(posterior, data=other)
+        posterior, params = self._gridded(data)
         draws = predictive.predict(posterior, jax.random.key(seed), params, self.has_draws)
         self._require(draws, "predict")
         return self._ungridded(draws)
+
+    def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """Probabilities of hidden states or components given all data, ``(..., K)`` by observation, leading as `params` does.
+
+        Args:
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        return self._hidden(hidden.smooth(posterior, params, self.has_draws), "smooth")
+
+    def most_likely_states(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """The most likely path of every sequence (Viterbi), or label of every value; -1 where there is nothing.
+
+        Args:
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        return self._hidden(hidden.most_likely(posterior, params, self.has_draws), "most_likely_states")
+
+    def sample_states(self, seed: int, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """Paths or labels drawn given the data, one for each draw of the parameters; -1 where there is nothing.
+
+        Args:
+            seed: required, an int.
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        drawn = hidden.sample(posterior, params, jax.random.key(seed), self.has_draws)
+        return self._hidden(drawn, "sample_states")
+
+    def forecast(self, steps: int, seed: int, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """What comes after the last step of every sequence: one draw of ``steps`` values for each draw of the parameters.
+
+        For hidden Markov models whose transitions and emissions need no inputs; where they do, simulate with `predict`.
+
+        Args:
+            steps: how many.
+            seed: required, an int.
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        drawn = hidden.forecast(posterior, params, jax.random.key(seed), steps, self.has_draws)
+        return self._hidden(drawn, "forecast")
+
+    def score(self, data: Data | Batch | None = None) -> np.ndarray:
+        """Log likelihood in nats per observed value, leading as `params` does: on held-out data, what a model is worth.
+
+        Args:
+            data: held-out data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        return self._ungridded({"": scores.per_value(posterior, params, self.has_draws)})[""]
+
+    def criteria(self) -> dict[str, np.ndarray]:
+        """AIC, BIC and ICL of point fits, smaller is better, and ``free_parameters``; by lane. See `jaxlatent.scores`.
+
+        Raises:
+            InputError: for draws, and for posteriors that do not know their observations.
+        """
+        if self.has_draws:
+            raise InputError(
+                "result.criteria()",
+                got=f"draws by {self.provenance.engine}",
+                expected="a point fit, as of EM or Optimize(objective='mle')",
+                remedy="use result.loo() or result.waic().",
+            )
+        found = scores.criteria(*self._gridded())
+        self._require(found, "criteria")
+        return self._ungridded(found)
+
+    def _hidden(self, values: Mapping[str, Any], what: str) -> dict[str, np.ndarray]:
+        if not values:
+            raise InputError(
+                f"result.{what}()",
+                got="observations whose distributions hide nothing" + (" or need inputs" if what == "forecast" else ""),
+                expected="a HiddenMarkov" + ("" if what == "forecast" else " or a mixture distribution"),
+                remedy="use result.predict().",
+            )
+        return self._ungridded(values)
 
     def waic(self) -> InformationCriterion:
         """The widely applicable information criterion (Watanabe 2010) of one dataset, all observations together."""
@@ -325,11 +402,17 @@ class Result:
                 remedy="declare the likelihood in a jl.Model.",
             )
 
-    def _gridded(self) -> tuple[Posterior, dict[str, Any]]:
-        """Posterior and parameters with a dataset axis, and for selected points a lane axis."""
+    def _gridded(self, data: Data | Batch | None = None) -> tuple[Posterior, dict[str, Any]]:
+        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given."""
         posterior, params = self.posterior, self.params
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
+        if data is not None:
+            other = data.data if isinstance(data, Batch) else as_data(data)
+            if not isinstance(data, Batch):
+                datasets = next(iter(params.values())).shape[0]
+                other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)
+            posterior = replace(posterior, data=other)
         if self._is_best:
             params = jax.tree.map(lambda x: x[:, None], params)
         return posterior, params

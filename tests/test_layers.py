@@ -22,8 +22,8 @@ model
 posterior
 guides*
 condition*  adapters
-checks  predictive  engines  convert
-summary
+checks  predictive  hidden  engines  convert
+summary  scores
 results
 execute
 devices

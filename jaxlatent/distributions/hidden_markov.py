@@ -105,6 +105,16 @@ class HiddenMarkov(dist.Distribution):
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.smooth(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
+    def filtered(self, value: Array, mask: Array | None = None) -> Array:
+        """Probabilities of each state given the steps so far, ``(..., T, K)``."""
+        likelihoods = self.state_log_likelihoods(value, mask)
+        return markov.filtered(self.initial_probs, self.transition_matrix, likelihoods, mask).probs
+
+    def most_likely_log_prob(self, value: Array, mask: Array | None = None) -> Array:
+        """The log density of every sequence together with its most likely path, ``(...)``."""
+        likelihoods = self.state_log_likelihoods(value, mask)
+        return markov.most_likely_states(self.initial_probs, self.transition_matrix, likelihoods, mask)[1]
+
     def most_likely_states(self, value: Array, mask: Array | None = None) -> Array:
         """The most likely path of every sequence, ``(..., T)``; -1 past its end."""
         likelihoods = self.state_log_likelihoods(value, mask)
