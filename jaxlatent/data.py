@@ -173,9 +173,11 @@ def _as_array(what: str, value: Any) -> Any:
 
 
 def _is_ragged(value: Any) -> bool:
-    """Whether a list of arrays that differ in length, and in nothing else."""
+    """Whether a list of arrays that differ in length, and in nothing else; or some of them masked."""
     if not isinstance(value, list | tuple):
         return False
+    if any(isinstance(one, Masked) for one in value):
+        return True
     shapes = [np.shape(one) for one in value if isinstance(one, np.ndarray | jax.Array | list | tuple)]
     return len(shapes) == len(value) and len(set(shapes)) > 1 and len({shape[1:] for shape in shapes if shape}) == 1
 

@@ -315,11 +315,11 @@ class Result:
 
     def waic(self) -> InformationCriterion:
         """The widely applicable information criterion (Watanabe 2010) of one dataset, all observations together."""
-        return waic(self._one_log_likelihood("waic"))
+        return waic(*self._one_log_likelihood("waic"))
 
     def loo(self) -> InformationCriterion:
         """Leave-one-out cross-validation by Pareto-smoothed importance sampling (Vehtari et al. 2017) of one dataset."""
-        return loo(self._one_log_likelihood("loo"))
+        return loo(*self._one_log_likelihood("loo"))
 
     def to_arviz(self, predictions: int | None = None) -> Any:
         """ArviZ's container: `arviz.InferenceData` with ArviZ 0.2x, `xarray.DataTree` with 1.x.
@@ -381,7 +381,8 @@ class Result:
     def _coords(self) -> dict[str, Any]:
         return {**self.coords, "dataset": list(self.names)} if self.names is not None else dict(self.coords)
 
-    def _one_log_likelihood(self, what: str) -> dict[str, np.ndarray]:
+    def _one_log_likelihood(self, what: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Pointwise log likelihood of one dataset, and which terms belong to something that was seen."""
         if not self.has_draws or self.names is not None:
             raise InputError(
                 f"result.{what}()",
@@ -391,7 +392,18 @@ class Result:
                 if self.has_draws
                 else "fit with an engine that draws.",
             )
-        return self.log_likelihood()
+        terms = self.log_likelihood()
+        seen = {}
+        for name, term in terms.items():
+            mask, shape = split(self.posterior.data[name])[1], term.shape[2:]
+            # A sequence is one term: it counts if any of its steps was seen.
+            told = (
+                np.ones(shape, bool)
+                if mask is None
+                else np.asarray(mask).reshape(*mask.shape[: len(shape)], -1).any(-1)
+            )
+            seen[name] = np.broadcast_to(told.reshape(told.shape + (1,) * (len(shape) - told.ndim)), shape)
+        return terms, seen
 
     def _require(self, values: Mapping[str, Any], what: str) -> None:
         if not values:

@@ -58,7 +58,8 @@ class HiddenMarkov(dist.Distribution):
             varying = (*jnp.shape(transition_matrix)[:-3], jnp.shape(transition_matrix)[-3] + 1)
             leading = jnp.broadcast_shapes(leading, varying) if leading else varying
         self.sequences = tuple(shape) if shape is not None else leading or None
-        known = self.sequences or (0,)
+        # NumPyro compares shapes by broadcasting: one step goes with any number of them.
+        known = self.sequences or (1,)
         super().__init__(known[:-1], (known[-1], *emissions.event_shape))
 
     @property

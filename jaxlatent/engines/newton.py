@@ -22,7 +22,9 @@ def climb(function: LogDensity, position: Array, steps: int) -> Array:
         values, vectors = jnp.linalg.eigh(jax.hessian(function)(position))
         floor = jnp.maximum(jnp.max(jnp.abs(values)) * jnp.finfo(position.dtype).eps, jnp.finfo(position.dtype).tiny)
         direction = vectors @ ((vectors.T @ slope) / jnp.maximum(jnp.abs(values), floor))
-        direction = jnp.where(jnp.isfinite(direction).all(), direction, 0.0)
+        direction = jnp.where(jnp.isfinite(direction).all(), direction, slope)
+        longest = 10 * (1 + jnp.linalg.norm(position))
+        direction = direction * jnp.minimum(1.0, longest / jnp.maximum(jnp.linalg.norm(direction), 1e-20))
         trials = position + fractions[:, None] * direction
         heights = jax.vmap(function)(trials)
         return trials[jnp.argmax(jnp.where(jnp.isfinite(heights), heights, -jnp.inf))]

@@ -14,10 +14,12 @@ Updates: TypeAlias = Mapping[Any, Callable[[Any, Any, Any], Any]]
 
 
 def simplex_mode(counts: Array, concentration: ArrayLike) -> Array:
-    """The mode of a Dirichlet posterior, on the last axis; where prior and counts pull out of the simplex, on its border."""
-    mass = jnp.maximum(counts + concentration - 1, 0.0)
-    total = jnp.sum(mass, -1, keepdims=True)
-    return jnp.where(total > 0, mass / jnp.where(total > 0, total, 1.0), 1 / mass.shape[-1])
+    """The mode of a Dirichlet posterior, on the last axis; where prior and counts pull out of the simplex, next to its border.
+
+    Not on it: a flat prior would meet zero times the logarithm of zero there.
+    """
+    mass = jnp.maximum(counts + concentration - 1, jnp.finfo(counts.dtype).tiny)
+    return jnp.maximum(mass / jnp.sum(mass, -1, keepdims=True), jnp.finfo(counts.dtype).tiny)
 
 
 def rows(value: Array, event_dim: int) -> Array:

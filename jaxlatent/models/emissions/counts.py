@@ -45,7 +45,8 @@ class Bernoulli(Clustered):
             size = jnp.sum(w, 0).reshape(-1, *(1,) * self.event_dim)
             ones = w.T @ y.astype(w.dtype) + self.concentration1 - 1
             mass = size + self.concentration1 + self.concentration0 - 2
-            return jnp.clip(ones / jnp.where(mass > 0, mass, 1.0), 0.0, 1.0)
+            border = jnp.finfo(ones.dtype)
+            return jnp.clip(ones / jnp.where(mass > 0, mass, 1.0), border.tiny, 1 - border.epsneg)
 
         return {"probs": probs}
 

@@ -1,0 +1,179 @@
+"""Distributions that NumPyro lacks, against SciPy, NumPyro, enumeration and their own draws."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+import scipy.stats
+from jax.scipy.special import logsumexp
+
+import jaxlatent as jl
+from jaxlatent.distributions.masking import masked_log_prob
+from jaxlatent.distributions.normals import InverseWishart, Normals
+
+PI = jnp.array([0.5, 0.3, 0.2])
+A = jnp.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]])
+NORMALS = dist.Normal(jnp.array([-2.0, 0.0, 3.0]), jnp.array([1.0, 0.5, 2.0]))
+Y = jnp.array([-1.8, 0.2, 0.1, 2.5])
+
+
+def by_enumeration(y, emission_log_prob, matrix=lambda t: A):
+    """The log density of one sequence, over all paths."""
+    total = []
+    for path in itertools.product(range(3), repeat=len(y)):
+        term = jnp.log(PI[path[0]]) + emission_log_prob(0)[path[0]]
+        for t in range(1, len(y)):
+            term += jnp.log(matrix(t)[path[t - 1], path[t]]) + emission_log_prob(t)[path[t]]
+        total.append(term)
+    return logsumexp(jnp.array(total))
+
+
+# --- hidden Markov ----------------------------------------------------------------------------------------------------
+
+
+def test_the_density_of_a_sequence_is_the_sum_over_its_paths():
+    exact = by_enumeration(Y, lambda t: NORMALS.log_prob(Y[t]))
+    np.testing.assert_allclose(jl.HiddenMarkov(PI, A, NORMALS).log_prob(Y), exact, rtol=1e-5)
+
+
+def test_emissions_and_transitions_may_vary_with_the_step():
+    shift = jnp.arange(4.0)[:, None]
+    emissions = dist.Normal(NORMALS.loc + shift, 1.0)
+    matrices = jnp.stack([A, A.T / A.T.sum(1, keepdims=True), A])
+    d = jl.HiddenMarkov(PI, matrices, emissions)
+    assert d.shape() == (4,)
+    exact = by_enumeration(Y, lambda t: dist.Normal(NORMALS.loc + t, 1.0).log_prob(Y[t]), lambda t: matrices[t - 1])
+    np.testing.assert_allclose(d.log_prob(Y), exact, rtol=1e-5)
+
+
+def test_vector_emissions_and_many_sequences():
+    emissions = dist.Normal(jnp.arange(6.0).reshape(3, 2), 1.0).to_event(1)
+    d = jl.HiddenMarkov(PI, A, emissions, shape=(5, 7))
+    y = d.sample(jax.random.key(0))
+    assert y.shape == d.shape() == (5, 7, 2) and d.log_prob(y).shape == (5,)
+    alone = [jl.HiddenMarkov(PI, A, emissions).log_prob(row) for row in y]
+    np.testing.assert_allclose(d.log_prob(y), alone, rtol=1e-5)
+
+
+def test_draws_follow_the_chain():
+    d = jl.HiddenMarkov(PI, A, dist.Delta(jnp.arange(3.0)), shape=(3,))
+    drawn, states = jax.jit(lambda key: d.sample_with_states(key, (20_000,)))(jax.random.key(0))
+    np.testing.assert_array_equal(drawn, states)
+    first, last = np.asarray(states[:, 0]), np.asarray(states[:, 2])
+    error = 5 * np.sqrt(0.25 / 20_000)
+    np.testing.assert_allclose(np.bincount(first, minlength=3) / 20_000, PI, atol=error)
+    np.testing.assert_allclose(np.bincount(last, minlength=3) / 20_000, PI @ A @ A, atol=error)
+
+
+def test_a_number_of_steps_is_asked_for():
+    with pytest.raises(jl.InputError, match="number of steps"):
+        jl.HiddenMarkov(PI, A, NORMALS).sample(jax.random.key(0))
+    with pytest.raises(jl.InputError, match="same number of states"):
+        jl.HiddenMarkov(PI, A, dist.Normal(jnp.zeros(4), 1.0))
+
+
+def test_it_works_in_a_numpyro_model():
+    def model(y):
+        matrix = numpyro.sample("matrix", dist.Dirichlet(jnp.ones((3, 3))).to_event(1))
+        numpyro.sample("y", jl.HiddenMarkov(PI, matrix, NORMALS), obs=y)
+
+    posterior = jl.from_numpyro(model, y=Y)
+    position = posterior.unconstrain({"matrix": A})
+    ours = jl.Model(
+        {"matrix": dist.Dirichlet(jnp.ones((3, 3))).to_event(1)},
+        lambda p, d: {"y": jl.HiddenMarkov(PI, p.matrix, NORMALS)},
+    )
+    mine = jl.condition(ours, {"y": Y})
+    np.testing.assert_allclose(posterior.log_density(position), mine.log_density(position), rtol=1e-5)
+    for a, b in zip(*(jax.grad(p.log_density)(position) for p in (posterior, mine)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+# --- masks ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "d, value",
+    [
+        (dist.Normal(jnp.zeros(4), 1.0), Y),
+        (dist.LogNormal(jnp.zeros(4), 1.0), jnp.abs(Y)),
+        (dist.Poisson(jnp.ones(4)), jnp.arange(4)),
+        (dist.MultivariateNormal(jnp.zeros((4, 2)), jnp.eye(2)), jnp.ones((4, 2))),
+        (dist.Dirichlet(jnp.ones((4, 3))), jnp.full((4, 3), 1 / 3)),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_masked_entries_add_nothing_whatever_stands_there(d, value):
+    mask = jnp.array([True, False, True, False])
+    other = jnp.where(mask.reshape(-1, *(1,) * (value.ndim - 1)), value, -jnp.asarray(7).astype(value.dtype))
+    np.testing.assert_allclose(masked_log_prob(d, other, mask), jnp.where(mask, d.log_prob(value), 0.0), rtol=1e-6)
+
+
+def test_masked_entries_do_not_enter_gradients():
+    value, mask = jnp.array([1.0, -7.0, 2.0, jnp.nan]), jnp.array([True, False, True, False])
+    slope = jax.grad(lambda s: masked_log_prob(dist.LogNormal(s, 1.0), value, mask).sum())(jnp.zeros(4))
+    np.testing.assert_allclose(slope, [0.0, 0.0, np.log(2.0), 0.0], atol=1e-6)
+
+
+def test_a_mask_inside_an_observation_is_refused():
+    with pytest.raises(jl.InputError, match="missing as a whole"):
+        masked_log_prob(
+            dist.MultivariateNormal(jnp.zeros((4, 2)), jnp.eye(2)), jnp.ones((4, 2)), jnp.ones((4, 2), bool)
+        )
+
+
+# --- the rest ---------------------------------------------------------------------------------------------------------
+
+
+def test_ordered_draws_and_density():
+    d = jl.ordered(dist.Normal(1.0, 2.0).expand([3]))
+    x = d.sample(jax.random.key(0), (1000,))
+    assert (jnp.diff(x) > 0).all()
+    np.testing.assert_allclose(d.log_prob(x[0]), dist.Normal(1.0, 2.0).log_prob(x[0]).sum() + np.log(6), rtol=1e-5)
+    np.testing.assert_allclose(x[:, 1].mean(), 1.0, atol=5 * 2 * 0.67 / np.sqrt(1000))
+    for bad in (dist.Gamma(1.0, 1.0).expand([3]), dist.Normal(jnp.zeros(3), 1.0), dist.Normal(0.0, 1.0)):
+        with pytest.raises(jl.InputError, match="ordered"):
+            jl.ordered(bad)
+
+
+def test_a_factor_adds_its_term():
+    plain = {"x": dist.Normal(0.0, 1.0)}
+    model = jl.Model(plain, lambda p, d: {"extra": jl.Factor(-2.0 * p.x)})
+    posterior = jl.condition(model, {"extra": jnp.zeros(())})
+    x = jnp.array([0.7])
+    np.testing.assert_allclose(posterior.log_density(x), dist.Normal(0.0, 1.0).log_prob(0.7) - 1.4, rtol=1e-6)
+
+
+def test_inverse_wishart_agrees_with_scipy():
+    scale = np.array([[2.0, 0.5], [0.5, 1.0]])
+    d, theirs = InverseWishart(7.0, jnp.asarray(scale, jnp.float32)), scipy.stats.invwishart(7, scale)
+    for value in theirs.rvs(5, random_state=0):
+        np.testing.assert_allclose(d.log_prob(jnp.asarray(value, jnp.float32)), theirs.logpdf(value), rtol=1e-4)
+    draws = np.asarray(d.sample(jax.random.key(0), (20_000,)))
+    exact = scale / (7 - 2 - 1)
+    np.testing.assert_allclose(draws.mean(0), exact, atol=5 * draws.std(0).max() / np.sqrt(20_000))
+
+
+def test_many_normals_agree_with_numpyro():
+    rng = np.random.default_rng(0)
+    means = jnp.asarray(rng.normal(size=(3, 2)) * 100, jnp.float32)
+    covs = jnp.asarray([np.cov(rng.normal(size=(2, 10))) for _ in range(3)], jnp.float32)
+    points = means[rng.integers(0, 3, 50)] + rng.normal(size=(50, 2)).astype(np.float32)
+    ours, theirs = Normals(means, covs), dist.MultivariateNormal(means, covs)
+    near = np.asarray(theirs.log_prob(points[:, None])) > -50
+    np.testing.assert_allclose(
+        ours.log_prob(points[:, None])[near], theirs.log_prob(points[:, None])[near], rtol=2e-4, atol=2e-3
+    )
+    draws = np.asarray(ours.sample(jax.random.key(0), (20_000,)))
+    np.testing.assert_allclose(np.cov(draws[:, 1].T), covs[1], atol=0.1)
+
+
+def test_responsibilities_are_bayes_rule():
+    weights = jnp.array([0.3, 0.7])
+    d = dist.MixtureSameFamily(dist.Categorical(weights), dist.Normal(jnp.array([-1.0, 1.0]), 1.0))
+    joint = weights * jnp.exp(dist.Normal(jnp.array([-1.0, 1.0]), 1.0).log_prob(0.4))
+    np.testing.assert_allclose(jl.responsibilities(d, jnp.array(0.4)), joint / joint.sum(), rtol=1e-5)

@@ -1,0 +1,117 @@
+"""What a fit says about hidden states, against the core and against enumeration."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import jaxlatent as jl
+from jaxlatent import markov
+from jaxlatent.models import emissions, gaussian_mixture, hmm
+
+MODEL = hmm(2, emissions.Gaussian())
+RNG = np.random.default_rng(0)
+Y = [RNG.normal(RNG.integers(0, 2, n) * 4.0, 1.0).astype(np.float32) for n in (40, 25)]
+
+
+@pytest.fixture(scope="module")
+def em():
+    return jl.fit(MODEL, {"y": Y}, jl.EM(restarts=3), seed=0)
+
+
+def chain(result, y):
+    """The arguments of the core for one sequence at the best parameters."""
+    p = result.best().params
+    likelihoods = dist.Normal(p["means"], np.sqrt(p["covs"])).log_prob(y[:, None])
+    return p["initial_probs"], p["transition_matrix"], likelihoods
+
+
+def test_states_agree_with_the_core(em):
+    best = em.best()
+    smoothed, path = best.smooth()["y"], best.most_likely_states()["y"]
+    for i, y in enumerate(Y):
+        np.testing.assert_allclose(smoothed[i, : len(y)], markov.smooth(*chain(em, y)).probs, atol=1e-5)
+        np.testing.assert_array_equal(path[i, : len(y)], markov.most_likely_states(*chain(em, y))[0])
+    assert (path[1, 25:] == -1).all() and not smoothed[1, 25:].any()
+    assert em.smooth()["y"].shape == (3, 2, 40, 2) and em.most_likely_states()["y"].shape == (3, 2, 40)
+
+
+def test_other_data_can_be_decoded(em):
+    other = em.best().smooth({"y": Y[1]})["y"]
+    np.testing.assert_allclose(other, em.best().smooth()["y"][1, :25], atol=1e-5)
+
+
+def test_drawn_states_are_mostly_the_likely_ones(em):
+    drawn, path = em.sample_states(seed=1)["y"], em.most_likely_states()["y"]
+    assert drawn.shape == path.shape and (drawn == path).mean() > 0.9
+    assert (drawn[:, 1, 25:] == -1).all()
+
+
+def test_scores_are_nats_per_observed_value(em):
+    total = sum(markov.log_normalizer(*chain(em, y)) for y in Y)
+    np.testing.assert_allclose(em.best().score(), total / 65, rtol=1e-5)
+    np.testing.assert_allclose(em.best().score({"y": Y[0]}), markov.log_normalizer(*chain(em, Y[0])) / 40, rtol=1e-5)
+
+
+def test_criteria_count_the_free_parameters(em):
+    found, best = em.criteria(), em.best()
+    total = float(best.score()) * 65
+    assert (found["free_parameters"] == 1 + 2 + 2 + 2).all()
+    np.testing.assert_allclose(best.criteria()["aic"], -2 * total + 14, rtol=1e-5)
+    np.testing.assert_allclose(best.criteria()["bic"], -2 * total + 7 * np.log(65), rtol=1e-5)
+    path = sum(markov.most_likely_states(*chain(em, y))[1] for y in Y)
+    np.testing.assert_allclose(best.criteria()["icl"], -2 * path + 7 * np.log(65), rtol=1e-5)
+
+
+def test_criteria_of_a_mixture_agree_with_scikit_learn():
+    from sklearn.mixture import GaussianMixture
+
+    y = np.concatenate([RNG.normal(-3, 1, (80, 2)), RNG.normal(3, 1, (60, 2))]).astype(np.float32)
+    ours = jl.fit(gaussian_mixture(2, 2), {"y": y}, jl.EM(restarts=2), seed=0).best()
+    theirs = GaussianMixture(2, random_state=0).fit(y)
+    # Ours is not quite the maximum of the likelihood: weak priors.
+    np.testing.assert_allclose(ours.criteria()["bic"], theirs.bic(y), rtol=2e-3)
+    np.testing.assert_allclose(ours.criteria()["aic"], theirs.aic(y), rtol=2e-3)
+    assert ours.criteria()["icl"] >= ours.criteria()["bic"]
+    shares = ours.smooth()["y"][:, np.argsort(ours.params["means"][:, 0])]
+    np.testing.assert_allclose(shares, theirs.predict_proba(y)[:, np.argsort(theirs.means_[:, 0])], atol=0.02)
+
+
+def test_forecasts_start_from_the_last_state_and_forget_it():
+    model = jl.Model(
+        {"stay": dist.Beta(2.0, 2.0)},
+        lambda p, d: {
+            "y": jl.HiddenMarkov(
+                jnp.ones(2) / 2,
+                jnp.array([[p.stay, 1 - p.stay], [1 - p.stay, p.stay]]),
+                dist.Normal(jnp.array([-5.0, 5.0]), 0.5),
+            )
+        },
+    )
+    y = np.array([-5.0, -5.0, 5.0], np.float32)
+    draws = jl.fit(model, {"y": y}, jl.NUTS(chains=2, warmup=200, draws=2000), seed=0)
+    ahead = draws.forecast(2, seed=1)["y"]
+    assert ahead.shape == (2, 2000, 2)
+    up = (ahead > 0).mean((0, 1))
+    stay = draws.params["stay"]
+    error = 5 * np.sqrt(0.25 / 1000)
+    np.testing.assert_allclose(up[0], stay.mean(), atol=error)
+    np.testing.assert_allclose(up[1], (stay**2 + (1 - stay) ** 2).mean(), atol=error)
+
+
+def test_what_hides_nothing_says_so():
+    model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([3])})
+    fit = jl.fit(model, {"y": np.zeros(3)}, jl.Optimize(), seed=0)
+    for ask in (fit.smooth, fit.most_likely_states, lambda: fit.forecast(3, 0), lambda: fit.sample_states(0)):
+        with pytest.raises(jl.InputError, match="hide nothing"):
+            ask()
+    assert set(fit.criteria()) == {"aic", "bic", "free_parameters"}
+    with pytest.raises(jl.InputError, match="point fit"):
+        jl.fit(model, {"y": np.zeros(3)}, jl.Laplace(draws=50), seed=0).criteria()
+
+
+def test_draws_lead_with_chain_and_draw(em):
+    draws = jl.fit(MODEL, {"y": Y}, jl.NUTS(chains=2, warmup=10, draws=5), seed=0, init=em)
+    assert draws.smooth()["y"].shape == (2, 5, 2, 40, 2) and draws.forecast(4, 0)["y"].shape == (2, 5, 2, 4)
+    assert draws.score().shape == (2, 5) and jax.tree.leaves(draws.sample_states(0))[0].shape == (2, 5, 2, 40)
