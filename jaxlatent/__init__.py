@@ -12,6 +12,7 @@ from jaxlatent.distributions import Factor, HiddenMarkov, centred, informed, non
 from jaxlatent.engines import ADVI, EM, NUTS, Laplace, Optimize, Pathfinder
 from jaxlatent.errors import InputError, JaxlatentError
 from jaxlatent.execute import fit, run, until
+from jaxlatent.fixing import fix
 from jaxlatent.latent import responsibilities
 from jaxlatent.model import Model
 from jaxlatent.posterior import Posterior
@@ -46,6 +47,7 @@ __all__ = [
     "compare",
     "condition",
     "fit",
+    "fix",
     "from_log_density",
     "from_numpyro",
     "informed",

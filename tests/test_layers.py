@@ -20,7 +20,7 @@ latent
 coordinates
 model
 posterior
-guides*
+guides*  fixing
 condition*  adapters
 checks  predictive  hidden  engines  convert
 summary  scores
