@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.engines.newton import climb
+from jaxlatent.engines.newton import climb, solve
 from jaxlatent.execute import turns
 from jaxlatent.latent import expect, expected_log_prob
 from jaxlatent.models import emissions, gaussian_mixture, hmm
@@ -171,6 +171,15 @@ def test_a_model_that_hides_nothing_is_sent_elsewhere():
 def test_wrong_settings_are_named(setting):
     with pytest.raises(jl.InputError, match=next(iter(setting))):
         jl.EM(**setting)
+
+
+def test_solving_is_linear_algebra():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(7, 7))
+    right = rng.normal(size=7)
+    ours = solve(jnp.asarray(root @ root.T, jnp.float32), jnp.asarray(right, jnp.float32))
+    np.testing.assert_allclose(ours, np.linalg.solve(root @ root.T, right), rtol=2e-2)
+    np.testing.assert_allclose(solve(jnp.diag(jnp.array([2.0, -4.0])), jnp.ones(2)), [0.5, 0.25])
 
 
 def test_climbing_finds_the_top_and_never_falls():

@@ -29,7 +29,7 @@ def run(rounds):
         both = {"jaxlatent": ours, "dynamax": dynamax}
         contenders = [compiled(name, jax.value_and_grad(function, (0, 1, 2)), *args) for name, function in both.items()]
         contenders[1].target = target
-        (value, slopes), (other, others) = (one.call() for one in contenders)
+        (value, slopes), (other, others) = (one.result for one in contenders)
         apart = [float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b))) for a, b in zip(slopes, others, strict=True)]
         contenders[0].facts = {"value": float(value), "gradients_apart": max(apart)}
         contenders[1].facts = {"value": float(other)}

@@ -27,6 +27,7 @@ class Contender:
         first_s: seconds of the first call, where `compile_s` is None.
         per: what a call's time is divided by, such as iterations.
         target: how many times slower than jaxlatent it should be at least.
+        result: of a call before the clock starts.
         facts: more fields of its line; `None` values are left out.
     """
 
@@ -36,6 +37,7 @@ class Contender:
     first_s: float | None = None
     per: int = 1
     target: float | None = None
+    result: Any = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -51,14 +53,14 @@ def compiled(name, function, *args, **settings):
     start = perf_counter()
     program = jax.jit(function).lower(*args).compile()
     compile_s = perf_counter() - start
-    jax.block_until_ready(program(*args))
-    return Contender(name, lambda: program(*args), compile_s=compile_s, **settings)
+    result = jax.block_until_ready(program(*args))
+    return Contender(name, lambda: program(*args), compile_s=compile_s, result=result, **settings)
 
 
 def called(name, call, **settings):
     """A contender that compiles, if at all, in its first call."""
-    first_s, _ = clock(call)
-    return Contender(name, call, first_s=first_s, **settings)
+    first_s, result = clock(call)
+    return Contender(name, call, first_s=first_s, result=result, **settings)
 
 
 def alternate(contenders, rounds, calls=1):
@@ -73,9 +75,9 @@ def alternate(contenders, rounds, calls=1):
 def entries(part, case, sizes, contenders, seconds, unit="ms"):
     """Lines of one case.
 
-    ``median_ms`` and ``min_ms`` are of one ``unit``, ``ratio`` is the median over jaxlatent's (above 1: jaxlatent is faster),
-    ``target`` what it should be at least. ``compile_by`` is "measured" where compilation is a step of its own, "difference"
-    where it is the first call less the median of the later ones.
+    ``median_ms`` and ``min_ms`` are of one ``unit``. ``ratio`` is the median over jaxlatent's (above 1: jaxlatent is
+    faster), ``target`` what it should be at least. ``compile_by`` is "measured" where compilation is a step of its own or none,
+    "difference" where it is the first call less the median of the later ones.
     """
     own = next(one for one in contenders if one.name == "jaxlatent")
     base = statistics.median(seconds["jaxlatent"]) / own.per

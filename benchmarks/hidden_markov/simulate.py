@@ -41,7 +41,7 @@ def normals(seed, sequences, steps, num_states, dim, spread=2.0):
 
 
 def normal_start(seed, y, num_states, lanes=None):
-    """Parameters to start EM from: observations drawn as means, the covariance of all, states that last; with or without lanes."""
+    """Where EM starts, with or without lanes: observations drawn as means, the covariance of all, states that last."""
     rng = np.random.default_rng(seed)
     flat = y.reshape(-1, y.shape[-1])
     leading = () if lanes is None else (lanes,)
@@ -54,22 +54,44 @@ def normal_start(seed, y, num_states, lanes=None):
     }
 
 
-def regression(seed, sessions, steps, num_inputs, num_states, binary):
-    """Inputs, responses, and a start about halfway to what they came from."""
+#: Three states of four inputs, the stimulus first, and a bias: a subject is engaged, leaning left or leaning right, as
+#: mice are in Ashwood et al. (2022, doi:10.1038/s41593-021-01007-z).
+WEIGHTS = np.array([[5.0, 0.5, 0.3, 0.2], [1.0, 0.2, 0.8, 0.3], [1.0, 0.2, 0.8, 0.3]])
+BIASES = np.array([0.0, -2.0, 2.0])
+
+
+def regression(seed, sessions, steps, binary, noise=6.0):
+    """Inputs, responses, and a start as Ashwood et al. choose it: one regression for all states, plus noise of sd 0.2.
+
+    Responses are choices, or the linear predictor plus ``noise``.
+    """
     rng = np.random.default_rng(seed)
-    weights, biases = rng.normal(0.0, 1.5, (num_states, num_inputs)), rng.normal(0.0, 0.5, num_states)
+    num_states, num_inputs = WEIGHTS.shape
     x = rng.normal(size=(sessions, steps, num_inputs))
-    states = paths(rng, sessions, steps, sticky(num_states))
-    eta = np.einsum("sti,sti->st", x, weights[states]) + biases[states]
-    y = rng.random(eta.shape) < 1 / (1 + np.exp(-eta)) if binary else eta + rng.normal(0.0, 0.7, eta.shape)
+    states = paths(rng, sessions, steps, sticky(num_states, 0.97))
+    eta = np.einsum("sti,sti->st", x, WEIGHTS[states]) + BIASES[states]
+    y = rng.random(eta.shape) < 1 / (1 + np.exp(-eta)) if binary else eta + noise * rng.normal(size=eta.shape)
+    pooled = pooled_fit(np.c_[x.reshape(-1, num_inputs), np.ones(x[..., 0].size)], y.ravel().astype(float), binary)
+    coefficients = pooled + rng.normal(0.0, 0.2, (num_states, num_inputs + 1))
     start = {
         "initial_probs": np.full(num_states, 1 / num_states),
         "transition_matrix": sticky(num_states, 0.9),
-        "weights": 0.3 * weights + rng.normal(0.0, 0.3, weights.shape),
-        "biases": np.zeros(num_states),
+        "weights": coefficients[:, :-1],
+        "biases": coefficients[:, -1],
     }
     if not binary:
-        start["covs"] = np.ones(num_states)
+        start["covs"] = np.full(num_states, np.var(y))
     to32 = lambda value: np.asarray(value, np.float32)
     data = {"x": to32(x), "y": y.astype(np.int32) if binary else to32(y)}
     return data, {name: to32(value) for name, value in start.items()}
+
+
+def pooled_fit(x, y, binary):
+    """Coefficients of one logistic (ten Newton steps) or linear regression."""
+    if not binary:
+        return np.linalg.lstsq(x, y)[0]
+    coefficients = np.zeros(x.shape[1])
+    for _ in range(10):
+        mean = 1 / (1 + np.exp(-x @ coefficients))
+        coefficients += np.linalg.solve((x.T * (mean * (1 - mean))) @ x, x.T @ (y - mean))
+    return coefficients

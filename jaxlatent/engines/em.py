@@ -62,7 +62,8 @@ class EM(Search):
         max_iter: iterations at most.
         accelerate: whether to extrapolate every third iteration (SQUAREM: Varadhan and Roland 2008), falling back where that does not
             raise the log joint.
-        e_step: "exact", "hard" (labels and paths as if known: the most likely ones), or "draw" (Monte Carlo EM).
+        e_step: "exact", "hard" (labels and paths as if known: the most likely ones), or "draw" (Monte Carlo EM, which runs all
+            ``max_iter`` iterations: its parameters are noisy to the end).
         draws: paths or labels drawn in each iteration, for "draw".
         m_step: "auto" takes the closed form of the model's family if it has one; "generic" never does.
         m_step_iter: Newton steps (L-BFGS evaluations above 100 unknowns) in each generic M-step.
@@ -159,7 +160,9 @@ class EM(Search):
         gain = (objective - state.objective) / observations
         # Sums of many terms are known to so much, relative to their size.
         noise = 100 * jnp.finfo(objective.dtype).eps * jnp.abs(objective) / observations
-        status = jnp.where((jnp.abs(gain) <= self.tol) & ~rejected, Status.CONVERGED, Status.OK)
+        # Draws are noise: two equal objectives in a row say nothing.
+        settled = (jnp.abs(gain) <= self.tol) & ~rejected & (self.e_step != "draw")
+        status = jnp.where(settled, Status.CONVERGED, Status.OK)
         if self.e_step == "exact":
             status = jnp.where(gain < -jnp.maximum(noise, self.tol), Status.DECREASED, status)
         status = jnp.where(jnp.isfinite(objective), status, Status.NON_FINITE)

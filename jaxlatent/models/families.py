@@ -103,9 +103,11 @@ def mixture(num_components: int, emissions: Any, concentration: float = 1.1) -> 
     )
 
 
-def gaussian_mixture(num_components: int, dim: int | None, covariance: Any = "full", **prior: float) -> Model:
-    """A mixture of normals: `mixture` of `jaxlatent.models.emissions.Gaussian`."""
-    return mixture(num_components, Gaussian(dim, covariance, **prior))
+def gaussian_mixture(
+    num_components: int, dim: int | None, covariance: Any = "full", concentration: float = 1.1, **prior: Any
+) -> Model:
+    """A mixture of normals: `mixture` of `jaxlatent.models.emissions.Gaussian`, whose ``prior`` settings it takes."""
+    return mixture(num_components, Gaussian(dim, covariance, **prior), concentration)
 
 
 def regression_mixture(num_components: int, num_inputs: int, prior_scale: float | None = None) -> Model:

@@ -5,10 +5,12 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
+from numpyro.distributions import constraints
 
 from jaxlatent.distributions.normals import InverseWishart, Normals
+from jaxlatent.engines.base import require
 from jaxlatent.latent import Expected
-from jaxlatent.models.parts import Clustered, Updates, rows, weights_of
+from jaxlatent.models.parts import Clustered, Updates, event_shape, rows, weights_of
 from jaxlatent.typing import Array, Params
 
 
@@ -16,46 +18,69 @@ from jaxlatent.typing import Array, Params
 class Gaussian(Clustered):
     """Normal vectors: ``means`` ``(K, D)`` and ``covs``.
 
-    The prior is normal-inverse-Wishart (inverse gamma where covariances are not matrices), by default as weak as dynamax's.
+    The prior is normal-inverse-Wishart (inverse gamma where covariances are not matrices) and weak by default. Without any prior
+    (``mean_concentration=None, df=None``) the likelihood has no maximum: a state may shrink onto one observation.
 
     Args:
         dim: ``D``; None for scalar observations: ``means`` ``(K,)`` and variances ``covs`` ``(K,)``.
         covariance: "full" ``(K, D, D)``, "diagonal" ``(K, D)``, "spherical" ``(K,)``, or "tied" ``(D, D)`` for all states.
         mean: of the prior of the means.
-        mean_concentration: how many observations it is worth.
-        df: degrees of freedom, above ``D - 1``, of the prior of the covariances (of an inverse gamma: twice its shape).
+        mean_concentration: how many observations it is worth; None is flat.
+        df: the inverse Wishart prior of the covariances has ``df + D - 1`` degrees of freedom (an inverse gamma the shape ``df / 2``);
+            None is flat.
         scale: diagonal of its scale matrix (of an inverse gamma: twice its scale).
+
+    Raises:
+        InputError: for settings out of range.
     """
 
     dim: int | None = None
     covariance: Literal["full", "diagonal", "spherical", "tied"] = "full"
     mean: float = 0.0
-    mean_concentration: float = 1e-4
-    df: float = 0.1
+    mean_concentration: float | None = 1e-4
+    df: float | None = 0.1
     scale: float = 1e-4
 
     event_dim = property(lambda self: 0 if self.dim is None else 1)
     _matrices = property(lambda self: self.dim is not None and self.covariance in ("full", "tied"))
 
+    def __post_init__(self) -> None:
+        kinds = ("full", "diagonal", "spherical", "tied")
+        positive = lambda value: value is None or value > 0
+        require(self.dim is None or self.dim >= 1, "Gaussian(dim=...)", got=self.dim, expected="None or at least 1")
+        require(self.covariance in kinds, "Gaussian(covariance=...)", got=self.covariance, expected=f"one of {kinds}")
+        for name, value in (("mean_concentration", self.mean_concentration), ("df", self.df), ("scale", self.scale)):
+            require(positive(value), f"Gaussian({name}=...)", got=value, expected="a positive number, or None for flat")
+
     def prior(self, num_states: int) -> dict[str, Any]:
         """``covs``, then ``means`` given them."""
-        deviation = lambda covs: jnp.sqrt(covs / self.mean_concentration)
+        shape = event_shape(num_states, self.dim)
+        return {"covs": self._prior_of_covs(num_states), "means": self._prior_of_means(shape)}
+
+    def _prior_of_covs(self, num_states: int) -> Any:
+        tied = self.covariance == "tied" and self.dim is not None
         if self._matrices:
-            one = InverseWishart(self.df + (self.dim or 1) - 1, self.scale * jnp.eye(self.dim))
-            covs = one if self.covariance == "tied" else one.expand([num_states]).to_event(1)
-            middle = jnp.full((num_states, self.dim), self.mean)
-            means = lambda p: dist.MultivariateNormal(middle, p.covs / self.mean_concentration).to_event(1)
-            return {"covs": covs, "means": means}
-        gamma = dist.InverseGamma(self.df / 2, self.scale / 2)
-        if self.dim is None:
-            means = lambda p: dist.Normal(self.mean, deviation(p.covs)).to_event(1)
-            return {"covs": gamma.expand([num_states]).to_event(1), "means": means}
-        shape = [num_states, self.dim]
-        if self.covariance == "diagonal":
-            means = lambda p: dist.Normal(self.mean, deviation(p.covs)).to_event(2)
-            return {"covs": gamma.expand(shape).to_event(2), "means": means}
-        means = lambda p: dist.Normal(self.mean, deviation(p.covs)[:, None]).expand(shape).to_event(2)
-        return {"covs": gamma.expand([num_states]).to_event(1), "means": means}
+            dim = self.dim or 1
+            square = (dim, dim)
+            if self.df is None:
+                leading: tuple[int, ...] = () if tied else (num_states,)
+                support = constraints.independent(constraints.positive_definite, len(leading))
+                return dist.ImproperUniform(support, (), (*leading, *square))
+            one = InverseWishart(self.df + dim - 1, self.scale * jnp.eye(dim))
+            return one if tied else one.expand([num_states]).to_event(1)
+        shape = event_shape(num_states, self.dim if self.covariance == "diagonal" else None)
+        if self.df is None:
+            return dist.ImproperUniform(constraints.positive, (), shape)
+        return dist.InverseGamma(self.df / 2, self.scale / 2).expand(shape).to_event(len(shape))
+
+    def _prior_of_means(self, shape: tuple[int, ...]) -> Any:
+        worth = self.mean_concentration
+        if worth is None:
+            return dist.ImproperUniform(constraints.real, (), shape)
+        if self._matrices:
+            return lambda p: dist.MultivariateNormal(jnp.full(shape, self.mean), p.covs / worth).to_event(1)
+        wide = lambda covs: jnp.sqrt((covs[:, None] if covs.ndim < len(shape) else covs) / worth)
+        return lambda p: dist.Normal(self.mean, wide(p.covs)).expand(shape).to_event(len(shape))
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
         """Of batch shape ``(K,)``."""
@@ -72,34 +97,36 @@ class Gaussian(Clustered):
 
     def _raise_means(self, p: Any, d: Any, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
-        # About the current means: sums of small numbers.
-        centre = jnp.mean(p.means, 0)
-        sums = w.T @ (y - centre)
+        # About the middle of the current means: sums of small numbers.
+        centre, worth = jnp.mean(p.means, 0), self.mean_concentration or 0.0
         size = jnp.sum(w, 0)
         size = size if self.dim is None else size[:, None]
-        prior = self.mean_concentration
-        return centre + (sums + prior * (self.mean - centre)) / (size + prior)
+        return centre + (w.T @ (y - centre) + worth * (self.mean - centre)) / (size + worth)
 
     def _raise_covs(self, p: Any, d: Any, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
-        size, off = jnp.sum(w, 0), p.means - self.mean
+        size, off, worth = jnp.sum(w, 0), p.means - self.mean, self.mean_concentration or 0.0
+        # What the priors of means and covariances add to the exponents of the determinant, and to the scatter.
+        means = 0 if self.mean_concentration is None else 1
+        df, scale = (0.0, 0.0) if self.df is None else (self.df, self.scale)
         if self._matrices:
             num_states, dim = p.means.shape
             # (K, D, N): one batch of matrix products over the observations.
             residuals = y.T[None] - p.means[..., None]
             scatter = (residuals * w.T[:, None]) @ jnp.swapaxes(residuals, -1, -2)
-            scatter = scatter + self.mean_concentration * off[..., None] * off[:, None]
+            scatter = scatter + worth * off[..., None] * off[:, None]
+            covariances = 0.0 if self.df is None else df + 2 * dim
             if self.covariance == "tied":
-                df = self.df + 2 * dim + num_states + jnp.sum(size)
-                return (self.scale * jnp.eye(dim) + jnp.sum(scatter, 0)) / df
-            df = self.df + 2 * dim + 1 + size
-            return (self.scale * jnp.eye(dim) + scatter) / df[:, None, None]
-        squares = jnp.einsum("nk,nk...->k...", w, (y[:, None] - p.means) ** 2) + self.mean_concentration * off**2
+                total = covariances + means * num_states + jnp.sum(size)
+                return (scale * jnp.eye(dim) + jnp.sum(scatter, 0)) / total
+            return (scale * jnp.eye(dim) + scatter) / (covariances + means + size)[:, None, None]
+        squares = jnp.einsum("nk,nk...->k...", w, (y[:, None] - p.means) ** 2) + worth * off**2
+        variances = 0.0 if self.df is None else df + 2
         if self.dim is None:
-            return (self.scale + squares) / (self.df + 3 + size)
+            return (scale + squares) / (variances + means + size)
         if self.covariance == "diagonal":
-            return (self.scale + squares) / (self.df + 3 + size)[:, None]
-        return (self.scale + jnp.sum(squares, 1)) / (self.df + 2 + self.dim * (1 + size))
+            return (scale + squares) / (variances + means + size)[:, None]
+        return (scale + jnp.sum(squares, 1)) / (variances + self.dim * (means + size))
 
     def start(self, num_states: int, d: Any) -> Params:
         """Means and covariances of nothing yet: the M-step fills them."""
