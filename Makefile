@@ -30,8 +30,9 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed  ## cold fits of the census models, peers beside them in one run
+bench: $(VENV)/.installed  ## cold fits of the census models and hidden Markov models, peers beside them in one run
 	$(BIN)/python -m benchmarks.census_cold --model C5 --rounds 3
+	$(BIN)/python -m benchmarks.hidden_markov
 
 clean:
 	rm -rf $(VENV) .jax_cache .pytest_cache .ruff_cache .mypy_cache runs

@@ -134,7 +134,7 @@ def test_an_event_outside_the_support():
 
 
 def test_ragged_data():
-    refused(lambda: fit(normal(), {"y": [[1.0, 2.0], [3.0]]}), "data 'y'", "rectangular")
+    refused(lambda: fit(normal(), {"y": [[1.0, 2.0], [[3.0]]]}), "data 'y'", "rectangular")
 
 
 @pytest.mark.parametrize("values", [["a", "b", "c"], np.array([None, 1, 2]), {"a": 1.0}, np.array([1j, 0, 1])])
@@ -157,7 +157,7 @@ def test_an_empty_batch():
 
 
 def test_a_batch_of_unequal_datasets():
-    refused(lambda: jl.batch({"a": {"y": Y}, "b": {"y": Y[:2]}}), "dataset 'b', 'y'", "(2,)", "(3,)", "'a'")
+    refused(lambda: jl.batch({"a": {"y": Y}, "b": {"y": Y[:, None]}}), "dataset 'b', 'y'", "(3, 1)", "(3,)", "'a'")
     refused(lambda: jl.batch([{"y": Y}, {"x": Y}]), "dataset 1", "['x']", "['y']")
 
 

@@ -76,7 +76,7 @@ def entries(part, case, sizes, contenders, seconds, unit="ms"):
     """Lines of one case.
 
     ``median_ms`` and ``min_ms`` are of one ``unit``. ``ratio`` is the median over jaxlatent's (above 1: jaxlatent is
-    faster), ``target`` what it should be at least. ``compile_by`` is "measured" where compilation is a step of its own or none,
+    faster), ``target`` what it should be at least. ``compile_by`` is "measured" where compilation is a step apart,
     "difference" where it is the first call less the median of the later ones.
     """
     own = next(one for one in contenders if one.name == "jaxlatent")

@@ -11,7 +11,14 @@ from jaxlatent.diagnostics.information import InformationCriterion
 from jaxlatent.diagnostics.loo import loo
 from jaxlatent.diagnostics.mcse import mcse_mean, mcse_quantile, mcse_sd
 from jaxlatent.diagnostics.psis import psis
-from jaxlatent.diagnostics.relabelling import Relabelled, match_parameters, match_states, permute, relabel
+from jaxlatent.diagnostics.relabelling import (
+    Relabelled,
+    match_parameters,
+    match_states,
+    permute,
+    permute_states,
+    relabel,
+)
 from jaxlatent.diagnostics.rhat import nested_rhat, rhat
 from jaxlatent.diagnostics.waic import waic
 
@@ -33,6 +40,7 @@ __all__ = [
     "mcse_sd",
     "nested_rhat",
     "permute",
+    "permute_states",
     "psis",
     "relabel",
     "rhat",

@@ -58,7 +58,8 @@ class EM(Search):
 
     Args:
         restarts: lanes per dataset, each from a start of its own.
-        tol: a lane has converged when the log joint gains no more than this in one iteration, in nats per observation.
+        tol: a lane has converged when the log joint gains no more than this in one iteration, in nats per observation; 0
+            runs all ``max_iter``.
         max_iter: iterations at most.
         accelerate: whether to extrapolate every third iteration (SQUAREM: Varadhan and Roland 2008), falling back where that does not
             raise the log joint.
@@ -161,7 +162,7 @@ class EM(Search):
         # Sums of many terms are known to so much, relative to their size.
         noise = 100 * jnp.finfo(objective.dtype).eps * jnp.abs(objective) / observations
         # Draws are noise: two equal objectives in a row say nothing.
-        settled = (jnp.abs(gain) <= self.tol) & ~rejected & (self.e_step != "draw")
+        settled = (jnp.abs(gain) <= self.tol) & ~rejected & (self.e_step != "draw") & (self.tol > 0)
         status = jnp.where(settled, Status.CONVERGED, Status.OK)
         if self.e_step == "exact":
             status = jnp.where(gain < -jnp.maximum(noise, self.tol), Status.DECREASED, status)

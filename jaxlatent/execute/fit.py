@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import jax
@@ -42,7 +43,7 @@ def fit(
     Args:
         model: a `Model`, or a `Posterior` (then ``data`` is None).
         data: a dict, or `jaxlatent.batch` of dicts: then every array of the result leads with ``dataset``.
-        engine: ``NUTS(...)``, ``ADVI(...)``, ``Optimize(...)``, ``Laplace(...)``, ``Pathfinder(...)``.
+        engine: ``NUTS(...)``, ``EM(...)``, ``ADVI(...)``, ``Optimize(...)``, ``Laplace(...)``, ``Pathfinder(...)``.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
         coords: labels of named dimensions, for ArviZ.
         devices: JAX devices; all of them by default. See `jaxlatent.use_cpu_cores`.
@@ -248,8 +249,8 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
     """Starting values by name, leading with ``(dataset, lane)`` of the filled grid."""
     if isinstance(init, Result):
         init = _last(init, grid.lanes)
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), posterior)
-    shapes = jax.eval_shape(lambda p: p.constrain(jnp.zeros(p.dim)), one)
+    leaves, structure = jax.tree.flatten(posterior)
+    shapes = _shapes_of_params(structure, tuple(jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in leaves))
     if init.keys() != shapes.keys():
         missing, unknown = sorted(shapes.keys() - init.keys()), sorted(init.keys() - shapes.keys())
         raise InputError(
@@ -274,6 +275,13 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
         fill = [(0, filled - had) for filled, had in zip(grid.filled, own, strict=True)]
         spread[name] = np.pad(value, fill + [(0, 0)] * len(shape.shape), mode="edge")
     return spread
+
+
+@lru_cache(maxsize=256)
+def _shapes_of_params(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of named values by parameter; remembered, because tracing takes longer than a small fit."""
+    posterior = jax.tree.unflatten(structure, leaves)
+    return jax.eval_shape(lambda p: p.constrain(jnp.zeros(p.dim)), posterior)
 
 
 def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:

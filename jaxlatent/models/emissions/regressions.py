@@ -66,8 +66,8 @@ class LinearRegression(Regression):
             w, y = weights_of(expected), d.y.ravel()
             x = with_ones(rows(self.inputs(d), 1))
             ridge = 0.0 if self.prior_scale is None else p.covs / self.prior_scale**2
-            gram = jnp.einsum("nk,ni,nj->kij", w, x, x) + jnp.eye(x.shape[1]) * jnp.reshape(ridge, (-1, 1, 1))
-            solved = _solve(gram, jnp.einsum("nk,ni,n->ki", w, x, y))
+            gram = _gram(w, x) + jnp.eye(x.shape[1]) * jnp.reshape(ridge, (-1, 1, 1))
+            solved = _solve(gram, w.T @ (x * y[:, None]))
             return solved[:, :-1], solved[:, -1]
 
         def covs(p: Any, d: Any, expected: Expected) -> Array:
@@ -250,6 +250,12 @@ def _no_slope(num_states: int, num_inputs: int, bias: bool = True) -> Params:
     return {"weights": jnp.zeros((num_states, num_inputs)), **({"biases": jnp.zeros(num_states)} if bias else {})}
 
 
+def _gram(w: Array, x: Array) -> Array:
+    """``X' diag(w_k) X`` for every state, ``(K, D, D)``: one product with the squares of ``x``, which all states share."""
+    squares = (x[:, :, None] * x[:, None]).reshape(x.shape[0], -1)
+    return (w.T @ squares).reshape(-1, x.shape[1], x.shape[1])
+
+
 def _solve(gram: Array, right: Array) -> Array:
     """Solve stacks of positive definite systems ``(K, D, D)``, a trace of ridge keeping those of empty states sound."""
     dim = gram.shape[-1]
@@ -267,7 +273,6 @@ def _newton(family: Any, moments: Any, log_prob: Any) -> Updates:
         moments: ``eta -> mean, variance``.
         log_prob: ``y, eta -> log density`` up to what does not depend on eta.
     """
-    fractions = jnp.array([1.0, 0.5, 0.1, 0.0])
 
     def coefficients(p: Any, d: Any, expected: Expected) -> Any:
         w, y = weights_of(expected), d.y.ravel()[:, None]
@@ -280,18 +285,27 @@ def _newton(family: Any, moments: Any, log_prob: Any) -> Updates:
             eta = x @ now.T
             mean, variance = moments(eta)
             slope = (w * (y - mean)).T @ x - precision * now
-            bent = jnp.einsum("nk,ni,nj->kij", w * variance, x, x) + precision * jnp.eye(x.shape[1])
+            bent = _gram(w * variance, x) + precision * jnp.eye(x.shape[1])
             direction = _solve(bent, slope)
             direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
             along = x @ direction.T
 
             def height(fraction: Array) -> Array:
                 fit = jnp.sum(w * log_prob(y, eta + fraction * along), 0)
-                return fit - 0.5 * precision * jnp.sum((now + fraction * direction) ** 2, 1)
+                return fit - 0.5 * precision * jnp.sum((now + fraction[:, None] * direction) ** 2, 1)
 
-            heights = jax.vmap(height)(fractions)
-            best = jnp.argmax(jnp.where(jnp.isfinite(heights), heights, -jnp.inf), 0)
-            return now + fractions[best][:, None] * direction
+            none = jnp.zeros_like(along[0])
+            here = height(none)
+            # Heights are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not.
+            too_far = lambda fraction: ~(height(fraction) >= here) & (fraction > 0)
+
+            def cut(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+                fraction, far = carry
+                fraction = jnp.where(far, jnp.where(fraction > 0.02, fraction / 4, 0.0), fraction)
+                return fraction, too_far(fraction)
+
+            fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (none + 1, too_far(none + 1)))
+            return now + fraction[:, None] * direction
 
         raised = jax.lax.fori_loop(0, 2, step, now)
         return (raised[:, :-1], raised[:, -1]) if family.bias else raised
