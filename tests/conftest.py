@@ -20,3 +20,10 @@ def x64():
     """64 bits inside one test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded_memory():
+    """Compiled programs of a finished file are dropped: kept, they came to six gigabytes a worker."""
+    yield
+    jax.clear_caches()

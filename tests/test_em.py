@@ -61,6 +61,7 @@ def test_acceleration_reaches_the_same_place_sooner(by_hand):
     assert np.nanmin(np.diff(fast.trace, axis=1)) > -1e-3
 
 
+@pytest.mark.slow
 def test_a_generic_m_step_reaches_what_the_closed_form_does():
     start = {
         "initial_probs": GOOD["pi"],
@@ -104,6 +105,7 @@ def test_hard_assignment_is_k_means():
     np.testing.assert_allclose(ours, theirs.cluster_centers_[np.argsort(theirs.cluster_centers_[:, 0])], atol=0.15)
 
 
+@pytest.mark.slow
 def test_monte_carlo_em_comes_near_exact_em():
     exact = jl.fit(FAMILY, {"y": Y}, jl.EM(restarts=1), seed=0)
     drawn = jl.fit(FAMILY, {"y": Y}, jl.EM(restarts=1, e_step="draw", draws=20, max_iter=40), seed=0)
@@ -145,6 +147,7 @@ def test_restarts_that_break_or_empty_a_component_are_told_apart():
     np.testing.assert_allclose(np.sort(result.best().params["means"]), [0.05, 5.05], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_another_engine_starts_where_em_ended(by_hand):
     draws = jl.fit(BY_HAND, {"y": Y}, jl.NUTS(chains=2, warmup=20, draws=5), seed=0, init=by_hand)
     assert np.isfinite(draws.statistics["lp"]).all()

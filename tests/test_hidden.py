@@ -111,6 +111,7 @@ def test_what_hides_nothing_says_so():
         jl.fit(model, {"y": np.zeros(3)}, jl.Laplace(draws=50), seed=0).criteria()
 
 
+@pytest.mark.slow
 def test_draws_lead_with_chain_and_draw(em):
     draws = jl.fit(MODEL, {"y": Y}, jl.NUTS(chains=2, warmup=10, draws=5), seed=0, init=em)
     assert draws.smooth()["y"].shape == (2, 5, 2, 40, 2) and draws.forecast(4, 0)["y"].shape == (2, 5, 2, 4)

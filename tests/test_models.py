@@ -204,6 +204,7 @@ def test_one_state_is_a_plain_fit():
     np.testing.assert_allclose(best.params["covs"], y.var() * 100 / 103.1, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_stickiness_favours_staying():
     model, _, data = problem("scalar normal")
     stay = lambda m: np.diag(jl.fit(m, data, jl.EM(restarts=2), seed=0).best().params["transition_matrix"]).min()
