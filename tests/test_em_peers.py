@@ -216,9 +216,7 @@ def beside_dynamax(name):
     return model, start, data, history, params
 
 
-@pytest.mark.parametrize(
-    "name", often(DYNAMAX, {"Gaussian", "Bernoulli", "Poisson", "categorical", "linear regression"})
-)
+@pytest.mark.parametrize("name", often(DYNAMAX, {"Gaussian", "linear regression"}))
 def test_log_joints_and_parameters_are_those_of_dynamax(name, x64):
     model, params, data, history, expected = beside_dynamax(name)
     for before, after in zip(history, expected[1:], strict=False):
@@ -228,7 +226,7 @@ def test_log_joints_and_parameters_are_those_of_dynamax(name, x64):
         agree(params, after)
 
 
-@pytest.mark.parametrize("name", often(["Gaussian", "linear regression"], {"Gaussian"}))
+@pytest.mark.parametrize("name", often(["Gaussian", "linear regression"], set()))
 def test_the_trace_of_one_fit_is_that_of_dynamax(name, x64):
     model, start, data, history, expected = beside_dynamax(name)
     result = fitted(model, data, start, N)
@@ -336,12 +334,14 @@ def test_log_likelihoods_and_parameters_are_those_of_sklearn(covariance, x64):
     against_sklearn(covariance, {"y": y}, y)
 
 
+@pytest.mark.slow
 def test_masked_rows_are_rows_that_sklearn_never_saw(x64):
     y = observed("points")["y"].reshape(-1, D)
     mask = np.random.default_rng(0).random(len(y)) < 0.7
     against_sklearn("full", {"y": jl.Masked(np.where(mask[:, None], y, np.nan), mask)}, y[mask])
 
 
+@pytest.mark.slow
 def test_default_priors_hardly_matter_for_many_observations():
     y = observed("points", (40, 500))["y"].reshape(-1, D)
     start = {"mixture_weights": CHAIN["initial_probs"], "means": MEANS, "covs": COVS["diagonal"]}

@@ -64,6 +64,7 @@ def test_criteria_count_the_free_parameters(em):
     np.testing.assert_allclose(best.criteria()["icl"], -2 * path + 7 * np.log(65), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_criteria_of_a_mixture_agree_with_scikit_learn():
     from sklearn.mixture import GaussianMixture
 

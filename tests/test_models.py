@@ -64,7 +64,12 @@ UPHILL = {"negative binomial", "Student-t", "logistic regression", "logistic reg
     "Poisson regression",
     "multinomial regression",
 }
-VARIANTS = {"Bernoulli vectors", "Poisson vectors", "flat linear regression", "logistic regression, no bias"}
+VARIANTS = {"Bernoulli vectors", "Poisson vectors", "flat linear regression", "logistic regression, no bias"} | {
+    "scalar normal",
+    "diagonal",
+    "spherical",
+    "Poisson regression",
+}
 every = pytest.mark.parametrize("name", often(EMISSIONS, set(EMISSIONS) - VARIANTS))
 fitted = pytest.mark.parametrize(
     "name", often(EMISSIONS, {"full", "categorical", "linear regression", "logistic regression"})
@@ -211,6 +216,7 @@ def test_stickiness_favours_staying():
     assert stay(hmm(K, emissions.Gaussian(), Stationary(stickiness=200.0))) > stay(model) + 0.02
 
 
+@pytest.mark.slow
 def test_fixed_parameters_stay_and_the_rest_adapts():
     model, truth, data = problem("full")
     held = jl.fix(model, means=truth["means"])
