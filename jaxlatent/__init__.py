@@ -4,17 +4,19 @@ from importlib.metadata import PackageNotFoundError, version
 
 from jaxlatent import models
 from jaxlatent.adapters import from_log_density, from_numpyro
+from jaxlatent.calibration import calibrate
 from jaxlatent.condition import condition
 from jaxlatent.data import Batch, Masked, batch
 from jaxlatent.devices import use_cpu_cores
 from jaxlatent.diagnostics import compare
 from jaxlatent.distributions import Factor, HiddenMarkov, centred, informed, noncentred, ordered, partially_centred
-from jaxlatent.engines import ADVI, EM, NUTS, Laplace, Optimize, Pathfinder
+from jaxlatent.engines import ADVI, DADVI, EM, NUTS, Laplace, Optimize, Pathfinder
 from jaxlatent.errors import InputError, JaxlatentError
 from jaxlatent.execute import fit, run, until
-from jaxlatent.fixing import fix
+from jaxlatent.fixing import fix, tie
 from jaxlatent.latent import responsibilities
 from jaxlatent.model import Model
+from jaxlatent.models import MixtureDensityNetwork
 from jaxlatent.posterior import Posterior
 from jaxlatent.predictive import sample_prior
 from jaxlatent.results import Result
@@ -27,6 +29,7 @@ except PackageNotFoundError:  # running from a source tree that was never instal
 
 __all__ = [
     "ADVI",
+    "DADVI",
     "EM",
     "NUTS",
     "Batch",
@@ -36,6 +39,7 @@ __all__ = [
     "JaxlatentError",
     "Laplace",
     "Masked",
+    "MixtureDensityNetwork",
     "Model",
     "Optimize",
     "Pathfinder",
@@ -43,6 +47,7 @@ __all__ = [
     "Result",
     "Status",
     "batch",
+    "calibrate",
     "centred",
     "compare",
     "condition",
@@ -58,6 +63,7 @@ __all__ = [
     "responsibilities",
     "run",
     "sample_prior",
+    "tie",
     "until",
     "use_cpu_cores",
 ]

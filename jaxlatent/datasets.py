@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxlatent.errors import InputError
+
 
 class Dataset(NamedTuple):
     """What a model of the data set is fitted to: ``jl.fit(model, census.data, engine, seed, coords=census.coords)``.
@@ -40,3 +42,27 @@ def census_income() -> Dataset:
     }
     cells = [f"{one}, {other}" for one in education for other in sex]
     return Dataset(data, {"education": education, "sex": sex, "cell": cells})
+
+
+def inverse_problem(size: int = 1000, noise: str = "wide", seed: int = 0) -> Dataset:
+    """A relation that runs back on itself: for some inputs there are three answers.
+
+    Source: Bishop (1994), Mixture Density Networks: ``x = y + 0.3 sin(2 pi y) + noise`` for ``y`` evenly spaced from 0 to 1; predict
+    ``y`` from ``x``.
+
+    Args:
+        size: how many points.
+        noise: "wide", Uniform(-0.1, 0.1), as Bishop's; or "narrow", Uniform(0, 0.05).
+        seed: of the noise.
+
+    Returns:
+        data: ``x`` ``(size, 1)`` and ``y`` ``(size,)``.
+    """
+    ranges = {"wide": (-0.1, 0.1), "narrow": (0.0, 0.05)}
+    if noise not in ranges:
+        raise InputError(
+            "inverse_problem(noise=...)", got=repr(noise), expected="'wide' or 'narrow'", remedy="pick one of them."
+        )
+    y = np.linspace(0.0, 1.0, size)
+    x = y + 0.3 * np.sin(2 * np.pi * y) + np.random.default_rng(seed).uniform(*ranges[noise], size)
+    return Dataset({"x": x[:, None], "y": y}, {})

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 
 def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
@@ -15,4 +16,18 @@ def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
     """
     inner = tuple(0 if axis == 0 else None for axis in in_axes)
     outer = tuple(None if axis is None else 0 for axis in in_axes)
-    return jax.vmap(jax.vmap(fn, inner), outer)
+    return _mapped(_mapped(fn, inner), outer)
+
+
+def _mapped(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
+    """``jax.vmap``, but a plain call where there is one to map over: a batch of one matrix product is slower than the product."""
+
+    def call(*arguments: Any) -> Any:
+        mapped = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]
+        if {x.shape[0] for x in jax.tree.leaves(mapped)} != {1}:
+            return jax.vmap(fn, in_axes)(*arguments)
+        one = lambda argument: jax.tree.map(lambda x: x[0], argument)
+        out = fn(*(one(argument) if axis == 0 else argument for argument, axis in zip(arguments, in_axes, strict=True)))
+        return jax.tree.map(lambda x: jnp.asarray(x)[None], out)
+
+    return call

@@ -136,11 +136,7 @@ class Model:
         """The M-step in closed form; None if the model has none."""
         if self.m_step is None:
             return None
-        params, values = dict(params), Namespace("data", values_of(data))
-        for names, update in self.m_step.items():
-            raised = update(Namespace("parameter", params), values, expected)
-            params.update(zip(names, raised, strict=True) if isinstance(names, tuple) else {names: raised})
-        return params
+        return raise_in_turn(self.m_step, params, Namespace("data", values_of(data)), expected)
 
     def starting_params(self, key: Key, data: Data) -> Params | None:
         """Where a lane starts; None if the model does not say."""
@@ -171,6 +167,15 @@ class Model:
         """One draw of every observation at one value of the parameters; ``data`` needs the covariates only."""
         drawn = self.observed(params, data)
         return {name: _draw(d, jax.random.fold_in(key, i)) for i, (name, d) in enumerate(drawn.items())}
+
+
+def raise_in_turn(m_step: Mapping[Any, Callable[..., Any]], params: Params, data: Namespace, expected: Any) -> Params:
+    """The updates of an M-step one after the other, each given the values that those before it raised; see `Model`."""
+    params = dict(params)
+    for names, update in m_step.items():
+        raised = update(Namespace("parameter", params), data, expected)
+        params.update(zip(names, raised, strict=True) if isinstance(names, tuple) else {names: raised})
+    return params
 
 
 def _draw(d: dist.Distribution, key: Key) -> Array:

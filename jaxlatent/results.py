@@ -12,15 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent import convert, hidden, predictive, scores
+from jaxlatent import conditional, convert, hidden, predictive, scores
+from jaxlatent.conditional import Conditional
 from jaxlatent.data import Batch, as_data, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
+from jaxlatent.keys import as_key
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.summary import summarise
-from jaxlatent.typing import Data
+from jaxlatent.typing import Data, Key
 
 _PACKAGES = ("jaxlatent", "jax", "jaxlib", "numpyro", "blackjax", "optax", "arviz", "numpy")
 
@@ -122,7 +124,22 @@ class Result:
         shape = ", ".join(f"{name} {value.shape}" for name, value in self.params.items())
         codes, counts = np.unique(self.status, return_counts=True)
         ended = ", ".join(f"{count} {Status(code).name}" for code, count in zip(codes, counts, strict=True))
-        return f"Result({self.provenance.engine}; {shape}; lanes: {ended})"
+        agreed = (
+            ""
+            if self.trace is None or self.status.size == 1
+            else f"; {np.sum(self.agreeing())} reached the best objective"
+        )
+        return f"Result({self.provenance.engine}; {shape}; lanes: {ended}{agreed})"
+
+    def agreeing(self, within: float = 1.0) -> np.ndarray:
+        """How many lanes ended ``within`` so many nats of the best, by dataset: one in ten is luck, nine in ten are an answer.
+
+        Args:
+            within: nats.
+        """
+        ended = np.where(self._failed(), -np.inf, self.objective)
+        best = np.max(ended, -1, keepdims=True)
+        return np.sum(np.isfinite(ended) & (ended >= best - within), -1)
 
     @property
     def has_draws(self) -> bool:
@@ -164,7 +181,7 @@ class Result:
         """
         if self._is_best:
             return self
-        failed = np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective)
+        failed = self._failed()
         if failed.all(-1).any():
             codes = sorted({Status(code).name for code in np.ravel(self.status)})
             raise InputError(
@@ -181,6 +198,9 @@ class Result:
             name: jax.tree.map(lambda *x: np.stack(x), *(getattr(one, name) for one in picked)) for name in _ARRAYS
         }
         return replace(self, **stacked)
+
+    def _failed(self) -> np.ndarray:
+        return np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective)
 
     def mean(self) -> dict[str, np.ndarray]:
         """Posterior mean by parameter, over chains and draws; for point fits the points."""
@@ -222,17 +242,27 @@ class Result:
         self._require(terms, "log_likelihood")
         return self._ungridded(terms)
 
-    def predict(self, seed: int, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+    def predict(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """One predictive draw of every observation for each draw of the parameters, leading as `params` does.
 
         Args:
-            seed: required, an int.
+            seed: required, an int or a typed JAX key.
             data: other covariates; those of the fit by default. Observations in it are not used.
         """
         posterior, params = self._gridded(data)
-        draws = predictive.predict(posterior, jax.random.key(seed), params, self.has_draws)
+        draws = predictive.predict(posterior, as_key(seed, "predict"), params, self.has_draws)
         self._require(draws, "predict")
         return self._ungridded(draws)
+
+    def conditional(self, data: Data | Batch | None = None, name: str | None = None) -> Conditional:
+        """The predictive distribution of an observation at each row: moments, quantiles, densities, labelled draws, calibration.
+
+        Args:
+            data: other inputs, and observations to be judged by; those of the fit by default.
+            name: of the observation, if there are several.
+        """
+        posterior, params = self._gridded(data)
+        return conditional.of(posterior, params, self.has_draws, name, self._stripped)
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Probabilities of hidden states or components given all data, ``(..., K)`` by observation, leading as `params` does.
@@ -250,31 +280,31 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        return self._hidden(hidden.most_likely(posterior, params, self.has_draws), "most_likely_states")
+        return self._hidden(hidden.most_likely(posterior, params, self.has_draws)[0], "most_likely_states")
 
-    def sample_states(self, seed: int, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+    def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Paths or labels drawn given the data, one for each draw of the parameters; -1 where there is nothing.
 
         Args:
-            seed: required, an int.
+            seed: required, an int or a typed JAX key.
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        drawn = hidden.sample(posterior, params, jax.random.key(seed), self.has_draws)
+        drawn = hidden.sample(posterior, params, as_key(seed, "sample_states"), self.has_draws)
         return self._hidden(drawn, "sample_states")
 
-    def forecast(self, steps: int, seed: int, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+    def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """What comes after the last step of every sequence: one draw of ``steps`` values for each draw of the parameters.
 
         For hidden Markov models whose transitions and emissions need no inputs; where they do, simulate with `predict`.
 
         Args:
             steps: how many.
-            seed: required, an int.
+            seed: required, an int or a typed JAX key.
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        drawn = hidden.forecast(posterior, params, jax.random.key(seed), steps, self.has_draws)
+        drawn = hidden.forecast(posterior, params, as_key(seed, "forecast"), steps, self.has_draws)
         return self._hidden(drawn, "forecast")
 
     def score(self, data: Data | Batch | None = None) -> np.ndarray:
@@ -430,10 +460,12 @@ class Result:
         return posterior, params
 
     def _ungridded(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        host = {name: np.asarray(value) for name, value in values.items()}
-        if self._is_best:
-            host = {name: value[:, 0] for name, value in host.items()}
-        return {name: value[0] if self.names is None else value for name, value in host.items()}
+        return {name: self._stripped(np.asarray(value)) for name, value in values.items()}
+
+    def _stripped(self, value: np.ndarray) -> np.ndarray:
+        """Without the axes that `_gridded` added."""
+        value = value[:, 0] if self._is_best else value
+        return value[0] if self.names is None else value
 
     def _select(self, dataset: int | None, lane: int | None) -> "Result":
         """One dataset, one lane, or both. A lane of draws keeps its axis, of length 1."""

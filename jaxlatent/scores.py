@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxlatent import hidden, predictive
 from jaxlatent.data import split
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.latent import unit_shape
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Params
 
@@ -31,7 +31,7 @@ def criteria(posterior: Posterior, params: Params) -> dict[str, np.ndarray]:
     total, dim = _total(terms, 2), posterior.dim
     penalty = dim * np.log(seen(posterior, params, False))[:, None]
     found = {"aic": -2 * total + 2 * dim, "bic": -2 * total + penalty}
-    complete = hidden.complete_log_likelihood(posterior, params, False)
+    _, complete = hidden.most_likely(posterior, params, False)
     if complete:
         found["icl"] = -2 * _total({**terms, **complete}, 2) + penalty
     return {**{name: np.asarray(value) for name, value in found.items()}, "free_parameters": np.full(total.shape, dim)}
@@ -45,8 +45,7 @@ def seen(posterior: Posterior, params: Params, draws: bool) -> np.ndarray:
 
     def walk(params: Params, data: dict[str, Array]) -> None:
         for name, d in posterior.density.observed(params, data).items():
-            event = d.emissions.event_dim if isinstance(d, HiddenMarkov) else d.event_dim
-            sizes[name] = math.prod(d.shape()[: len(d.shape()) - event])
+            sizes[name] = math.prod(unit_shape(d))
 
     jax.eval_shape(walk, first, one)
     datasets = next(iter(params.values())).shape[0]

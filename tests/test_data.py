@@ -71,6 +71,7 @@ def test_a_ragged_batch_equals_a_loop():
         np.testing.assert_allclose(many.objective[i], jl.fit(MEAN, data, jl.Optimize(), seed=0).objective, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_masked_values_do_not_enter_criteria_or_files():
     data = {"y": jl.Masked(np.array([1.0, np.nan, 2.0, 0.5]), np.array([True, False, True, True]))}
     full = {"y": np.array([1.0, 2.0, 0.5])}

@@ -153,6 +153,7 @@ def test_another_engine_starts_where_em_ended(by_hand):
     assert np.isfinite(draws.statistics["lp"]).all()
 
 
+@pytest.mark.slow
 def test_parameters_on_the_border_are_kept_and_can_still_be_started_from():
     flat = hmm(2, emissions.Categorical(3, concentration=1.0))
     y = np.array([[0, 0, 1, 1, 0, 1] * 5])  # class 2 never happens: its probability is as good as zero

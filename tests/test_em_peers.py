@@ -11,7 +11,7 @@ import pytest
 from often import often
 
 import jaxlatent as jl
-from jaxlatent.models import Initial, Stationary, emissions, hmm, mixture
+from jaxlatent.models import Constant, Initial, Stationary, emissions, hmm, mixture
 
 K, S, T, N, D = 3, 4, 50, 10, 2
 #: Sums of 200 terms in 64 bits, after ten iterations.
@@ -319,7 +319,7 @@ def sklearn_climb(covariance, start, y, iterations):
 def against_sklearn(covariance, data, seen):
     """Ours with flat priors, and theirs on the rows that were seen."""
     start = {"mixture_weights": CHAIN["initial_probs"], "means": MEANS, "covs": COVS[covariance]}
-    model = mixture(K, emissions.Gaussian(D, covariance, **FLAT), concentration=1.0)
+    model = mixture(K, emissions.Gaussian(D, covariance, **FLAT), Constant(1.0))
     log_likelihoods, params = walk(model, data, start)
     for n in (1, 2, N):
         expected, history = sklearn_climb(covariance, start, seen, n)

@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 import pytest
 from monte_carlo import check_moments, mean_scores
 from numpyro.distributions import constraints
+from often import often
 from scipy import stats
 
 import jaxlatent as jl
@@ -67,6 +68,7 @@ def test_all_lanes_end_well(fit):
     assert fit.statistics["diverging"].mean() < 0.01
 
 
+@pytest.mark.slow
 def test_normal_mean_with_known_variance(fit):
     y, precision = DATA["normal"].astype(float), 1 / 2.0**2 + 10 / 1.5**2
     mean, sd = (1.0 / 2.0**2 + y.sum() / 1.5**2) / precision, precision**-0.5
@@ -88,6 +90,7 @@ def test_conjugate_pairs(fit, name, exact):
     check_quantiles(fit.params[name], exact)
 
 
+@pytest.mark.slow
 def test_dirichlet_multinomial(fit):
     exact = stats.dirichlet([4.0, 2.0, 10.0])
     check_moments(fit.params["simplex"], exact.mean(), np.sqrt(exact.var()))
@@ -135,7 +138,7 @@ def gaussian(params, mean, precision):
     return -0.5 * residual @ precision @ residual
 
 
-@pytest.mark.parametrize("metric", ["diag", "dense", "low_rank"])
+@pytest.mark.parametrize("metric", often(["diag", "dense", "low_rank"], {"dense"}))
 def test_a_strongly_correlated_gaussian(metric):
     args = (MEAN.astype(np.float32), np.linalg.inv(COVARIANCE).astype(np.float32))
     posterior = jl.from_log_density(gaussian, {"x": jnp.zeros(DIM)}, args=args)

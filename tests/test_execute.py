@@ -87,6 +87,7 @@ def test_one_device_and_two_give_the_same_draws(base):
     assert_same(base, short(devices=jax.devices()[:1]), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_lanes_do_not_depend_on_their_number(base):
     """Without adaptation. Three lanes do not fill two devices: the filler leaves no trace."""
     three = short(chains=3)
@@ -264,6 +265,7 @@ def test_lanes_start_where_another_fit_ended():
     assert np.abs(again.params["x"] - 1000).max() < 40 and np.abs(again.params["w"] - [500, -500]).max() < 40
 
 
+@pytest.mark.slow
 def test_lanes_of_a_batch_start_at_the_best_points_of_another_fit():
     data = jl.batch([{"y": np.float32(y)} for y in (-3e6, 0.0, 3e6)])
     points = jl.fit(WIDE, data, jl.Optimize(), 0)

@@ -14,6 +14,7 @@ ROOT = Path(jaxlatent.__file__).parent
 #: From top to bottom: a module (or package) imports from rows above its own. A star: may be absent.
 LAYERS = """
 typing  errors  status  lanes
+keys
 namespace  data  diagnostics  markov
 distributions
 latent
@@ -23,9 +24,11 @@ posterior
 guides*  fixing
 condition*  adapters
 checks  predictive  hidden  engines  convert
+conditional
 summary  scores
 results
 execute
+calibration
 devices
 datasets*  models*
 plots*

@@ -83,6 +83,7 @@ def test_jacobian_off_is_the_density_of_the_values_whatever_the_adapter():
         np.testing.assert_allclose(on - off, jnp.log(rate * (1 - rate)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_mode_does_not_depend_on_centring():
     def model(centring):
         effect = lambda p: centring(dist.Normal(p.m, 0.5).expand([2]).to_event(1))
@@ -105,6 +106,7 @@ def test_regression_is_least_squares():
     np.testing.assert_allclose(errors, exact, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_rosenbrock_agrees_with_scipy(x64):
     cost = lambda z, bend=100.0: jnp.sum(bend * (z[1:] - z[:-1] ** 2) ** 2 + (1 - z[:-1]) ** 2)
     result = fit(jl.from_log_density(lambda *args: -cost(*args), jnp.zeros(5), args=(100.0,)), restarts=4)
@@ -168,6 +170,7 @@ def test_batch_is_a_loop():
         np.testing.assert_allclose(together.positions[i], alone, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_a_broken_dataset_leaves_the_others_alone():
     """One lane's gradient is NaN from the start; the others stay bitwise the same."""
     likelihood = lambda p, d: {"y": dist.Normal(jnp.where(d.bad, jnp.nan, p.w), 1.0)}
@@ -189,6 +192,7 @@ def test_a_broken_dataset_leaves_the_others_alone():
     np.testing.assert_array_equal(broken.positions[::2], whole.positions[::2])
 
 
+@pytest.mark.slow
 def test_precisions_agree():
     single = fit(LINE, line_data(), objective="mle").params
     with jax.enable_x64(True):

@@ -303,6 +303,7 @@ def test_a_bare_log_density_has_draws_and_says_what_it_has_not():
 # --- another library --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_numpyro_gives_the_same_posterior(single):
     mcmc = numpyro.infer.MCMC(
         numpyro.infer.NUTS(census_in_numpyro), num_warmup=500, num_samples=1000, num_chains=2,

@@ -17,6 +17,7 @@ from scipy import stats
 import jaxlatent as jl
 from jaxlatent.engines.advi import ADVI
 from jaxlatent.engines.base import Stage
+from jaxlatent.engines.dadvi import DADVI
 from jaxlatent.engines.laplace import Laplace
 from jaxlatent.engines.pathfinder import Pathfinder
 from jaxlatent.execute.drive import drive
@@ -70,6 +71,22 @@ def test_gaussian_is_exact(engine):
     assert ((result.statistics["khat"] < 0.5) | (spread < 0.05)).all()
 
 
+def test_linear_response_is_exact_for_a_gaussian_and_the_mean_field_too_narrow():
+    mended, narrow = fit(gaussian(MEAN, COV), DADVI()), fit(gaussian(MEAN, COV), DADVI(linear_response=False))
+    assert mended.status == narrow.status == [STATUS.CONVERGED]
+    check_draws(mended.positions[0], MEAN, COV)
+    sd = np.diagonal(np.linalg.inv(COV)) ** -0.5
+    # Fixed draws know the spread of each coordinate up to their own.
+    np.testing.assert_allclose(narrow.positions[0].std(0) / sd, 1, atol=0.4)
+    assert mended.statistics["khat"] < 0.5
+
+
+def test_an_approximation_that_misses_the_posterior_says_so():
+    with pytest.warns(UserWarning, match="k-hat above 0.7 in 1 of 1 lanes"):
+        fit(gaussian(np.zeros(2), np.array([[1.0, 0.999], [0.999, 1.0]])), DADVI(linear_response=False))
+
+
+@pytest.mark.slow
 def test_mean_field_of_a_gaussian_is_known():
     """The optimum has the mean, and 1 over the diagonal of the precision for variances (Bishop 2006, 10.1.2)."""
     result = fit(gaussian(MEAN, COV), ADVI(tol=0.02))
@@ -95,12 +112,14 @@ def test_stops_early_where_it_is_easy_and_says_so_where_it_is_not():
     assert fit(correlated(3, 0.0), ADVI(max_iter=150)).status == [STATUS.MAX_ITERATIONS]
 
 
+@pytest.mark.slow
 def test_slow_drift_is_not_convergence():
     """With steps a thousandth of the default the approximation still travels at the end."""
     slow = fit(gaussian(np.full(2, 30.0), np.eye(2)), ADVI(optimizer=optax.sgd(1e-3), max_iter=1500))
     assert slow.status == [STATUS.MAX_ITERATIONS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["mean_field", "full_rank"])
 def test_units_do_not_matter(family):
     scale = np.array([1e-2, 1.0, 1e2])
@@ -109,6 +128,7 @@ def test_units_do_not_matter(family):
     np.testing.assert_allclose(result.objective, 1.5 * np.log(2 * np.pi), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_optimisers_of_optax():
     result = fit(gaussian(np.zeros(2), np.eye(2)), ADVI(optimizer=optax.adam(0.05)))
     np.testing.assert_allclose(result.objective, np.log(2 * np.pi), atol=2e-2)
@@ -138,6 +158,7 @@ def test_laplace_of_a_flat_direction_is_degenerate():
     assert np.isnan(result.positions).all()
 
 
+@pytest.mark.slow
 def test_pathfinder_finds_the_mode_and_the_scale_of_a_skewed_posterior():
     """A gamma variable on log scale, Gamma(5, 2), whose mode lies 0.23 standard deviations above its mean."""
     density = lambda z, rate: jnp.sum(5 * z - rate * jnp.exp(z))
@@ -208,6 +229,7 @@ def test_precisions_agree():
         (ADVI, {"num_samples": 3}),
         (ADVI, {"draws": 5}),
         (ADVI, {"optimizer": "adam"}),
+        (DADVI, {"num_samples": 3}),
         (Laplace, {"draws": 0}),
         (Laplace, {"max_iter": 0}),
         (Pathfinder, {"paths": 0}),

@@ -1,6 +1,7 @@
 """The census analysis: fit the five models three ways, print what they say, write figures and draws."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,8 @@ def _fit(model: jl.Model, dataset: Dataset, nuts: jl.NUTS, seed: int, clock: Clo
     }
     fitted = []
     for name, engine in engines.items():
-        with clock(name):
+        with clock(name), warnings.catch_warnings():
+            # The tables tell of k-hat.
+            warnings.filterwarnings("ignore", message=".*k-hat")
             fitted.append(jl.fit(model, dataset.data, engine, seed, coords=coords))
     return Fits(*fitted)

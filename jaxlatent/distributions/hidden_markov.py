@@ -111,15 +111,10 @@ class HiddenMarkov(dist.Distribution):
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.filtered(self.initial_probs, self.transition_matrix, likelihoods, mask).probs
 
-    def most_likely_log_prob(self, value: Array, mask: Array | None = None) -> Array:
-        """The log density of every sequence together with its most likely path, ``(...)``."""
+    def most_likely_states(self, value: Array, mask: Array | None = None) -> tuple[Array, Array]:
+        """The most likely path of every sequence, ``(..., T)``, -1 past its end, and the log density of both together, ``(...)``."""
         likelihoods = self.state_log_likelihoods(value, mask)
-        return markov.most_likely_states(self.initial_probs, self.transition_matrix, likelihoods, mask)[1]
-
-    def most_likely_states(self, value: Array, mask: Array | None = None) -> Array:
-        """The most likely path of every sequence, ``(..., T)``; -1 past its end."""
-        likelihoods = self.state_log_likelihoods(value, mask)
-        return markov.most_likely_states(self.initial_probs, self.transition_matrix, likelihoods, mask)[0]
+        return markov.most_likely_states(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
     def sample_states(self, key: Any, value: Array, mask: Array | None = None) -> Array:
         """A path of every sequence given its values, ``(..., T)``; -1 past its end."""

@@ -19,10 +19,14 @@ from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.stopping import until as Until
+from jaxlatent.keys import as_key
 from jaxlatent.model import Model
 from jaxlatent.posterior import Posterior
 from jaxlatent.results import Result, provenance
 from jaxlatent.typing import Array, Data, Key, PyTree
+
+#: Above it draws from an approximation are not to be trusted (Vehtari et al. 2024).
+_KHAT = 0.7
 
 
 def fit(
@@ -65,7 +69,7 @@ def fit(
         expected="at least one JAX device, or None",
     )
     _check_engine(engine)
-    key = _as_key(seed)
+    key = as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
     posterior, names = _condition(model, data, labels)
     datasets = 1 if names is None else len(names)
@@ -93,6 +97,7 @@ def fit(
         result = _collect(grid, engine, posterior, keys, collected)
     warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
     timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
+    _warn_of_khat(type(engine).__name__, result["statistics"].get("khat"))
     single = names is None
     strip = (lambda x: x[0]) if single else (lambda x: x)
     return Result(
@@ -181,7 +186,8 @@ def _collect(
         statistics = {**joined, **statistics}
         params, derived = _name_in_legs(grid, posterior, positions)
     else:
-        trace = joined["objective"]
+        trace = joined.pop("objective")
+        statistics = {**joined, **statistics}
         positions = own(final.positions)
         if final.params is None:
             depth = 1 if engine.kind == "draws" else 0
@@ -327,6 +333,17 @@ def _condition(
     return condition(model, arrays), None
 
 
+def _warn_of_khat(engine: str, khat: np.ndarray | None) -> None:
+    """An approximation that misses the posterior says so, once for all lanes."""
+    if khat is not None and np.any(khat > _KHAT):
+        warnings.warn(
+            f"{engine}: Pareto k-hat above {_KHAT} in {np.sum(khat > _KHAT)} of {khat.size} lanes, at most {np.nanmax(khat):.2f}: these "
+            "draws do not follow the posterior, and may be far too narrow. Check them against NUTS; DADVI() or "
+            "ADVI(family='full_rank') know correlations.",
+            stacklevel=3,
+        )
+
+
 def _check_engine(engine: Any) -> None:
     missing = [name for name in ("schedule", "init", "step", "finish") if not hasattr(engine, name)]
     if missing or isinstance(engine, type):
@@ -337,19 +354,6 @@ def _check_engine(engine: Any) -> None:
             expected="an engine with its settings",
             remedy="pass jl.NUTS(), jl.ADVI(), ...; mind the ().",
         )
-
-
-def _as_key(seed: int | Key) -> Key:
-    if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
-        return jax.random.key(int(seed))
-    if isinstance(seed, jax.Array) and jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) and seed.shape == ():
-        return seed
-    raise InputError(
-        "fit(seed=...)",
-        got=f"{type(seed).__name__} {seed!r}",
-        expected="an int or a typed JAX key",
-        remedy="pass an int, or jax.random.key(0) instead of jax.random.PRNGKey(0).",
-    )
 
 
 def _traced(stage: Stage) -> Stage:

@@ -46,9 +46,7 @@ def smooth(
     """Smoothed probabilities and expected transitions; arguments as in `jaxlatent.markov.log_normalizer`."""
     problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
     m, live = _run(problem)
-    probs, seen = occupancies(m)
-    if live is not None:
-        probs, seen = (jnp.where(live[:, None], x, 0.0) for x in (probs, seen))
+    probs, seen = occupancies(m, live)
     if problem.transition.ndim == 2:
         transitions = jnp.einsum("tib,tjb->ijb", m.alpha[:-1], seen[1:]) * problem.transition[..., None]
     else:

@@ -74,13 +74,13 @@ def arrange(
     """Check shapes and lay sequences out, one on the last axis. Arguments as in `log_normalizer`."""
     *leading, steps, states = log_likelihoods.shape
     _check(initial_probs, transition_matrix, log_likelihoods, mask, method)
-    batch = lambda x, event: jnp.moveaxis(
-        x.reshape(-1, *x.shape[-event:])
-        if x.ndim == event
-        else jnp.broadcast_to(x, (*leading, *x.shape[-event:])).reshape(-1, *x.shape[-event:]),
-        0,
-        -1,
-    )
+
+    def batch(x: Array, event: int) -> Array:
+        """Sequences on the last axis; one where all share."""
+        if x.ndim > event:
+            x = jnp.broadcast_to(x, (*leading, *x.shape[-event:]))
+        return jnp.moveaxis(x.reshape(-1, *x.shape[-event:]), 0, -1)
+
     live = None
     if mask is not None:
         mask = jnp.broadcast_to(mask, (*leading, steps))
@@ -138,9 +138,7 @@ def _log_normalizer_jvp(method, primals, tangents):
     initial, transition, log_likelihoods, live = primals
     d_initial, d_transition, d_log_likelihoods, _ = tangents
     m = messages(initial, transition, log_likelihoods, live, method)
-    smoothed, seen = occupancies(m)
-    if live is not None:
-        smoothed, seen = (jnp.where(live[:, None], x, 0.0) for x in (smoothed, seen))
+    smoothed, seen = occupancies(m, live)
     slope = jnp.sum(smoothed * d_log_likelihoods, (0, 1)) + jnp.sum(seen[0] * d_initial, 0)
     if transition.ndim == 2:
         # A matrix for each step: transposed, this becomes a batch of small products, eight times faster than one long contraction.
@@ -151,9 +149,10 @@ def _log_normalizer_jvp(method, primals, tangents):
     return total(m, live), slope + jnp.sum(pushed * seen[1:], (0, 1))
 
 
-def occupancies(m: Messages) -> tuple[Array, Array]:
+def occupancies(m: Messages, live: Array | None) -> tuple[Array, Array]:
     """Smoothed probabilities, and the derivative of the log normaliser with respect to the predicted ones, ``(T, K, B)``."""
-    return m.alpha * m.beta, bounded(m.pull * m.beta)
+    both = m.alpha * m.beta, bounded(m.pull * m.beta)
+    return both if live is None else (jnp.where(live[:, None], both[0], 0.0), jnp.where(live[:, None], both[1], 0.0))
 
 
 def total(m: Messages, live: Array | None) -> Array:

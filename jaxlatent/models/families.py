@@ -5,19 +5,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 
 from jaxlatent.data import split, values_of
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.engines.base import require
 from jaxlatent.latent import Expected
-from jaxlatent.model import Model
+from jaxlatent.model import Model, raise_in_turn
 from jaxlatent.models.chains import Initial, InputDriven, Stationary
 from jaxlatent.models.emissions.gaussian import Gaussian
-from jaxlatent.models.emissions.regressions import LinearRegression
-from jaxlatent.models.parts import Updates, simplex_mode
+from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, LinearRegression
+from jaxlatent.models.parts import Updates
+from jaxlatent.models.weights import Constant, Gate
 from jaxlatent.namespace import Namespace
-from jaxlatent.typing import Array, Key, Params
+from jaxlatent.typing import Key, Params
 
 #: What belongs to every component at the start, so that none begins empty.
 _SHARED = 0.02
@@ -51,7 +52,7 @@ def hmm(
 
     def start(key: Key, d: Any) -> Params:
         first = {**initial.start(num_states), **transitions.start(num_states)}
-        return first | _started(key, d, emissions, num_states)
+        return _started(key, d, emissions, num_states, first, emissions.m_step(), True)
 
     return Model(
         prior={**initial.prior(num_states), **transitions.prior(num_states), **emissions.prior(num_states)},
@@ -63,43 +64,38 @@ def hmm(
     )
 
 
-def mixture(num_components: int, emissions: Any, concentration: float = 1.1) -> Model:
-    """A mixture of any emissions, under ``mixture_weights`` ``(K,)`` with a Dirichlet prior.
+def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None = None) -> Model:
+    """A mixture of any emissions.
+
+    Lanes start from k-means clusters of the observations, for regressions of observations and inputs together.
 
     Args:
         num_components: ``K``, at least 1.
         emissions: a part of `jaxlatent.models.emissions`.
-        concentration: of the Dirichlet prior; 1 is flat.
+        weights: `Constant` by default: ``mixture_weights`` ``(K,)`` with a Dirichlet prior; or a `Gate`.
 
     Returns:
-        A model of ``mixture_weights`` and the parameters of the emissions; data ``y`` ``(N, *event)``.
+        A model of the parameters of weights and emissions; data ``y`` ``(N, *event)``, and ``x`` ``(N, num_inputs)`` where a part needs it.
     """
     require(num_components >= 1, "mixture(num_components=...)", got=num_components, expected="at least 1 component")
+    weights = weights or Constant()
 
     def likelihood(p: Any, d: Any) -> dict[str, Any]:
-        shape = (*d.y.shape[: d.y.ndim - emissions.event_dim], num_components)
         components = emissions.distribution(p, d)
-        if components.batch_shape != shape:
-            components = components.expand(shape)
-        return {"y": dist.MixtureSameFamily(dist.Categorical(jnp.broadcast_to(p.mixture_weights, shape)), components)}
+        known = components.batch_shape[:-1] or weights.shape(d)
+        leading = known or d.y.shape[: d.y.ndim - emissions.event_dim]
+        shape = (*leading, num_components)
+        components = components if components.batch_shape == shape else components.expand(shape)
+        return {"y": Mixture(weights.labels(p, d, leading), components)}
 
-    def mixture_weights(p: Any, d: Any, expected: Expected) -> Array:
-        assert expected.weights is not None
-        return simplex_mode(jnp.sum(expected.weights.reshape(-1, num_components), 0), concentration)
-
-    def start(key: Key, d: Any) -> Params:
-        return {"mixture_weights": jnp.full(num_components, 1 / num_components)} | _started(
-            key, d, emissions, num_components
-        )
-
+    updates = {**weights.m_step(), **emissions.m_step()}
     return Model(
-        prior={"mixture_weights": dist.Dirichlet(jnp.full(num_components, concentration))}
-        | emissions.prior(num_components),
+        prior={**weights.prior(num_components), **emissions.prior(num_components)},
         likelihood=likelihood,
-        start=start,
-        m_step=_of_y({"mixture_weights": mixture_weights, **emissions.m_step()}),
+        start=lambda key, d: _started(key, d, emissions, num_components, weights.start(num_components), updates, False),
+        m_step=_of_y(updates),
         name=f"mixture of {num_components}, {type(emissions).__name__}",
-        key=("mixture", num_components, emissions, concentration),
+        key=("mixture", num_components, emissions, weights),
     )
 
 
@@ -107,7 +103,7 @@ def gaussian_mixture(
     num_components: int, dim: int | None, covariance: Any = "full", concentration: float = 1.1, **prior: Any
 ) -> Model:
     """A mixture of normals: `mixture` of `jaxlatent.models.emissions.Gaussian`, whose ``prior`` settings it takes."""
-    return mixture(num_components, Gaussian(dim, covariance, **prior), concentration)
+    return mixture(num_components, Gaussian(dim, covariance, **prior), Constant(concentration))
 
 
 def regression_mixture(num_components: int, num_inputs: int, prior_scale: float | None = None) -> Model:
@@ -115,19 +111,31 @@ def regression_mixture(num_components: int, num_inputs: int, prior_scale: float 
     return mixture(num_components, LinearRegression(num_inputs, prior_scale))
 
 
-def _started(key: Key, d: Any, emissions: Any, count: int) -> Params:
-    """Parameters of emissions fitted to the labels that they start from."""
+def mixture_of_experts(num_experts: int, num_inputs: int, experts: Any = None, gate: Gate | None = None) -> Model:
+    """Experts that each know a part of the inputs, and a softmax gate between them (Jacobs et al. 1991; Jordan and Jacobs 1994).
+
+    `mixture` of experts under a `Gate`: means, log scales and logits all linear in ``x``, under normal priors of scale 5.
+
+    Args:
+        num_experts: ``K``.
+        num_inputs: of ``x``.
+        experts: regressions of `jaxlatent.models.emissions`; `HeteroscedasticRegression` by default, `BernoulliRegression` or
+            `PoissonRegression` for events and counts.
+        gate: with other priors.
+    """
+    return mixture(num_experts, experts or HeteroscedasticRegression(num_inputs), gate or Gate(num_inputs))
+
+
+def _started(key: Key, d: Any, emissions: Any, count: int, first: Params, updates: Updates, sequences: bool) -> Params:
+    """Parameters from ``first`` on, raised given the labels that the emissions start from."""
     values, mask = split(d.y)
     plain = Namespace("data", values_of(d))
     leading = values.shape[: values.ndim - emissions.event_dim]
     mask = jnp.ones(leading, bool) if mask is None else mask
-    labels = emissions.labels(key, plain, mask.ravel(), count)
+    labels = emissions.labels(key, plain, mask.ravel(), count, sequences)
     weights = ((1 - _SHARED) * labels + _SHARED / count) * mask.ravel()[:, None]
-    params: Params = dict(emissions.start(count, plain))
     expected = Expected(jnp.zeros(()), weights.reshape(*leading, count))
-    for names, update in emissions.m_step().items():
-        raised = update(Namespace("parameter", params), plain, expected)
-        params.update(zip(names, raised, strict=True) if isinstance(names, tuple) else {names: raised})
+    params = raise_in_turn(updates, {**first, **emissions.start(count, plain)}, plain, expected)
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), params)
 
 

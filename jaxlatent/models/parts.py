@@ -83,6 +83,6 @@ def event_shape(num_states: int, dim: int | None) -> tuple[int, ...]:
 class Clustered:
     """Emissions that start from k-means on the observations themselves."""
 
-    def labels(self, key: Key, d: Any, mask: Array, num_states: int) -> Array:
+    def labels(self, key: Key, d: Any, mask: Array, num_states: int, sequences: bool) -> Array:
         """One-hot labels ``(N, K)``."""
         return cluster(key, d.y.reshape(mask.size, -1).astype(jnp.result_type(float)), mask, num_states)

@@ -7,13 +7,9 @@ well. Parameters carry dynamax's names.
 
 from jaxlatent.models.emissions.counts import Bernoulli, Categorical, NegativeBinomial, Poisson
 from jaxlatent.models.emissions.gaussian import Gaussian
-from jaxlatent.models.emissions.regressions import (
-    Autoregression,
-    BernoulliRegression,
-    CategoricalRegression,
-    LinearRegression,
-    PoissonRegression,
-)
+from jaxlatent.models.emissions.glm import BernoulliRegression, PoissonRegression
+from jaxlatent.models.emissions.multinomial import CategoricalRegression
+from jaxlatent.models.emissions.regressions import Autoregression, HeteroscedasticRegression, LinearRegression
 from jaxlatent.models.emissions.student import StudentT
 
 __all__ = [
@@ -23,6 +19,7 @@ __all__ = [
     "Categorical",
     "CategoricalRegression",
     "Gaussian",
+    "HeteroscedasticRegression",
     "LinearRegression",
     "NegativeBinomial",
     "Poisson",

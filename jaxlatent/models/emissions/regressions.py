@@ -1,4 +1,4 @@
-"""Emissions that depend on inputs ``x`` ``(..., T, num_inputs)``: regressions whose coefficients switch with the state."""
+"""Emissions about a line of inputs ``x`` ``(..., T, num_inputs)``: regressions whose coefficients switch with the state."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,23 +6,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jax.scipy.linalg import cho_solve
 
 from jaxlatent.engines.newton import climb
 from jaxlatent.latent import Expected
-from jaxlatent.models.parts import Updates, rows, weights_of, windows
-from jaxlatent.typing import Array, Key, Params
+from jaxlatent.models.emissions.linear import Regression, affine, coefficients, gram, linear, no_slope, solve, with_ones
+from jaxlatent.models.parts import Updates, rows, weights_of
+from jaxlatent.typing import Array, Params
 
-
-class Regression:
-    """Emissions that start from regressions on random stretches of the data."""
-
-    num_inputs: int
-
-    def labels(self, key: Key, d: Any, mask: Array, num_states: int) -> Array:
-        """A short random stretch for each state, ``(N, K)``."""
-        length = max(5 * (self.num_inputs + 1), mask.size // (10 * num_states))
-        return windows(key, mask, num_states, length)
+#: Beyond it a scale would overflow, and gradients with it.
+LARGEST_LOG_SCALE = 30.0
 
 
 @dataclass(frozen=True)
@@ -42,10 +34,6 @@ class LinearRegression(Regression):
 
     event_dim = 0
 
-    def inputs(self, d: Any) -> Array:
-        """``(..., T, num_inputs)``."""
-        return d.x
-
     def prior(self, num_states: int) -> dict[str, Any]:
         """``weights``, ``biases`` and ``covs``."""
         covs = (
@@ -53,7 +41,7 @@ class LinearRegression(Regression):
             if self.variance_shape is None
             else dist.InverseGamma(self.variance_shape, self.variance_scale).expand([num_states]).to_event(1)
         )
-        return {**_coefficients(num_states, self.num_inputs, self.prior_scale), "covs": covs}
+        return {**coefficients(num_states, self.num_inputs, self.prior_scale), "covs": covs}
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
         """Of batch shape ``(..., T, K)``."""
@@ -62,12 +50,12 @@ class LinearRegression(Regression):
     def m_step(self) -> Updates:
         """Weighted least squares, then the variances."""
 
-        def coefficients(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
+        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
             w, y = weights_of(expected), d.y.ravel()
             x = with_ones(rows(self.inputs(d), 1))
             ridge = 0.0 if self.prior_scale is None else p.covs / self.prior_scale**2
-            gram = _gram(w, x) + jnp.eye(x.shape[1]) * jnp.reshape(ridge, (-1, 1, 1))
-            solved = _solve(gram, w.T @ (x * y[:, None]))
+            normal = gram(w, x) + jnp.eye(x.shape[1]) * jnp.reshape(ridge, (-1, 1, 1))
+            solved = solve(normal, w.T @ (x * y[:, None]))
             return solved[:, :-1], solved[:, -1]
 
         def covs(p: Any, d: Any, expected: Expected) -> Array:
@@ -78,11 +66,11 @@ class LinearRegression(Regression):
                 return jnp.maximum(squares / jnp.maximum(size, 1e-20), 1e-12)
             return (2 * self.variance_scale + squares) / (2 * self.variance_shape + 2 + size)
 
-        return {("weights", "biases"): coefficients, "covs": covs}
+        return {("weights", "biases"): both, "covs": covs}
 
     def start(self, num_states: int, d: Any) -> Params:
         """No slope."""
-        return {**_no_slope(num_states, self.num_inputs), "covs": jnp.ones(num_states)}
+        return {**no_slope(num_states, self.num_inputs), "covs": jnp.ones(num_states)}
 
 
 @dataclass(frozen=True)
@@ -106,208 +94,67 @@ class Autoregression(LinearRegression):
 
 
 @dataclass(frozen=True)
-class BernoulliRegression(Regression):
-    """Zeros and ones by logistic regression: ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)``.
+class HeteroscedasticRegression(Regression):
+    """Normal observations whose mean and log scale are both linear in the inputs.
+
+    ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)`` make the means, ``scale_weights`` and ``scale_biases`` of the same shapes the
+    scales: ``exp(x @ scale_weights.T + scale_biases) + floor``.
 
     Args:
         num_inputs: of ``x``.
-        prior_scale: of the normal prior of weights and biases; None is flat.
-        bias: False where a column of ``x`` is one already; there are no ``biases`` then.
+        prior_scale: of the normal prior of all coefficients.
+        floor: the least scale.
     """
 
     num_inputs: int
-    prior_scale: float | None = None
-    bias: bool = True
+    prior_scale: float = 5.0
+    floor: float = 0.01
 
     event_dim = 0
 
     def prior(self, num_states: int) -> dict[str, Any]:
-        """``weights``, and ``biases`` if there are any."""
-        return _coefficients(num_states, self.num_inputs, self.prior_scale, self.bias)
+        """Coefficients of means and scales."""
+        one = coefficients(num_states, self.num_inputs, self.prior_scale)
+        return {**one, **{f"scale_{name}": prior for name, prior in one.items()}}
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
         """Of batch shape ``(..., T, K)``."""
-        return dist.Bernoulli(logits=linear(p, d.x))
+        return dist.Normal(linear(p, d.x), self.scales(d.x, p.scale_weights, p.scale_biases))
+
+    def scales(self, x: Array, weights: Array, biases: Array) -> Array:
+        """Standard deviations ``(..., K)``; finite at any coefficients."""
+        return jnp.exp(jnp.minimum(affine(x, weights, biases), LARGEST_LOG_SCALE)) + self.floor
 
     def m_step(self) -> Updates:
-        """Two Newton steps for every state."""
-        sigmoid = jax.nn.sigmoid
-        slope = lambda eta: (sigmoid(eta), sigmoid(eta) * sigmoid(-eta))
-        return _newton(self, slope, lambda y, eta: y * eta - jax.nn.softplus(eta))
+        """Weighted least squares for the means, then Newton steps for the scales."""
 
-    def start(self, num_states: int, d: Any) -> Params:
-        """No slope."""
-        return _no_slope(num_states, self.num_inputs, self.bias)
+        def means(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
+            x = with_ones(rows(d.x, 1))
+            w = weights_of(expected) / self.scales(rows(d.x, 1), p.scale_weights, p.scale_biases) ** 2
+            normal = gram(w, x) + jnp.eye(x.shape[1]) / self.prior_scale**2
+            solved = solve(normal, w.T @ (x * d.y.ravel()[:, None]))
+            return solved[:, :-1], solved[:, -1]
 
+        def scales(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
+            x, w = rows(d.x, 1), weights_of(expected)
+            off = d.y.ravel()[:, None] - linear(p, x)
 
-@dataclass(frozen=True)
-class PoissonRegression(Regression):
-    """Counts by log-linear regression: ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)``.
-
-    Args:
-        num_inputs: of ``x``.
-        prior_scale: of the normal prior of weights and biases; None is flat.
-        bias: False where a column of ``x`` is one already.
-    """
-
-    num_inputs: int
-    prior_scale: float | None = None
-    bias: bool = True
-
-    event_dim = 0
-
-    def prior(self, num_states: int) -> dict[str, Any]:
-        """``weights``, and ``biases`` if there are any."""
-        return _coefficients(num_states, self.num_inputs, self.prior_scale, self.bias)
-
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(..., T, K)``."""
-        return dist.Poisson(jnp.exp(linear(p, d.x)))
-
-    def m_step(self) -> Updates:
-        """Two Newton steps for every state."""
-        return _newton(self, lambda eta: (jnp.exp(eta), jnp.exp(eta)), lambda y, eta: y * eta - jnp.exp(eta))
-
-    def start(self, num_states: int, d: Any) -> Params:
-        """No slope."""
-        return _no_slope(num_states, self.num_inputs, self.bias)
-
-
-@dataclass(frozen=True)
-class CategoricalRegression(Regression):
-    """One of ``num_classes`` by multinomial logits: ``weights`` ``(K, C, num_inputs)`` and ``biases`` ``(K, C)``.
-
-    Args:
-        num_inputs: of ``x``.
-        num_classes: ``C``.
-        prior_scale: of the normal prior of weights and biases, which identifies them.
-    """
-
-    num_inputs: int
-    num_classes: int
-    prior_scale: float = 2.0
-
-    event_dim = 0
-
-    def prior(self, num_states: int) -> dict[str, Any]:
-        """``weights`` and ``biases``."""
-        normal = dist.Normal(0.0, self.prior_scale)
-        shape = (num_states, self.num_classes)
-        return {
-            "weights": normal.expand((*shape, self.num_inputs)).to_event(3),
-            "biases": normal.expand(shape).to_event(2),
-        }
-
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(..., T, K)``."""
-        return dist.Categorical(logits=p.biases + jnp.einsum("...i,kci->...kc", d.x, p.weights))
-
-    def m_step(self) -> Updates:
-        """Two Newton steps for every state."""
-
-        def coefficients(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
-            w, x = weights_of(expected), with_ones(rows(d.x, 1))
-            seen = jax.nn.one_hot(d.y.ravel(), self.num_classes, dtype=x.dtype)
-            now = jnp.concatenate([p.weights, p.biases[..., None]], -1)
-
-            def one(now: Array, w: Array) -> Array:
+            def one(weights: Array, bias: Array, off: Array, w: Array) -> Array:
                 def height(flat: Array) -> Array:
-                    logits = jax.nn.log_softmax(x @ flat.reshape(now.shape).T, -1)
-                    return jnp.sum(w[:, None] * seen * logits) - 0.5 * jnp.sum((flat / self.prior_scale) ** 2)
+                    scale = self.scales(x, flat[None, :-1], flat[-1:])[:, 0]
+                    return jnp.sum(w * dist.Normal(0.0, scale).log_prob(off)) - 0.5 * jnp.sum(
+                        (flat / self.prior_scale) ** 2
+                    )
 
-                return climb(height, now.ravel(), 2).reshape(now.shape)
+                return climb(height, jnp.append(weights, bias), 2)
 
-            raised = jax.vmap(one, (0, 1))(now, w)
-            return raised[..., :-1], raised[..., -1]
+            raised = jax.vmap(one, (0, 0, 1, 1))(p.scale_weights, p.scale_biases, off, w)
+            return raised[:, :-1], raised[:, -1]
 
-        return {("weights", "biases"): coefficients}
+        return {("weights", "biases"): means, ("scale_weights", "scale_biases"): scales}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """No slope."""
-        shape = (num_states, self.num_classes)
-        return {"weights": jnp.zeros((*shape, self.num_inputs)), "biases": jnp.zeros(shape)}
-
-
-def linear(p: Any, x: Array) -> Array:
-    """Linear predictors ``(..., K)`` of inputs ``(..., num_inputs)``."""
-    eta = x @ p.weights.T
-    return eta + p.biases if "biases" in p else eta
-
-
-def with_ones(x: Array) -> Array:
-    """``(N, D)`` with a last column of ones."""
-    return jnp.concatenate([x, jnp.ones_like(x[:, :1])], 1)
-
-
-def _coefficients(num_states: int, num_inputs: int, scale: float | None, bias: bool = True) -> dict[str, Any]:
-    shapes = {"weights": (num_states, num_inputs), **({"biases": (num_states,)} if bias else {})}
-    if scale is None:
-        return {name: dist.ImproperUniform(dist.constraints.real, (), shape) for name, shape in shapes.items()}
-    return {name: dist.Normal(0.0, scale).expand(shape).to_event(len(shape)) for name, shape in shapes.items()}
-
-
-def _no_slope(num_states: int, num_inputs: int, bias: bool = True) -> Params:
-    return {"weights": jnp.zeros((num_states, num_inputs)), **({"biases": jnp.zeros(num_states)} if bias else {})}
-
-
-def _gram(w: Array, x: Array) -> Array:
-    """``X' diag(w_k) X`` for every state, ``(K, D, D)``: one product with the squares of ``x``, which all states share."""
-    squares = (x[:, :, None] * x[:, None]).reshape(x.shape[0], -1)
-    return (w.T @ squares).reshape(-1, x.shape[1], x.shape[1])
-
-
-def _solve(gram: Array, right: Array) -> Array:
-    """Solve stacks of positive definite systems ``(K, D, D)``, a trace of ridge keeping those of empty states sound."""
-    dim = gram.shape[-1]
-    size = jnp.trace(gram, axis1=-2, axis2=-1)[:, None, None] / dim
-    ridge = (10 * jnp.finfo(gram.dtype).eps * size + jnp.finfo(gram.dtype).tiny ** 0.5) * jnp.eye(dim)
-    factor = jnp.linalg.cholesky(gram + ridge)
-    return jax.vmap(lambda f, r: cho_solve((f, True), r))(factor, right)
-
-
-def _newton(family: Any, moments: Any, log_prob: Any) -> Updates:
-    """Two Newton steps for a generalised linear model with its canonical link, all states at once; no state is ever lowered.
-
-    Args:
-        family: with ``prior_scale`` and ``bias``.
-        moments: ``eta -> mean, variance``.
-        log_prob: ``y, eta -> log density`` up to what does not depend on eta.
-    """
-
-    def coefficients(p: Any, d: Any, expected: Expected) -> Any:
-        w, y = weights_of(expected), d.y.ravel()[:, None]
-        x = with_ones(rows(d.x, 1)) if family.bias else rows(d.x, 1)
-        y = y.astype(x.dtype)
-        precision = 0.0 if family.prior_scale is None else family.prior_scale**-2
-        now = jnp.concatenate([p.weights, p.biases[:, None]], 1) if family.bias else p.weights
-
-        def step(_: int, now: Array) -> Array:
-            eta = x @ now.T
-            mean, variance = moments(eta)
-            slope = (w * (y - mean)).T @ x - precision * now
-            bent = _gram(w * variance, x) + precision * jnp.eye(x.shape[1])
-            direction = _solve(bent, slope)
-            direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
-            along = x @ direction.T
-
-            def height(fraction: Array) -> Array:
-                fit = jnp.sum(w * log_prob(y, eta + fraction * along), 0)
-                return fit - 0.5 * precision * jnp.sum((now + fraction[:, None] * direction) ** 2, 1)
-
-            none = jnp.zeros_like(along[0])
-            here = height(none)
-            # Heights are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not.
-            too_far = lambda fraction: ~(height(fraction) >= here) & (fraction > 0)
-
-            def cut(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-                fraction, far = carry
-                fraction = jnp.where(far, jnp.where(fraction > 0.02, fraction / 4, 0.0), fraction)
-                return fraction, too_far(fraction)
-
-            fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (none + 1, too_far(none + 1)))
-            return now + fraction[:, None] * direction
-
-        raised = jax.lax.fori_loop(0, 2, step, now)
-        return (raised[:, :-1], raised[:, -1]) if family.bias else raised
-
-    return {("weights", "biases") if family.bias else "weights": coefficients}
+        """No slope, and the scale of the data: M-steps move from there."""
+        flat = no_slope(num_states, self.num_inputs)
+        spread = jnp.log(jnp.std(d.y) + 1e-6)
+        return {**flat, "scale_weights": flat["weights"], "scale_biases": jnp.full(num_states, spread)}

@@ -13,7 +13,7 @@ from jaxlatent.typing import Array, Params
 
 @dataclass(frozen=True)
 class StudentT(Clustered):
-    """Scalar observations with heavy tails: ``means`` and ``scales`` ``(K,)``; normal and half-Cauchy-like weak priors.
+    """Scalar observations with heavy tails: ``means`` and ``scales`` ``(K,)``; normal and half-normal priors, weak by default.
 
     Args:
         df: degrees of freedom, the same for all states.

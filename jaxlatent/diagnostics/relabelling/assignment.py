@@ -1,0 +1,67 @@
+"""The cheapest order of labels, for many cost matrices at once."""
+
+from functools import cache
+from itertools import permutations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from jaxlatent.diagnostics.relabelling.checking import check_finite
+from jaxlatent.errors import InputError
+from jaxlatent.typing import ArrayLike
+
+#: Up to this many labels all permutations are tried. On a CPU 4,000 matrices of 5 labels take 0.7 ms so and 7 ms one by
+#: one with SciPy; of 6 labels 5 ms and 8 ms, of 7 labels 50 ms and 10 ms.
+ENUMERATED = 5
+
+#: Matrices whose permutations are tried together, to bound memory.
+BLOCK = 4096
+
+
+def assign(cost: ArrayLike) -> np.ndarray:
+    """The assignment of labels to places that costs least, for each of many cost matrices.
+
+    Args:
+        cost: ``(..., K, K)``, finite; ``cost[k, l]`` is what label ``l`` costs in place ``k``.
+
+    Returns:
+        Integers ``(..., K)``: the label for each place. Of equally good orders of up to five labels, that which comes
+        first in the dictionary: no matrix without preferences changes the order.
+
+    Raises:
+        InputError: matrices that are not square or not finite.
+    """
+    cost = np.asarray(cost, float)
+    if cost.ndim < 2 or cost.shape[-1] != cost.shape[-2] or cost.shape[-1] == 0:
+        raise InputError(
+            "assign(cost)",
+            got=f"shape {cost.shape}",
+            expected="(..., K, K)",
+            remedy="give one row for each place and one column for each label.",
+        )
+    check_finite("assign(cost)", cost)
+    size = cost.shape[-1]
+    solve = _enumerate if size <= ENUMERATED else _solve
+    return solve(cost.reshape(-1, size, size)).reshape(cost.shape[:-1])
+
+
+@cache
+def _orders(size):
+    """All permutations ``(K!, K)`` in the order of the dictionary, and the cells that each takes ``(K * K, K!)``."""
+    orders = np.array(list(permutations(range(size))))
+    taken = orders[:, :, None] == np.arange(size)
+    return orders, taken.reshape(len(orders), -1).T.astype(float)
+
+
+def _enumerate(cost):
+    orders, taken = _orders(cost.shape[-1])
+    cost = cost.reshape(-1, len(taken))
+    best = [(cost[start : start + BLOCK] @ taken).argmin(-1) for start in range(0, len(cost), BLOCK)]
+    return orders[np.concatenate(best)] if best else orders[:0]
+
+
+def _solve(cost):
+    perm = np.empty(cost.shape[:-1], int)
+    for place, matrix in zip(perm, cost, strict=True):
+        place[:] = linear_sum_assignment(matrix)[1]
+    return perm

@@ -1,0 +1,129 @@
+"""A prior of which some entries are held at values, or equal each other."""
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from numpyro.distributions import biject_to, constraints
+from numpyro.distributions.transforms import Transform
+
+from jaxlatent.errors import InputError
+from jaxlatent.typing import Array
+
+#: The group of an entry that is held.
+HELD = -1
+
+
+class Restricted(dist.Distribution):
+    """``base`` on the values that a restriction leaves: its density there, not normalised; coordinates for what is free only.
+
+    Args:
+        base: a prior whose entries may move independently of each other.
+        groups: a number for each entry in order: entries of equal number share one value, those of -1 are held.
+        held: of the shape of ``base``: the values of the entries that are held.
+
+    Raises:
+        InputError: if the support ties entries to each other already, as that of a simplex does.
+    """
+
+    pytree_data_fields = ("base", "held")
+    pytree_aux_fields = ("groups",)
+
+    def __init__(self, base: dist.Distribution, groups: tuple[int, ...], held: Array):
+        if _entrywise(base.support) is None:
+            raise InputError(
+                f"a prior of which entries are held or tied, {type(base).__name__}",
+                got=f"values in {base.support}",
+                expected="entries that may move independently of each other",
+                remedy="hold the whole parameter, or declare the entries as parameters of their own.",
+            )
+        self.base, self.groups, self.held = base, groups, held
+        super().__init__((), base.shape())
+
+    @property
+    def support(self):
+        """What the free values allow."""
+        return _Restriction(_entrywise(self.base.support), self.groups, self.held)
+
+    def log_prob(self, value: Array) -> Array:
+        """Of the base, a scalar."""
+        return jnp.sum(self.base.log_prob(value))
+
+    def sample(self, key, sample_shape=()):
+        """Draws of the base, their entries tied and held."""
+        return _restrict(self.base.sample(key, sample_shape), self.groups, self.held)
+
+
+class _Restriction(constraints.Constraint):
+    """Values whose entries satisfy ``entry``, tied by ``groups`` or ``held``."""
+
+    event_dim = property(lambda self: self.held.ndim)
+
+    def __init__(self, entry: constraints.Constraint, groups: tuple[int, ...], held: Array):
+        self.entry, self.groups, self.held = entry, groups, held
+
+    def __call__(self, value: Array) -> Array:
+        return jnp.all(self.entry(value), tuple(range(-self.event_dim, 0)))
+
+    def feasible_like(self, prototype: Array) -> Array:
+        return _restrict(self.entry.feasible_like(prototype), self.groups, self.held)
+
+
+@biject_to.register(_Restriction)
+class _Spread(Transform):
+    """Unconstrained free values ``(G,)`` to all entries."""
+
+    domain = constraints.real_vector
+    codomain = property(lambda self: self.restriction)
+
+    def __init__(self, restriction: _Restriction):
+        self.restriction, self.entry = restriction, biject_to(restriction.entry)
+        self.first, self.index = _places(restriction.groups)
+
+    def __call__(self, x: Array) -> Array:
+        return _hold(self.entry(self._spread(x)), self.restriction.groups, self.restriction.held)
+
+    def _inverse(self, y: Array) -> Array:
+        return self._pick(self.entry.inv(y))
+
+    def log_abs_det_jacobian(self, x: Array, y: Array, intermediates=None) -> Array:
+        spread = self._spread(x)
+        return jnp.sum(self._pick(self.entry.log_abs_det_jacobian(spread, self.entry(spread))), -1)
+
+    def forward_shape(self, shape):
+        return (*shape[:-1], *self.restriction.held.shape)
+
+    def inverse_shape(self, shape):
+        return (*shape[: len(shape) - self.restriction.event_dim], len(self.first))
+
+    def _spread(self, x: Array) -> Array:
+        padded = jnp.concatenate([x, jnp.zeros_like(x, shape=(*x.shape[:-1], 1))], -1)
+        return padded[..., self.index].reshape(*x.shape[:-1], *self.restriction.held.shape)
+
+    def _pick(self, y: Array) -> Array:
+        return y.reshape(*y.shape[: y.ndim - self.restriction.event_dim], -1)[..., self.first]
+
+
+def _entrywise(support):
+    """The constraint on each entry alone; None if there is none."""
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support if support is not None and support.event_dim == 0 else None
+
+
+def _places(groups: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Where each group stands first among the entries, and the place of each entry's group; of the held ones the place after all."""
+    names, first, index = np.unique(groups, return_index=True, return_inverse=True)
+    free = names != HELD
+    return first[free], np.where(free[index], np.cumsum(free)[index] - 1, free.sum())
+
+
+def _hold(value: Array, groups: tuple[int, ...], held: Array) -> Array:
+    return jnp.where(np.reshape(groups, held.shape) == HELD, held, value)
+
+
+def _restrict(value: Array, groups: tuple[int, ...], held: Array) -> Array:
+    """Every entry takes the value of the first of its group, or the one it is held at."""
+    first, index = _places(groups)
+    flat = value.reshape(*value.shape[: value.ndim - held.ndim], -1)
+    tied = flat[..., np.append(first, 0)[index]].reshape(value.shape)
+    return _hold(tied, groups, held)

@@ -1,0 +1,76 @@
+r"""What is hidden behind observations: labels of mixtures, paths of hidden Markov models.
+
+For parameters :math:`\theta`, the expected complete log likelihood
+:math:`Q(\theta \mid \theta') = E[\log p(y, z \mid \theta) \mid y, \theta']` needs the posterior of the hidden ``z`` only through the
+`Expected` counts (Dempster, Laird and Rubin 1977). `labels` and `paths` have the same functions, one for each way of hiding;
+`hidden_in` tells which. A distribution that hides nothing is its own log density.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxlatent.data import split
+from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.distributions.masking import masked_log_prob
+from jaxlatent.latent import labels, paths
+from jaxlatent.latent.expected import EStep, Expected
+from jaxlatent.typing import Array, Key
+
+
+def hidden_in(d: dist.Distribution) -> ModuleType | None:
+    """`labels`, `paths`, or None if ``d`` hides nothing."""
+    if isinstance(d, HiddenMarkov):
+        return paths
+    return labels if isinstance(d, dist.MixtureSameFamily | dist.MixtureGeneral) else None
+
+
+def expect(
+    d: dist.Distribution, observation: Any, how: EStep = "exact", key: Key | None = None, draws: int = 1
+) -> Expected:
+    """The E-step for one observation.
+
+    Args:
+        d: its distribution at the current parameters.
+        observation: an array or `jaxlatent.Masked`.
+        how: see `EStep`.
+        key: for "draw".
+        draws: for "draw": how many paths or labels are averaged.
+    """
+    value, mask = split(observation)
+    hidden = hidden_in(d)
+    if hidden is None:
+        return Expected(jnp.sum(masked_log_prob(d, value, mask)))
+    return hidden.expect(d, value, mask, how, key, draws)
+
+
+def expected_log_prob(d: dist.Distribution, observation: Any, expected: Expected) -> Array:
+    """The expected complete log likelihood of one observation, a scalar; arguments as in `expect`, ``d`` at any parameters."""
+    value, mask = split(observation)
+    hidden = hidden_in(d)
+    if hidden is None:
+        return jnp.sum(masked_log_prob(d, value, mask))
+    return hidden.expected_log_prob(d, value, mask, expected)
+
+
+def unit_shape(d: dist.Distribution) -> tuple[int, ...]:
+    """The shape of what is seen or missing as a whole: the batch shape of ``d``, and of a hidden Markov model its steps too."""
+    event = d.emissions.event_dim if isinstance(d, HiddenMarkov) else d.event_dim
+    shape = d.shape()
+    return shape[: len(shape) - event]
+
+
+def responsibilities(d: dist.Distribution, value: Array) -> Array:
+    """How likely each value came from each component of a mixture, ``(..., K)``.
+
+    Args:
+        d: a `numpyro.distributions.MixtureSameFamily` or ``MixtureGeneral``.
+        value: of its batch and event shape.
+    """
+    return jax.nn.softmax(d.component_log_probs(value), -1)
+
+
+__all__ = ["EStep", "Expected", "expect", "expected_log_prob", "hidden_in", "responsibilities", "unit_shape"]

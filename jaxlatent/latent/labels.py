@@ -1,0 +1,66 @@
+"""Labels of a mixture: which component each value came from."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+
+from jaxlatent.distributions.masking import feasible
+from jaxlatent.latent.expected import EStep, Expected, weighted
+from jaxlatent.typing import Array, Key
+
+#: Stands for the label of what was not seen.
+ABSENT = -1
+
+
+def expect(d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None, draws: int) -> Expected:
+    """Expected labels; see `jaxlatent.latent.expect`."""
+    joint = _joint(d, value, mask)
+    one_hot = lambda labels: jax.nn.one_hot(labels, joint.shape[-1], dtype=joint.dtype)
+    if how == "hard":
+        weights = one_hot(jnp.argmax(joint, -1))
+    elif how == "draw":
+        assert key is not None, "draws need a key"
+        weights = jnp.mean(one_hot(jax.random.categorical(key, joint, shape=(draws, *joint.shape[:-1]))), 0)
+    else:
+        weights = jax.nn.softmax(joint, -1)
+    if mask is not None:
+        weights = jnp.where(mask[..., None], weights, 0.0)
+    return Expected(_seen_sum(logsumexp(joint, -1), mask), weights)
+
+
+def expected_log_prob(d: Any, value: Array, mask: Array | None, expected: Expected) -> Array:
+    """Of values and labels together under the expected labels, a scalar."""
+    return weighted(expected.weights, _joint(d, value, mask))
+
+
+def probs(d: Any, value: Array, mask: Array | None) -> Array:
+    """How likely each value came from each component, ``(..., K)``; zero where masked."""
+    weights = expect(d, value, mask, "exact", None, 1).weights
+    assert weights is not None
+    return weights
+
+
+def most_likely(d: Any, value: Array, mask: Array | None) -> tuple[Array, Array]:
+    """The most likely labels, and the log density of values and labels together, a scalar."""
+    joint = _joint(d, value, mask)
+    return _labels(jnp.argmax(joint, -1), mask), _seen_sum(jnp.max(joint, -1), mask)
+
+
+def sample(key: Key, d: Any, value: Array, mask: Array | None) -> Array:
+    """Labels drawn given the values."""
+    return _labels(jax.random.categorical(key, _joint(d, value, mask)), mask)
+
+
+def _joint(d: Any, value: Array, mask: Array | None) -> Array:
+    """The log density of values together with each label, ``(..., K)``."""
+    return d.component_log_probs(value if mask is None else feasible(d, value, mask))
+
+
+def _labels(labels: Array, mask: Array | None) -> Array:
+    return labels if mask is None else jnp.where(mask, labels, ABSENT)
+
+
+def _seen_sum(terms: Array, mask: Array | None) -> Array:
+    return jnp.sum(terms if mask is None else jnp.where(mask, terms, 0.0))

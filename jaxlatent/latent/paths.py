@@ -1,0 +1,56 @@
+"""Paths of a hidden Markov model: which state each step of a sequence was in."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent import markov
+from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.latent.expected import EStep, Expected, weighted
+from jaxlatent.typing import Array, Key
+
+
+def expect(d: HiddenMarkov, value: Array, mask: Array | None, how: EStep, key: Key | None, draws: int) -> Expected:
+    """Expected states and transitions; see `jaxlatent.latent.expect`."""
+    chain = (d.initial_probs, d.transition_matrix, d.state_log_likelihoods(value, mask), mask)
+    if how == "exact":
+        log_normalizer, probs, transitions = markov.smooth(*chain)
+    elif how == "hard":
+        log_normalizer = markov.log_normalizer(*chain)
+        probs, transitions = _counts(d, markov.most_likely_states(*chain)[0])
+    else:
+        assert key is not None, "draws need a key"
+        log_normalizer = markov.log_normalizer(*chain)
+        one = lambda key: _counts(d, markov.sample_states(key, *chain))
+        probs, transitions = jax.tree.map(lambda x: jnp.mean(x, 0), jax.vmap(one)(jax.random.split(key, draws)))
+    weights = probs if mask is None else jnp.where(mask[..., None], probs, 0.0)
+    return Expected(jnp.sum(log_normalizer), weights, probs[..., 0, :], transitions)
+
+
+def expected_log_prob(d: HiddenMarkov, value: Array, mask: Array | None, expected: Expected) -> Array:
+    """Of values and paths together under the expected counts, a scalar."""
+    emitted = weighted(expected.weights, d.state_log_likelihoods(value, mask))
+    started = weighted(expected.initial, jnp.log(d.initial_probs))
+    return emitted + started + weighted(expected.transitions, jnp.log(d.transition_matrix))
+
+
+def probs(d: HiddenMarkov, value: Array, mask: Array | None) -> Array:
+    """Smoothed probabilities of the states, ``(..., T, K)``."""
+    return d.smooth(value, mask).probs
+
+
+def most_likely(d: HiddenMarkov, value: Array, mask: Array | None) -> tuple[Array, Array]:
+    """The most likely paths, -1 past the end of a sequence, and the log density of values and paths together, a scalar."""
+    path, log_prob = d.most_likely_states(value, mask)
+    return path, jnp.sum(log_prob)
+
+
+def sample(key: Key, d: HiddenMarkov, value: Array, mask: Array | None) -> Array:
+    """Paths drawn given the values, -1 past the end of a sequence."""
+    return d.sample_states(key, value, mask)
+
+
+def _counts(d: HiddenMarkov, path: Array) -> tuple[Array, Array]:
+    """States ``(..., T, K)`` and transitions ``(..., K, K)`` or ``(..., T - 1, K, K)`` of paths ``(..., T)``; nothing past the end."""
+    here = (path[..., None] == jnp.arange(d.num_states)).astype(d.initial_probs.dtype)
+    each = "...tij" if d.transition_matrix.ndim > 2 else "...ij"
+    return here, jnp.einsum(f"...ti,...tj->{each}", here[..., :-1, :], here[..., 1:, :])

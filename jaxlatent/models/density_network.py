@@ -1,0 +1,122 @@
+"""Mixture density networks (Bishop 1994): a neural network whose outputs are the parameters of a mixture."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+from jaxlatent.distributions.mixture import Mixture
+from jaxlatent.engines.base import require
+from jaxlatent.model import Model
+from jaxlatent.models.network import Network
+from jaxlatent.typing import Array
+
+#: Beyond it a scale would overflow, and gradients with it.
+_LARGEST_LOG_SCALE = 30.0
+
+
+class MixtureDensityNetwork(nn.Module):
+    """Inputs ``(..., num_inputs)`` to a mixture of normals over outputs: a `numpyro.distributions.MixtureSameFamily`.
+
+    Attributes:
+        num_components: of the mixture.
+        num_outputs: ``Q``; 1 for scalar observations, of event shape ``()``, otherwise ``(Q,)``.
+        hidden: widths of the hidden layers.
+        activation: between layers.
+        covariance: of each component: "diagonal" or "full".
+        scale_floor: the least standard deviation: of each output, or with full covariances of each given those before it.
+    """
+
+    num_components: int
+    num_outputs: int = 1
+    hidden: tuple[int, ...] = (20,)
+    activation: Callable[[Array], Array] = jnp.tanh
+    covariance: Literal["diagonal", "full"] = "diagonal"
+    scale_floor: float = 0.01
+
+    @nn.compact
+    def __call__(self, x: Array) -> dist.MixtureSameFamily:
+        """Of batch shape ``(...)``."""
+        leading, components, outputs = x.shape[:-1], self.num_components, self.num_outputs
+        x = x.reshape(-1, x.shape[-1]).T
+        for i, width in enumerate(self.hidden):
+            x = self.activation(FeaturesFirst(width, name=f"hidden_{i}")(x))
+        below = outputs * (outputs - 1) // 2 if self.covariance == "full" else 0
+        heads = FeaturesFirst(components * (1 + 2 * outputs + below), name="heads")(x)
+        logits, means, log_scales, rest = jnp.split(heads, components * np.array([1, 1 + outputs, 1 + 2 * outputs]))
+        rows = lambda flat: jnp.moveaxis(flat.reshape(-1, components, *leading), (0, 1), (-1, -2))
+        means = rows(means)
+        scales = rows(jnp.exp(jnp.minimum(log_scales, _LARGEST_LOG_SCALE)) + self.scale_floor)
+        if outputs == 1:
+            normals: Any = dist.Normal(means[..., 0], scales[..., 0])
+        elif self.covariance == "full":
+            index = jnp.tril_indices(outputs, -1)
+            factor = (scales[..., None] * jnp.eye(outputs)).at[..., *index].set(rows(rest))
+            normals = dist.MultivariateNormal(means, scale_tril=factor)
+        else:
+            normals = dist.Normal(means, scales).to_event(1)
+        return Mixture(dist.Categorical(logits=rows(logits)[..., 0]), normals)
+
+
+class FeaturesFirst(nn.Module):
+    """A dense layer ``(inputs, N)`` to ``(width, N)``.
+
+    With the rows last, what follows works on contiguous memory, and sums over a few components are sums of long vectors: 5,000 epochs
+    took 0.37 s so and 0.96 s with `flax.linen.Dense` and a head for each kind of parameter.
+
+    Attributes:
+        width: of the output.
+    """
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """``kernel @ x + bias``."""
+        kernel = self.param("kernel", nn.initializers.lecun_normal(-1, -2), (self.width, x.shape[0]))
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        return kernel @ x + bias[:, None]
+
+
+def mixture_density_network(
+    num_components: int,
+    num_inputs: int,
+    num_outputs: int = 1,
+    hidden: tuple[int, ...] = (20,),
+    prior_scale: float | None = None,
+    *,
+    activation: Callable[[Array], Array] = jnp.tanh,
+    covariance: Literal["diagonal", "full"] = "diagonal",
+    scale_floor: float = 0.01,
+) -> Model:
+    """A `MixtureDensityNetwork` as a model of ``y`` given ``x``: weights under a flat or normal prior.
+
+    Lanes start from Flax's own initial weights.
+
+    Args:
+        num_components: of the mixture.
+        num_inputs: data ``x`` ``(N, num_inputs)``.
+        num_outputs: ``Q``: data ``y`` ``(N,)`` for 1, otherwise ``(N, Q)``.
+        hidden: widths of the hidden layers.
+        prior_scale: of the normal prior of all weights and biases; None is flat: maximum likelihood.
+        activation: between layers.
+        covariance: see `MixtureDensityNetwork`.
+        scale_floor: see `MixtureDensityNetwork`.
+    """
+    for name, value in (("num_components", num_components), ("num_inputs", num_inputs), ("num_outputs", num_outputs)):
+        require(value >= 1, f"mixture_density_network({name}=...)", got=value, expected="at least 1")
+    known = ("diagonal", "full")
+    require(covariance in known, "mixture_density_network(covariance=...)", got=covariance, expected=f"one of {known}")
+    require(scale_floor > 0, "mixture_density_network(scale_floor=...)", got=scale_floor, expected="a positive number")
+    module = MixtureDensityNetwork(num_components, num_outputs, tuple(hidden), activation, covariance, scale_floor)
+    network = Network(module, num_inputs, prior_scale)
+    return Model(
+        prior=network.prior(),
+        likelihood=lambda p, d: {"y": network.apply(p, d.x)},
+        start=lambda key, d: network.start(key),
+        name=f"mixture density network of {num_components}",
+        key=("mixture_density_network", network),
+    )

@@ -1,0 +1,136 @@
+"""Generalised linear emissions of inputs ``x`` ``(..., T, num_inputs)``: events and counts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxlatent.latent import Expected
+from jaxlatent.models.emissions.linear import Regression, coefficients, gram, linear, no_slope, solve, with_ones
+from jaxlatent.models.parts import Updates, rows, weights_of
+from jaxlatent.typing import Array, Params
+
+_NEWTON_STEPS = 2
+
+
+@dataclass(frozen=True)
+class GeneralisedLinear(Regression):
+    """A one-parameter exponential family with its canonical link, ``log p = y eta - A(eta) + c(y)`` (McCullagh and Nelder 1989).
+
+    Args:
+        num_inputs: of ``x``.
+        prior_scale: of the normal prior of weights and biases; None is flat.
+        bias: False where a column of ``x`` is one already; there are no ``biases`` then.
+    """
+
+    num_inputs: int
+    prior_scale: float | None = None
+    bias: bool = True
+
+    event_dim = 0
+
+    def family(self, eta: Array) -> dist.Distribution:
+        """The distribution at linear predictors."""
+        raise NotImplementedError
+
+    def log_partition(self, eta: Array) -> Array:
+        """``A(eta)``."""
+        raise NotImplementedError
+
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        """Mean and variance: the first two derivatives of ``A``."""
+        raise NotImplementedError
+
+    def prior(self, num_states: int) -> dict[str, Any]:
+        """``weights``, and ``biases`` if there are any."""
+        return coefficients(num_states, self.num_inputs, self.prior_scale, self.bias)
+
+    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+        """Of batch shape ``(..., T, K)``."""
+        return self.family(linear(p, d.x))
+
+    def start(self, num_states: int, d: Any) -> Params:
+        """No slope."""
+        return no_slope(num_states, self.num_inputs, self.bias)
+
+    def m_step(self) -> Updates:
+        """Two Newton steps (iteratively reweighted least squares), all states at once; no state is ever lowered."""
+
+        def both(p: Any, d: Any, expected: Expected) -> Any:
+            x = with_ones(rows(d.x, 1)) if self.bias else rows(d.x, 1)
+            now = jnp.concatenate([p.weights, p.biases[:, None]], 1) if self.bias else p.weights
+            raised = self._climb(now, x, d.y.ravel()[:, None].astype(x.dtype), weights_of(expected))
+            return (raised[:, :-1], raised[:, -1]) if self.bias else raised
+
+        return {("weights", "biases") if self.bias else "weights": both}
+
+    def _climb(self, now: Array, x: Array, y: Array, w: Array) -> Array:
+        """Coefficients ``(K, D)`` raised from ``now``, given inputs ``(N, D)``, observations ``(N, 1)`` and weights ``(N, K)``."""
+        precision = 0.0 if self.prior_scale is None else self.prior_scale**-2
+
+        def step(_: int, now: Array) -> Array:
+            eta = x @ now.T
+            mean, variance = self.moments(eta)
+            slope = (w * (y - mean)).T @ x - precision * now
+            bent = gram(w * variance, x) + precision * jnp.eye(x.shape[1])
+            direction = solve(bent, slope)
+            direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
+            along = x @ direction.T
+
+            def height(fraction: Array) -> Array:
+                there = eta + fraction * along
+                fit = jnp.sum(w * (y * there - self.log_partition(there)), 0)
+                return fit - 0.5 * precision * jnp.sum((now + fraction[:, None] * direction) ** 2, 1)
+
+            none = jnp.zeros_like(along[0])
+            here = height(none)
+            # Heights are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not.
+            too_far = lambda fraction: ~(height(fraction) >= here) & (fraction > 0)
+
+            def cut(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+                fraction, far = carry
+                fraction = jnp.where(far, jnp.where(fraction > 0.02, fraction / 4, 0.0), fraction)
+                return fraction, too_far(fraction)
+
+            fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (none + 1, too_far(none + 1)))
+            return now + fraction[:, None] * direction
+
+        return jax.lax.fori_loop(0, _NEWTON_STEPS, step, now)
+
+
+@dataclass(frozen=True)
+class BernoulliRegression(GeneralisedLinear):
+    """Zeros and ones by logistic regression: ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)``."""
+
+    def family(self, eta: Array) -> dist.Distribution:
+        """At logits."""
+        return dist.Bernoulli(logits=eta)
+
+    def log_partition(self, eta: Array) -> Array:
+        """``log(1 + exp(eta))``."""
+        return jax.nn.softplus(eta)
+
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        """Of a probability ``p``: ``p`` and ``p (1 - p)``."""
+        probs = jax.nn.sigmoid(eta)
+        return probs, probs * (1 - probs)
+
+
+@dataclass(frozen=True)
+class PoissonRegression(GeneralisedLinear):
+    """Counts by log-linear regression: ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)``."""
+
+    def family(self, eta: Array) -> dist.Distribution:
+        """At log rates."""
+        return dist.Poisson(jnp.exp(eta))
+
+    def log_partition(self, eta: Array) -> Array:
+        """``exp(eta)``."""
+        return jnp.exp(eta)
+
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        """The rate, twice."""
+        rate = jnp.exp(eta)
+        return rate, rate
