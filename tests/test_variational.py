@@ -72,18 +72,21 @@ def test_gaussian_is_exact(engine):
 
 
 def test_linear_response_is_exact_for_a_gaussian_and_the_mean_field_too_narrow():
-    mended, narrow = fit(gaussian(MEAN, COV), DADVI()), fit(gaussian(MEAN, COV), DADVI(linear_response=False))
+    mended, narrow = (
+        fit(gaussian(MEAN, COV), DADVI()),
+        fit(gaussian(MEAN, COV), DADVI(linear_response=False, num_samples=400)),
+    )
     assert mended.status == narrow.status == [STATUS.CONVERGED]
     check_draws(mended.positions[0], MEAN, COV)
     sd = np.diagonal(np.linalg.inv(COV)) ** -0.5
     # Fixed draws know the spread of each coordinate up to their own.
-    np.testing.assert_allclose(narrow.positions[0].std(0) / sd, 1, atol=0.4)
+    np.testing.assert_allclose(narrow.positions[0].std(0) / sd, 1, atol=0.25)
     assert mended.statistics["khat"] < 0.5
 
 
 def test_an_approximation_that_misses_the_posterior_says_so():
     with pytest.warns(UserWarning, match="k-hat above 0.7 in 1 of 1 lanes"):
-        fit(gaussian(np.zeros(2), np.array([[1.0, 0.999], [0.999, 1.0]])), DADVI(linear_response=False))
+        fit(gaussian(np.zeros(8), 0.99 + 0.01 * np.eye(8)), DADVI(linear_response=False))
 
 
 @pytest.mark.slow
