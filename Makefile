@@ -33,6 +33,7 @@ types: $(VENV)/.installed
 bench: $(VENV)/.installed  ## cold fits of the census models and hidden Markov models, peers beside them in one run
 	$(BIN)/python -m benchmarks.census_cold --model C5 --rounds 3
 	$(BIN)/python -m benchmarks.hidden_markov
+	$(BIN)/python -m benchmarks.experts
 
 clean:
 	rm -rf $(VENV) .jax_cache .pytest_cache .ruff_cache .mypy_cache runs

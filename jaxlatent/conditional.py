@@ -6,7 +6,7 @@ For draws of the parameters the predictive distribution is the mean of the distr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,20 @@ from jaxlatent.typing import Array, ArrayLike, Key, Params, PyTree
 _HALVINGS = 32
 #: Points of the grid that modes are looked for on.
 _GRID = 512
+
+
+class Components(NamedTuple):
+    """The components of scalar mixtures at each row, each ``(rows, K)``.
+
+    Attributes:
+        weights: probabilities.
+        means: of the components.
+        scales: their standard deviations.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    scales: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,10 @@ class Conditional:
     def variance(self) -> np.ndarray:
         """The conditional variance, ``(rows, *event)``: within draws of the parameters, and of their means."""
         return self.strip(self._moments()[1])
+
+    def components(self) -> Components:
+        """Weights, means and scales of the components; for draws of the parameters their means, sensible where labels do not switch."""
+        return Components(*(self.strip(one) for one in self._averaged(_components, ())))
 
     def cdf(self, y: ArrayLike) -> np.ndarray:
         """The distribution function at a grid of values ``(G,)``: ``(rows, G)``; scalar observations only."""
@@ -152,6 +170,21 @@ class Conditional:
 
 def _moments(d: dist.Distribution, y: Any) -> tuple[Array, Array, Array]:
     return d.mean, d.mean**2, d.variance
+
+
+def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
+    if not isinstance(d, dist.MixtureSameFamily) or d.event_dim:
+        raise InputError(
+            "conditional.components()",
+            got=f"{type(d).__name__} of event shape {d.event_shape}",
+            expected="a mixture of scalar components",
+            remedy="use mean() and variance().",
+        )
+    return (
+        jax.nn.softmax(d.mixing_distribution.logits, -1),
+        d.component_distribution.mean,
+        jnp.sqrt(d.component_distribution.variance),
+    )
 
 
 def _cdf(d: dist.Distribution, y: Array) -> Array:

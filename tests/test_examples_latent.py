@@ -10,10 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NAMES = [
     "bag_of_balls",
+    "bayesian_density_network",
     "em_by_hand",
     "gaussian_hmm",
     "gaussian_mixture",
     "glm_hmm",
+    "mixture_density_network",
+    "mixture_of_experts",
     "mixture_of_regressions",
     "normal_mean",
     "normal_mixture",

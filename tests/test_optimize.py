@@ -228,3 +228,16 @@ def test_the_summary_gives_standard_errors_of_the_constrained_values():
     table = jl.fit(model, {"y": y}, jl.Optimize(), seed=0).best().summary()
     assert np.allclose(table["value"], [y.mean(), y.std()], rtol=1e-3)
     assert np.allclose(table["se"], [y.std() / 20, y.std() / np.sqrt(800)], rtol=2e-2)
+
+
+def test_equal_optimisers_are_one_and_others_are_not():
+    rate = lambda peak: optax.warmup_cosine_decay_schedule(0.0, peak, 10, 100)
+    for one, same, other in (
+        (optax.adam(1e-3), optax.adam(1e-3), optax.adam(1e-2)),
+        (optax.chain(optax.clip(1.0), optax.sgd(0.1)), optax.chain(optax.clip(1.0), optax.sgd(0.1)), optax.sgd(0.1)),
+        (optax.adam(rate(0.1)), optax.adam(rate(0.1)), optax.adam(rate(0.2))),
+        (optax.adam(1e-3, b1=0.9), optax.adam(1e-3, b1=0.9), optax.adam(1e-3, b1=0.8)),
+        (optax.adamw(1e-3), optax.adamw(1e-3), optax.adam(1e-3)),
+    ):
+        assert Optimize(optimizer=one) == Optimize(optimizer=same) != Optimize(optimizer=other)
+        assert hash(Optimize(optimizer=one)) == hash(Optimize(optimizer=same))

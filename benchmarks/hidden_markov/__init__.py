@@ -3,7 +3,7 @@
     python -m benchmarks.hidden_markov [--part a b c d e] [--rounds 5]
 
 Contenders do the same work from the same start and take turns, so drift of the machine falls on all alike. Compilation
-is timed apart. Each part appends one JSON line a contender, see `benchmarks.hidden_markov.measure.entries`.
+is timed apart. Each part appends one JSON line a contender, see `benchmarks.measure.entries`.
 
 | part | what | targets |
 |---|---|---|

@@ -1,15 +1,7 @@
-"""Run the parts, append their lines, print a table."""
+"""Hidden Markov models, jaxlatent beside its peers."""
 
-import argparse
-import importlib
-from time import perf_counter
+from benchmarks import parts
 
-import jax
-
-import jaxlatent as jl
-from benchmarks import record
-
-#: Where a part is, and the most rounds that are worth its time. Imported late: importing dynamax starts JAX.
 PARTS = {
     "a": ("likelihood", "run", None),
     "b": ("gaussian", "run", None),
@@ -19,57 +11,4 @@ PARTS = {
 }
 
 
-def arguments():
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.hidden_markov", description="Hidden Markov models, jaxlatent beside its peers."
-    )
-    parser.add_argument("--part", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--rounds", type=int, default=5, help="turns of every contender; c and e take 2 at most")
-    parser.add_argument("--cores", type=int, default=2, help="CPU devices that JAX sees in parts a to d")
-    parser.add_argument("--out", default="benchmarks/results/hidden_markov.jsonl")
-    return parser.parse_args()
-
-
-def show(value, digits=4):
-    """A number for the table; blank where there is none."""
-    return "" if value is None else f"{value:.{digits}g}"
-
-
-def table(lines):
-    """One row a line; ratios above 1 are in favour of jaxlatent."""
-    rows = [("part", "case", "contender", "median ms", "min ms", "compile s", "ratio", "target", "")]
-    for one in lines:
-        more = one["unit"]
-        if one["part"] == "e":
-            more = (
-                f"ESS/s {one['ess_per_s_cold']:.4g} cold, {one['ess_per_s_run']:.4g} run; ratio of the run "
-                f"{one['ratio_run']:.3g} (target {show(one.get('target_run'))}); R-hat {one['max_rhat']:.3f}"
-            )
-        if "iterations" in one:
-            more += f"; {one['iterations']} iterations"
-        numbers = (one["median_ms"], one["min_ms"], one["compile_s"], one["ratio"], one.get("target"))
-        rows.append((one["part"], one["case"], one["contender"], *map(show, numbers), more))
-    widths = [max(len(row[i]) for row in rows) for i in range(8)]
-    align = lambda row: [(str.ljust if i < 3 else str.rjust)(row[i], widths[i]) for i in range(8)]
-    return "\n".join("  ".join([*align(row), row[8]]).rstrip() for row in rows)
-
-
-def main():
-    args = arguments()
-    jl.use_cpu_cores(args.cores)
-    jax.devices()
-    lines = []
-    for part in args.part:
-        module, function, most = PARTS[part]
-        run = getattr(importlib.import_module(f"benchmarks.hidden_markov.{module}"), function)
-        begin = perf_counter()
-        found = run(min(args.rounds, most or args.rounds))
-        for one in found:
-            record.append(args.out, one)
-        lines += found
-        print(f"part {part}: {perf_counter() - begin:.0f} s", flush=True)
-    print(table(lines))
-
-
-if __name__ == "__main__":
-    main()
+parts.main("hidden_markov", __doc__, PARTS)

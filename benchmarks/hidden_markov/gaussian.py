@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 import jaxlatent as jl
 from benchmarks.hidden_markov import simulate
-from benchmarks.hidden_markov.measure import alternate, called, compiled, entries
+from benchmarks.measure import alternate, called, compiled, entries
 
 SEQUENCES, STEPS, STATES, DIM, ITERATIONS, STARTS = 50, 1000, 5, 4, 50, 20
 #: BLAS threads by name. By default all cores; these spin, and where something else runs fits take twenty times longer.

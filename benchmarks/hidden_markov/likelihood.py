@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from dynamax.hidden_markov_model import hmm_filter
 
 from benchmarks.hidden_markov import simulate
-from benchmarks.hidden_markov.measure import alternate, compiled, entries
+from benchmarks.measure import alternate, compiled, entries
 from jaxlatent import markov
 
 #: (B, T, K) and the target.

@@ -9,7 +9,7 @@ from dynamax.hidden_markov_model import LinearRegressionHMM, LogisticRegressionH
 
 import jaxlatent as jl
 from benchmarks.hidden_markov import simulate
-from benchmarks.hidden_markov.measure import alternate, called, compiled, entries
+from benchmarks.measure import alternate, called, compiled, entries
 from jaxlatent.models import emissions, hmm
 
 SESSIONS, STEPS = 40, 500

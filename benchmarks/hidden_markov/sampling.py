@@ -26,7 +26,7 @@ from numpyro.infer import MCMC, NUTS, init_to_value
 import jaxlatent as jl
 from benchmarks import record
 from benchmarks.hidden_markov import simulate
-from benchmarks.hidden_markov.measure import line
+from benchmarks.measure import line
 from benchmarks.peers._compile_clock import compile_clock
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -31,6 +31,7 @@ from jax.scipy.linalg import solve_triangular
 
 from jaxlatent.engines.base import Final, Search, Stage, engine, require, when
 from jaxlatent.engines.gaussian import outcome, standard_log_density
+from jaxlatent.engines.interning import interned
 from jaxlatent.engines.lbfgs import select
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
@@ -164,6 +165,9 @@ class ADVI(Search):
         require(self.tol >= 0, "ADVI(tol=...)", got=self.tol, expected="standard deviations, zero or more")
         require(self.draws >= 25, "ADVI(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
         require(self.restarts >= 1, "ADVI(restarts=...)", got=self.restarts, expected="at least 1 restart")
+
+        if self.optimizer is not None:
+            object.__setattr__(self, "optimizer", interned(self.optimizer))
 
     @property
     def lanes(self) -> int:

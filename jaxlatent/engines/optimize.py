@@ -15,6 +15,7 @@ import optax
 from jaxlatent.engines.base import Final, Search, Stage, engine, require
 from jaxlatent.engines.descent import Descent
 from jaxlatent.engines.gaussian import inverse_root
+from jaxlatent.engines.interning import interned
 from jaxlatent.engines.lbfgs import LBFGS
 from jaxlatent.engines.rows import Rows, deal, find_rows, look, take
 from jaxlatent.errors import InputError
@@ -127,6 +128,9 @@ class Optimize(Search):
                 got="minibatches or rows held out",
                 expected="all rows in every evaluation",
             )
+
+        if self.optimizer is not None:
+            object.__setattr__(self, "optimizer", interned(self.optimizer))
 
     @property
     def lanes(self) -> int:

@@ -40,5 +40,5 @@ def elbo(result: Result, ax: Axes | None = None, label: str = "ELBO (nats)") -> 
             ax.set_ylim(low - 2 * room, high + 0.5 * room)
         ax.set(xlabel="iteration", ylabel=label)
         if 1 < len(result.trace) <= len(COLOURS):
-            ax.figure.legend(loc="outside upper center", ncols=4)
+            ax.legend(ncols=2, loc="lower right")
     return ax

@@ -47,8 +47,10 @@ def affine(x: Array, weights: Array, biases: Array | None) -> Array:
             expected=f"(..., {weights.shape[-1]}), the inputs on the last axis",
             remedy="for one input, give x[..., None].",
         )
-    eta = x @ weights.T
-    return eta if biases is None else eta + biases
+    # States first in memory: sums over a few of them are then sums of long vectors.
+    eta = weights @ x.reshape(-1, x.shape[-1]).T
+    eta = eta if biases is None else eta + biases[:, None]
+    return eta.T.reshape(*x.shape[:-1], weights.shape[0])
 
 
 def with_ones(x: Array) -> Array:
