@@ -33,8 +33,9 @@ def by_hand(params, x, components, hidden, outputs):
     return logits[0].T, means.transpose(2, 1, 0), np.exp(log_scales).transpose(2, 1, 0) + 0.01, rest.transpose(2, 1, 0)
 
 
-@pytest.mark.parametrize("covariance", ["diagonal", "full"])
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize(
+    ("outputs", "covariance"), [(1, "diagonal"), pytest.param(3, "diagonal", marks=pytest.mark.slow), (3, "full")]
+)
 def test_the_density_is_the_one_written_out(outputs, covariance):
     x = RNG.normal(size=(7, 2)).astype(np.float32)
     y = RNG.normal(size=(7, outputs)).astype(np.float32)
@@ -143,6 +144,7 @@ def test_predictions_are_calibrated_on_what_was_not_seen(trained):
     assert np.mean(found.log_score()) == pytest.approx(trained.score(held_out), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_draws_of_the_weights_are_averaged():
     model = mixture_density_network(2, 1, hidden=(3,), prior_scale=1.0)
     draws = jl.fit(model, DATA, jl.DADVI(draws=30, linear_response=False), seed=0)
@@ -154,6 +156,33 @@ def test_draws_of_the_weights_are_averaged():
     means, variances = np.array([float(d.mean[0]) for d in each]), np.array([float(d.variance[0]) for d in each])
     np.testing.assert_allclose(found.mean(), means.mean(), rtol=1e-4)
     np.testing.assert_allclose(found.variance(), variances.mean() + means.var(), rtol=1e-3)
+
+
+def test_predictions_of_a_batch_lead_with_datasets_and_lanes():
+    model = jl.Model(prior={"w": dist.Normal(0.0, 1.0)}, likelihood=lambda p, d: {"y": dist.Normal(p.w * d.x, 0.5)})
+    both = jl.batch(
+        {"up": {"x": np.arange(4.0), "y": np.arange(4.0)}, "down": {"x": np.arange(4.0), "y": -np.arange(4.0)}}
+    )
+    many = jl.fit(model, both, jl.Optimize(restarts=2), seed=0)
+    points = many.conditional()
+    assert points.mean().shape == (2, 2, 4) and many.best().conditional().mean().shape == (2, 4)
+    np.testing.assert_allclose(points.mean()[:, 0], many.params["w"][:, :1] * np.arange(4.0), rtol=1e-5)
+    np.testing.assert_allclose(points.pit()[1, 0], stats.norm(points.mean()[1, 0], 0.5).cdf(-np.arange(4.0)), atol=1e-5)
+    draws = jl.fit(model, both, jl.Laplace(draws=50), seed=0).conditional({"x": np.array([1.0, 2.0])})
+    assert draws.mean().shape == (2, 2) and draws.quantile([0.1, 0.9]).shape == (2, 2, 2)
+    assert draws.sample(seed=0, draws=7)[0].shape == (2, 7, 2)
+
+
+def test_what_a_prediction_cannot_tell_is_said(trained):
+    found = trained.conditional({"x": np.array([[0.5]])})
+    for call, message in (
+        (lambda: found.pit(), "data that hold 'y'"),
+        (lambda: found.quantile([0.0]), "probabilities in"),
+        (lambda: found.density(0.5), "one axis"),
+        (lambda: trained.conditional(name="z"), r"one of \['y'\]"),
+    ):
+        with pytest.raises(jl.InputError, match=message):
+            call()
 
 
 # Rows: minibatches and held-out data.
@@ -234,6 +263,7 @@ def test_bad_networks_are_told(build, message):
         build()
 
 
+@pytest.mark.slow
 def test_any_flax_module_becomes_named_parameters():
     import flax.linen as nn
 

@@ -6,6 +6,7 @@ import arviz as az
 import jax
 import numpy as np
 import pytest
+from often import often
 from scipy.signal import lfilter
 
 from jaxlatent.diagnostics import (
@@ -48,8 +49,11 @@ CASES = {
     "mcse_quantile": (partial(mcse_quantile, prob=0.3), partial(arviz_value, "mcse", method="quantile", prob=0.3)),
     "nested_rhat": (partial(nested_rhat, superchains=2), None),
 }
-every = pytest.mark.parametrize("name", CASES)
-with_reference = pytest.mark.parametrize("name", [name for name, (_, reference) in CASES.items() if reference])
+every = pytest.mark.parametrize("name", often(CASES, {"rhat", "ess_bulk", "nested_rhat"}))
+with_reference = pytest.mark.parametrize(
+    "name",
+    often([name for name, (_, reference) in CASES.items() if reference], {"rhat", "ess_bulk", "ess_tail", "mcse_mean"}),
+)
 
 
 # Most tests share this shape and pass `n`, so that each statistic is compiled a few times only.

@@ -54,6 +54,7 @@ def test_every_iteration_climbs(by_hand):
     np.testing.assert_allclose(by_hand.objective, parts, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_acceleration_reaches_the_same_place_sooner(by_hand):
     fast = jl.fit(BY_HAND, {"y": Y}, jl.EM(restarts=2, tol=1e-7, accelerate=True), seed=0, init=GOOD)
     np.testing.assert_allclose(fast.objective, by_hand.objective, rtol=1e-5)

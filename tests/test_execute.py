@@ -117,6 +117,7 @@ def test_every_dataset_gets_its_own_posterior(many):
     assert many["b"].params["mu"].mean() > many["a"].params["mu"].mean() > many["c"].params["mu"].mean()
 
 
+@pytest.mark.slow
 def test_the_precision_follows_jax():
     assert short().positions.dtype == np.float32
     with jax.enable_x64(True):
@@ -259,6 +260,7 @@ def test_lanes_start_where_they_are_told(x, expected):
     assert np.abs(result.params["w"][..., 0, :] - [500, -500]).max() < 20
 
 
+@pytest.mark.slow
 def test_lanes_start_where_another_fit_ended():
     first = jl.fit(WIDE, Y, ONE_STEP, 0, init={"x": 1000.0, "w": [500.0, -500.0]})
     again = jl.fit(WIDE, Y, ONE_STEP, 1, init=first)

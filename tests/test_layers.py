@@ -23,7 +23,7 @@ model
 posterior
 guides*  fixing
 condition*  adapters
-checks  predictive  hidden  engines  convert
+checks  predictive  hidden  engines  convert  provenance
 conditional
 summary  scores
 results

@@ -175,6 +175,7 @@ def test_mixtures_come_as_high_as_the_truth(name):
     assert result.best().objective > joint - 0.05
 
 
+@pytest.mark.slow
 def test_transitions_driven_by_inputs():
     part = emissions.Gaussian()
     model = hmm(K, part, InputDriven(1))

@@ -160,6 +160,7 @@ def test_rounding_of_a_large_log_density_does_not_stop_float32():
     np.testing.assert_allclose(result.positions, np.tile([1.0, 2.0, 3.0], (4, 1)), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_batch_is_a_loop():
     prior = {"w": dist.Normal(0.0, 3.0).expand([2]).to_event(1)}
     model = jl.Model(prior, lambda p, d: {"y": dist.Normal(d.x @ p.w, 0.3)})
@@ -215,6 +216,7 @@ def test_likelihood_of_a_bare_density_is_unknown():
         fit(GAUSSIAN, objective="mle")
 
 
+@pytest.mark.slow
 def test_the_summary_gives_standard_errors_of_the_constrained_values():
     # y ~ Normal(mu, s), flat mu: se(mu) = s/sqrt(n) at the mode, se(s) = s/sqrt(2n).
     y = np.random.default_rng(0).normal(3.0, 2.0, size=400)

@@ -100,6 +100,7 @@ def test_mean_field_of_a_gaussian_is_known():
     np.testing.assert_allclose(draws.std(0), sd, rtol=0.05 + 4.5 / np.sqrt(2000))
 
 
+@pytest.mark.slow
 def test_k_hat_tells_a_bad_approximation():
     strong = correlated(6, 0.97)
     assert fit(strong, ADVI()).statistics["khat"] > 0.7
@@ -154,6 +155,7 @@ def test_laplace_has_the_jacobian():
     check_draws(draws, np.log(10 / 8), np.array([[1 / 10 + 1 / 8]]))
 
 
+@pytest.mark.slow
 def test_laplace_of_a_flat_direction_is_degenerate():
     density = lambda z, ones: -0.5 * (ones @ z) ** 2
     result = fit(jl.from_log_density(density, jnp.zeros(2), args=(jnp.ones(2),)), Laplace())

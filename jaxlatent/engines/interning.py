@@ -5,7 +5,7 @@ optimiser of its kind that they saw: the same code, around the same values.
 """
 
 from functools import partial
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any
 
 import optax
@@ -24,7 +24,7 @@ def _key(value: Any, inside: tuple[int, ...]) -> Any:
         return "itself", inside.index(id(value))
     inner = (*inside, id(value))
     if isinstance(value, FunctionType):
-        cells = tuple(_key(cell.cell_contents, inner) for cell in value.__closure__ or ())
+        cells = tuple(_inside(cell, inner) for cell in value.__closure__ or ())
         return value.__code__, cells, _key(value.__defaults__, inner), _key(value.__kwdefaults__, inner)
     if isinstance(value, partial):
         return "partial", _key(value.func, inner), _key(value.args, inner), _key(value.keywords, inner)
@@ -37,3 +37,10 @@ def _key(value: Any, inside: tuple[int, ...]) -> Any:
         return type(value), repr(value)
     # The optimiser that is kept keeps the object alive, and its number its own.
     return "object", id(value)
+
+
+def _inside(cell: CellType, inside: tuple[int, ...]) -> Any:
+    try:
+        return _key(cell.cell_contents, inside)
+    except ValueError:  # a variable that was never set
+        return "empty"

@@ -22,7 +22,8 @@ from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
 from jaxlatent.posterior import Posterior
-from jaxlatent.results import Result, provenance
+from jaxlatent.provenance import provenance
+from jaxlatent.results import Result
 from jaxlatent.typing import Array, Data, Key, PyTree
 
 #: Above it draws from an approximation are not to be trusted (Vehtari et al. 2024).
