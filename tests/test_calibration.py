@@ -101,7 +101,11 @@ SYSTEMS = {
     ),
     "B7": (
         jl.Model(
-            prior={"initial_probs": SHARES, "transition_matrix": dist.Dirichlet(jnp.full((2, 2), 3.0)).to_event(1), **LINES},
+            prior={
+                "initial_probs": SHARES,
+                "transition_matrix": dist.Dirichlet(jnp.full((2, 2), 3.0)).to_event(1),
+                **LINES,
+            },
             likelihood=switching_lines,
         ),
         {"y": np.zeros((3, 25)), "x": np.random.default_rng(2).normal(size=(3, 25))},
