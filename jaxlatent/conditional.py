@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+from jax.scipy.special import logsumexp
 
 from jaxlatent.data import split
 from jaxlatent.engines.base import require
@@ -129,17 +130,21 @@ class Conditional:
         return self.strip(np.asarray(values)), self.strip(np.asarray(labels))
 
     def pit(self) -> np.ndarray:
-        """The distribution function at what was observed, ``(rows,)``: uniform if predictions are calibrated (Dawid 1984)."""
-        return self.strip(self._averaged(_cdf, self._observed())[..., 0])
+        """The distribution function at what was observed, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked."""
+        value, seen = self._observed()
+        return self.strip(np.where(seen, self._averaged(_cdf, value[..., None])[..., 0], np.nan))
 
     def log_score(self) -> np.ndarray:
-        """The log predictive density of what was observed, ``(rows,)``, in nats: higher is better."""
-        return self.strip(np.log(self._averaged(_likelihood, self._observed())))
+        """The log predictive density of what was observed, ``(rows,)``, in nats: higher is better; NaN if masked."""
+        value, seen = self._observed()
+        each = _log_densities(self.posterior, self.params, value, self.name)
+        score = logsumexp(each, 2) - jnp.log(each.shape[2])
+        return self.strip(np.where(seen, score, np.nan))
 
     def coverage(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
         """How much of what was observed lies in central intervals of probabilities ``(Q,)``: ``(Q,)``, near them if calibrated."""
         off = np.abs(self.pit() - 0.5)[..., None]
-        return np.mean(off <= np.asarray(probs) / 2, -2)
+        return np.nanmean(np.where(np.isnan(off), np.nan, off <= np.asarray(probs) / 2), -2)
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         mean, square, variance = self._averaged(_moments, ())
@@ -155,7 +160,8 @@ class Conditional:
         )
         return jnp.broadcast_to(values, (*next(iter(self.params.values())).shape[:2], 1, len(values)))
 
-    def _observed(self) -> Array:
+    def _observed(self) -> tuple[Array, Array]:
+        """What was observed, and whether it was, ``(dataset, lane, rows, *event)``."""
         if self.name not in self.posterior.data:
             raise InputError(
                 f"what was observed of {self.name!r}",
@@ -163,9 +169,9 @@ class Conditional:
                 expected=f"data that hold {self.name!r}",
                 remedy="add it to the data of result.conditional(data).",
             )
-        value = split(self.posterior.data[self.name])[0]
+        value, mask = split(self.posterior.data[self.name])
         lanes = next(iter(self.params.values())).shape[1]
-        return jnp.repeat(value[:, None], lanes, 1)[..., None]
+        return jnp.repeat(value[:, None], lanes, 1), jnp.ones((), bool) if mask is None else mask[:, None]
 
 
 def _moments(d: dist.Distribution, y: Any) -> tuple[Array, Array, Array]:
@@ -196,10 +202,6 @@ def _density(d: dist.Distribution, y: Array) -> Array:
     return jnp.moveaxis(jnp.exp(d.log_prob(jnp.moveaxis(y, -1, 0))), 0, -1)
 
 
-def _likelihood(d: dist.Distribution, y: Array) -> Array:
-    return jnp.exp(d.log_prob(y[..., 0]))
-
-
 @partial(jax.jit, static_argnames=("name", "one"))
 def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: Callable[..., PyTree]) -> PyTree:
     """``one(d, y)`` averaged over draws, leading with ``(dataset, lane)`` as ``y`` does: a draw at a time, to save memory."""
@@ -211,6 +213,16 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
         add = lambda total, params: (jax.tree.map(jnp.add, total, at(params)), None)
         total, _ = jax.lax.scan(add, nothing, params)
         return jax.tree.map(lambda x: x / next(iter(params.values())).shape[0], total)
+
+    return over_lanes(lane, (1, 0, 0))(posterior, params, y)
+
+
+@partial(jax.jit, static_argnames="name")
+def _log_densities(posterior: Posterior, params: Params, y: Array, name: str) -> Array:
+    """Of each row at each draw, ``(dataset, lane, draw, rows)``."""
+
+    def lane(posterior: Posterior, params: Params, y: Array) -> Array:
+        return jax.lax.map(lambda params: posterior.density.observed(params, posterior.data)[name].log_prob(y), params)
 
     return over_lanes(lane, (1, 0, 0))(posterior, params, y)
 

@@ -173,6 +173,15 @@ def test_predictions_of_a_batch_lead_with_datasets_and_lanes():
     assert draws.sample(seed=0, draws=7)[0].shape == (2, 7, 2)
 
 
+def test_masked_rows_are_not_judged(trained):
+    part = {"x": DATA["x"][:6], "y": jl.Masked(DATA["y"][:6], np.arange(6) != 2)}
+    judged, whole = trained.conditional(part), trained.conditional({"x": DATA["x"][:6], "y": DATA["y"][:6]})
+    for ours, theirs in ((judged.pit(), whole.pit()), (judged.log_score(), whole.log_score())):
+        assert np.isnan(ours[2])
+        np.testing.assert_allclose(np.delete(ours, 2), np.delete(theirs, 2), rtol=1e-5)
+    assert judged.coverage([0.9]) == np.mean(np.abs(np.delete(whole.pit(), 2) - 0.5) <= 0.45)
+
+
 def test_what_a_prediction_cannot_tell_is_said(trained):
     found = trained.conditional({"x": np.array([[0.5]])})
     for call, message in (
@@ -213,6 +222,12 @@ def test_early_stopping_keeps_the_best_weights():
     assert result.objective[0] == pytest.approx(np.nanmax(curve[10:]) * 12, rel=1e-5)
     order = np.asarray(jax.random.permutation(jax.random.key(0), 40))[:12]
     assert result.score({"x": x[order], "y": y[order]})[0] * 12 == pytest.approx(result.objective[0], rel=1e-4)
+
+
+def test_a_run_too_short_to_look_ends_where_it_got():
+    engine = jl.Optimize(optimizer=ADAM, max_iter=3, validation=0.2)
+    result = jl.fit(mixture_density_network(2, 1, hidden=(3,)), DATA, engine, seed=0)
+    assert np.isfinite(result.best().objective)
 
 
 def test_minibatches_reach_the_same_fit():

@@ -161,8 +161,9 @@ class Optimize(Search):
         value, gradient = jax.value_and_grad(function)(state.search.trial)
         search = self._algorithm.update(state.search, value, gradient, function)
         if self.validation > 0:
-            held = self._cost_of_rows(posterior, rows.held, 1 / rows.held.shape[0], "mle")
-            rows = look(rows, evaluations, self.batch_size, search.point.position, held)
+            rows = look(
+                rows, evaluations, self.batch_size, search.point.position, self._cost_of_held_rows(posterior, rows)
+            )
         best = -search.point.value if self.batch_size is None else -value
         return State(search, evaluations, rows), Record(best, rows.score), jnp.ones((), bool)
 
@@ -193,7 +194,10 @@ class Optimize(Search):
         rows: Rows = state.rows
         position, status = state.search.point.position, state.search.status
         if self.validation > 0:
-            position, objective = rows.best, rows.best_score * rows.held.shape[0]
+            # The last point may be better than any that was looked at.
+            last = -self._cost_of_held_rows(posterior, rows)(position)
+            position = jnp.where(last > rows.best_score, position, rows.best)
+            objective = jnp.maximum(last, rows.best_score) * rows.held.shape[0]
             status = jnp.where((status == Status.OK) & (rows.since >= self.patience), Status.CONVERGED, status)
         else:
             objective = -self._cost(posterior)(position)
@@ -210,6 +214,10 @@ class Optimize(Search):
         if self.objective == "map":
             return lambda position: -posterior.log_density(position, self.jacobian)
         return lambda position: -_log_likelihood(posterior, posterior.constrain(position))
+
+    def _cost_of_held_rows(self, posterior: Posterior, rows: Rows) -> LogDensity:
+        """Minus the log likelihood of a row held out."""
+        return self._cost_of_rows(posterior, rows.held, 1 / rows.held.shape[0], "mle")
 
     def _cost_of_rows(
         self, posterior: Posterior, index: Array, scale: float, objective: str | None = None
