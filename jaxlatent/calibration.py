@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import chi2
 
 from jaxlatent.data import Batch, Masked, as_data
-from jaxlatent.engines.base import Engine, require
-from jaxlatent.errors import InputError
+from jaxlatent.engines.base import Engine
+from jaxlatent.errors import InputError, require
 from jaxlatent.execute.fit import fit
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
@@ -42,6 +42,12 @@ class Calibration:
         Args:
             bins: of equal numbers of ranks, or nearly so; at least five simulations a bin make the test sound.
         """
+        require(
+            2 <= bins <= self.draws + 1,
+            "pvalues(bins=...)",
+            got=bins,
+            expected=f"2 to {self.draws + 1}, the number of ranks",
+        )
         edges = np.linspace(0, self.draws + 1, bins + 1).round()
         share = np.diff(edges) / (self.draws + 1)
 

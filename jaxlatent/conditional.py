@@ -15,14 +15,13 @@ import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
 
 from jaxlatent.data import split
-from jaxlatent.engines.base import require
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.keys import as_key
 from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, ArrayLike, Key, Params, PyTree
 
-#: Halvings of the interval that holds a quantile, 40 standard deviations wide or more: to the last digits of float32.
+#: Halvings of the interval that holds a quantile, a few standard deviations wide: to the last digits of float32.
 _HALVINGS = 32
 #: Points of the grid that modes are looked for on.
 _GRID = 512

@@ -6,6 +6,7 @@ only, by the outermost call, before any long work.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class JaxlatentError(Exception):
@@ -37,3 +38,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         if close
         else f"use one of {', '.join(map(repr, known)) or 'nothing (none exist)'}."
     )
+
+
+def require(holds: bool, what: str, *, got: Any, expected: str, remedy: str = "change this setting.") -> None:
+    """Raise `InputError` unless ``holds``; for settings."""
+    if not holds:
+        raise InputError(what, got=repr(got), expected=expected, remedy=remedy)

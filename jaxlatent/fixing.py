@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from jaxlatent.data import Masked
+from jaxlatent.data import Masked, split
 from jaxlatent.distributions.restricted import HELD, Restricted
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model import Model
@@ -28,8 +28,9 @@ def fix(model: Model, **values: ArrayLike | Masked) -> Model:
             held together with what is free.
     """
     _check_names("fix", model, values)
-    held = {name: jnp.asarray(value) for name, value in values.items() if not isinstance(value, Masked)}
-    partly = {name: value for name, value in values.items() if isinstance(value, Masked)}
+    whole = lambda value: not isinstance(value, Masked) or bool(np.all(value.mask))
+    held = {name: jnp.asarray(split(value)[0]) for name, value in values.items() if whole(value)}
+    partly = {name: value for name, value in values.items() if not whole(value)}
     if len(held) == len(model.prior):
         raise InputError(
             "fix(...)",
@@ -38,11 +39,18 @@ def fix(model: Model, **values: ArrayLike | Masked) -> Model:
             remedy="evaluate the model with jl.condition(model, data) instead.",
         )
 
-    def restriction(value: Masked) -> tuple[tuple[int, ...], Any]:
-        mask = np.broadcast_to(value.mask, np.shape(value.values))
-        return tuple(
-            int(i) for i in np.where(mask, HELD, np.arange(mask.size).reshape(mask.shape)).ravel()
-        ), value.values
+    def restriction(value: Any) -> tuple[tuple[int, ...], Any]:
+        mask, shape = np.asarray(value.mask), np.shape(value.values)
+        if mask.dtype != bool or mask.shape != shape[: mask.ndim]:
+            raise InputError(
+                "fix(...), mask",
+                got=f"{mask.dtype} of shape {mask.shape}",
+                expected=f"booleans of the leading axes of the values, {shape}",
+                remedy="True where an entry is held.",
+            )
+        mask = mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
+        groups = np.where(mask, HELD, np.arange(np.prod(shape, dtype=int)).reshape(shape))
+        return tuple(groups.ravel().tolist()), value.values
 
     model = _without(model, held) if held else model
     return _restricted("fix", model, {name: restriction(value) for name, value in partly.items()})

@@ -77,6 +77,15 @@ def test_draws_of_every_engine_keep_what_is_bound():
 LINE_WITH_PRIOR = jl.Model(prior={"w": lambda p: dist.Normal(0.0, 1.0).expand([3])}, likelihood=LINE.likelihood)
 
 
+def test_a_mask_is_of_leading_axes_and_a_full_one_holds_all():
+    rows = jl.Masked(np.array([[2.0, 3.0], [0.0, 0.0]]), np.array([True, False]))
+    posterior = jl.condition(jl.fix(LINE, sd=rows), DATA)
+    params = posterior.constrain(jnp.zeros(posterior.dim))
+    assert posterior.dim == 3 + 2
+    np.testing.assert_array_equal(params["sd"], [[2.0, 3.0], [1.0, 1.0]])
+    assert set(jl.fix(LINE, w=jl.Masked(np.ones(3), np.ones(3, bool))).prior) == {"sd"}
+
+
 @pytest.mark.parametrize(
     ("bind", "message"),
     [
@@ -84,7 +93,7 @@ LINE_WITH_PRIOR = jl.Model(prior={"w": lambda p: dist.Normal(0.0, 1.0).expand([3
         (lambda: jl.fix(LINE, w=np.zeros(3), sd=np.ones((2, 2))), "at least one that stays free"),
         (lambda: jl.tie(LINE, w=[0, -1, 0]), "integers from 0"),
         (lambda: jl.condition(jl.tie(LINE, w=[0, 1]), DATA), r"that of the parameter, \(3,\)"),
-        (lambda: jl.condition(jl.fix(LINE, w=jl.Masked(np.zeros(2), np.ones(2, bool))), DATA), "that of the parameter"),
+        (lambda: jl.condition(jl.fix(LINE, w=jl.Masked(np.zeros(2), np.arange(2) < 1)), DATA), "that of the parameter"),
         (
             lambda: jl.condition(jl.tie(hmm(2, emissions.Gaussian()), initial_probs=[0, 0]), {"y": Y}),
             "independently of each other",

@@ -80,3 +80,36 @@ def test_a_point_fit_has_no_chains(results):
 def test_a_misspelt_name_is_named(results):
     with pytest.raises(jl.InputError, match="did you mean 'mu'"):
         plots.pair(results["draws"], "mus")
+
+
+@pytest.fixture(scope="module")
+def predicted():
+    """Two experts at 20 inputs."""
+    x = np.linspace(-1.0, 1.0, 60)
+    data = {"x": x[:, None], "y": np.where(np.arange(60) % 2, x, -x)}
+    fit = jl.fit(jl.models.mixture_of_experts(2, 1), data, jl.EM(restarts=1, max_iter=20), seed=0)
+    return fit.best().conditional({"x": x[:20, None]}), x[:20]
+
+
+def test_components_are_drawn_as_they_are(predicted):
+    conditional, x = predicted
+    parts = conditional.components()
+    shown = [[line.get_ydata() for line in ax.lines] for ax in plots.component_curves(conditional, x).axes]
+    np.testing.assert_allclose(np.array(shown), np.stack([curve.T for curve in parts]))
+    bands = plots.component_bands(conditional, x)
+    np.testing.assert_allclose([line.get_ydata()[0] for line in bands.lines], parts.means[:-1].T.ravel())
+    y = np.linspace(-1.5, 1.5, 30)
+    (mesh,) = plots.density_map(conditional, x, y).collections
+    np.testing.assert_allclose(np.ravel(mesh.get_array()), np.sqrt(conditional.density(y).T).ravel())
+
+
+def test_draws_have_the_colour_of_their_component():
+    ax = plots.labelled_draws([0.0, 1.0, 2.0], [5.0, 6.0, 7.0], [1, 0, 1])
+    assert [list(line.get_ydata()) for line in ax.lines] == [[6.0], [5.0, 7.0]]
+    assert ax.lines[0].get_color() != ax.lines[1].get_color()
+
+
+def test_a_pit_histogram_counts_and_has_room():
+    ax = plots.pit(np.r_[np.full(30, 0.01), np.full(10, 0.99)], bins=10)
+    heights = [bar.get_height() for bar in ax.patches if bar.get_width() < 0.2]
+    assert heights[0] == 30 and heights[-1] == 10 and sum(heights) == 40 and ax.get_ylim()[1] > 30

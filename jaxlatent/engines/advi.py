@@ -29,10 +29,11 @@ import jax.numpy as jnp
 import optax
 from jax.scipy.linalg import solve_triangular
 
-from jaxlatent.engines.base import Final, Search, Stage, engine, require, when
+from jaxlatent.engines.base import Final, Search, Stage, engine, when
 from jaxlatent.engines.gaussian import outcome, standard_log_density
 from jaxlatent.engines.interning import interned
 from jaxlatent.engines.lbfgs import select
+from jaxlatent.errors import require
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
@@ -168,11 +169,6 @@ class ADVI(Search):
 
         if self.optimizer is not None:
             object.__setattr__(self, "optimizer", interned(self.optimizer))
-
-    @property
-    def lanes(self) -> int:
-        """Restarts per dataset."""
-        return self.restarts
 
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A narrow Gaussian at the starting position."""

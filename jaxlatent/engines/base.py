@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast, dataclass
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
@@ -111,7 +111,13 @@ class Search:
     """What engines have in common whose lanes share nothing: at most ``max_iter`` steps, each recording the objective."""
 
     max_iter: int
+    restarts: int
     heavy: ClassVar[bool] = False
+
+    @property
+    def lanes(self) -> int:
+        """Restarts per dataset."""
+        return self.restarts
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Legs of iterations."""
@@ -167,12 +173,6 @@ def _check_number(what: str, value: Any, annotation: Any) -> None:
         require(isinstance(value, kind) and not isinstance(value, bool), what, got=value, expected=expected)
 
 
-def require(holds: bool, what: str, *, got: Any, expected: str, remedy: str = "change this setting.") -> None:
-    """Raise `InputError` unless ``holds``; for the settings of engines."""
-    if not holds:
-        raise InputError(what, got=repr(got), expected=expected, remedy=remedy)
-
-
 def when(condition: Array, update: Callable[[PyTree], PyTree], state: PyTree) -> PyTree:
     """``update(state)`` if ``condition``, else ``state``, skipped at no cost where no lane needs it.
 
@@ -193,4 +193,4 @@ def settings(engine: Engine) -> dict[str, Any]:
     return {option.name: getattr(engine, option.name) for option in fields(cast(Any, engine))}
 
 
-__all__ = ["Engine", "Final", "Search", "Stage", "engine", "legs", "require", "settings", "when"]
+__all__ = ["Engine", "Final", "Search", "Stage", "engine", "legs", "settings", "when"]

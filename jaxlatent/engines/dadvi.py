@@ -12,10 +12,11 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Search, Stage, engine, require
+from jaxlatent.engines.base import Final, Search, Stage, engine
 from jaxlatent.engines.gaussian import inverse_root, outcome, standard_log_density
 from jaxlatent.engines.lbfgs import LBFGS
 from jaxlatent.engines.lbfgs import State as SearchState
+from jaxlatent.errors import require
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
@@ -52,7 +53,7 @@ class DADVI(Search):
     Always look at ``khat``: above 0.7 the approximation is not to be trusted.
 
     Args:
-        num_samples: fixed draws, in pairs, so even. They bias the bound upwards by about ``dim / num_samples`` nats.
+        num_samples: fixed draws, in pairs, so even. The fewer there are, the more the bound is biased upwards.
         linear_response: whether draws have the linear response covariance ``(dim, dim)``, rather than the mean field's.
         max_iter: evaluations of the bound and its gradient.
         tol: nats of the bound left to be gained when a lane stops.
@@ -76,11 +77,6 @@ class DADVI(Search):
         require(self.tol >= 0, "DADVI(tol=...)", got=self.tol, expected="nats, zero or more")
         require(self.draws >= 25, "DADVI(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
         require(self.restarts >= 1, "DADVI(restarts=...)", got=self.restarts, expected="at least 1 restart")
-
-    @property
-    def lanes(self) -> int:
-        """Restarts per dataset."""
-        return self.restarts
 
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A narrow Gaussian at the starting position."""

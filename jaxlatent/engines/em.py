@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Search, Stage, engine, require
+from jaxlatent.engines.base import Final, Search, Stage, engine
 from jaxlatent.engines.lbfgs import LBFGS
 from jaxlatent.engines.newton import climb
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
@@ -93,11 +93,6 @@ class EM(Search):
         require(self.m_step_iter >= 1, "EM(m_step_iter=...)", got=self.m_step_iter, expected="at least 1 step")
         plain = not (self.accelerate and self.e_step == "draw")
         require(plain, "EM(accelerate=True)", got="e_step='draw'", expected="an E-step without noise")
-
-    @property
-    def lanes(self) -> int:
-        """Restarts per dataset."""
-        return self.restarts
 
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A lane at its starting parameters."""

@@ -5,9 +5,10 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Search, Stage, engine, require
+from jaxlatent.engines.base import Final, Search, Stage, engine
 from jaxlatent.engines.gaussian import inverse_root, outcome, standard_log_density
 from jaxlatent.engines.optimize import Optimize, Record, State
+from jaxlatent.errors import require
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
@@ -39,11 +40,6 @@ class Laplace(Search):
         require(self.restarts >= 1, "Laplace(restarts=...)", got=self.restarts, expected="at least 1 restart")
         require(self.max_iter >= 1, "Laplace(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
         require(self.tol >= 0, "Laplace(tol=...)", got=self.tol, expected="nats, zero or more")
-
-    @property
-    def lanes(self) -> int:
-        """Restarts per dataset."""
-        return self.restarts
 
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A lane that has still to evaluate its first position."""

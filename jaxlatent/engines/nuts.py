@@ -17,9 +17,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.engines import metric as metrics
-from jaxlatent.engines.base import Final, Stage, engine, legs, require, when
+from jaxlatent.engines.base import Final, Stage, engine, legs, when
 from jaxlatent.engines.metric import Metric
 from jaxlatent.engines.warmup import SAMPLE, Shared, Tuning, Window, pool, start_tuning, tune, warmup_stages
+from jaxlatent.errors import require
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position

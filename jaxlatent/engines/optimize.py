@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxlatent.engines.base import Final, Search, Stage, engine, require
+from jaxlatent.engines.base import Final, Search, Stage, engine
 from jaxlatent.engines.descent import Descent
 from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.engines.interning import interned
 from jaxlatent.engines.lbfgs import LBFGS
 from jaxlatent.engines.rows import Rows, deal, find_rows, look, take
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
@@ -131,11 +131,6 @@ class Optimize(Search):
 
         if self.optimizer is not None:
             object.__setattr__(self, "optimizer", interned(self.optimizer))
-
-    @property
-    def lanes(self) -> int:
-        """Restarts per dataset."""
-        return self.restarts
 
     @property
     def _in_rows(self) -> bool:

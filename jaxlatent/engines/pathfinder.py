@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.engines import lbfgs
-from jaxlatent.engines.base import Final, Search, Stage, engine, require, when
+from jaxlatent.engines.base import Final, Search, Stage, engine, when
 from jaxlatent.engines.gaussian import outcome
 from jaxlatent.engines.lbfgs import LBFGS, select
+from jaxlatent.errors import require
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.data import shape_of
-from jaxlatent.engines.base import require, when
-from jaxlatent.errors import InputError
+from jaxlatent.engines.base import when
+from jaxlatent.errors import InputError, require
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, LogDensity, Position
 

@@ -13,8 +13,9 @@ import numpy as np
 from jaxlatent.checks import check_dims, check_shapes, explain_start, explain_support
 from jaxlatent.condition import condition
 from jaxlatent.data import Batch, as_data
-from jaxlatent.engines.base import Engine, Stage, require, settings
-from jaxlatent.errors import InputError
+from jaxlatent.diagnostics.psis import khat_threshold
+from jaxlatent.engines.base import Engine, Stage, settings
+from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
 from jaxlatent.execute.progress import Line
@@ -25,9 +26,6 @@ from jaxlatent.posterior import Posterior
 from jaxlatent.provenance import provenance
 from jaxlatent.results import Result
 from jaxlatent.typing import Array, Data, Key, PyTree
-
-#: Above it draws from an approximation are not to be trusted (Vehtari et al. 2024).
-_KHAT = 0.7
 
 
 def fit(
@@ -98,7 +96,7 @@ def fit(
         result = _collect(grid, engine, posterior, keys, collected)
     warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
     timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
-    _warn_of_khat(type(engine).__name__, result["statistics"].get("khat"))
+    _warn_of_khat(type(engine).__name__, result["statistics"].get("khat"), getattr(engine, "draws", 0))
     single = names is None
     strip = (lambda x: x[0]) if single else (lambda x: x)
     return Result(
@@ -334,12 +332,15 @@ def _condition(
     return condition(model, arrays), None
 
 
-def _warn_of_khat(engine: str, khat: np.ndarray | None) -> None:
+def _warn_of_khat(engine: str, khat: np.ndarray | None, draws: int) -> None:
     """An approximation that misses the posterior says so, once for all lanes."""
-    if khat is not None and np.any(khat > _KHAT):
+    if khat is None:
+        return
+    limit = khat_threshold(draws)
+    if np.any(khat > limit):
         warnings.warn(
-            f"{engine}: Pareto k-hat above {_KHAT} in {np.sum(khat > _KHAT)} of {khat.size} lanes, at most {np.nanmax(khat):.2f}: these "
-            "draws do not follow the posterior, and may be far too narrow. Check them against NUTS; DADVI() or "
+            f"{engine}: Pareto k-hat above {limit:.2f} in {np.sum(khat > limit)} of {khat.size} lanes, up to {np.nanmax(khat):.2f}: "
+            "these draws do not follow the posterior, and may be far too narrow. Check them against NUTS; DADVI() or "
             "ADVI(family='full_rank') know correlations.",
             stacklevel=3,
         )

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.diagnostics import ess_bulk, rhat
-from jaxlatent.engines.base import require
+from jaxlatent.errors import require
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,8 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent.distributions.masking import feasible
 from jaxlatent.latent.expected import EStep, Expected, weighted
+from jaxlatent.markov.paths import ABSENT
 from jaxlatent.typing import Array, Key
-
-#: Stands for the label of what was not seen.
-ABSENT = -1
 
 
 def expect(d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None, draws: int) -> Expected:

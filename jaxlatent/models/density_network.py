@@ -9,13 +9,11 @@ import numpy as np
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.mixture import Mixture
-from jaxlatent.engines.base import require
+from jaxlatent.errors import require
 from jaxlatent.model import Model
 from jaxlatent.models.network import Network
+from jaxlatent.models.parts import floored_scale
 from jaxlatent.typing import Array
-
-#: Beyond it a scale would overflow, and gradients with it.
-_LARGEST_LOG_SCALE = 30.0
 
 
 class MixtureDensityNetwork(nn.Module):
@@ -49,7 +47,7 @@ class MixtureDensityNetwork(nn.Module):
         logits, means, log_scales, rest = jnp.split(heads, components * np.array([1, 1 + outputs, 1 + 2 * outputs]))
         rows = lambda flat: jnp.moveaxis(flat.reshape(-1, components, *leading), (0, 1), (-1, -2))
         means = rows(means)
-        scales = rows(jnp.exp(jnp.minimum(log_scales, _LARGEST_LOG_SCALE)) + self.scale_floor)
+        scales = rows(floored_scale(log_scales, self.scale_floor))
         if outputs == 1:
             normals: Any = dist.Normal(means[..., 0], scales[..., 0])
         elif self.covariance == "full":

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxlatent.data import split, values_of
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.mixture import Mixture
-from jaxlatent.engines.base import require
+from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.model import Model, raise_in_turn
 from jaxlatent.models.chains import Initial, InputDriven, Stationary

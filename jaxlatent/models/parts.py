@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jaxlatent.latent import Expected
 from jaxlatent.typing import Array, ArrayLike, Key
 
+_LARGEST_LOG_SCALE = 30.0
+
 #: By name, or by several names that are raised together: ``p, d, expected -> value`` or values.
 Updates: TypeAlias = Mapping[Any, Callable[[Any, Any, Any], Any]]
 
@@ -78,6 +80,11 @@ def weights_of(expected: Expected) -> Array:
 def event_shape(num_states: int, dim: int | None) -> tuple[int, ...]:
     """``(K,)`` for scalar observations, ``(K, D)`` for vectors."""
     return (num_states,) if dim is None else (num_states, dim)
+
+
+def floored_scale(log_scale: Array, floor: float) -> Array:
+    """``exp(log_scale) + floor``, kept from overflowing, and its gradient with it."""
+    return jnp.exp(jnp.minimum(log_scale, _LARGEST_LOG_SCALE)) + floor
 
 
 class Clustered:

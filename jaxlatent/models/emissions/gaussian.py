@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
 from jaxlatent.distributions.normals import InverseWishart, Normals
-from jaxlatent.engines.base import require
+from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.parts import Clustered, Updates, event_shape, rows, weights_of
 from jaxlatent.typing import Array, Params

@@ -10,11 +10,8 @@ import numpyro.distributions as dist
 from jaxlatent.engines.newton import climb
 from jaxlatent.latent import Expected
 from jaxlatent.models.emissions.linear import Regression, affine, coefficients, gram, linear, no_slope, solve, with_ones
-from jaxlatent.models.parts import Updates, rows, weights_of
+from jaxlatent.models.parts import Updates, floored_scale, rows, weights_of
 from jaxlatent.typing import Array, Params
-
-#: Beyond it a scale would overflow, and gradients with it.
-LARGEST_LOG_SCALE = 30.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ class HeteroscedasticRegression(Regression):
 
     def scales(self, x: Array, weights: Array, biases: Array) -> Array:
         """Standard deviations ``(..., K)``; finite at any coefficients."""
-        return jnp.exp(jnp.minimum(affine(x, weights, biases), LARGEST_LOG_SCALE)) + self.floor
+        return floored_scale(affine(x, weights, biases), self.floor)
 
     def m_step(self) -> Updates:
         """Weighted least squares for the means, then Newton steps for the scales."""
