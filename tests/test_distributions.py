@@ -12,6 +12,7 @@ import scipy.stats
 from jax.scipy.special import logsumexp
 
 import jaxlatent as jl
+from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.distributions.normals import InverseWishart, Normals
 
@@ -158,18 +159,34 @@ def test_inverse_wishart_agrees_with_scipy():
     np.testing.assert_allclose(draws.mean(0), exact, atol=5 * draws.std(0).max() / np.sqrt(20_000))
 
 
-def test_many_normals_agree_with_numpyro():
+@pytest.mark.parametrize("dim", [1, 2, 10], ids=lambda dim: f"{dim}d")
+def test_many_normals_agree_with_numpyro(dim):
+    """Written out for few dimensions, by matrix products for many."""
     rng = np.random.default_rng(0)
-    means = jnp.asarray(rng.normal(size=(3, 2)) * 100, jnp.float32)
-    covs = jnp.asarray([np.cov(rng.normal(size=(2, 10))) for _ in range(3)], jnp.float32)
-    points = means[rng.integers(0, 3, 50)] + rng.normal(size=(50, 2)).astype(np.float32)
+    means = jnp.asarray(rng.normal(size=(3, dim)) * 100, jnp.float32)
+    factors = rng.normal(size=(3, dim, dim)) / np.sqrt(dim)
+    covs = jnp.asarray(factors @ factors.swapaxes(1, 2) + 0.3 * np.eye(dim), jnp.float32)
+    points = means[rng.integers(0, 3, 50)] + rng.normal(size=(50, dim)).astype(np.float32)
     ours, theirs = Normals(means, covs), dist.MultivariateNormal(means, covs)
     near = np.asarray(theirs.log_prob(points[:, None])) > -50
+    assert near.sum() >= 50
     np.testing.assert_allclose(
         ours.log_prob(points[:, None])[near], theirs.log_prob(points[:, None])[near], rtol=2e-4, atol=2e-3
     )
     draws = np.asarray(ours.sample(jax.random.key(0), (20_000,)))
-    np.testing.assert_allclose(np.cov(draws[:, 1].T), covs[1], atol=0.1)
+    np.testing.assert_allclose(np.cov(draws[:, 1].T), covs[1].squeeze(), atol=0.1)
+
+
+def test_bernoulli_at_logits_agrees_with_numpyro_and_knows_certainty():
+    logits = jnp.array([-30.0, -2.0, 0.0, 0.5, 30.0])
+    for value in (jnp.zeros(5, int), jnp.ones(5, int), jnp.ones(5, bool), jnp.array([0, 1, 0, 1, 0])):
+        ours, theirs = (family(logits=logits).log_prob(value) for family in (BernoulliLogits, dist.Bernoulli))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    gradient = jax.grad(lambda x: BernoulliLogits(x).log_prob(1.0))
+    np.testing.assert_allclose(jax.vmap(gradient)(logits), jax.nn.sigmoid(-logits), rtol=1e-5)
+    certain = BernoulliLogits(jnp.array([-jnp.inf, jnp.inf]), validate_args=False)
+    np.testing.assert_array_equal(certain.log_prob(jnp.array([0, 1])), [0.0, 0.0])
+    np.testing.assert_array_equal(certain.log_prob(jnp.array([1, 0])), [-np.inf, -np.inf])
 
 
 def test_responsibilities_are_bayes_rule():

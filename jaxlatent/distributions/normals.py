@@ -9,12 +9,16 @@ from numpyro.distributions import constraints
 
 from jaxlatent.typing import Array
 
+#: Up to so many dimensions whitening is written out entry by entry: XLA makes one loop over the points of that, where small matrix
+#: products and sums over short axes took 2 ms instead of 0.15 ms (50,000 points, K = 5, D = 4), with four lanes 14 ms instead of 0.7 ms.
+_UNROLLED = 8
+
 
 class Normals(dist.Distribution):
     """``K`` multivariate normals of one dimension ``D``.
 
-    Points are whitened for all of them in one product ``(N, D) x (D, K D)``, where NumPyro solves a triangular system for each; and
-    whitening before subtracting keeps float32 accurate far from the origin.
+    Points are whitened for all of them, where NumPyro solves a triangular system for each; and whitening before subtracting keeps
+    float32 accurate far from the origin.
 
     Args:
         means: ``(K, D)``.
@@ -35,18 +39,31 @@ class Normals(dist.Distribution):
         eye = jnp.broadcast_to(jnp.eye(dim, dtype=self.factors.dtype), self.factors.shape)
         whiten = jnp.broadcast_to(solve_triangular(self.factors, eye, lower=True), (count, dim, dim))
         centres = jnp.einsum("kde,ke->kd", whiten, self.means)
+        log_det = jnp.sum(jnp.log(jnp.diagonal(whiten, axis1=-2, axis2=-1)), -1)
+        constant = log_det - 0.5 * dim * jnp.log(2 * jnp.pi)
+        if value.shape[-2] == 1 and dim <= _UNROLLED:
+            points = value.reshape(-1, dim).T
+            squares = sum(_square(whiten[:, d, : d + 1], points[: d + 1], centres[:, d]) for d in range(dim))
+            return (constant[:, None] - 0.5 * squares).T.reshape(*value.shape[:-2], count)
         if value.shape[-2] == 1:
             columns = whiten.reshape(count * dim, dim).T
             z = (value[..., 0, :] @ columns).reshape(*value.shape[:-2], count, dim)
         else:
             z = jnp.einsum("kde,...ke->...kd", whiten, value)
-        log_det = jnp.sum(jnp.log(jnp.diagonal(whiten, axis1=-2, axis2=-1)), -1)
-        return log_det - 0.5 * dim * jnp.log(2 * jnp.pi) - 0.5 * jnp.sum((z - centres) ** 2, -1)
+        return constant - 0.5 * jnp.sum((z - centres) ** 2, -1)
 
     def sample(self, key, sample_shape=()):
         """Draws ``sample_shape + (K, D)``."""
         z = jax.random.normal(key, (*sample_shape, *self.means.shape), self.means.dtype)
         return self.means + jnp.einsum("...de,...e->...d", self.factors, z)
+
+
+def _square(row: Array, points: Array, centre: Array) -> Array:
+    """Squares ``(K, N)`` of one whitened coordinate, from rows ``(K, E)`` of the factors, points ``(E, N)`` and centres ``(K,)``."""
+    z = -centre[:, None]
+    for e in range(row.shape[1]):
+        z = z + row[:, e, None] * points[e]
+    return z * z
 
 
 class InverseWishart(dist.Distribution):

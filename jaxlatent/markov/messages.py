@@ -97,17 +97,17 @@ def _weigh(predicted: Array, log_likelihood: Array) -> tuple[Array, Array, Array
 
 
 def _sequential(initial: Array, transition: Array, log_likelihoods: Array, live: Array | None) -> Messages:
-    varying = transition.ndim == 4
+    # The carries are what is predicted of a step before it is seen, and what is known after it: no step is special, and no array is joined.
+    start = jnp.broadcast_to(initial, log_likelihoods.shape[1:])
+    later = earlier = None
+    if transition.ndim == 4:
+        beyond = jnp.zeros_like(transition[:1])
+        later, earlier = jnp.concatenate([transition, beyond]), jnp.concatenate([beyond, transition])
 
-    def forward(alpha: Array, step: tuple[Array, Array | None]) -> tuple[Array, tuple[Array, Array, Array]]:
+    def forward(predicted: Array, step: tuple[Array, Array | None]) -> tuple[Array, tuple[Array, Array, Array]]:
         log_likelihood, now = step
-        weighed = _weigh(push(transition if now is None else now, alpha), log_likelihood)
-        return weighed[0], weighed
-
-    first = _weigh(jnp.broadcast_to(initial, log_likelihoods.shape[1:]), log_likelihoods[0])
-    steps = (log_likelihoods[1:], transition if varying else None)
-    rest = jax.lax.scan(forward, first[0], steps)[1]
-    alpha, pull, log_scales = (jnp.concatenate([a[None], b]) for a, b in zip(first, rest, strict=True))
+        weighed = _weigh(predicted, log_likelihood)
+        return push(transition if now is None else now, weighed[0]), weighed
 
     def backward(beta: Array, step: tuple[Array, Array | None, Array | None]) -> tuple[Array, Array]:
         pull, now, alive = step
@@ -116,9 +116,9 @@ def _sequential(initial: Array, transition: Array, log_likelihoods: Array, live:
             before = jnp.where(alive, before, 1.0)
         return before, beta
 
-    later = (pull[1:], transition if varying else None, None if live is None else live[1:])
-    start, beta = jax.lax.scan(backward, jnp.ones_like(first[0]), later, reverse=True)
-    return Messages(log_scales, alpha, pull, jnp.concatenate([start[None], beta]))
+    alpha, pull, log_scales = jax.lax.scan(forward, start, (log_likelihoods, later))[1]
+    beta = jax.lax.scan(backward, jnp.ones_like(start), (pull, earlier, live), reverse=True)[1]
+    return Messages(log_scales, alpha, pull, beta)
 
 
 def _associative(initial: Array, transition: Array, log_likelihoods: Array, live: Array | None) -> Messages:

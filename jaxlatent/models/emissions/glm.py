@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.latent import Expected
-from jaxlatent.models.emissions.linear import Regression, coefficients, gram, linear, no_slope, solve, with_ones
+from jaxlatent.models.emissions.linear import Regression, coefficients, linear, no_slope, solve, with_ones
 from jaxlatent.models.parts import Updates, rows, weights_of
 from jaxlatent.typing import Array, Params
 
-_NEWTON_STEPS = 2
+_NEWTON_STEPS = 1
 
 
 @dataclass(frozen=True)
@@ -61,30 +62,31 @@ class GeneralisedLinear(Regression):
         def both(p: Any, d: Any, expected: Expected) -> Any:
             x = with_ones(rows(d.x, 1)) if self.bias else rows(d.x, 1)
             now = jnp.concatenate([p.weights, p.biases[:, None]], 1) if self.bias else p.weights
-            raised = self._climb(now, x, d.y.ravel()[:, None].astype(x.dtype), weights_of(expected))
+            raised = self._climb(now, x, d.y.ravel().astype(x.dtype), weights_of(expected).T)
             return (raised[:, :-1], raised[:, -1]) if self.bias else raised
 
         return {("weights", "biases") if self.bias else "weights": both}
 
     def _climb(self, now: Array, x: Array, y: Array, w: Array) -> Array:
-        """Coefficients ``(K, D)`` raised from ``now``, given inputs ``(N, D)``, observations ``(N, 1)`` and weights ``(N, K)``."""
+        """Coefficients ``(K, D)`` raised from ``now``, given inputs ``(N, D)``, observations ``(N,)`` and weights ``(K, N)``."""
         precision = 0.0 if self.prior_scale is None else self.prior_scale**-2
+        squares = (x[:, :, None] * x[:, None]).reshape(x.shape[0], -1)
 
         def step(_: int, now: Array) -> Array:
-            eta = x @ now.T
+            eta = now @ x.T
             mean, variance = self.moments(eta)
-            slope = (w * (y - mean)).T @ x - precision * now
-            bent = gram(w * variance, x) + precision * jnp.eye(x.shape[1])
+            slope = (w * (y - mean)) @ x - precision * now
+            bent = ((w * variance) @ squares).reshape(*now.shape, -1) + precision * jnp.eye(x.shape[1])
             direction = solve(bent, slope)
             direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
-            along = x @ direction.T
+            along = direction @ x.T
 
             def height(fraction: Array) -> Array:
-                there = eta + fraction * along
-                fit = jnp.sum(w * (y * there - self.log_partition(there)), 0)
+                there = eta + fraction[:, None] * along
+                fit = jnp.sum(w * (y * there - self.log_partition(there)), 1)
                 return fit - 0.5 * precision * jnp.sum((now + fraction[:, None] * direction) ** 2, 1)
 
-            none = jnp.zeros_like(along[0])
+            none = jnp.zeros_like(along[:, 0])
             here = height(none)
             # Heights are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not.
             too_far = lambda fraction: ~(height(fraction) >= here) & (fraction > 0)
@@ -106,7 +108,7 @@ class BernoulliRegression(GeneralisedLinear):
 
     def family(self, eta: Array) -> dist.Distribution:
         """At logits."""
-        return dist.Bernoulli(logits=eta)
+        return BernoulliLogits(eta)
 
     def log_partition(self, eta: Array) -> Array:
         """``log(1 + exp(eta))``."""
