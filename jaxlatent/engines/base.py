@@ -6,10 +6,10 @@ draw (NUTS: one leapfrog step), so that no lane waits for another inside a stage
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, cast, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,10 @@ class Engine(Protocol):
         """Independent runs for each dataset."""
         ...
 
+    def kernel(self) -> "Engine":
+        """This engine with the numbers of lanes and steps set to one: what its compiled programs depend on, and so are keyed by."""
+        ...
+
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """The stages of a run, none longer than ``segment`` unless it must be."""
         ...
@@ -118,6 +122,10 @@ class Search:
     def lanes(self) -> int:
         """Restarts per dataset."""
         return self.restarts
+
+    def kernel(self) -> Self:
+        """With one restart of one step."""
+        return replace(cast(Any, self), restarts=1, max_iter=1)
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Legs of iterations."""

@@ -11,6 +11,7 @@ number of calls that compiles slowly.
 Momenta are whitened (`jaxlatent.engines.metric`): the metric is seen by the leapfrog step only.
 """
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
@@ -177,6 +178,10 @@ class NUTS:
     def lanes(self) -> int:
         """Chains per dataset."""
         return self.chains
+
+    def kernel(self) -> "NUTS":
+        """With one chain of one draw."""
+        return replace(self, chains=1, warmup=0, draws=1)
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Warm-up windows, then legs of kept draws."""

@@ -73,7 +73,7 @@ def fit(
     posterior, names = _condition(model, data, labels)
     datasets = 1 if names is None else len(names)
     grid = lay_out(datasets, engine.lanes, jax.devices() if devices is None else devices)
-    stages = engine.schedule(segment)
+    stages, kernel = engine.schedule(segment), engine.kernel()
     capacity = max(stage.steps for stage in stages)
     label = f"{posterior.density.label} · {type(engine).__name__}"
     line = Line(label, sum(stage.steps for stage in stages), progress)
@@ -83,17 +83,17 @@ def fit(
         posterior = grid.put(grid.fill(posterior), 1)
         keys = programs.lane_keys(grid, key)
         positions = _starts(grid, posterior, keys, init, names)
-        states, shared = programs.begin(grid, engine, posterior, keys, positions)
+        states, shared = programs.begin(grid, kernel, posterior, keys, positions)
         nothing = _traced(stages[0]._replace(steps=0))
         # Stages of no steps: everything is compiled before the clock of the warm-up starts.
-        states, records, counts = programs.advance(grid, engine, capacity, posterior, keys, states, shared, nothing)
+        states, records, counts = programs.advance(grid, kernel, capacity, posterior, keys, states, shared, nothing)
         longest = max((stage.steps for stage in stages if not stage.keep), default=0)
         if longest:
-            jax.block_until_ready(programs.adapt(grid, engine, longest, states, shared, records, counts, nothing))
+            jax.block_until_ready(programs.adapt(grid, kernel, longest, states, shared, records, counts, nothing))
         jax.block_until_ready(counts)
         started = time.perf_counter()
-        collected = _loop(grid, engine, stages, capacity, posterior, keys, states, shared, line, until)
-        result = _collect(grid, engine, posterior, keys, collected)
+        collected = _loop(grid, kernel, stages, capacity, posterior, keys, states, shared, line, until)
+        result = _collect(grid, kernel, posterior, keys, collected)
     warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
     timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
     _warn_of_khat(type(engine).__name__, result["statistics"].get("khat"), getattr(engine, "draws", 0))
@@ -347,7 +347,7 @@ def _warn_of_khat(engine: str, khat: np.ndarray | None, draws: int) -> None:
 
 
 def _check_engine(engine: Any) -> None:
-    missing = [name for name in ("schedule", "init", "step", "finish") if not hasattr(engine, name)]
+    missing = [name for name in ("kernel", "schedule", "init", "step", "finish") if not hasattr(engine, name)]
     if missing or isinstance(engine, type):
         got = f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__
         raise InputError(
