@@ -18,6 +18,7 @@ from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.errors import InputError
+from jaxlatent.graph import Graph, graph_of
 from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.namespace import Namespace
 from jaxlatent.typing import Array, Data, Key, Params
@@ -167,6 +168,20 @@ class Model:
         """One draw of every observation at one value of the parameters; ``data`` needs the covariates only."""
         drawn = self.observed(params, data)
         return {name: _draw(d, jax.random.fold_in(key, i)) for i, (name, d) in enumerate(drawn.items())}
+
+    def graph(self, data: Data | None = None) -> Graph:
+        """Parameters, derived quantities and observations, who reads whom, and plates: to look at, or as Mermaid or Graphviz text.
+
+        Found by tracing on shapes: whatever depends on a parameter has an edge from it, however that is computed. A derived quantity
+        hangs below the parameters it is computed from.
+
+        Args:
+            data: covariates, and observations as far as shapes follow from them.
+
+        Raises:
+            InputError: if the data lack what the model reads, or cannot be used.
+        """
+        return graph_of(self, data)
 
 
 def raise_in_turn(m_step: Mapping[Any, Callable[..., Any]], params: Params, data: Namespace, expected: Any) -> Params:

@@ -5,6 +5,7 @@ gradient a step, and every approximation is weighed when its point is reached, s
 the path.
 """
 
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -101,6 +102,10 @@ class Pathfinder(Search):
     def lanes(self) -> int:
         """Paths per dataset."""
         return self.paths
+
+    def kernel(self) -> "Pathfinder":
+        """With one path of one evaluation."""
+        return replace(self, paths=1, max_iter=1)
 
     def init(self, posterior: Posterior, key: Key, position: Position) -> State:
         """A lane that has still to evaluate its first position."""

@@ -1,0 +1,63 @@
+"""Distributions as a reader would write them, and the axes along which they are replicated."""
+
+import re
+
+import numpyro.distributions as dist
+from numpyro.distributions import constraints
+
+from jaxlatent.distributions.centring import Recentred
+from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.distributions.normals import Normals
+from jaxlatent.distributions.ordered import Ordered
+from jaxlatent.distributions.restricted import Restricted
+
+#: Distributions around another one: how they are written, and the attribute that holds it.
+_AROUND = {
+    HiddenMarkov: ("HiddenMarkov of {}", "emissions"),
+    Ordered: ("ordered {}", "base"),
+    dist.MixtureSameFamily: ("Mixture of {}", "component_distribution"),
+    dist.ZeroInflatedProbs: ("ZeroInflated{}", "base_dist"),
+    dist.FoldedDistribution: ("Folded{}", "base_dist"),
+    dist.LeftTruncatedDistribution: ("Truncated{}", "base_dist"),
+    dist.RightTruncatedDistribution: ("Truncated{}", "base_dist"),
+    dist.TwoSidedTruncatedDistribution: ("Truncated{}", "base_dist"),
+}
+
+
+def name_of(d: dist.Distribution) -> str:
+    """Such as "Normal", "MvNormal", "Mixture of Normal"."""
+    d = _core(d)
+    for kind, (phrase, attribute) in _AROUND.items():
+        if isinstance(d, kind):
+            return phrase.format(name_of(getattr(d, attribute)))
+    if isinstance(d, dist.MixtureGeneral):
+        return "Mixture of " + ", ".join(dict.fromkeys(map(name_of, d.component_distributions)))
+    if type(d) is dist.TransformedDistribution:
+        return f"transformed {name_of(d.base_dist)}"
+    if isinstance(d, Normals):
+        return "MvNormal"
+    return re.sub("(Probs|Logits)$", "", type(d).__name__).replace("Multivariate", "Mv")
+
+
+def replicated(d: dist.Distribution) -> tuple[int, ...]:
+    """The leading axes of a draw along which it is independent given its parents, whether or not they were declared an event."""
+    core, shape = _core(d), tuple(d.shape())
+    return shape[: len(shape) - (_entry(core.support) if isinstance(core, dist.ImproperUniform) else core).event_dim]
+
+
+def _core(d: dist.Distribution) -> dist.Distribution:
+    """What is left of ``d`` without what changes shapes, masks, coordinates and restrictions only."""
+    while True:
+        if isinstance(d, dist.Independent | dist.ExpandedDistribution | dist.MaskedDistribution):
+            d = d.base_dist
+        elif isinstance(d, Recentred | Restricted):
+            d = d.base
+        else:
+            return d
+
+
+def _entry(support: constraints.Constraint) -> constraints.Constraint:
+    """The constraint on what a flat prior leaves independent."""
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support

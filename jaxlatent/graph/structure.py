@@ -1,0 +1,149 @@
+"""What a graph is made of, and the ways to see it."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from jaxlatent.graph import text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Axis(NamedTuple):
+    """What nodes are replicated along; equal axes are one plate.
+
+    Attributes:
+        size: its length.
+        name: of the dimension; empty if the model gives none.
+        observed: whether an axis without a name is one of observations: those of parameters may have its length by chance.
+    """
+
+    size: int
+    name: str = ""
+    observed: bool = False
+
+    @property
+    def label(self) -> str:
+        """Such as "education (7)", or "7"."""
+        return f"{self.name} ({self.size})" if self.name else str(self.size)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A parameter, an observation or a derived quantity.
+
+    Attributes:
+        name: as declared.
+        kind: what it is.
+        distribution: as a reader would write it, such as "HalfCauchy"; empty for derived quantities.
+        axes: along which it is replicated.
+    """
+
+    name: str
+    kind: Literal["parameter", "derived", "observed"]
+    distribution: str = ""
+    axes: tuple[Axis, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is written in it."""
+        return (self.name, self.distribution) if self.distribution else (self.name,)
+
+
+@dataclass(frozen=True)
+class Plate:
+    """What is replicated together: a box around nodes and further plates.
+
+    Attributes:
+        label: of its axis, or of several where the box of one would hold nothing but that of the next.
+        nodes: names of those that lie in this plate and none inside it.
+        plates: inside it.
+    """
+
+    label: str
+    nodes: tuple[str, ...]
+    plates: tuple["Plate", ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model as a directed graph; see `jaxlatent.Model.graph`. In a notebook it shows itself.
+
+    Attributes:
+        name: of the model.
+        nodes: parameters, derived quantities and observations, in the order of their declaration.
+        edges: ``(parameter, reader)`` by name.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    edges: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def root(self) -> Plate:
+        """All nodes and plates, nested: the whole page."""
+        # The dimension that more nodes have is the outer one: so most of them share a box, whatever order they name theirs in.
+        count = Counter(axis for node in self.nodes for axis in node.axes if axis.name)
+        return _nest("", [(sorted(node.axes, key=lambda axis: -count[axis]), node.name) for node in self.nodes])
+
+    @property
+    def plates(self) -> tuple[Plate, ...]:
+        """The outermost plates."""
+        return self.root.plates
+
+    def mermaid(self) -> str:
+        """A Mermaid flowchart, for Markdown."""
+        return text.mermaid(self)
+
+    def dot(self) -> str:
+        """Graphviz source."""
+        return text.dot(self)
+
+    def draw(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw it with matplotlib, in a layout of our own.
+
+        Args:
+            ax: where to draw, text scaled to fit; by default a new figure of just the size needed.
+        """
+        import matplotlib.pyplot as plt
+
+        from jaxlatent.graph.drawing import draw
+
+        return draw(self, ax, plt.figure)
+
+    def svg(self) -> str:
+        """An SVG image: by Graphviz where its Python package and its program are installed, otherwise as `draw` draws."""
+        try:
+            import graphviz
+
+            return graphviz.Source(self.dot()).pipe(format="svg", encoding="utf-8")
+        except (ImportError, FileNotFoundError):
+            from matplotlib.figure import Figure
+
+            from jaxlatent.graph.drawing import draw
+
+            # Not through pyplot, which would show the figure a second time.
+            buffer = io.StringIO()
+            figure: Any = draw(self, None, Figure).figure
+            figure.savefig(buffer, format="svg")
+            return buffer.getvalue()
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+
+def _nest(label: str, members: Sequence[tuple[Sequence[Axis], str]]) -> Plate:
+    """A plate from the axes, outer to inner, and names of what lies in it."""
+    inner: dict[Axis, list[tuple[Sequence[Axis], str]]] = {}
+    for axes, name in members:
+        if axes:
+            inner.setdefault(axes[0], []).append((axes[1:], name))
+    plates = tuple(_nest(axis.label, inside) for axis, inside in inner.items())
+    own = tuple(name for axes, name in members if not axes)
+    if label and not own and len(plates) == 1:
+        return Plate(f"{label}, {plates[0].label}", plates[0].nodes, plates[0].plates)
+    return Plate(label, own, plates)

@@ -1,0 +1,141 @@
+"""Who reads whom: found by tracing a model on shapes alone. Nothing is compiled and nothing is drawn."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from jaxlatent.data import as_data, shape_of
+from jaxlatent.errors import InputError
+from jaxlatent.graph.naming import name_of, replicated
+from jaxlatent.graph.structure import Axis, Graph, Node
+from jaxlatent.typing import Data
+
+if TYPE_CHECKING:
+    from jaxlatent.model import Model
+
+#: Equations that call a function once, with their own inputs and outputs.
+_CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call")
+
+
+def graph_of(model: "Model", data: Data | None = None) -> Graph:
+    """The graph of ``model``; see `jaxlatent.Model.graph`."""
+    shapes = jax.eval_shape(lambda: as_data({} if data is None else data))
+    params: dict[str, Any] = {}
+    nodes: list[Node] = []
+    edges: list[tuple[str, str]] = []
+
+    def axes(name: str, shape: tuple[int, ...], leading: int, observed: bool = False) -> tuple[Axis, ...]:
+        """The first ``leading`` ones; those of length 1 without a name replicate nothing."""
+        dims = model.dims.get(name, ())
+        if len(dims) == len(shape):
+            return tuple(map(Axis, shape, dims))[:leading]
+        return tuple(Axis(size, observed=observed) for size in shape[:leading] if size != 1)
+
+    def add(what: str, function: Callable[[Any, Any], Mapping[str, Any]], describe: Callable[[str, Any], Node]) -> None:
+        found, readers = _trace(what, function, describe, params, shapes)
+        nodes.extend(found)
+        edges.extend(readers)
+
+    def parameter(name: str, d: Any) -> Node:
+        params[name] = jax.ShapeDtypeStruct(d.shape(), jnp.result_type(float))
+        return Node(name, "parameter", name_of(d), axes(name, d.shape(), len(replicated(d))))
+
+    def derived(name: str, value: Any) -> Node:
+        return Node(name, "derived", axes=axes(name, value.shape, value.ndim))
+
+    def observed(name: str, d: Any) -> Node:
+        if not isinstance(d, dist.Distribution):
+            raise InputError(
+                f"the likelihood of {name!r}",
+                got=type(d).__name__,
+                expected="a numpyro distribution",
+                remedy="return {observation: distribution}; what is computed from parameters goes to `derived`.",
+            )
+        return Node(name, "observed", name_of(d), axes(name, d.shape(), len(d.batch_shape), True))
+
+    prior_of = lambda name: lambda p, d: {name: model.prior_of(name, p, d)}
+    for name in model.prior:
+        add(f"the prior of {name!r}", prior_of(name), parameter)
+    add("the derived quantities", model.deterministic, derived)
+    add("the likelihood", model.observed, observed)
+    if twice := [name for name, count in Counter(node.name for node in nodes).items() if count > 1]:
+        raise InputError(
+            f"{twice[0]!r} in the graph of a model",
+            got="two nodes of one name",
+            expected="different names for parameters, derived quantities and observations",
+            remedy="rename one of them.",
+        )
+    return Graph(model.name, tuple(nodes), tuple(edges))
+
+
+def _trace(
+    what: str,
+    function: Callable[[Any, Any], Mapping[str, Any]],
+    describe: Callable[[str, Any], Node],
+    params: Mapping[str, Any],
+    data: Data,
+) -> tuple[list[Node], list[tuple[str, str]]]:
+    """The nodes that ``function`` of ``params`` and ``data`` declares, and the edges to them."""
+    names, nodes, owners = tuple(params), [], []
+
+    def arrays(values: Sequence[Any], data: Data) -> list[Any]:
+        out: list[Any] = []
+        for name, thing in function(dict(zip(names, values, strict=True)), data).items():
+            nodes.append(describe(name, thing))
+            found = list(_arrays(thing))
+            owners.extend([name] * len(found))
+            out.extend(found)
+        return out
+
+    try:
+        program = jax.make_jaxpr(arrays)(list(params.values()), data)
+    except InputError:
+        raise
+    except Exception as error:
+        described = ", ".join(f"{name}: {shape_of(value)}" for name, value in data.items())
+        raise InputError(
+            what,
+            got=f"{type(error).__name__}: {error}",
+            expected=f"a function that runs on these data: {{{described}}}",
+            remedy="give the graph all covariates, under the names that the model reads.",
+        ) from error
+    # Parameters are the first inputs of the program; the rest are data.
+    sources = [frozenset([name]) for name in names]
+    sources += [frozenset()] * (len(program.jaxpr.invars) - len(sources))
+    reads = zip(owners, _dependencies(program.jaxpr, sources), strict=True)
+    pairs = {(source, owner) for owner, found in reads for source in found}
+    return nodes, [(source, node.name) for node in nodes for source in names if (source, node.name) in pairs]
+
+
+def _arrays(thing: Any) -> Iterator[Any]:
+    """All arrays of a derived quantity or inside a distribution, also of one that does not declare its pytree fields."""
+    leaves = jax.tree.leaves(thing, is_leaf=lambda leaf: isinstance(leaf, dist.Distribution))
+    for leaf in leaves:
+        if isinstance(leaf, dist.Distribution):
+            yield from _arrays(vars(leaf))
+        elif isinstance(leaf, jax.Array):
+            yield leaf
+
+
+def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """What each output of a program depends on, given what its inputs stand for.
+
+    Exact through calls; every output of any other equation, loops among them, is taken to depend on all its inputs.
+    """
+    known = dict(zip(jaxpr.invars, inputs, strict=True))
+    nothing: frozenset[str] = frozenset()
+    look_up = lambda atom: nothing if isinstance(atom, Literal) else known.get(atom, nothing)
+    for equation in jaxpr.eqns:
+        given = [look_up(atom) for atom in equation.invars]
+        if equation.primitive.name in _CALLS:
+            inner: Any = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
+            outputs = _dependencies(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner, given)
+        else:
+            outputs = [nothing.union(*given)] * len(equation.outvars)
+        known.update(zip(equation.outvars, outputs, strict=True))
+    return [look_up(atom) for atom in jaxpr.outvars]
