@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent import conditional, convert, hidden, predictive, scores
+from jaxlatent import conditional, convert, hidden, predictive, report, scores
 from jaxlatent.conditional import Conditional
 from jaxlatent.data import Batch, as_data, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
@@ -17,6 +17,7 @@ from jaxlatent.errors import InputError
 from jaxlatent.keys import as_key
 from jaxlatent.posterior import Posterior
 from jaxlatent.provenance import Provenance
+from jaxlatent.report import Report
 from jaxlatent.status import Status
 from jaxlatent.summary import summarise
 from jaxlatent.typing import Data, Key
@@ -161,6 +162,18 @@ class Result:
             prob: of the interval.
         """
         return summarise(self, names, prob)
+
+    def check(self) -> Report:
+        """What is wrong, in plain words: a page to print, empty when all is well.
+
+        Looks for lanes that failed, divergences, chains that disagree (and why: switched labels, a stuck chain), too few draws, bad k-hat,
+        parameters that are known only together, covariates that say the same, separation in binary regressions, priors that contradict
+        the data, supports that are too narrow, tails without a variance.
+
+        Raises:
+            InputError: for several datasets: pick one first.
+        """
+        return report.check(self)
 
     def standard_errors(self, names: tuple[str, ...]) -> np.ndarray:
         """Standard errors of a point fit from the curvature at the point, all entries of ``names`` on the last axis."""

@@ -47,7 +47,7 @@ def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> "pd
         "sd": draws.std((1, 2), ddof=1),
         f"eti_{100 * tail:.3g}%": low,
         f"eti_{100 - 100 * tail:.3g}%": high,
-        **_diagnostics(draws),
+        **diagnostics(draws),
     }
     if result.names is None:
         table = {name: value[0] for name, value in table.items()}
@@ -63,7 +63,7 @@ def _diagnose(draws: Array) -> tuple[Array, ...]:
     return tuple(statistic(draws) for statistic in _DIAGNOSTICS.values())
 
 
-def _diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
+def diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
     """Diagnostics of draws ``(dataset, chain, draw, parameter)``, ``_COLUMNS`` parameters at a time.
 
     Whatever their number, results of as many chains and draws so share one compiled program.

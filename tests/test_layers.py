@@ -18,7 +18,7 @@ keys
 namespace  data  diagnostics  markov
 distributions
 latent
-coordinates
+coordinates  graph
 model
 posterior
 guides*  fixing
@@ -26,6 +26,7 @@ condition*  adapters
 checks  predictive  hidden  engines  convert  provenance
 conditional
 summary  scores
+report
 results
 execute
 calibration

@@ -1,0 +1,66 @@
+"""What is wrong with a result, in plain words: `jaxlatent.Result.check`."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from jaxlatent.errors import InputError
+from jaxlatent.report.finding import Finding
+from jaxlatent.report.modelling import bounds, conflicts, duplicates, separations
+from jaxlatent.report.running import disagreements, divergences, failures, poor_fits, too_few_draws
+from jaxlatent.report.shape import ridges, tails
+from jaxlatent.report.view import View, view_of
+
+if TYPE_CHECKING:
+    from jaxlatent.results import Result
+
+_Check = Callable[[View], Iterator[Finding]]
+
+#: In the order of the page: what ruins a result comes before what it hints at.
+_CHAINS: tuple[_Check, ...] = (divergences, disagreements, too_few_draws)
+_DRAWS: tuple[_Check, ...] = (duplicates, ridges, separations, conflicts, bounds, tails)
+
+
+class Report(NamedTuple):
+    """A page of findings; empty when all is well.
+
+    Attributes:
+        findings: the gravest first.
+    """
+
+    findings: tuple[Finding, ...]
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.findings))
+
+    def __repr__(self) -> str:
+        return str(self) or "nothing found"
+
+    def __bool__(self) -> bool:
+        return bool(self.findings)
+
+    @property
+    def illnesses(self) -> tuple[str, ...]:
+        """Short names, such as ``"divergences"``, for programs."""
+        return tuple(finding.illness for finding in self.findings)
+
+
+def check(result: "Result") -> Report:
+    """See `jaxlatent.Result.check`."""
+    if result.names is not None:
+        raise InputError(
+            "result.check()",
+            got=f"{len(result.names)} datasets",
+            expected="one dataset",
+            remedy="pick one first, as in result[name].check().",
+        )
+    found = [*failures(result), *poor_fits(result)]
+    if result.has_draws and not any(finding.fatal for finding in found):
+        chains = "n_steps" in result.statistics
+        # Lanes of an approximation are not chains of one posterior: only the best is looked at.
+        view = view_of(result if chains else result.best())
+        for look in (*_CHAINS, *_DRAWS) if chains else _DRAWS:
+            found += look(view)
+    return Report(tuple(found))
+
+
+__all__ = ["Finding", "Report", "check"]

@@ -1,0 +1,108 @@
+"""What prior, data and likelihood have to do with each other."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpyro.distributions as dist
+
+from jaxlatent.data import split
+from jaxlatent.distributions.centring import family_of
+from jaxlatent.report.finding import Finding, listed
+from jaxlatent.report.view import View
+
+#: The share of prior draws beyond the posterior's median that is called a conflict.
+_SURPRISE = 0.001
+#: The share of draws within a tenth of a standard deviation of a bound: 0.095 for an exponential that presses against it.
+_PRESSED = 0.08
+_SAME = 0.999
+
+
+def duplicates(view: View) -> Iterator[Finding]:
+    """Covariates that say the same."""
+    columns: dict[str, np.ndarray] = {}
+    observed = view.result.posterior.density.observed(view.first, view.result.posterior.data)
+    for name, entry in view.result.posterior.data.items():
+        values = np.asarray(split(entry)[0])
+        if name in observed or values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
+            continue
+        for i, column in enumerate(np.atleast_2d(values.T)):
+            if len(column) > 2 and np.ptp(column) > 0:
+                columns[name if values.ndim == 1 else f"{name}[:, {i}]"] = column.astype(float)
+    names = list(columns)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            if len(columns[one]) == len(columns[other]):
+                same = np.corrcoef(columns[one], columns[other])[0, 1]
+                if abs(same) > _SAME:
+                    yield Finding(
+                        "duplicate predictor",
+                        (one, other),
+                        f"The covariates {one} and {other} say the same (correlation {same:.4f}): their effects cannot be told apart.",
+                        "Leave one of them out.",
+                    )
+
+
+def separations(view: View) -> Iterator[Finding]:
+    """Binary observations that the model predicts without an error."""
+    observed = view.result.posterior.density.observed(view.first, view.result.posterior.data)
+    binary = [
+        name for name, d in observed.items() if isinstance(family_of(d), dist.BernoulliLogits | dist.BernoulliProbs)
+    ]
+    if not binary:
+        return
+    terms = view.result.log_likelihood()
+    for name in binary:
+        typical = np.median(terms[name].reshape(-1, *terms[name].shape[2:]), 0)
+        if typical.size > 1 and np.all(typical > np.log(0.5)) and typical.mean() > -0.1:
+            middle = np.median(view.flat, 0)
+            far = int(np.argmax(np.abs(middle)))
+            yield Finding(
+                "separation",
+                (name, view.labels[far]),
+                f"Every 0 and 1 of {name} is predicted almost surely: the predictors separate the two, coefficients want to be infinite, "
+                f"and only the prior holds them ({view.labels[far]} is about {middle[far]:.3g}).",
+                "Use a prior that knows how large effects are, such as Normal(0, 1) on standardised predictors.",
+            )
+
+
+def conflicts(view: View) -> Iterator[Finding]:
+    """Posteriors where the prior hardly is."""
+    if view.prior is None or view.switching:
+        return
+    below = np.mean(view.prior < np.median(view.flat, 0), 0)
+    rare = np.flatnonzero((np.minimum(below, 1 - below) < _SURPRISE) & (np.ptp(view.prior, 0) > 0))
+    if len(rare):
+        labels = tuple(view.labels[i] for i in rare)
+        yield Finding(
+            "prior against data",
+            labels,
+            f"The data put {listed(labels)} where the prior has less than one draw in a thousand: prior and data contradict each other.",
+            "Look at prior predictive draws (jl.sample_prior); widen the prior, or find what is wrong with data or likelihood.",
+        )
+
+
+def bounds(view: View) -> Iterator[Finding]:
+    """Posteriors that press against the border of their support, far from what the prior expected."""
+    model = getattr(view.result.posterior.density, "model", None)
+    if model is None or view.prior is None:
+        return
+    for name in model.prior:
+        support = model.prior_of(name, view.first, view.result.posterior.data).support
+        while hasattr(support, "base_constraint"):
+            support = support.base_constraint
+        parts = [i for i, other in enumerate(view.names) if other == name]
+        values, expected = view.flat[:, parts], view.prior[:, parts]
+        for side in ("lower", "upper"):
+            limit = np.asarray(getattr(support, f"{side}_bound", np.nan), float)
+            if limit.size != 1 or not np.isfinite(limit).all():
+                continue
+            near = np.mean(np.abs(values - limit) < 0.1 * values.std(0), 0)
+            pressed = np.flatnonzero((near > _PRESSED) & (values.std(0) < 0.1 * expected.std(0)))
+            if len(pressed):
+                labels = tuple(view.labels[parts[i]] for i in pressed)
+                yield Finding(
+                    "wrong support",
+                    labels,
+                    f"{listed(labels)} presses against {float(limit):g}, the {side} end of its support: the data want to go further.",
+                    "Ask whether its sign or bound is right, and give it a prior with a wider support.",
+                )

@@ -1,0 +1,191 @@
+"""`Result.check`: it names what was planted in sick models, and says nothing of healthy ones."""
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import jaxlatent as jl
+
+NUTS = jl.NUTS(chains=4, warmup=500, draws=1000)
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(80, 2))
+Y = X @ [1.0, -0.5] + 0.3 + RNG.normal(size=80)
+SCHOOLS = {
+    "y": np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0]),
+    "error": np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0]),
+}
+TWO = np.where(RNG.random(150) < 0.4, RNG.normal(-3, 1, 150), RNG.normal(3, 1, 150))
+
+
+def real(scale, *shape):
+    return dist.Normal(0.0, scale).expand(shape).to_event(len(shape))
+
+
+def line(prior_of_slopes, noise=None):
+    """A linear regression of ``y`` on the columns of ``x``."""
+    return jl.Model(
+        prior={"intercept": real(5.0), "slopes": prior_of_slopes, "sigma": noise or dist.HalfNormal(5.0)},
+        likelihood=lambda p, d: {"y": dist.Normal(p.intercept + d.x @ p.slopes, p.sigma)},
+    )
+
+
+def logistic(scale):
+    return jl.Model(
+        prior={"intercept": real(scale), "slope": real(scale)},
+        likelihood=lambda p, d: {"y": dist.Bernoulli(logits=p.intercept + p.slope * d.x)},
+    )
+
+
+def schools(around):
+    return jl.Model(
+        prior={
+            "mu": real(5.0),
+            "tau": dist.HalfCauchy(5.0),
+            "theta": lambda p: around(dist.Normal(p.mu, p.tau).expand([8]).to_event(1)),
+        },
+        likelihood=lambda p, d: {"y": dist.Normal(p.theta, d.error)},
+    )
+
+
+def mixture(means):
+    def likelihood(p, d):
+        parts = dist.Normal(jnp.broadcast_to(p.means, (*d.y.shape, 2)), 1.0)
+        return {"y": dist.MixtureSameFamily(dist.Categorical(jnp.broadcast_to(p.share, parts.batch_shape)), parts)}
+
+    return jl.Model(prior={"share": dist.Dirichlet(jnp.ones(2)), "means": means}, likelihood=likelihood)
+
+
+def mean(prior, sd=1.0):
+    return jl.Model(prior={"mu": prior}, likelihood=lambda p, d: {"y": dist.Normal(p.mu, sd).expand([20])})
+
+
+TWO_MODES = jl.Model(
+    prior={"mu": dist.Normal(0.0, 10.0)},
+    likelihood=lambda p, d: {"y": dist.Normal(jnp.abs(p.mu), 0.1).expand([20])},
+)
+SEPARATED = {"x": np.r_[-2.0:-1.0:20j, 1.0:2.0:20j], "y": np.repeat([0, 1], 20)}
+MIXED = {"x": RNG.normal(size=100), "y": RNG.integers(0, 2, 100)}
+FIVE = {"y": RNG.normal(5.0, 1.0, 20)}
+
+#: By illness: the model, its data, the engine, settings of the fit, and a label that the page must name.
+SICK = {
+    "divergences": (schools(jl.centred), SCHOOLS, NUTS, {}, "tau"),
+    "unidentified": (
+        jl.Model(
+            prior={"a": real(100.0), "b": real(100.0)},
+            likelihood=lambda p, d: {"y": dist.Normal(p.a + p.b, 1.0).expand([20])},
+        ),
+        FIVE,
+        NUTS,
+        {},
+        "a",
+    ),
+    "label switching": (mixture(real(5.0, 2)), {"y": TWO}, NUTS, {}, "means"),
+    "too few draws": (line(real(5.0, 2)), {"x": X, "y": Y}, jl.NUTS(chains=4, warmup=500, draws=30), {}, "sigma"),
+    "stuck chain": (TWO_MODES, FIVE, NUTS, {"init": {"mu": np.array([-5.0, 5.0, 5.0, 5.0])}}, "chain 0"),
+    "wrong support": (mean(dist.Uniform(0.0, 3.0)), FIVE, NUTS, {}, "mu"),
+    "prior against data": (mean(dist.Normal(0.0, 0.5)), FIVE, NUTS, {}, "mu"),
+    "heavy tail": (
+        jl.Model(
+            prior={"scale": dist.HalfCauchy(1.0), "mu": real(5.0)},
+            likelihood=lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([20])},
+        ),
+        FIVE,
+        NUTS,
+        {},
+        "scale",
+    ),
+    "separation": (logistic(50.0), SEPARATED, NUTS, {}, "slope"),
+    "duplicate predictor": (line(real(5.0, 2)), {"x": X[:, [0, 0]], "y": Y}, NUTS, {}, "x[:, 1]"),
+}
+
+HEALTHY = {
+    "line": (line(real(5.0, 2)), {"x": X, "y": Y}),
+    "mean": (mean(dist.Normal(0.0, 10.0)), FIVE),
+    "logistic": (logistic(2.0), MIXED),
+    "schools": (schools(jl.noncentred), SCHOOLS),
+    "ordered mixture": (mixture(jl.ordered(real(5.0, 2))), {"y": TWO}),
+    "coin": (
+        jl.Model(prior={"p": dist.Beta(1.0, 1.0)}, likelihood=lambda p, d: {"y": dist.Binomial(10, p.p)}),
+        {"y": np.array(0)},
+    ),
+    "counts": (
+        jl.Model(
+            prior={"a": real(2.0), "b": real(1.0)},
+            likelihood=lambda p, d: {"y": dist.Poisson(jnp.exp(p.a + p.b * d.x))},
+        ),
+        {"x": X[:, 0], "y": RNG.poisson(np.exp(0.5 + 0.4 * X[:, 0]))},
+    ),
+    "groups": (
+        jl.Model(
+            prior={
+                "mu": real(5.0),
+                "tau": dist.HalfNormal(2.0),
+                "means": lambda p: jl.noncentred(dist.Normal(p.mu, p.tau).expand([10]).to_event(1)),
+                "sigma": dist.HalfNormal(2.0),
+            },
+            likelihood=lambda p, d: {"y": dist.Normal(p.means[d.group], p.sigma)},
+        ),
+        {"group": np.repeat(np.arange(10), 8), "y": np.repeat(RNG.normal(1, 1, 10), 8) + RNG.normal(size=80)},
+    ),
+    "robust line": (
+        jl.Model(
+            prior={"a": real(5.0), "b": real(5.0), "sigma": dist.Exponential(1.0)},
+            likelihood=lambda p, d: {"y": dist.StudentT(4.0, p.a + p.b * d.x, p.sigma)},
+        ),
+        {"x": X[:, 0], "y": Y},
+    ),
+    "proportions": (
+        jl.Model(
+            prior={"p": dist.Beta(2.0, 2.0).expand([4]).to_event(1)},
+            likelihood=lambda p, d: {"y": dist.Binomial(d.total, p.p)},
+            derived=lambda p, d: {"contrast": p.p[0] - p.p[1]},
+        ),
+        {"total": np.array([20, 30, 25, 40]), "y": np.array([5, 18, 10, 30])},
+    ),
+}
+
+
+#: The others compile for minutes; `make test-slow` runs them.
+EVERYDAY = ("label switching", "wrong support", "duplicate predictor", "schools")
+
+
+def cases(names):
+    return [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("illness", cases(SICK))
+def test_the_planted_illness_is_named(illness):
+    model, data, engine, settings, label = SICK[illness]
+    report = jl.fit(model, data, engine, seed=1, **settings).check()
+    assert illness in report.illnesses, repr(report)
+    where = next(finding.where for finding in report.findings if finding.illness == illness)
+    assert any(label in place for place in where), where
+    assert illness.upper() in str(report)
+
+
+@pytest.mark.parametrize("name", cases(HEALTHY))
+def test_nothing_is_said_of_the_healthy(name):
+    model, data = HEALTHY[name]
+    report = jl.fit(model, data, NUTS, seed=2).check()
+    assert not report and str(report) == "", str(report)
+
+
+def test_an_approximation_that_misses_is_named_and_nothing_else_is_said_of_its_draws():
+    report = jl.fit(*HEALTHY["schools"], jl.Laplace(), seed=1).check()
+    assert report.illnesses == ("bad k-hat",), repr(report)
+
+
+def test_lanes_that_ended_early_are_named():
+    model, data = HEALTHY["mean"]
+    report = jl.fit(model, data, jl.Optimize(max_iter=1, restarts=2), seed=1).check()
+    assert report.illnesses == ("max iterations",) and report.findings[0].where == ("lane 0", "lane 1")
+
+
+def test_one_dataset_at_a_time():
+    model, data = HEALTHY["mean"]
+    several = jl.fit(model, jl.batch([data, data]), jl.Optimize(), seed=1)
+    with pytest.raises(jl.InputError, match="pick one first"):
+        several.check()
+    assert not several[several.names[0]].check()
