@@ -314,6 +314,24 @@ def test_informed_coordinates_are_those_of_the_conditional_posterior():
     np.testing.assert_allclose(gradient, np.zeros(3), atol=1e-9)
 
 
+@pytest.mark.parametrize("vectors", [False, True], ids=["numbers", "vectors"])
+def test_informed_coordinates_are_sound_in_32_bits_where_effects_hardly_vary(vectors):
+    def posterior(sd, dtype):
+        prior = dist.Normal(20.0, sd).expand([4, 2])
+        if vectors:
+            prior = dist.MultivariateNormal(20.0 * jnp.ones(2), scale_tril=sd * jnp.eye(2)).expand([4])
+        guided = jl.informed(prior.to_event(len(prior.batch_shape)), np.full((4, 2), 21.0), np.full((4, 2), 0.5))
+        model = jl.Model({"x": guided}, lambda p, d: {"y": dist.Normal(p.x, 2.0)})
+        return jl.condition(model, {"y": jnp.asarray(np.linspace(15, 25, 8).reshape(4, 2), dtype)})
+
+    z = np.linspace(-2, 2, 8)
+    with jax.enable_x64(True):
+        exact = jax.value_and_grad(posterior(1e-6, jnp.float64).log_density)(jnp.asarray(z))
+    with jax.enable_x64(False):
+        rough = jax.value_and_grad(posterior(1e-6, jnp.float32).log_density)(jnp.asarray(z, jnp.float32))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), rough, exact)
+
+
 def test_centring_needs_a_family_with_location_and_scale():
     with pytest.raises(jl.InputError, match=r"Gamma[\s\S]*location-scale"):
         jl.noncentred(dist.Gamma(2.0, 1.0))

@@ -95,13 +95,8 @@ def noncentred(d: dist.Distribution) -> Recentred:
         InputError: if ``d`` is of another family.
     """
     location, scale = _location_and_scale(d)
-    family = family_of(d)
-    if isinstance(family, dist.StudentT):
-        standard = dist.StudentT(jnp.broadcast_to(family.df, location.shape), 0.0, 1.0)
-    else:
-        kind = dist.Normal if isinstance(family, dist.MultivariateNormal) else type(family)
-        standard = kind(jnp.zeros(location.shape), 1.0)
-    return Recentred(d, Affine(location, scale), standard)
+    zero, one = jnp.zeros(location.shape), jnp.ones(location.shape)
+    return Recentred(d, Affine(location, scale), dist.Normal(zero, one) if is_multivariate(d) else _member(d, zero, one))
 
 
 def partially_centred(d: dist.Distribution, weight: ArrayLike) -> Recentred:
@@ -181,23 +176,35 @@ def is_multivariate(d: dist.Distribution) -> bool:
 
 
 def _guided(d: dist.Distribution, guide: Guide) -> Recentred:
+    # Everything is relative to the prior, u = (x - location) / scale, so that nothing is lost where a scale is near zero.
     location, scale = _location_and_scale(d)
     precision, pull = guide
     if scale.ndim == location.ndim:
-        prior = scale**-2
-        variance = 1 / (prior + precision)
-        return Recentred(d, Affine(variance * (prior * location + pull), jnp.sqrt(variance)))
+        spread = jnp.sqrt(1 + scale**2 * precision)
+        centre = scale * (pull - precision * location) / spread
+        coordinates = Affine(location + scale * centre / spread, scale / spread)
+        return Recentred(d, coordinates, _member(d, -centre, spread))
     n = location.shape[-1]
     if precision.ndim < scale.ndim:
         precision = precision[..., None] * jnp.eye(n)
     # V = L (I + L' Lambda L)^-1 L' stays sound for a singular Lambda and a small Sigma. With I + L' Lambda L = R' R for a lower R
-    # (a Cholesky factor of the matrix read backwards), V = F F' with the lower F = L R^-1.
+    # (a Cholesky factor of the matrix read backwards), V = F F' with the lower F = L R^-1, and u = R^-1 (z + F' residual).
     inner = jnp.eye(n) + jnp.swapaxes(scale, -1, -2) @ precision @ scale
     upper = jnp.linalg.cholesky(inner[..., ::-1, ::-1])[..., ::-1, ::-1]
     factor = jnp.swapaxes(solve_triangular(upper, jnp.swapaxes(scale, -1, -2), lower=False), -1, -2)
     residual = pull - jnp.einsum("...ij,...j->...i", precision, location)
-    shift = location + jnp.einsum("...ij,...kj,...k->...i", factor, factor, residual)
-    return Recentred(d, Affine(shift, factor))
+    centre = jnp.einsum("...kj,...k->...j", factor, residual)
+    shift = location + jnp.einsum("...ij,...j->...i", factor, centre)
+    standard = dist.MultivariateNormal(-centre, scale_tril=jnp.swapaxes(upper, -1, -2))
+    return Recentred(d, Affine(shift, factor), standard)
+
+
+def _member(d: dist.Distribution, location: Array, scale: Array) -> dist.Distribution:
+    """Of the location-scale family of ``d``, elsewhere."""
+    family = family_of(d)
+    if isinstance(family, dist.StudentT):
+        return dist.StudentT(jnp.broadcast_to(family.df, location.shape), location, scale)
+    return type(family)(location, scale)
 
 
 def _location_and_scale(d: dist.Distribution) -> tuple[Array, Array]:
