@@ -18,7 +18,7 @@ from jaxlatent.latent import responsibilities
 from jaxlatent.model import Model
 from jaxlatent.models import MixtureDensityNetwork
 from jaxlatent.posterior import Posterior
-from jaxlatent.predictive import sample_prior
+from jaxlatent.prior import PriorDraws, sample_prior
 from jaxlatent.results import Result
 from jaxlatent.status import Status
 
@@ -44,6 +44,7 @@ __all__ = [
     "Optimize",
     "Pathfinder",
     "Posterior",
+    "PriorDraws",
     "Result",
     "Status",
     "batch",

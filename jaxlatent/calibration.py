@@ -15,7 +15,7 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.execute.fit import fit
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
-from jaxlatent.predictive import sample_prior
+from jaxlatent.prior import sample_prior
 from jaxlatent.results import Result
 from jaxlatent.typing import Data, Key
 
@@ -100,7 +100,7 @@ def calibrate(
     require(1 <= draws <= made, "calibrate(draws=...)", got=draws, expected=f"1 to {made}, the draws of each fit")
     key = as_key(seed, "calibrate")
     arrays = as_data(data)
-    params, derived, observed = sample_prior(model, arrays, simulations, jax.random.fold_in(key, 0))
+    params, derived, observed, _ = sample_prior(model, arrays, simulations, jax.random.fold_in(key, 0))
     copies = {
         name: jax.tree.map(lambda x: jnp.broadcast_to(x, (simulations, *x.shape)), x) for name, x in arrays.items()
     }

@@ -1,15 +1,13 @@
 """What follows from draws of the parameters: pointwise log likelihoods and predictive draws, for all draws at once."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxlatent.lanes import over_lanes
-from jaxlatent.model import Model
 from jaxlatent.posterior import Posterior
-from jaxlatent.typing import Array, Data, Key, Params
+from jaxlatent.typing import Array, Key, Params
 
 
 @partial(jax.jit, static_argnames="draws")
@@ -55,28 +53,3 @@ def standard_errors(posterior: Posterior, positions: Array, covariance: Array, n
         return jnp.sqrt(jnp.sum(slope @ covariance * slope, -1))
 
     return over_lanes(one, (1, 0, 0))(posterior, positions, covariance)
-
-
-@partial(jax.jit, static_argnames=("model", "draws"))
-def _from_prior(model: Model, key: Key, data: Data, draws: int) -> tuple[Params, dict[str, Array], dict[str, Array]]:
-    def one(key: Key) -> tuple[Params, dict[str, Array], dict[str, Array]]:
-        prior_key, observed_key = jax.random.split(key)
-        params = model.sample_prior(prior_key, data)
-        return params, model.deterministic(params, data), model.sample_observed(observed_key, params, data)
-
-    return jax.vmap(one)(jax.random.split(key, draws))
-
-
-def sample_prior(model: Model, data: Any, draws: int, key: Key) -> tuple[Params, dict[str, Array], dict[str, Array]]:
-    """Prior draws of parameters, derived quantities and observations, each leading with ``draw``.
-
-    Args:
-        model: with proper priors.
-        data: covariates; observations are not needed.
-        draws: how many.
-        key: a typed JAX key.
-
-    Raises:
-        InputError: if a prior is improper.
-    """
-    return _from_prior(model, key, jax.tree.map(jnp.asarray, dict(data)), draws)

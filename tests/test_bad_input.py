@@ -229,7 +229,7 @@ def test_coords_that_name_no_dimension():
 
 def test_prior_draws_of_an_improper_prior():
     model = jl.Model({"mu": dist.ImproperUniform(constraints.real, (), ())})
-    refused(lambda: jl.sample_prior(model, {}, 3, jax.random.key(0)), "'mu'", "ImproperUniform", "proper")
+    refused(lambda: jl.sample_prior(model, {}, 3, 0), "'mu'", "ImproperUniform", "proper")
 
 
 # --- engine, seed, start ----------------------------------------------------------------------------------------------

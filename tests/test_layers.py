@@ -24,7 +24,7 @@ posterior
 guides*  fixing
 condition*  adapters
 checks  predictive  hidden  engines  convert  provenance
-conditional
+conditional  prior
 summary  scores
 report
 results

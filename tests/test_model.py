@@ -80,7 +80,7 @@ def test_derived_quantities_are_those_written_out():
 
 def test_prior_draws_follow_the_prior_and_predictive_draws_the_likelihood():
     # Kolmogorov-Smirnov on independent draws: each test raises a false alarm once in 10,000 keys.
-    params, derived, observed = jl.sample_prior(regression(), {"x": X, "scale": 1.5}, 4000, jax.random.key(3))
+    params, derived, observed, _ = jl.sample_prior(regression(), {"x": X, "scale": 1.5}, 4000, 3)
     assert params["b"].shape == (4000, 2) and observed["y"].shape == (4000, 4) and derived["mean"].shape == (4000, 4)
     a, b, sigma = (np.asarray(params[name]) for name in ("a", "b", "sigma"))
     assert stats.kstest(a, stats.norm(0, 2).cdf).pvalue > 1e-4
@@ -95,9 +95,24 @@ def test_prior_draws_follow_the_prior_and_predictive_draws_the_likelihood():
     np.testing.assert_allclose(derived["mean"], a[:, None] + b[:, :1] * X, rtol=1e-12)
 
 
+def test_prior_draws_keep_dims_and_coords_in_arviz():
+    model = jl.Model(
+        {"b": dist.Normal().expand([2]).to_event(1)},
+        lambda p, d: {"y": dist.Normal(d.x @ p.b, 1.0)},
+        lambda p, d: {"sum": p.b.sum()},
+        dims={"b": ("column",), "y": ("row",)},
+    )
+    prior = jl.sample_prior(model, {"x": np.ones((3, 2))}, 5, 0)
+    idata = prior.to_arviz({"row": ["first", "second", "third"]})
+    assert idata["prior"]["b"].dims == ("chain", "draw", "column") and idata["prior"]["sum"].shape == (1, 5)
+    y = idata["prior_predictive"]["y"]
+    assert y.dims == ("chain", "draw", "row") and list(y["row"].values) == ["first", "second", "third"]
+    np.testing.assert_array_equal(y.values[0], prior.observed["y"])
+
+
 def test_prior_draws_are_reproducible_and_differ_by_key():
     model = jl.Model({"a": dist.Normal()})
-    draw = lambda seed: jl.sample_prior(model, {}, 5, jax.random.key(seed))[0]["a"]
+    draw = lambda seed: jl.sample_prior(model, {}, 5, seed).params["a"]
     np.testing.assert_array_equal(draw(0), draw(0))
     assert (np.asarray(draw(0)) != np.asarray(draw(1))).all()
 

@@ -1,0 +1,71 @@
+"""Draws from the prior: what a model expects before it has seen anything."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent import convert
+from jaxlatent.keys import as_key
+from jaxlatent.model import Model
+from jaxlatent.typing import Array, Data, Key, Params
+
+
+class PriorDraws(NamedTuple):
+    """Draws of everything that a model declares, each leading with ``draw``.
+
+    Attributes:
+        params: parameters.
+        derived: derived quantities.
+        observed: observations, the prior predictive.
+        dims: names of their other axes.
+    """
+
+    params: Params
+    derived: dict[str, Array]
+    observed: dict[str, Array]
+    dims: Mapping[str, tuple[str, ...]]
+
+    def to_arviz(self, coords: Mapping[str, Sequence[Any]] | None = None) -> Any:
+        """Groups prior and prior_predictive, as one chain, in ArviZ's container: see `jaxlatent.Result.to_arviz`.
+
+        Args:
+            coords: labels by dimension.
+        """
+
+        def group(values: Mapping[str, Array]) -> Any:
+            arrays = {name: np.asarray(value)[None] for name, value in values.items()}
+            return convert.dataset(arrays, ("chain", "draw"), self.dims, coords or {})
+
+        return convert.inference_data(
+            {"prior": group({**self.params, **self.derived}), "prior_predictive": group(self.observed)}
+        )
+
+
+@partial(jax.jit, static_argnames=("model", "draws"))
+def _draw(model: Model, key: Key, data: Data, draws: int) -> tuple[Params, dict[str, Array], dict[str, Array]]:
+    def one(key: Key) -> tuple[Params, dict[str, Array], dict[str, Array]]:
+        prior_key, observed_key = jax.random.split(key)
+        params = model.sample_prior(prior_key, data)
+        return params, model.deterministic(params, data), model.sample_observed(observed_key, params, data)
+
+    return jax.vmap(one)(jax.random.split(key, draws))
+
+
+def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorDraws:
+    """Draws of parameters, derived quantities and observations from the prior.
+
+    Args:
+        model: with proper priors.
+        data: covariates; observations are not needed.
+        draws: how many.
+        seed: an int or a typed JAX key.
+
+    Raises:
+        InputError: if a prior is improper.
+    """
+    drawn = _draw(model, as_key(seed, "sample_prior"), jax.tree.map(jnp.asarray, dict(data)), draws)
+    return PriorDraws(*drawn, dims=dict(model.dims))
