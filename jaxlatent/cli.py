@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 import jaxlatent as jl
 from jaxlatent.demos import DEMOS
+from jaxlatent.demos.regression import ROWS
+from jaxlatent.errors import did_you_mean
 
 app = typer.Typer(
     help="Latent-variable and hierarchical Bayesian models in JAX.",
@@ -23,9 +26,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-demos = typer.Typer(
-    help="Run a whole analysis of published data; without a name, list them.", invoke_without_command=True
-)
+
+
+class _Demos(TyperGroup):
+    """Analyses by name; a name that there is not gets the closest one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in self.commands:
+            ctx.fail(f"there is no demo {name!r}: {did_you_mean(name, self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+demos = typer.Typer(cls=_Demos, help="Run a whole analysis; without a name, list them.", invoke_without_command=True)
 app.add_typer(demos, name="demo")
 
 #: Width of tables where there is no terminal.
@@ -80,7 +93,7 @@ def devices() -> None:
 
 @demos.callback()
 def list_demos(context: typer.Context) -> None:
-    """Run a whole analysis of published data; without a name, list them."""
+    """Run a whole analysis; without a name, list them."""
     if context.invoked_subcommand is None:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for name, demo in DEMOS.items():
@@ -103,6 +116,33 @@ def census(
     with _plain_errors():
         _use_cores()
         DEMOS["census"].run(out, chains, warmup, draws, seed, centring.value, _console())
+
+
+@demos.command()
+def graphs(
+    out: Annotated[Path, typer.Option(help="Directory for figures and graphs.md.")] = Path("runs/graphs"),
+) -> None:
+    """Model graphs: parameters, observations and plates of the census models and of every ready family of models."""
+    with _plain_errors():
+        DEMOS["graphs"].run(out, _console())
+
+
+def _gallery(name: str, rows: tuple[str, ...]) -> None:
+    """A command that runs rows of the regression gallery; no rows are all of them."""
+
+    @demos.command(name, help=f"{DEMOS[name].line[0].upper()}{DEMOS[name].line[1:]}.")
+    def command(
+        out: Annotated[Path, typer.Option(help="Directory for figures.")] = Path("runs/regression"),
+        seed: Annotated[int, typer.Option(help="Of the simulated data and of the sampler.")] = 0,
+    ) -> None:
+        with _plain_errors():
+            _use_cores()
+            DEMOS[name].run(rows, out, seed, _console())
+
+
+_gallery("regression", ())
+for _row in ROWS:
+    _gallery(f"regression/{_row}", (_row,))
 
 
 @contextmanager

@@ -67,5 +67,5 @@ def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorD
     Raises:
         InputError: if a prior is improper.
     """
-    drawn = _draw(model, as_key(seed, "sample_prior"), jax.tree.map(jnp.asarray, dict(data)), draws)
-    return PriorDraws(*drawn, dims=dict(model.dims))
+    params, derived, observed = _draw(model, as_key(seed, "sample_prior"), jax.tree.map(jnp.asarray, dict(data)), draws)
+    return PriorDraws(params, derived, observed, model.dims)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from often import often
 
 import jaxlatent as jl
 
@@ -147,15 +148,7 @@ HEALTHY = {
 }
 
 
-#: The others compile for minutes; `make test-slow` runs them.
-EVERYDAY = ("label switching", "wrong support", "duplicate predictor", "schools")
-
-
-def cases(names):
-    return [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in names]
-
-
-@pytest.mark.parametrize("illness", cases(SICK))
+@pytest.mark.parametrize("illness", often(SICK, {"label switching", "wrong support", "duplicate predictor"}))
 def test_the_planted_illness_is_named(illness):
     model, data, engine, settings, label = SICK[illness]
     report = jl.fit(model, data, engine, seed=1, **settings).check()
@@ -165,7 +158,7 @@ def test_the_planted_illness_is_named(illness):
     assert illness.upper() in str(report)
 
 
-@pytest.mark.parametrize("name", cases(HEALTHY))
+@pytest.mark.parametrize("name", often(HEALTHY, {"schools"}))
 def test_nothing_is_said_of_the_healthy(name):
     model, data = HEALTHY[name]
     report = jl.fit(model, data, NUTS, seed=2).check()

@@ -1,8 +1,10 @@
-"""Whole analyses of published data, from raw counts to tables, figures and files: ``jaxlatent demo NAME``."""
+"""Whole analyses, from data to tables, figures and files: ``jaxlatent demo NAME``."""
 
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
+
+from jaxlatent.demos.regression import ROWS
 
 
 class Demo(NamedTuple):
@@ -27,4 +29,9 @@ DEMOS = {
         "five hierarchical regressions of income on education and sex (1994 US census): NUTS, MAP and ADVI, compared",
         "jaxlatent.demos.census_run",
     ),
+    "graphs": Demo("graphs of the census models and of every ready family of models", "jaxlatent.demos.graphs"),
+    "regression": Demo(
+        "all of the following: a gallery of regressions of simulated data", "jaxlatent.demos.regression"
+    ),
+    **{f"regression/{name}": Demo(row.line, "jaxlatent.demos.regression") for name, row in ROWS.items()},
 }

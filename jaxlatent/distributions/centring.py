@@ -96,7 +96,9 @@ def noncentred(d: dist.Distribution) -> Recentred:
     """
     location, scale = _location_and_scale(d)
     zero, one = jnp.zeros(location.shape), jnp.ones(location.shape)
-    return Recentred(d, Affine(location, scale), dist.Normal(zero, one) if is_multivariate(d) else _member(d, zero, one))
+    return Recentred(
+        d, Affine(location, scale), dist.Normal(zero, one) if is_multivariate(d) else _member(d, zero, one)
+    )
 
 
 def partially_centred(d: dist.Distribution, weight: ArrayLike) -> Recentred:

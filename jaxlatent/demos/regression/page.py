@@ -1,0 +1,135 @@
+"""What the rows of the gallery share: a page to print on, and the folder of its figure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import jaxlatent as jl
+
+_DPI = 150
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of one row.
+
+    Attributes:
+        name: of the row and of its figure.
+        console: where text and tables go.
+        out: folder of the figures.
+        seed: of the simulated data and of the sampler.
+    """
+
+    name: str
+    console: Console
+    out: Path
+    seed: int
+
+    def head(self, line: str) -> None:
+        """The heading."""
+        self.console.print(f"\n[bold]{self.name}[/bold]: {line}", highlight=False)
+
+    def say(self, text: str) -> None:
+        """A paragraph."""
+        self.console.print(f"\n{text}", highlight=False, markup=False)
+
+    def table(self, title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table of text, numbers to the right; the first column names the rows."""
+        table = Table(title=f"\n{title}", title_justify="left", title_style="italic", box=None, padding=(0, 2, 0, 0))
+        table.min_width = len(title)
+        for i, head in enumerate(heads):
+            table.add_column(head, justify="right" if i else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table, markup=False)
+
+    def posterior(self, result: jl.Result, truth: Mapping[str, Any]) -> None:
+        """Parameters and derived quantities beside the truth, and how well the sampler did.
+
+        Args:
+            result: draws of one dataset.
+            truth: by name; what has none is not shown.
+        """
+        summary = result.summary(list(truth))
+        low, high = (column for column in summary.columns if column.startswith("eti"))
+        values = np.concatenate([np.ravel(value) for value in truth.values()])
+        self.table(
+            "posterior",
+            ["", "truth", "mean", "sd", low[4:], high[4:], "ESS", "R-hat"],
+            (
+                [
+                    str(label),
+                    *(f"{number:.2f}" for number in (value, row["mean"], row["sd"], row[low], row[high])),
+                    f"{row.ess_bulk:.0f}",
+                    f"{row.r_hat:.3f}",
+                ]
+                for value, (label, row) in zip(values, summary.iterrows(), strict=True)
+            ),
+        )
+        divergences = int(result.statistics["diverging"].sum())
+        self.console.print(f"{divergences} divergences in {result.statistics['diverging'].size} draws", style="dim")
+
+    def contrast(self, title: str, draws: Mapping[str, np.ndarray], truth: Mapping[str, float]) -> None:
+        """Several answers to one question beside the truth, and by how many posterior standard deviations each is off.
+
+        Args:
+            title: the question.
+            draws: of the answer, by what was asked.
+            truth: the same names.
+        """
+        rows = []
+        for label, values in draws.items():
+            mean, sd = values.mean(), values.std()
+            low, high = np.quantile(values, [0.03, 0.97])
+            numbers = [f"{number:.2f}" for number in (truth[label], mean, sd, low, high)]
+            rows.append([label, *numbers, f"{abs(mean - truth[label]) / sd:.1f}"])
+        self.table(title, ["", "truth", "mean", "sd", "3%", "97%", "sd off"], rows)
+
+    def coordinates(self, fits: Mapping[str, jl.Result], names: Sequence[str]) -> dict[str, float]:
+        """What the coordinates of the varying effects did to the sampler.
+
+        Args:
+            fits: of one model, by the word around its prior.
+            names: of the parameters whose effective sample sizes count.
+
+        Returns:
+            The smallest effective sample size by word.
+        """
+        rows, least = [], {}
+        for word, fit in fits.items():
+            statistics = fit.statistics
+            gradients = statistics["n_steps"].sum() / statistics["n_steps"].size
+            least[word] = float(fit.summary(list(names)).ess_bulk.min())
+            rows.append([word, f"{statistics['diverging'].sum()}", f"{gradients:.0f}", f"{least[word]:.0f}"])
+        draws = next(iter(fits.values())).statistics["diverging"].size
+        heads = ["", f"divergences of {draws}", "gradients a draw", f"smallest ESS of {', '.join(names)}"]
+        self.table("one model, one word around the prior of its effects", heads, rows)
+        return least
+
+    def graph(self, result: jl.Result) -> None:
+        """Draw the model of a result, ``NAME_graph.png``."""
+        model: jl.Model = cast(Any, result.posterior.density).model
+        self.figure(model.graph(result.posterior.data).draw().figure, f"{self.name}_graph")
+
+    def figure(self, figure: Any, name: str = "") -> None:
+        """Write the figure of the row, ``NAME.png``, or another one."""
+        path = self.out / f"{name or self.name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=_DPI)
+        plt.close(figure)
+        self.console.print(f"figure: {path}", style="dim", highlight=False, soft_wrap=True)
+
+
+def plus_minus(draws: np.ndarray) -> str:
+    """Mean and standard deviation in words, ``0.52 ± 0.04``."""
+    return f"{draws.mean():.2f} ± {draws.std():.2f}"
