@@ -274,7 +274,7 @@ def test_the_command_runs_one_row(gallery, tmp_path):
     result = CliRunner().invoke(cli.app, ["demo", "regression/fork", "--out", str(tmp_path), "--seed", "1"])
     assert result.exit_code == 0, result.output
     assert "effect of x on y" in result.output
-    assert [path.name for path in tmp_path.iterdir()] == ["fork.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fork.png", "fork_graph.png"]
 
 
 def test_the_command_lists_the_rows_and_corrects_names():

@@ -30,7 +30,7 @@ imputing = jl.Model(
         "usual_hours": dist.Normal(0.0, 10.0),
         "hours_by_age": dist.Normal(0.0, 10.0),
         "sd_hours": dist.HalfNormal(5.0),
-        "lost_hours": lambda p, d: jl.noncentred(dist.Normal(p.usual_hours, p.sd_hours).to_event(1)),
+        "lost_hours": lambda p, d: jl.noncentred(dist.Normal(_usual(p, d)[d.lost], p.sd_hours).to_event(1)),
         "intercept": dist.Normal(0.0, 50.0),
         "by_hour": dist.Normal(0.0, 10.0),
         "by_age": dist.Normal(0.0, 10.0),
