@@ -113,3 +113,17 @@ def test_a_pit_histogram_counts_and_has_room():
     ax = plots.pit(np.r_[np.full(30, 0.01), np.full(10, 0.99)], bins=10)
     heights = [bar.get_height() for bar in ax.patches if bar.get_width() < 0.2]
     assert heights[0] == 30 and heights[-1] == 10 and sum(heights) == 40 and ax.get_ylim()[1] > 30
+
+
+def test_the_checks_of_arviz_in_both_its_lines(results, tmp_path):
+    figures = plots.checks(results["draws"], seed=1)
+    wanted = {"predictive", "loo_pit", "pareto_k", "rank", "energy", "pairs", "forest"}
+    assert figures.keys() - {"intervals"} == wanted
+    for name, figure in figures.items():
+        assert figure.axes, name
+        figure.savefig(tmp_path / "figure.png", dpi=50)
+        assert (tmp_path / "figure.png").stat().st_size > 2000, name
+    with pytest.raises(jl.InputError, match="did you mean 'mu'"):
+        plots.checks(results["draws"], seed=1, names=["m"])
+    with pytest.raises(jl.InputError, match="point fit"):
+        plots.checks(results["point"], seed=1)
