@@ -7,7 +7,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from jaxlatent.data import Batch, Masked, as_data
 from jaxlatent.engines.base import Engine
@@ -55,7 +55,7 @@ class Calibration:
             flat = ranks.reshape(len(ranks), -1)
             counts = np.stack([np.histogram(column, edges)[0] for column in flat.T])
             expected = len(ranks) * share
-            return chi2.sf(np.sum((counts - expected) ** 2 / expected, 1), bins - 1).reshape(ranks.shape[1:])
+            return chdtrc(bins - 1, np.sum((counts - expected) ** 2 / expected, 1)).reshape(ranks.shape[1:])
 
         return {name: test(ranks) for name, ranks in self.ranks.items()}
 

@@ -25,7 +25,7 @@ from jaxlatent.demos.regression import missing, network, ode, ordered, series, s
 from jaxlatent.errors import InputError
 
 NAMES = ("missing", "survival", "ordered", "series", "ode", "network")
-ALWAYS = ("survival", "ordered", "series")
+ALWAYS = ("survival", "series")
 NORMAL, NOISE = stats.norm, np.random.default_rng(5)
 
 
@@ -253,6 +253,7 @@ def test_the_density_of_ordered_answers():
     check_density(ordered.model, params, data, likelihood, prior)
 
 
+@pytest.mark.slow
 def test_ordered_answers_agree_with_statsmodels(found):
     """Within a third of a standard error: what wide priors and the skew of the posterior leave."""
     fit, data = found("ordered")["fit"], found("ordered")["data"]

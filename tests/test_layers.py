@@ -37,8 +37,18 @@ demos*
 cli*
 """
 
-#: Imported only where used: ArviZ and Matplotlib double the time of `import jaxlatent`; BlackJAX starts JAX.
-LATE = ("arviz", "blackjax", "dynamax", "matplotlib", "typer", "pymc", "jaxlatent.cli", "jaxlatent.plots")
+#: Imported only where used: ArviZ, Matplotlib and SciPy's statistics double the time of `import jaxlatent`; BlackJAX starts JAX.
+LATE = (
+    "arviz",
+    "blackjax",
+    "scipy.stats",
+    "dynamax",
+    "matplotlib",
+    "typer",
+    "pymc",
+    "jaxlatent.cli",
+    "jaxlatent.plots",
+)
 
 LAYER_OF = {name.rstrip("*"): row for row, names in enumerate(LAYERS.split("\n")) for name in names.split()}
 

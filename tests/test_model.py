@@ -243,7 +243,7 @@ def free(prior, value):
 
 @pytest.mark.parametrize(
     "name",
-    often([*PLAIN, *EFFECTS], {"real", "positives", "interval", "simplex", "ordered", "normals", "multivariate"}),
+    often([*PLAIN, *EFFECTS], {"real", "positives", "simplex", "normals", "multivariate"}),
 )
 def test_every_form_of_a_prior_has_one_density(name):
     """Round trip; density of the position = density of the plain prior at the value + log-det by autodiff."""

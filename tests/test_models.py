@@ -65,7 +65,7 @@ UPHILL = {"negative binomial", "Student-t", "logistic regression", "logistic reg
     "multinomial regression",
 }
 #: One of each kind of M-step.
-OFTEN = {"full", "Bernoulli", "negative binomial", "linear regression", "logistic regression"}
+OFTEN = {"full", "Bernoulli", "linear regression", "logistic regression"}
 every = pytest.mark.parametrize("name", often(EMISSIONS, OFTEN))
 fitted = pytest.mark.parametrize("name", often(EMISSIONS, {"full", "logistic regression"}))
 

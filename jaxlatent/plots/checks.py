@@ -27,7 +27,9 @@ def checks(result: Result, seed: int, names: Sequence[str] | None = None) -> dic
     Raises:
         InputError: if there are no draws, several datasets, or no such parameter.
     """
-    import arviz as az
+    import arviz
+
+    az: Any = arviz  # its two lines have other signatures
 
     scalars = [name for name, value in result.params.items() if value.ndim == 2]
     shown = list(names) if names is not None else scalars if len(scalars) > 1 else list(result.params)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
 
 from jaxlatent.diagnostics.psis import khat_threshold
 from jaxlatent.report.finding import Finding, listed
@@ -67,7 +66,7 @@ def divergences(view: View) -> Iterator[Finding]:
     if diverging is None or np.mean(diverging) <= _DIVERGING:
         return
     count = int(np.sum(diverging))
-    ranks = rankdata(view.flat, axis=0) / diverging.size
+    ranks = np.argsort(np.argsort(view.flat, 0), 0) / diverging.size
     shift = (ranks[np.ravel(diverging)].mean(0) - 0.5) * np.sqrt(12 * count)
     part = int(np.argmax(np.abs(shift)))
     crowded = abs(shift[part]) > 4
