@@ -93,3 +93,16 @@ def test_probabilities_follow_from_log_odds(fits):
     men = np.asarray(jax.nn.sigmoid(effects.sum(-1)))
     np.testing.assert_allclose(fit.derived["p"][..., 1], men, rtol=1e-5)
     np.testing.assert_allclose(fit.derived["advantage"], np.diff(fit.derived["p"])[..., 0], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_mean_field_is_far_too_narrow_and_says_so_and_correlations_mend_it(fits):
+    exact = fits["C5"].params["a"].std()
+    with pytest.warns(UserWarning, match="k-hat"):
+        narrow = jl.fit(census.correlated(jl.noncentred), DATASET.data, jl.ADVI(), seed=0)
+    assert narrow.params["a"].std() < 0.1 < exact
+    assert narrow.check().illnesses == ("bad k-hat",)
+    for engine in (jl.ADVI(family="full_rank"), jl.DADVI()):
+        mended = jl.fit(census.correlated(jl.informed), DATASET.data, engine, seed=0)
+        assert mended.statistics["khat"].max() < 0.7
+        assert 0.7 * exact < mended.params["a"].std() < 1.3 * exact

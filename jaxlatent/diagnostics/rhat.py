@@ -79,12 +79,17 @@ def _larger_of_bulk_and_folded(statistic, x, n):
 def _rhat(x, n):
     means, variances = moments(x, counted(x, n))
     size = n.astype(x.dtype)
-    return jnp.sqrt(jnp.var(means, ddof=1) / variances.mean() + (size - 1) / size)
+    return jnp.sqrt(_variance(means) / variances.mean() + (size - 1) / size)
 
 
 def _nested(x, n, superchains):
     means, variances = moments(x, counted(x, n))
     # the two halves of a chain belong to the same superchain
     means, variances = (jnp.hstack(jnp.split(v.reshape(2 * superchains, -1), 2)) for v in (means, variances))
-    within = variances.mean(1) + jnp.var(means, axis=1, ddof=1)
-    return jnp.sqrt(1 + jnp.var(means.mean(1), ddof=1) / within.mean())
+    within = variances.mean(1) + jax.vmap(_variance)(means)
+    return jnp.sqrt(1 + _variance(means.mean(1)) / within.mean())
+
+
+def _variance(means):
+    """Zero to the last bit where they are equal, so that constant draws give NaN and not infinity."""
+    return jnp.var(means - means[0], ddof=1)
