@@ -25,7 +25,7 @@ from jaxlatent.demos.regression import missing, network, ode, ordered, series, s
 from jaxlatent.errors import InputError
 
 NAMES = ("missing", "survival", "ordered", "series", "ode", "network")
-ALWAYS = ("survival", "series")
+ALWAYS = ("series",)
 NORMAL, NOISE = stats.norm, np.random.default_rng(5)
 
 
@@ -216,6 +216,7 @@ def test_the_density_of_censored_times():
     check_density(survival.model, params, data, likelihood, prior)
 
 
+@pytest.mark.slow
 def test_censored_times_agree_with_importance_sampling(found):
     fit, data = found("survival")["fit"], found("survival")["data"]
 

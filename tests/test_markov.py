@@ -71,8 +71,9 @@ def test_value_and_gradient_equal_the_sum_over_all_paths(name, method):
         np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("case", [CASES["plain"], CASES["varying transitions"]], ids=["plain", "varying"])
-def test_the_hessian_equals_that_of_the_sum_over_all_paths(case):
+@pytest.mark.parametrize("name", often(["plain", "varying transitions"], {"plain"}))
+def test_the_hessian_equals_that_of_the_sum_over_all_paths(name):
+    case = CASES[name]
     ours = jax.hessian(log_normalizer, (0, 1, 2))(*case)
     theirs = jax.hessian(by_enumeration, (0, 1, 2))(*case)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):

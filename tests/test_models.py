@@ -65,9 +65,9 @@ UPHILL = {"negative binomial", "Student-t", "logistic regression", "logistic reg
     "multinomial regression",
 }
 #: One of each kind of M-step.
-OFTEN = {"full", "Bernoulli", "linear regression", "logistic regression"}
+OFTEN = {"full", "linear regression", "logistic regression"}
 every = pytest.mark.parametrize("name", often(EMISSIONS, OFTEN))
-fitted = pytest.mark.parametrize("name", often(EMISSIONS, {"full", "logistic regression"}))
+fitted = pytest.mark.parametrize("name", often(EMISSIONS, {"logistic regression"}))
 
 
 def problem(name, build=hmm, ragged=False):
