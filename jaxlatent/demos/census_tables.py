@@ -48,7 +48,7 @@ def model(console: Console, title: str, fits: "Fits", summary: pd.DataFrame) -> 
     console.print(table)
     seconds = fits.nuts.provenance.timings
     console.print(
-        f"NUTS: {_count(fits.nuts.statistics['diverging'].sum(), 'divergence')}, "
+        f"NUTS: {_count(int(fits.nuts.statistics['diverging'].sum()), 'divergence')}, "
         f"worst R-hat {summary.r_hat.max():.3f}, "
         f"smallest ESS {min(summary.ess_bulk.min(), summary.ess_tail.min()):.0f}; "
         f"{seconds['total']:.1f} s, of which {seconds['compile']:.1f} s compiling"
