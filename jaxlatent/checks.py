@@ -4,7 +4,7 @@ Shapes and names are checked from shapes alone, without compiling; supports and 
 density, without gradient, at the starting positions.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from jaxlatent.data import shape_of, shapes_of, split
+from jaxlatent.data import blamed, shape_of, shapes_of, split
 from jaxlatent.distributions.masking import inside_support
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model import Model
@@ -40,11 +40,11 @@ def _check_shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> dict[
     def walk(data: Data) -> None:
         params: Params = {}
         for name in model.prior:
-            d = _blame(f"the prior of {name!r}", lambda name=name: model.prior_of(name, params, data), data)
+            d = blamed(f"the prior of {name!r}", partial(model.prior_of, name, params, data), data)
             require_continuous(name, d)
             params[name] = jnp.zeros(d.shape())
-        observed = _blame("the likelihood", lambda: model.observed(params, data), data)
-        derived = _blame("the derived quantities", lambda: model.deterministic(params, data), data)
+        observed = blamed("the likelihood", lambda: model.observed(params, data), data)
+        derived = blamed("the derived quantities", lambda: model.deterministic(params, data), data)
         for name, d in observed.items():
             if not isinstance(d, dist.Distribution):
                 raise InputError(
@@ -160,19 +160,3 @@ def _name_of(thing: Any) -> str:
     while hasattr(thing, "base_dist") or hasattr(thing, "base_constraint"):
         thing = getattr(thing, "base_dist", None) or thing.base_constraint
     return type(thing).__name__.lstrip("_")
-
-
-def _blame(what: str, call: Any, data: Data) -> Any:
-    """Run a function of the model; let its own error say where it happened and with what."""
-    try:
-        return call()
-    except InputError:
-        raise
-    except Exception as error:
-        shapes = ", ".join(f"{name}: {shape_of(value)}" for name, value in data.items())
-        raise InputError(
-            what,
-            got=f"{type(error).__name__}: {error}",
-            expected=f"a function that runs on these data: {{{shapes}}}",
-            remedy="check names and lengths of the data, and the expression itself.",
-        ) from error

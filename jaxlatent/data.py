@@ -4,7 +4,7 @@ Sequences of unequal length become one array and a mask; so do datasets of unequ
 was not seen, and contributes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -74,6 +74,27 @@ def split(value: Any) -> tuple[Array, Array | None]:
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of one entry of the data."""
     return tuple(jnp.shape(split(value)[0]))
+
+
+def blamed(
+    what: str,
+    call: Callable[[], Any],
+    data: Data,
+    remedy: str = "check names and lengths of the data, and the expression itself.",
+) -> Any:
+    """Run a function of the model; let its own error say where it happened and with what data."""
+    try:
+        return call()
+    except InputError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(f"{name}: {shape_of(value)}" for name, value in data.items())
+        raise InputError(
+            what,
+            got=f"{type(error).__name__}: {error}",
+            expected=f"a function that runs on these data: {{{shapes}}}",
+            remedy=remedy,
+        ) from error
 
 
 def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:

@@ -33,6 +33,24 @@ def check_moments(draws, mean, sd, least_ess=200):
         assert (np.abs(score) < LIMIT).all(), f"{name} off by {score} standard errors"
 
 
+def check_summary(fit, names, mean, sd, error=0.0):
+    """As `check_moments`, of named quantities side by side, which may be known to a standard ``error`` only.
+
+    It reads `Result.summary`, whose one compiled program serves fits of all shapes.
+    """
+    summary = fit.summary(names)
+    assert (summary.ess_bulk > 200).all()
+    for moment, exact in (("mean", mean), ("sd", sd)):
+        score = (summary[moment] - np.ravel(exact)) / np.hypot(summary[f"mcse_{moment}"], error)
+        assert (np.abs(score) < LIMIT).all(), f"{moment} off by {score} standard errors"
+
+
+def off(draws, truth):
+    """Posterior standard deviations between mean and truth."""
+    draws = np.asarray(draws)
+    return np.abs(draws.mean((0, 1)) - truth) / draws.std((0, 1))
+
+
 def check_same(one, other):
     """Two samples ``(chain, draw, ...)`` have the same means and standard deviations."""
     one, other = np.asarray(one), np.asarray(other)

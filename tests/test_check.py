@@ -1,5 +1,7 @@
 """`Result.check`: it names what was planted in sick models, and says nothing of healthy ones."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -174,6 +176,18 @@ def test_lanes_that_ended_early_are_named():
     model, data = HEALTHY["mean"]
     report = jl.fit(model, data, jl.Optimize(max_iter=1, restarts=2), seed=1).check()
     assert report.illnesses == ("max iterations",) and report.findings[0].where == ("lane 0", "lane 1")
+
+
+def test_chains_that_never_moved_are_named():
+    model, data = HEALTHY["mean"]
+    fit = jl.fit(model, data, jl.NUTS(chains=2, warmup=0, draws=10), seed=1)
+    still = replace(fit, positions=0 * fit.positions, params={"mu": 0 * fit.params["mu"]})
+    assert still.check().illnesses == ("no movement",)
+
+
+def test_a_bare_log_density_is_checked_too():
+    posterior = jl.from_log_density(lambda p: -0.5 * jnp.sum(p["x"] ** 2), {"x": jnp.zeros(2)})
+    assert not jl.fit(posterior, engine=jl.NUTS(warmup=300, draws=500), data=None, seed=1).check()
 
 
 def test_one_dataset_at_a_time():

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from monte_carlo import LIMIT, check_same
+from monte_carlo import LIMIT, check_same, check_summary, off
 from often import often
 from rich.console import Console
 from scipy import stats
@@ -57,20 +57,8 @@ def exact_regression(x, y):
     return mean, np.sqrt(weight @ (values - mean) ** 2 + np.append(weight @ variances, 0.0))
 
 
-def check_moments(fit, names, mean, sd):
-    """Means and sds of the named quantities, side by side, agree with exact ones within Monte Carlo error.
-
-    It reads `Result.summary`, whose one compiled program serves all rows, where `monte_carlo.check_moments` compiles for each shape.
-    """
-    summary = fit.summary(names)
-    assert (summary.ess_bulk > 200).all()
-    for moment, exact in (("mean", mean), ("sd", sd)):
-        score = (summary[moment] - np.ravel(exact)) / summary[f"mcse_{moment}"]
-        assert (np.abs(score) < LIMIT).all(), f"{moment} off by {score} standard errors"
-
-
 def check_predictions(drawn, mean, sd):
-    """As `check_moments`, for predictive draws, which are nearly independent: their error is taken for twice that."""
+    """As `check_summary`, for predictive draws, which are nearly independent: their error is taken for twice that."""
     error = 2 * sd / np.sqrt(len(drawn))
     assert np.all(np.abs(drawn.mean(0) - mean) < LIMIT * error)
     assert np.all(np.abs(drawn.std(0) - sd) < LIMIT * error)
@@ -78,17 +66,11 @@ def check_predictions(drawn, mean, sd):
 
 def check_regression(fit, names, x, y):
     """The named quantities, side by side, agree with quadrature."""
-    check_moments(fit, names, *exact_regression(x, y))
+    check_summary(fit, names, *exact_regression(x, y))
 
 
 def with_ones(x):
     return np.column_stack([np.ones(len(x)), x])
-
-
-def off(draws, truth):
-    """Posterior standard deviations between mean and truth."""
-    draws = np.asarray(draws)
-    return np.abs(draws.mean((0, 1)) - truth) / draws.std((0, 1))
 
 
 @pytest.mark.parametrize("name", often(NAMES, ALWAYS))
@@ -121,8 +103,8 @@ def test_forward_posterior_is_the_exact_normal(rows):
     design, prior = np.outer(jars, [1.0, 1.0]), np.diag([0.5**-2, 0.2**-2])
     covariance = np.linalg.inv(prior + design.T @ design / 0.09)
     mean = covariance @ (prior @ [2.0, 3.0] + design.T @ weight / 0.09)
-    check_moments(fit, ["a", "b"], mean, np.sqrt(np.diag(covariance)))
-    check_moments(fit, ["c"], mean.sum(), np.sqrt(covariance.sum()))
+    check_summary(fit, ["a", "b"], mean, np.sqrt(np.diag(covariance)))
+    check_summary(fit, ["c"], mean.sum(), np.sqrt(covariance.sum()))
     check_predictions(after, mean.sum() * np.arange(1, 9), np.sqrt(covariance.sum() * np.arange(1, 9) ** 2 + 0.09))
 
 
@@ -134,7 +116,7 @@ def test_forward_keeps_dims_and_coords(rows):
 
 
 def test_the_coin_is_beta(rows):
-    check_moments(rows["coin"]["fit"], ["p"], 0.75, stats.beta(9, 3).std())
+    check_summary(rows["coin"]["fit"], ["p"], 0.75, stats.beta(9, 3).std())
     heads = stats.betabinom(10, 9, 3)
     check_predictions(rows["coin"]["again"], heads.mean(), heads.std())
 
@@ -186,7 +168,7 @@ def test_the_path_is_two_regressions(rows):
     exact = [
         np.concatenate([a[[0]], b[[0]], a[[1]], b[[1, 2]], a[[2]], b[[3]]]) for a, b in zip(first, second, strict=True)
     ]
-    check_moments(fit, ["intercept", "x_to_m", "x_to_y", "m_to_y", "sigma"], *exact)
+    check_summary(fit, ["intercept", "x_to_m", "x_to_y", "m_to_y", "sigma"], *exact)
     p = fit.params
     np.testing.assert_allclose(fit.derived["total"], p["x_to_y"] + p["x_to_m"] * p["m_to_y"], rtol=1e-5)
     assert off(rows["path"]["alone"], 0.7) < 4
@@ -231,8 +213,8 @@ def test_correlation_matrices_are_recovered(rows):
 @pytest.mark.slow
 def test_events_are_beta(rows):
     fit, exact = rows["events"]["fit"], rows["events"]["exact"]
-    check_moments(fit, ["rate"], exact.mean(), exact.std())
-    check_moments(fit, ["difference"], np.diff(exact.mean())[:, 0], np.sqrt(exact.var().sum(1)))
+    check_summary(fit, ["rate"], exact.mean(), exact.std())
+    check_summary(fit, ["difference"], np.diff(exact.mean())[:, 0], np.sqrt(exact.var().sum(1)))
 
 
 def in_numpyro(name):

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from monte_carlo import LIMIT
+from monte_carlo import LIMIT, check_summary, off
 from often import often
 from rich.console import Console
 from scipy import optimize, stats
@@ -69,14 +69,9 @@ def importance(log_density, start, draws=40_000):
 
 def check_moments(fit, names, values, weight):
     """Means and sds of the named quantities, side by side, agree with weighted draws within the error of both."""
-    summary = fit.summary(names)
-    assert (summary.ess_bulk > 200).all()
     mean = weight @ values
     sd = np.sqrt(weight @ (values - mean) ** 2)
-    error = sd * np.sqrt(np.sum(weight**2))
-    for moment, exact in (("mean", mean), ("sd", sd)):
-        score = (summary[moment] - exact) / np.hypot(summary[f"mcse_{moment}"], error)
-        assert (np.abs(score) < LIMIT).all(), f"{moment} off by {score} standard errors"
+    check_summary(fit, names, mean, sd, error=sd * np.sqrt(np.sum(weight**2)))
 
 
 def check_density(model, params, data, likelihood, prior):
@@ -89,11 +84,6 @@ def check_density(model, params, data, likelihood, prior):
     posterior = jl.condition(model, data)
     density = posterior.log_density(posterior.unconstrain(params), jacobian=False)
     np.testing.assert_allclose(density, prior + sum(np.sum(exact) for exact in likelihood.values()), rtol=2e-4)
-
-
-def off(draws, truth):
-    """Posterior standard deviations between mean and truth."""
-    return np.abs(draws.mean((0, 1)) - truth) / draws.std((0, 1))
 
 
 @pytest.mark.parametrize("name", often(NAMES, ALWAYS))

@@ -127,3 +127,5 @@ def test_the_checks_of_arviz_in_both_its_lines(results, tmp_path):
         plots.checks(results["draws"], seed=1, names=["m"])
     with pytest.raises(jl.InputError, match="point fit"):
         plots.checks(results["point"], seed=1)
+    with pytest.raises(jl.InputError, match="chains of NUTS"):
+        plots.checks(results["advi"], seed=1)

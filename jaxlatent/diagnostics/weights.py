@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import minimize
 
 from jaxlatent.typing import Key
 
@@ -26,6 +25,9 @@ def stacking_weights(pointwise: np.ndarray) -> np.ndarray:
     """
     density = np.exp(pointwise - pointwise.max(1, keepdims=True))
     observations, models = density.shape
+
+    # slow to import, and wanted by comparisons only
+    from scipy.optimize import minimize
 
     def loss(weights):
         mixture = density @ weights

@@ -1,5 +1,5 @@
-"""The compiled programs of a fit. They live at module level, keyed by density, engine, grid and shapes: a second fit of the same
-shapes compiles nothing, because data are arguments.
+"""The compiled programs of a fit. They live at module level, keyed by density, the engine's kernel, grid and shapes: a second fit of
+the same shapes compiles nothing, because data are arguments.
 """
 
 from functools import partial

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from jaxlatent.data import as_data, shape_of
+from jaxlatent.data import as_data, blamed
 from jaxlatent.errors import InputError
 from jaxlatent.graph.naming import name_of, replicated
 from jaxlatent.graph.structure import Axis, Graph, Node
@@ -92,18 +92,12 @@ def _trace(
             out.extend(found)
         return out
 
-    try:
-        program = jax.make_jaxpr(arrays)(list(params.values()), data)
-    except InputError:
-        raise
-    except Exception as error:
-        described = ", ".join(f"{name}: {shape_of(value)}" for name, value in data.items())
-        raise InputError(
-            what,
-            got=f"{type(error).__name__}: {error}",
-            expected=f"a function that runs on these data: {{{described}}}",
-            remedy="give the graph all covariates, under the names that the model reads.",
-        ) from error
+    program = blamed(
+        what,
+        lambda: jax.make_jaxpr(arrays)(list(params.values()), data),
+        data,
+        remedy="give the graph all covariates, under the names that the model reads.",
+    )
     # Parameters are the first inputs of the program; the rest are data.
     sources = [frozenset([name]) for name in names]
     sources += [frozenset()] * (len(program.jaxpr.invars) - len(sources))

@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from jaxlatent.errors import require
 from jaxlatent.plots._common import parts
 from jaxlatent.results import Result
 
@@ -25,7 +26,7 @@ def checks(result: Result, seed: int, names: Sequence[str] | None = None) -> dic
         Figures by name, to be saved or closed by the caller.
 
     Raises:
-        InputError: if there are no draws, several datasets, or no such parameter.
+        InputError: if there are no chains, several datasets or observed variables, or no such parameter.
     """
     import arviz
 
@@ -35,8 +36,15 @@ def checks(result: Result, seed: int, names: Sequence[str] | None = None) -> dic
     shown = list(names) if names is not None else scalars if len(scalars) > 1 else list(result.params)
     for name in shown:
         parts(result, name)
+    observed = list(result.log_likelihood())
+    require(
+        len(observed) == 1 and "energy" in result.statistics,
+        "plots.checks",
+        got=f"a fit by {result.provenance.engine} with {len(observed)} observed variables",
+        expected="chains of NUTS and one observed variable",
+        remedy="draw ArviZ's figures one by one from result.to_arviz(predictions=seed).",
+    )
     idata: Any = result.to_arviz(predictions=seed)
-    observed = next(iter(idata["observed_data"].data_vars))
     named: dict[str, Any] = {"var_names": shown}
     figures: dict[str, Callable[[], Any]] = {
         "pareto_k": lambda: az.plot_khat(az.loo(idata, pointwise=True)),
@@ -46,7 +54,7 @@ def checks(result: Result, seed: int, names: Sequence[str] | None = None) -> dic
     if az.__version__.startswith("0."):
         figures |= {
             "predictive": lambda: az.plot_ppc(idata, num_pp_samples=50),
-            "loo_pit": lambda: az.plot_loo_pit(idata, y=observed),
+            "loo_pit": lambda: az.plot_loo_pit(idata, y=observed[0]),
             "pairs": lambda: az.plot_pair(idata, divergences=True, **named),
             "forest": lambda: az.plot_forest(idata, combined=True, **named),
         }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jaxlatent.errors import InputError
 from jaxlatent.report.finding import Finding
 from jaxlatent.report.modelling import bounds, conflicts, duplicates, separations
-from jaxlatent.report.running import disagreements, divergences, failures, poor_fits, too_few_draws
+from jaxlatent.report.running import disagreements, divergences, failures, poor_fits, standstill, too_few_draws
 from jaxlatent.report.shape import ridges, tails
 from jaxlatent.report.view import View, view_of
 
@@ -53,7 +53,7 @@ def check(result: "Result") -> Report:
             expected="one dataset",
             remedy="pick one first, as in result[name].check().",
         )
-    found = [*failures(result), *poor_fits(result)]
+    found = [*failures(result), *standstill(result), *poor_fits(result)]
     if result.has_draws and not any(finding.fatal for finding in found):
         chains = "n_steps" in result.statistics
         # Lanes of an approximation are not chains of one posterior: only the best is looked at.

@@ -1,6 +1,6 @@
 """What prior, data and likelihood have to do with each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpyro.distributions as dist
@@ -20,10 +20,12 @@ _SAME = 0.999
 def duplicates(view: View) -> Iterator[Finding]:
     """Covariates that say the same."""
     columns: dict[str, np.ndarray] = {}
-    observed = view.result.posterior.density.observed(view.first, view.result.posterior.data)
-    for name, entry in view.result.posterior.data.items():
+    data = view.result.posterior.data
+    if not isinstance(data, Mapping):
+        return
+    for name, entry in data.items():
         values = np.asarray(split(entry)[0])
-        if name in observed or values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
+        if name in view.observed or values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
             continue
         for i, column in enumerate(np.atleast_2d(values.T)):
             if len(column) > 2 and np.ptp(column) > 0:
@@ -44,9 +46,10 @@ def duplicates(view: View) -> Iterator[Finding]:
 
 def separations(view: View) -> Iterator[Finding]:
     """Binary observations that the model predicts without an error."""
-    observed = view.result.posterior.density.observed(view.first, view.result.posterior.data)
     binary = [
-        name for name, d in observed.items() if isinstance(family_of(d), dist.BernoulliLogits | dist.BernoulliProbs)
+        name
+        for name, d in view.observed.items()
+        if isinstance(family_of(d), dist.BernoulliLogits | dist.BernoulliProbs)
     ]
     if not binary:
         return

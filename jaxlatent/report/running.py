@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxlatent.diagnostics.psis import khat_threshold
 from jaxlatent.report.finding import Finding, listed
-from jaxlatent.report.view import View
+from jaxlatent.report.view import MIXING, View
 from jaxlatent.status import Status
 
 if TYPE_CHECKING:
@@ -31,6 +31,20 @@ def failures(result: "Result") -> Iterator[Finding]:
                 code.advice,
                 fatal=code.failed and len(lanes) == len(status),
             )
+
+
+def standstill(result: "Result") -> Iterator[Finding]:
+    """Draws that are all one point."""
+    if result.has_draws and not any(
+        np.ptp(value) for value in result.positions.reshape(-1, result.positions.shape[-1]).T
+    ):
+        yield Finding(
+            "no movement",
+            (),
+            "No lane left the point where it started: every draw is the same.",
+            "Start elsewhere (`init=`), check that density and gradient are finite there, or run a longer warm-up.",
+            fatal=True,
+        )
 
 
 def poor_fits(result: "Result") -> Iterator[Finding]:
@@ -124,7 +138,7 @@ def too_few_draws(view: View) -> Iterator[Finding]:
         return
     least = few[np.argmin(view.ess[few])]
     seen = f"{view.labels[least]} has an effective sample size of {view.ess[least]:.0f} and an R-hat of {view.r_hat[least]:.2f}"
-    if view.ess[least] < 0.05 * chains * draws:
+    if view.ess[least] < MIXING * chains * draws:
         remedy = "Draws follow each other slowly: other coordinates help more than draws (jl.informed, jl.noncentred, centred predictors)."
     else:
         more = max(wanted / view.ess[least], 2.0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 
 from jaxlatent.diagnostics import relabel, rhat
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from jaxlatent.results import Result
 
 _PRIOR_DRAWS = 4000
+#: Chains of which so large a share of the draws counts have found one distribution.
+MIXING = 0.05
 
 
 class View(NamedTuple):
@@ -29,6 +32,7 @@ class View(NamedTuple):
         labels: of the scalar parts of all parameters, such as ``theta[3]``; those that are constant are left out.
         draws: ``(chain, draw, part)``.
         r_hat, ess: by part; ``ess`` is the smaller of bulk and tail.
+        observed: distributions of the observations at one draw, for shapes and kinds; empty for a bare log density.
         prior: draws of the prior ``(draw, part)``; None where it is improper or unknown.
         switching: names of parameters whose labels are in another order in other chains or draws.
     """
@@ -39,6 +43,7 @@ class View(NamedTuple):
     draws: np.ndarray
     r_hat: np.ndarray
     ess: np.ndarray
+    observed: Mapping[str, dist.Distribution]
     prior: np.ndarray | None
     switching: tuple[str, ...]
 
@@ -50,13 +55,13 @@ class View(NamedTuple):
     @property
     def first(self) -> dict[str, Array]:
         """The parameters at one draw, for shapes and kinds."""
-        return {name: jnp.asarray(value[0, 0]) for name, value in self.result.params.items()}
+        return _first(self.result)
 
     @property
     def mixing(self) -> np.ndarray:
         """Parts whose chains found one distribution; where so many draws count, R-hat is high only because there are few."""
         chains, draws = self.draws.shape[:2]
-        return (self.r_hat < 1.05) | (self.ess > max(5 * chains, 0.05 * chains * draws))
+        return (self.r_hat < 1.05) | (self.ess > max(5 * chains, MIXING * chains * draws))
 
 
 def view_of(result: "Result") -> View:
@@ -68,9 +73,14 @@ def view_of(result: "Result") -> View:
     names, texts = zip(*(part for part, moves in zip(parts, moving, strict=True) if moves), strict=True)
     found = {name: values[0] for name, values in diagnostics(draws[None]).items()}
     ess = np.minimum(found["ess_bulk"], found["ess_tail"])
-    switching = _switching(result) if np.any(found["r_hat"] > 1.05) else ()
+    observed = result.posterior.density.observed(_first(result), result.posterior.data)
+    switching = _switching(result, observed) if np.any(found["r_hat"] > 1.05) else ()
     prior = None if prior is None else prior[:, moving]
-    return View(result, names, texts, draws, found["r_hat"], ess, prior, switching)
+    return View(result, names, texts, draws, found["r_hat"], ess, observed, prior, switching)
+
+
+def _first(result: "Result") -> dict[str, Array]:
+    return {name: jnp.asarray(value[0, 0]) for name, value in result.params.items()}
 
 
 def _joined(params: Mapping[str, np.ndarray], leading: int) -> np.ndarray:
@@ -90,9 +100,9 @@ def _prior(result: "Result") -> np.ndarray | None:
     return _joined({name: draws[name] for name in result.params}, 1)
 
 
-def _switching(result: "Result") -> tuple[str, ...]:
+def _switching(result: "Result", observed: Mapping[str, dist.Distribution]) -> tuple[str, ...]:
     """Parameters that agree between chains once their labels are in one order, and not before."""
-    axes = _label_axes(result)
+    axes = _label_axes(result, observed)
     if not axes:
         return ()
     worst = lambda params: max(float(np.nanmax(rhat(np.asarray(params[name], float)))) for name in axes)
@@ -100,16 +110,15 @@ def _switching(result: "Result") -> tuple[str, ...]:
     return tuple(axes) if after < 1.05 or after - 1 < 0.2 * (before - 1) else ()
 
 
-def _label_axes(result: "Result") -> dict[str, tuple[int, ...]]:
+def _label_axes(result: "Result", observed: Mapping[str, dist.Distribution]) -> dict[str, tuple[int, ...]]:
     """The axes of parameters that are as long as a mixture or chain has components."""
-    at = {name: value[0, 0] for name, value in result.params.items()}
     axes: dict[str, tuple[int, ...]] = {}
-    for d in result.posterior.density.observed(at, result.posterior.data).values():
+    for d in observed.values():
         if hidden_in(d) is None:
             continue
         count = d.num_states if isinstance(d, HiddenMarkov) else d.mixing_distribution.probs.shape[-1]
-        for name, value in at.items():
-            places = tuple(axis for axis, length in enumerate(value.shape) if length == count)
+        for name, value in result.params.items():
+            places = tuple(axis for axis, length in enumerate(value.shape[2:]) if length == count)
             # The transition matrix has the label twice; elsewhere a second axis of the same length is something else.
             axes |= {name: places if name == "transition_matrix" else places[:1]} if places else {}
     return axes

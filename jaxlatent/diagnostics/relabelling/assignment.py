@@ -4,7 +4,6 @@ from functools import cache
 from itertools import permutations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from jaxlatent.diagnostics.relabelling.checking import check_finite
 from jaxlatent.errors import InputError
@@ -61,6 +60,9 @@ def _enumerate(cost):
 
 
 def _solve(cost):
+    # slow to import, and wanted by many labels only
+    from scipy.optimize import linear_sum_assignment
+
     perm = np.empty(cost.shape[:-1], int)
     for place, matrix in zip(perm, cost, strict=True):
         place[:] = linear_sum_assignment(matrix)[1]

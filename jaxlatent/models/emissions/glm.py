@@ -13,8 +13,6 @@ from jaxlatent.models.emissions.linear import Regression, coefficients, linear, 
 from jaxlatent.models.parts import Updates, rows, weights_of
 from jaxlatent.typing import Array, Params
 
-_NEWTON_STEPS = 1
-
 
 @dataclass(frozen=True)
 class GeneralisedLinear(Regression):
@@ -57,7 +55,10 @@ class GeneralisedLinear(Regression):
         return no_slope(num_states, self.num_inputs, self.bias)
 
     def m_step(self) -> Updates:
-        """Two Newton steps (iteratively reweighted least squares), all states at once; no state is ever lowered."""
+        """One Newton step (iteratively reweighted least squares), all states at once; no state is ever lowered.
+
+        On the benchmark's GLM-HMM a second one saved no iteration of EM.
+        """
 
         def both(p: Any, d: Any, expected: Expected) -> Any:
             x = with_ones(rows(d.x, 1)) if self.bias else rows(d.x, 1)
@@ -71,35 +72,31 @@ class GeneralisedLinear(Regression):
         """Coefficients ``(K, D)`` raised from ``now``, given inputs ``(N, D)``, observations ``(N,)`` and weights ``(K, N)``."""
         precision = 0.0 if self.prior_scale is None else self.prior_scale**-2
         squares = (x[:, :, None] * x[:, None]).reshape(x.shape[0], -1)
+        eta = now @ x.T
+        mean, variance = self.moments(eta)
+        slope = (w * (y - mean)) @ x - precision * now
+        bent = ((w * variance) @ squares).reshape(*now.shape, -1) + precision * jnp.eye(x.shape[1])
+        direction = solve(bent, slope)
+        direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
+        along = direction @ x.T
 
-        def step(_: int, now: Array) -> Array:
-            eta = now @ x.T
-            mean, variance = self.moments(eta)
-            slope = (w * (y - mean)) @ x - precision * now
-            bent = ((w * variance) @ squares).reshape(*now.shape, -1) + precision * jnp.eye(x.shape[1])
-            direction = solve(bent, slope)
-            direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
-            along = direction @ x.T
+        def height(fraction: Array) -> Array:
+            there = eta + fraction[:, None] * along
+            fit = jnp.sum(w * (y * there - self.log_partition(there)), 1)
+            return fit - 0.5 * precision * jnp.sum((now + fraction[:, None] * direction) ** 2, 1)
 
-            def height(fraction: Array) -> Array:
-                there = eta + fraction[:, None] * along
-                fit = jnp.sum(w * (y * there - self.log_partition(there)), 1)
-                return fit - 0.5 * precision * jnp.sum((now + fraction[:, None] * direction) ** 2, 1)
+        none = jnp.zeros_like(along[:, 0])
+        here = height(none)
+        # Heights are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not.
+        too_far = lambda fraction: ~(height(fraction) >= here) & (fraction > 0)
 
-            none = jnp.zeros_like(along[:, 0])
-            here = height(none)
-            # Heights are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not.
-            too_far = lambda fraction: ~(height(fraction) >= here) & (fraction > 0)
+        def cut(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            fraction, far = carry
+            fraction = jnp.where(far, jnp.where(fraction > 0.02, fraction / 4, 0.0), fraction)
+            return fraction, too_far(fraction)
 
-            def cut(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-                fraction, far = carry
-                fraction = jnp.where(far, jnp.where(fraction > 0.02, fraction / 4, 0.0), fraction)
-                return fraction, too_far(fraction)
-
-            fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (none + 1, too_far(none + 1)))
-            return now + fraction[:, None] * direction
-
-        return jax.lax.fori_loop(0, _NEWTON_STEPS, step, now)
+        fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (none + 1, too_far(none + 1)))
+        return now + fraction[:, None] * direction
 
 
 @dataclass(frozen=True)
