@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
+from jaxlatent.compiled import sparing
 from jaxlatent.data import blamed, shape_of, shapes_of, split
 from jaxlatent.distributions.masking import inside_support
 from jaxlatent.errors import InputError, did_you_mean
@@ -79,7 +80,8 @@ def _check_shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> dict[
                 {name: tuple(value.shape() if callable(value.shape) else value.shape) for name, value in group.items()}
             )
 
-    jax.eval_shape(walk, dict(described))
+    with sparing():
+        jax.eval_shape(walk, dict(described))
     return shapes
 
 

@@ -5,7 +5,6 @@ For draws of the parameters the predictive distribution is the mean of the distr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +13,7 @@ import numpy as np
 import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
 
+from jaxlatent.compiled import compiled
 from jaxlatent.data import split
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import as_key
@@ -201,7 +201,7 @@ def _density(d: dist.Distribution, y: Array) -> Array:
     return jnp.moveaxis(jnp.exp(d.log_prob(jnp.moveaxis(y, -1, 0))), 0, -1)
 
 
-@partial(jax.jit, static_argnames=("name", "one"))
+@compiled("name", "one")
 def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: Callable[..., PyTree]) -> PyTree:
     """``one(d, y)`` averaged over draws, leading with ``(dataset, lane)`` as ``y`` does: a draw at a time, to save memory."""
 
@@ -216,7 +216,7 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
     return over_lanes(lane, (1, 0, 0))(posterior, params, y)
 
 
-@partial(jax.jit, static_argnames="name")
+@compiled("name")
 def _log_densities(posterior: Posterior, params: Params, y: Array, name: str) -> Array:
     """Of each row at each draw, ``(dataset, lane, draw, rows)``."""
 
@@ -226,7 +226,7 @@ def _log_densities(posterior: Posterior, params: Params, y: Array, name: str) ->
     return over_lanes(lane, (1, 0, 0))(posterior, params, y)
 
 
-@partial(jax.jit, static_argnames="name")
+@compiled("name")
 def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tuple[Array, Array]:
     """One draw for each of params and its label, ``(dataset, lane, draw, rows)``."""
 

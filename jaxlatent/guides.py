@@ -4,12 +4,11 @@ Slope and curvature of the likelihood, as functions of the effects alone, near t
 Newton's step from there, and it only chooses coordinates.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import optax
 
+from jaxlatent.compiled import compiled
 from jaxlatent.distributions.centring import Guide, Informed, is_multivariate
 from jaxlatent.posterior import ModelDensity
 from jaxlatent.typing import Array, Data, Params, Position
@@ -17,7 +16,7 @@ from jaxlatent.typing import Array, Data, Params, Position
 _STEPS = 500
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled("density")
 def find_guides(density: ModelDensity, data: Data) -> dict[str, Guide]:
     """A guide for each `Informed` prior of a model, by name; empty if there is none."""
     params = jax.eval_shape(

@@ -1,12 +1,12 @@
 """What follows from a fit about hidden labels and paths: probabilities, most likely paths, draws, forecasts; for all draws at once."""
 
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.compiled import compiled
 from jaxlatent.data import split
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.lanes import over_lanes
@@ -15,13 +15,13 @@ from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
 
 
-@partial(jax.jit, static_argnames="draws")
+@compiled("draws")
 def smooth(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
     """Probabilities of states or components, ``(..., K)``, by observation that hides them; leads like ``params``."""
     return _map(lambda kind, d, value, mask, key: kind.probs(d, value, mask), posterior, params, None, draws)
 
 
-@partial(jax.jit, static_argnames="draws")
+@compiled("draws")
 def most_likely(posterior: Posterior, params: Params, draws: bool) -> tuple[dict[str, Array], dict[str, Array]]:
     """Most likely paths, or labels of a mixture: integers, -1 where there is nothing; leads like ``params``.
 
@@ -31,13 +31,13 @@ def most_likely(posterior: Posterior, params: Params, draws: bool) -> tuple[dict
     return {name: path for name, (path, _) in found.items()}, {name: fit for name, (_, fit) in found.items()}
 
 
-@partial(jax.jit, static_argnames="draws")
+@compiled("draws")
 def sample(posterior: Posterior, params: Params, key: Key, draws: bool) -> dict[str, Array]:
     """Paths or labels drawn given the observations, one for each of ``params``: integers, -1 where there is nothing."""
     return _map(lambda kind, d, value, mask, key: kind.sample(key, d, value, mask), posterior, params, key, draws)
 
 
-@partial(jax.jit, static_argnames=("steps", "draws"))
+@compiled("steps", "draws")
 def forecast(posterior: Posterior, params: Params, key: Key, steps: int, draws: bool) -> dict[str, Array]:
     """The next ``steps`` values of every sequence, one draw for each of ``params``, by observation."""
 

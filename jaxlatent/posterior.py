@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
+from jaxlatent.compiled import sparing
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
 from jaxlatent.data import shapes_of
 from jaxlatent.distributions.centring import Guide, family_of
@@ -305,5 +306,6 @@ def _layout(model: Model, shapes: tuple[tuple[str, Any], ...]) -> tuple[Site, ..
             sites.append(Site(name, d.shape(), shape, start, start + size(shape)))
             start = sites[-1].stop
 
-    jax.eval_shape(walk, dict(shapes))
+    with sparing():
+        jax.eval_shape(walk, dict(shapes))
     return tuple(sites)

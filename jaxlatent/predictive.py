@@ -1,16 +1,15 @@
 """What follows from draws of the parameters: pointwise log likelihoods and predictive draws, for all draws at once."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.compiled import compiled
 from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
 
 
-@partial(jax.jit, static_argnames="draws")
+@compiled("draws")
 def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
     """Pointwise log likelihood by observation, leading like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``."""
 
@@ -20,7 +19,7 @@ def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[st
     return over_lanes(jax.vmap(one, (None, 0)) if draws else one, (1, 0))(posterior, params)
 
 
-@partial(jax.jit, static_argnames="draws")
+@compiled("draws")
 def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict[str, Array]:
     """One predictive draw of every observation for each draw of the parameters; leads as `log_likelihood` does."""
     leading = next(iter(params.values())).shape[: 3 if draws else 2]
@@ -32,7 +31,7 @@ def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict
     return fn(posterior, jax.random.split(key, leading), params)
 
 
-@partial(jax.jit, static_argnames="names")
+@compiled("names")
 def standard_errors(posterior: Posterior, positions: Array, covariance: Array, names: tuple[str, ...]) -> Array:
     """Standard errors of named values by the delta method, ``(dataset, lane, entries of all names)``.
 

@@ -1,7 +1,6 @@
 """Draws from the prior: what a model expects before it has seen anything."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import convert
+from jaxlatent.compiled import compiled
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params
@@ -45,7 +45,7 @@ class PriorDraws(NamedTuple):
         )
 
 
-@partial(jax.jit, static_argnames=("model", "draws"))
+@compiled("model", "draws")
 def _draw(model: Model, key: Key, data: Data, draws: int) -> tuple[Params, dict[str, Array], dict[str, Array]]:
     def one(key: Key) -> tuple[Params, dict[str, Array], dict[str, Array]]:
         prior_key, observed_key = jax.random.split(key)

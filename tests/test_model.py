@@ -15,6 +15,7 @@ from often import often
 from scipy import stats
 
 import jaxlatent as jl
+from jaxlatent.compiled import compiled
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -446,3 +447,18 @@ def test_a_binomial_draw_that_numpyro_never_finishes_on_jax_0_12():
     assert draws.shape == (8, 500) and jnp.issubdtype(draws.dtype, jnp.integer)
     z = (draws.mean() - n * probability) / np.sqrt(n * probability * (1 - probability) / draws.size)
     assert abs(z) < 4.5
+
+
+def test_compiled_models_keep_checks_of_what_is_fixed_and_supports():
+    @compiled()
+    def log_prob(scale):
+        return dist.Uniform(0.0, scale).log_prob(2 * scale)
+
+    assert log_prob(1.0) == -jnp.inf
+    wrong = lambda loc: dist.Normal(loc, -1.0).log_prob(0.0)
+    for call in (wrong, compiled()(wrong)):
+        with pytest.raises(ValueError, match="scale"):
+            call(0.0)
+    model = jl.Model(prior={"mu": dist.Normal()}, likelihood=lambda p, d: {"y": dist.Normal(p.mu, -1.0)})
+    with pytest.raises(jl.InputError, match="scale"):
+        jl.fit(model, {"y": np.zeros(3, np.float32)}, jl.Optimize(), seed=0)
