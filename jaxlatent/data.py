@@ -37,8 +37,8 @@ class Masked:
 
 
 def values_of(data: Data) -> dict[str, Array]:
-    """Data without their masks: what a model's functions are handed."""
-    return {name: value.values if isinstance(value, Masked) else value for name, value in data.items()}
+    """Data without their masks, as JAX arrays: what a model's functions are handed."""
+    return {name: jnp.asarray(value.values if isinstance(value, Masked) else value) for name, value in data.items()}
 
 
 @dataclass(frozen=True)

@@ -462,3 +462,13 @@ def test_compiled_models_keep_checks_of_what_is_fixed_and_supports():
     model = jl.Model(prior={"mu": dist.Normal()}, likelihood=lambda p, d: {"y": dist.Normal(p.mu, -1.0)})
     with pytest.raises(jl.InputError, match="scale"):
         jl.fit(model, {"y": np.zeros(3, np.float32)}, jl.Optimize(), seed=0)
+
+
+def test_densities_called_by_hand_take_numpy_data():
+    model = jl.Model(
+        prior={"mu": dist.Normal()},
+        likelihood=lambda p, d: {"y": dist.Normal(d.x.at[0].set(p.mu), 1.0)},
+    )
+    data = {"x": np.arange(3.0, dtype=np.float32), "y": np.ones(3, np.float32)}
+    term = model.log_likelihood({"mu": jnp.array(1.0)}, data)["y"]
+    np.testing.assert_allclose(term, stats.norm.logpdf([0.0, 0.0, 1.0]), rtol=1e-5)

@@ -70,17 +70,15 @@ def fit(
     _check_engine(engine)
     key = as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
-    posterior, names = _condition(model, data, labels)
+    given, names = _condition(model, data, labels)
     datasets = 1 if names is None else len(names)
     grid = lay_out(datasets, engine.lanes, jax.devices() if devices is None else devices)
     stages, kernel = engine.schedule(segment), engine.kernel()
     capacity = max(stage.steps for stage in stages)
-    label = f"{posterior.density.label} · {type(engine).__name__}"
+    label = f"{given.density.label} · {type(engine).__name__}"
     line = Line(label, sum(stage.steps for stage in stages), progress)
     with line:
-        if names is None:
-            posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
-        posterior = grid.put(grid.fill(posterior), 1)
+        posterior = grid.put(grid.fill(_lead(given) if names is None else given), 1)
         keys = programs.lane_keys(grid, key)
         positions = _starts(grid, posterior, keys, init, names)
         states, shared = programs.begin(grid, kernel, posterior, keys, positions)
@@ -100,7 +98,7 @@ def fit(
     single = names is None
     strip = (lambda x: x[0]) if single else (lambda x: x)
     return Result(
-        posterior=jax.tree.map(lambda x: x[0] if single else x[:datasets], posterior),
+        posterior=given,
         engine=engine,
         names=names,
         coords=labels,
@@ -302,6 +300,12 @@ def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
     return {name: np.take(value, np.arange(lanes) % value.shape[chain], axis=chain) for name, value in last.items()}
 
 
+@jax.jit
+def _lead(posterior: Posterior) -> Posterior:
+    """Of one dataset, as of a batch of one."""
+    return jax.tree.map(lambda x: x[None], posterior)
+
+
 def _one(posterior: Posterior, dataset: int) -> Posterior:
     return jax.tree.map(lambda x: x[dataset], posterior)
 
@@ -359,4 +363,4 @@ def _check_engine(engine: Any) -> None:
 
 
 def _traced(stage: Stage) -> Stage:
-    return Stage(*cast(Any, [jnp.asarray(value, jnp.int32) for value in stage]))
+    return Stage(*cast(Any, [np.asarray(value, np.int32) for value in stage]))

@@ -51,6 +51,8 @@ class Grid(NamedTuple):
 
     def fill(self, tree: PyTree) -> PyTree:
         """Data that lead with ``dataset``, repeated up to the filled number."""
+        if self.filled[0] == self.datasets:
+            return tree
         rows = np.minimum(np.arange(self.filled[0]), self.datasets - 1)
         return jax.tree.map(lambda x: jnp.asarray(x)[rows], tree)
 
@@ -71,4 +73,4 @@ def lay_out(datasets: int, lanes: int, devices: Sequence[Any]) -> Grid:
 
 
 def _strong(x: jax.Array) -> jax.Array:
-    return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jax.lax.convert_element_type(x, x.dtype)
+    return jax.lax.convert_element_type(x, x.dtype) if jax.typeof(x).weak_type else x
