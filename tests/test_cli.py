@@ -16,7 +16,7 @@ FIGURES = (
     "autocorrelation",
     "geweke",
     "forest",
-    "pair",
+    "pairs",
     "validation",
     "shrinkage",
     "advantage",

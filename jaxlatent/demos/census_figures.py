@@ -1,6 +1,6 @@
 """The figures of the census analysis."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DPI = 150
 
 
-def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: np.ndarray) -> list[Path]:
+def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: np.ndarray, seed: int) -> list[Path]:
     """Draw and write all of them.
 
     Args:
@@ -31,6 +31,7 @@ def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: 
         fits: by model, "C1" to "C5".
         dataset: what was fitted.
         predicted: predictive counts of C3, ``(chain, draw, cell)``.
+        seed: of the predictive draws that ArviZ is given.
 
     Returns:
         The files written.
@@ -39,35 +40,25 @@ def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: 
     total, above = (dataset.data[name].reshape(7, 2) for name in ("total", "income"))
     pooled = fits["C3"].nuts
     proportions = predicted.reshape(-1, 7, 2) / total
-    figures: dict[str, Callable[[], Any]] = {
-        "trace": lambda: plots.trace(pooled, "alpha"),
-        "autocorrelation": lambda: plots.autocorrelation(pooled, "alpha"),
-        "geweke": lambda: plots.geweke(pooled, "alpha"),
-        "forest": lambda: plots.forest({name: fits[name].nuts for name in ("C2", "C3")}, "alpha").figure,
-        "pair": lambda: plots.pair(pooled, "alpha"),
-        "advantage": lambda: _advantage({name: fits[name].nuts for name in ("C1", "C3", "C5")}).figure,
-        "validation": lambda: (
-            plots.validation(
-                above / total, proportions, education, sex, quantity="proportion above $50,000 a year"
-            ).figure
-        ),
-        "shrinkage": lambda: _shrinkage(pooled, np.log(above / (total - above)), education, sex).figure,
-        "doctorates": lambda: _doctorates(predicted[..., 12].ravel(), above[6, 0], total[6, 0]).figure,
-        "elbo": lambda: plots.elbo(fits["C3"].advi).figure,
+    several = lambda *models: {name: fits[name].nuts for name in models}
+    figures: dict[str, Any] = {
+        **plots.checks(pooled, seed, ["alpha"], only=("trace", "autocorrelation", "pairs")),
+        "geweke": plots.geweke(pooled, "alpha"),
+        "forest": plots.forest(several("C2", "C3"), "alpha"),
+        "advantage": plots.forest(several("C1", "C3", "C5"), "advantage"),
+        "validation": plots.validation(
+            above / total, proportions, education, sex, quantity="proportion above $50,000 a year"
+        ).figure,
+        "shrinkage": _shrinkage(pooled, np.log(above / (total - above)), education, sex).figure,
+        "doctorates": _doctorates(predicted[..., 12].ravel(), above[6, 0], total[6, 0]).figure,
+        "elbo": plots.elbo(fits["C3"].advi).figure,
     }
     written = []
     for name, figure in figures.items():
-        path = folder / f"{name}.png"
-        figure().savefig(path, dpi=_DPI)
-        plt.close("all")
-        written.append(path)
+        written.append(folder / f"{name}.png")
+        figure.savefig(written[-1], dpi=_DPI)
+        plt.close(figure)
     return written
-
-
-def _advantage(results: Mapping[str, jl.Result]) -> Axes:
-    ax = plots.forest(results, "advantage")
-    ax.set_xlabel("P(> $50,000), men less women: median, 50% and 94%")
-    return ax
 
 
 def _shrinkage(result: jl.Result, log_odds: np.ndarray, education: list[str], sex: list[str]) -> Axes:

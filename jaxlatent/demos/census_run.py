@@ -107,7 +107,7 @@ def run(
     with clock("figures"):
         from jaxlatent.demos.census_figures import draw  # matplotlib is loaded only now
 
-        written = draw(figures, fits, dataset, predicted)
+        written = draw(figures, fits, dataset, predicted, seed)
     with clock("files"):
         for name, one in fits.items():
             path = files / f"{name}.nc"

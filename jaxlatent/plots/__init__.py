@@ -1,19 +1,16 @@
-"""Figures of results: those that ArviZ has by `checks`; the others in matplotlib alone, the same with every ArviZ.
+"""Figures of results: what ArviZ has by `checks` and `forest`, in both its lines; what it lacks in matplotlib.
 
 Import it by name, ``from jaxlatent import plots``: the package itself does not need matplotlib to be loaded.
 """
 
-from jaxlatent.plots.chains import autocorrelation, geweke, trace
-from jaxlatent.plots.checks import checks
+from jaxlatent.plots.checks import checks, forest
 from jaxlatent.plots.conditional import component_bands, component_curves, density_map, labelled_draws, pit
-from jaxlatent.plots.forest import forest
+from jaxlatent.plots.geweke import geweke
 from jaxlatent.plots.optimisation import elbo
-from jaxlatent.plots.pair import pair
 from jaxlatent.plots.shrinkage import shrinkage
 from jaxlatent.plots.validation import validation
 
 __all__ = [
-    "autocorrelation",
     "checks",
     "component_bands",
     "component_curves",
@@ -22,9 +19,7 @@ __all__ = [
     "forest",
     "geweke",
     "labelled_draws",
-    "pair",
     "pit",
     "shrinkage",
-    "trace",
     "validation",
 ]

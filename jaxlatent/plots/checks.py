@@ -1,41 +1,41 @@
 """ArviZ's figures of a fit, by one name whatever its version."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from jaxlatent.errors import require
+from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.plots._common import parts
 from jaxlatent.results import Result
 
 
-def checks(result: Result, seed: int, names: Sequence[str] | None = None) -> dict[str, Figure]:
+def checks(
+    result: Result, seed: int, names: Sequence[str] | None = None, only: Sequence[str] | None = None
+) -> dict[str, Figure]:
     """The figures that ArviZ has for judging a fit by NUTS, of one dataset with one observed variable.
 
-    ``predictive`` (draws beside data) and, with ArviZ 1.x, ``intervals``; ``loo_pit`` (are predictions calibrated?), ``pareto_k`` (which
-    rows are influential?), ``rank`` (do chains agree?), ``energy`` (are tails reached?), ``pairs`` with divergences, ``forest``.
+    ``trace``, ``autocorrelation`` and ``rank`` (do chains agree, and forget?), ``energy`` (are tails reached?), ``pairs`` with
+    divergences, ``forest``, ``predictive`` and ``intervals`` (draws beside data), ``loo_pit`` (are predictions calibrated?),
+    ``pareto_k`` (which rows are influential?).
 
     Args:
         result: of an engine that draws chains.
         seed: of the predictive draws.
-        names: of the parameters in ranks, pairs and forest; by default those of one number, or all if there are fewer than two.
+        names: of the parameters shown; by default those of one number, or all if there are fewer than two.
+        only: of the figures wanted; all by default.
 
     Returns:
         Figures by name, to be saved or closed by the caller.
 
     Raises:
-        InputError: if there are no chains, several datasets or observed variables, or no such parameter.
+        InputError: if there are no chains, several datasets or observed variables, or no such parameter or figure.
     """
-    import arviz
-
-    az: Any = arviz  # its two lines have other signatures
-
     scalars = [name for name, value in result.params.items() if value.ndim == 2]
     shown = list(names) if names is not None else scalars if len(scalars) > 1 else list(result.params)
-    for name in shown:
-        parts(result, name)
+    labels = [label for name in shown for label in parts(result, name)[0]]
     observed = list(result.log_likelihood())
     require(
         len(observed) == 1 and "energy" in result.statistics,
@@ -45,28 +45,103 @@ def checks(result: Result, seed: int, names: Sequence[str] | None = None) -> dic
         remedy="draw ArviZ's figures one by one from result.to_arviz(predictions=seed).",
     )
     idata: Any = result.to_arviz(predictions=seed)
-    named: dict[str, Any] = {"var_names": shown}
-    figures: dict[str, Callable[[], Any]] = {
+    figures = (_former if _is_former() else _latter)(idata, {"var_names": shown}, observed[0], len(labels))
+    for name in only or ():
+        if name not in figures:
+            raise InputError(
+                "plots.checks(only=...)",
+                got=repr(name),
+                expected=f"names among {list(figures)}",
+                remedy=did_you_mean(name, figures),
+            )
+    return {name: _figure(figures[name]) for name in only or figures}
+
+
+def forest(results: Mapping[str, Result], name: str) -> Figure:
+    """Intervals of a parameter or derived quantity, one fit beside the other: ArviZ's ``plot_forest``.
+
+    Args:
+        results: draws of one dataset, by label.
+        name: of what all of them have.
+    """
+    import arviz
+
+    az: Any = arviz
+    for result in results.values():
+        parts(result, name)
+    several = {label: result.to_arviz() for label, result in results.items()}
+    if _is_former():
+        return _figure(
+            lambda: az.plot_forest(
+                list(several.values()), model_names=list(several), var_names=[name], combined=True, figsize=(8, 6)
+            )
+        )
+    return _figure(lambda: az.plot_forest(several, var_names=[name], combined=True).add_legend("model"))
+
+
+def _is_former() -> bool:
+    """Whether ArviZ is of the line 0.x."""
+    import arviz
+
+    return str(arviz.__version__).startswith("0.")
+
+
+def _former(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:
+    """With ArviZ 0.x, which draws predictive intervals as a forest."""
+    import arviz
+
+    az: Any = arviz
+    several: dict[str, Any] = {
+        **named,
+        "figsize": (9, 1 + 2 * math.ceil(panels / 3)),
+        "grid": (math.ceil(panels / 3), min(panels, 3)),
+    }
+    return {
+        "trace": lambda: az.plot_trace(idata, **named),
+        "autocorrelation": lambda: az.plot_autocorr(idata, combined=True, textsize=9, max_lag=40, **several),
+        "rank": lambda: az.plot_rank(idata, **several),
+        "energy": lambda: az.plot_energy(idata),
+        "pairs": lambda: az.plot_pair(idata, divergences=True, textsize=8, figsize=(2 + panels, 2 + panels), **named),
+        "forest": lambda: az.plot_forest(idata, combined=True, **named),
+        "predictive": lambda: az.plot_ppc(idata, num_pp_samples=50),
+        "intervals": lambda: _predictive_forest(idata, observed),
+        "loo_pit": lambda: az.plot_loo_pit(idata, y=observed),
         "pareto_k": lambda: az.plot_khat(az.loo(idata, pointwise=True)),
+    }
+
+
+def _predictive_forest(idata: Any, observed: str) -> None:
+    import arviz
+
+    az: Any = arviz
+    (ax,) = az.plot_forest(idata.posterior_predictive, var_names=[observed], combined=True)
+    rows = sorted(ax.get_yticks(), reverse=True)
+    ax.plot(idata.observed_data[observed].values.ravel(), rows, "k.", zorder=3, label="observed")
+    ax.legend()
+
+
+def _latter(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:
+    """With ArviZ 1.x."""
+    import arviz
+
+    az: Any = arviz
+
+    def pairs() -> None:
+        with az.rc_context({"plot.max_subplots": panels**2}):
+            az.plot_pair(idata, visuals={"divergence": True}, **named)
+
+    return {
+        "trace": lambda: az.plot_trace_dist(idata, **named),
+        "autocorrelation": lambda: az.plot_autocorr(idata, **named),
         "rank": lambda: az.plot_rank(idata, **named),
         "energy": lambda: az.plot_energy(idata),
+        "pairs": pairs,
+        "forest": lambda: az.plot_forest(idata, combined=True, **named),
+        "predictive": lambda: az.plot_ppc_dist(idata),
+        "intervals": lambda: az.plot_ppc_interval(idata),
+        "loo_pit": lambda: az.plot_loo_pit(idata),
+        "pareto_k": lambda: az.plot_khat(az.loo(idata, pointwise=True)),
     }
-    if az.__version__.startswith("0."):
-        figures |= {
-            "predictive": lambda: az.plot_ppc(idata, num_pp_samples=50),
-            "loo_pit": lambda: az.plot_loo_pit(idata, y=observed[0]),
-            "pairs": lambda: az.plot_pair(idata, divergences=True, **named),
-            "forest": lambda: az.plot_forest(idata, combined=True, **named),
-        }
-    else:
-        figures |= {
-            "predictive": lambda: az.plot_ppc_dist(idata),
-            "intervals": lambda: az.plot_ppc_interval(idata),
-            "loo_pit": lambda: az.plot_loo_pit(idata),
-            "pairs": lambda: az.plot_pair(idata, visuals={"divergence": True}, **named),
-            "forest": lambda: az.plot_forest(idata, combined=True, **named),
-        }
-    return {name: _figure(draw) for name, draw in figures.items()}
 
 
 def _figure(draw: Callable[[], Any]) -> Figure:
@@ -74,4 +149,6 @@ def _figure(draw: Callable[[], Any]) -> Figure:
     before = set(plt.get_fignums())
     draw()
     (made,) = set(plt.get_fignums()) - before
-    return plt.figure(made)
+    figure = plt.figure(made)
+    figure.set_layout_engine("constrained")  # or labels are cut
+    return figure
