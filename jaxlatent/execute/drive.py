@@ -35,7 +35,8 @@ def drive(
         records: lead with ``(dataset, lane, capacity)``; rows from ``counts`` on are undefined.
         counts: records of each lane, ``(dataset, lane)``.
     """
-    step = stepper(engine, posterior, keys.shape[1])
+    # Traced here for its shapes and again in the loop: as a program of its own it is traced once.
+    step = jax.jit(stepper(engine, posterior, keys.shape[1]), inline=True)
     done = over_lanes(engine.done, (0,))
     nobody = jnp.zeros(keys.shape[:2], bool)
     record_of = jax.eval_shape(step, posterior, keys, states, shared, stage, nobody)[1]

@@ -186,11 +186,12 @@ def _collect(
         trace = joined.pop("objective")
         statistics = {**joined, **statistics}
         positions = own(final.positions)
-        if final.params is None:
-            depth = 1 if engine.kind == "draws" else 0
-            params, derived = programs.name_values(grid, depth, posterior, final.positions)
-        else:
+        if final.params is not None:
             params, derived = final.params, programs.derive(grid, posterior, final.params)
+        elif engine.kind == "draws":
+            params, derived = _name_in_legs(grid, posterior, positions)
+        else:
+            params, derived = programs.name_values(grid, 0, posterior, final.positions)
     return {
         "positions": positions,
         "params": jax.tree.map(own, params),
@@ -203,7 +204,7 @@ def _collect(
 
 
 def _name_in_legs(grid: Grid, posterior: Posterior, positions: np.ndarray, leg: int = 250) -> tuple[PyTree, PyTree]:
-    """Named values of many draws, a leg at a time: device memory does not grow with their number."""
+    """Named values of many draws, a leg at a time: device memory does not grow with their number, and engines share the program."""
     datasets, lanes = grid.filled
     fill = ((0, datasets - positions.shape[0]), (0, lanes - positions.shape[1]))
     parts = []
