@@ -80,15 +80,14 @@ class GeneralisedLinear(Regression):
         direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
         along = direction @ x.T
 
-        def height(fraction: Array) -> Array:
-            there = eta + fraction[:, None] * along
-            fit = jnp.sum(w * (y * there - self.log_partition(there)), 1)
-            return fit - 0.5 * precision * jnp.sum((now + fraction[:, None] * direction) ** 2, 1)
+        def gain(fraction: Array) -> Array:
+            move, step = fraction[:, None] * direction, fraction[:, None] * along
+            fit = jnp.sum(w * (y * step - (self.log_partition(eta + step) - self.log_partition(eta))), 1)
+            return fit - 0.5 * precision * jnp.sum((2 * now + move) * move, 1)
 
         none = jnp.zeros_like(along[:, 0])
-        here = height(none)
-        # Heights are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not.
-        too_far = lambda fraction: ~(height(fraction) >= here) & (fraction > 0)
+        # Gains are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not.
+        too_far = lambda fraction: ~(gain(fraction) >= 0) & (fraction > 0)
 
         def cut(carry: tuple[Array, Array]) -> tuple[Array, Array]:
             fraction, far = carry
