@@ -18,7 +18,7 @@ from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
 
 #: XLA's former code generator for CPUs compiles these programs in two thirds of the time, and what it makes runs as fast. Python 3.11
-#: ends at jaxlib 0.10; where the choice is gone, as in 0.12, naming it is an error. Other hardware takes no notice.
+#: ends at jaxlib 0.10; where the choice is gone, as in 0.12, naming it is an error. It concerns CPUs only, and was not tried beside a GPU.
 _OPTIONS = {"xla_cpu_use_fusion_emitters": False} if jaxlib.__version__.startswith("0.10.") else None
 _program = partial(compiled, options=_OPTIONS)
 

@@ -63,10 +63,11 @@ def forest(results: Mapping[str, Result], name: str) -> Figure:
     Args:
         results: draws of one dataset, by label.
         name: of what all of them have.
-    """
-    import arviz
 
-    az: Any = arviz
+    Raises:
+        InputError: for a fit without draws, of several datasets, or without such a name.
+    """
+    az = _arviz()
     for result in results.values():
         parts(result, name)
     several = {label: result.to_arviz() for label, result in results.items()}
@@ -79,18 +80,21 @@ def forest(results: Mapping[str, Result], name: str) -> Figure:
     return _figure(lambda: az.plot_forest(several, var_names=[name], combined=True).add_legend("model"))
 
 
-def _is_former() -> bool:
-    """Whether ArviZ is of the line 0.x."""
+def _arviz() -> Any:
+    """Imported late, for it is slow to; untyped, for its two lines have other signatures."""
     import arviz
 
-    return str(arviz.__version__).startswith("0.")
+    return arviz
+
+
+def _is_former() -> bool:
+    """Whether ArviZ is of the line 0.x."""
+    return str(_arviz().__version__).startswith("0.")
 
 
 def _former(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:
     """With ArviZ 0.x, which draws predictive intervals as a forest."""
-    import arviz
-
-    az: Any = arviz
+    az = _arviz()
     several: dict[str, Any] = {
         **named,
         "figsize": (9, 1 + 2 * math.ceil(panels / 3)),
@@ -111,9 +115,7 @@ def _former(idata: Any, named: dict[str, Any], observed: str, panels: int) -> di
 
 
 def _predictive_forest(idata: Any, observed: str) -> None:
-    import arviz
-
-    az: Any = arviz
+    az = _arviz()
     (ax,) = az.plot_forest(idata.posterior_predictive, var_names=[observed], combined=True)
     rows = sorted(ax.get_yticks(), reverse=True)
     ax.plot(idata.observed_data[observed].values.ravel(), rows, "k.", zorder=3, label="observed")
@@ -122,9 +124,7 @@ def _predictive_forest(idata: Any, observed: str) -> None:
 
 def _latter(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:
     """With ArviZ 1.x."""
-    import arviz
-
-    az: Any = arviz
+    az = _arviz()
 
     def pairs() -> None:
         with az.rc_context({"plot.max_subplots": panels**2}):
