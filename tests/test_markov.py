@@ -4,6 +4,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 import pytest
 from jax.scipy.special import logsumexp
@@ -38,6 +39,7 @@ CASES = {
     "one state": problem(2, 1, 4),
     "one step": problem(3, 3, 1),
     "varying transitions": problem(4, 3, 5, varying=True),
+    "one step, varying": problem(7, 3, 1, varying=True),
     "zero probabilities": problem(5, 3, 5, zeros=True),
     "zeros that vary": problem(6, 3, 5, varying=True, zeros=True),
 }
@@ -74,10 +76,54 @@ def test_value_and_gradient_equal_the_sum_over_all_paths(name, method):
 @pytest.mark.parametrize("name", often(["plain", "varying transitions"], {"plain"}))
 def test_the_hessian_equals_that_of_the_sum_over_all_paths(name):
     case = CASES[name]
-    ours = jax.hessian(log_normalizer, (0, 1, 2))(*case)
     theirs = jax.hessian(by_enumeration, (0, 1, 2))(*case)
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
+    backwards = jax.jacrev(jax.grad(log_normalizer, (0, 1, 2)), (0, 1, 2))
+    for ours in (jax.hessian(log_normalizer, (0, 1, 2))(*case), backwards(*case)):
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
+
+
+#: What a program knows when it is compiled. XLA aborts where a kernel of a loop loses an argument to what it knows of it.
+KNOWN = {
+    "nothing": set(),
+    "the matrix": {"transition"},
+    "that nothing is missing": {"mask"},
+    "everything": {"initial", "transition", "likelihoods", "mask"},
+}
+
+
+@pytest.mark.parametrize("varying", [False, True])
+@pytest.mark.parametrize("name", often(KNOWN, {"that nothing is missing", "everything"}))
+def test_what_a_program_knows_beforehand_does_not_matter(name, varying):
+    chain = problem(8, 2, 4, varying=varying, leading=(3,))
+    arguments = dict(zip(("initial", "transition", "likelihoods"), chain, strict=True)) | {
+        "mask": jnp.ones((3, 4), bool)
+    }
+    given = {key: value for key, value in arguments.items() if key not in KNOWN[name]}
+
+    @jax.jit
+    def both(given):
+        initial, transition, likelihoods, mask = (given.get(key, value) for key, value in arguments.items())
+        loss = lambda *x: markov.log_normalizer(*x, mask, "sequential").sum()
+        return jax.value_and_grad(loss, (0, 1, 2))(initial, transition, likelihoods)
+
+    initial, transition, likelihoods, mask = arguments.values()
+    loss = lambda *x: log_normalizer(*x, mask, "associative").sum()
+    expected = jax.value_and_grad(loss, (0, 1, 2))(initial, transition, likelihoods)
+    for a, b in zip(jax.tree.leaves(both(given)), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(("states", "few"), [(16, True), (17, False)])
+def test_a_chain_of_few_states_is_one_kernel_and_one_of_many_agrees(states, few):
+    one = few and jaxlib.__version__.startswith("0.10.")
+    case = problem(9, states, 6, leading=(2,))
+    values = [jax.jit(log_normalizer, static_argnames="method")(*case, method=method) for method in METHODS]
+    np.testing.assert_allclose(*values, **CLOSE)
+    marked = lambda f: 'xla_cpu_small_call = "true"' in jax.jit(f).lower(*case).as_text()
+    value = lambda *x: markov.log_normalizer(*x, method="sequential").sum()
+    assert marked(markov.smooth) == marked(jax.grad(value)) == one
+    assert not marked(jax.jacrev(jax.grad(value)))
 
 
 @methods
@@ -209,6 +255,10 @@ def test_padded_equals_unpadded(method, padding):
     ours, theirs = smooth(initial, transition, padded, mask, method), smooth(initial, transition, ll)
     np.testing.assert_allclose(ours.transitions, theirs.transitions, **CLOSE)
     np.testing.assert_allclose(ours.probs, np.pad(theirs.probs, ((0, 4), (0, 0))), **CLOSE)
+    known, ahead = filtered(initial, transition, padded, mask, method).probs, filtered(initial, transition, ll).probs
+    for _ in range(4):
+        ahead = jnp.concatenate([ahead, ahead[-1:] @ transition])
+    np.testing.assert_allclose(known, ahead, **CLOSE)
     path, log_prob = markov.most_likely_states(initial, transition, padded, mask)
     best, best_log_prob = markov.most_likely_states(initial, transition, ll)
     np.testing.assert_array_equal(path, [*best, -1, -1, -1, -1])

@@ -6,6 +6,7 @@ transitions. So one forward and one backward pass give value and gradient, and n
 is a ``custom_jvp``, not a ``custom_vjp``: being linear it serves reverse mode just as well, and forward mode and Hessians too.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ def arrange(
         """Sequences on the last axis; one where all share."""
         if x.ndim > event:
             x = jnp.broadcast_to(x, (*leading, *x.shape[-event:]))
-        return jnp.moveaxis(x.reshape(-1, *x.shape[-event:]), 0, -1)
+        return jnp.moveaxis(x.reshape(math.prod(x.shape[:-event]), *x.shape[-event:]), 0, -1)
 
     live = None
     if mask is not None:

@@ -1,0 +1,41 @@
+"""Loops that a CPU runs as one piece of machine code."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jaxlib
+from jax.experimental.xla_metadata import set_xla_metadata
+
+#: Python 3.11 ends at jaxlib 0.10; 0.12 makes one kernel of such loops by itself, as fast.
+_NEEDED = jaxlib.__version__.startswith("0.10.")
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def one_kernel(loop: Loop) -> Loop:
+    """``loop``, which must be scans of elementwise operations that need all of its arguments, as one kernel.
+
+    XLA runs every fusion of a loop's body as a kernel of its own: some fifteen a step of a chain, which cost three times its arithmetic.
+    Loops that touch less than a kilobyte a step it makes one kernel of; here its mark for such loops is set on any.
+    """
+    if not _NEEDED:
+        return loop
+
+    def unmarked(*args: Any) -> Any:
+        # What JAX calls in turn must not inherit the mark.
+        with set_xla_metadata(inlineable="true", xla_cpu_small_call="false"):
+            return loop(*args)
+
+    program = jax.jit(unmarked)
+
+    # Derivatives are taken of the loop as it is: transposed, it is full of sums, and XLA knows not all of them within such a kernel.
+    @jax.custom_jvp
+    def marked(*args: Any) -> Any:
+        # XLA aborts where an argument, being constant, is optimised away.
+        args = jax.lax.optimization_barrier(args)
+        with set_xla_metadata(inlineable="false", xla_cpu_small_call="true"):
+            return program(*args)
+
+    marked.defjvp(lambda primals, tangents: jax.jvp(loop, primals, tangents))
+    return marked  # type: ignore[return-value]
