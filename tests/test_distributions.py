@@ -14,6 +14,7 @@ from jax.scipy.special import logsumexp
 import jaxlatent as jl
 from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.distributions.masking import masked_log_prob
+from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.distributions.normals import InverseWishart, Normals
 
 PI = jnp.array([0.5, 0.3, 0.2])
@@ -194,3 +195,26 @@ def test_responsibilities_are_bayes_rule():
     d = dist.MixtureSameFamily(dist.Categorical(weights), dist.Normal(jnp.array([-1.0, 1.0]), 1.0))
     joint = weights * jnp.exp(dist.Normal(jnp.array([-1.0, 1.0]), 1.0).log_prob(0.4))
     np.testing.assert_allclose(jl.responsibilities(d, jnp.array(0.4)), joint / joint.sum(), rtol=1e-5)
+
+
+KINDS = (Mixture, dist.MixtureSameFamily)
+COMPONENTS = {
+    "normal": lambda loc: dist.Normal(loc, jnp.exp(0.3 * loc)),
+    "one scale": lambda loc: dist.Normal(loc, jnp.array([0.5, 1.0, 2.0])),
+    "vectors": lambda loc: dist.Normal(loc[..., None] + jnp.arange(2.0), 0.7).to_event(1),
+    "student": lambda loc: dist.StudentT(3.0, loc),
+}
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("leading", [(), (6,)])
+def test_a_mixture_is_numpyro_s_mixture(name, leading):
+    """Value and gradient, for values of the batch shape and for several of each; a component may be next to impossible."""
+    keys = jax.random.split(jax.random.key(3), 3)
+    loc, logits = jax.random.normal(keys[0], (5, 3)), jax.random.normal(keys[1], (5, 3)).at[2, 1].set(-200.0)
+    make = lambda kind, loc: kind(dist.Categorical(logits=logits), COMPONENTS[name](loc))
+    value = 3 * jax.random.normal(keys[2], (*leading, *make(Mixture, loc).shape()))
+    ours, theirs = (jax.value_and_grad(lambda x, kind=kind: make(kind, x).log_prob(value).sum())(loc) for kind in KINDS)
+    assert make(Mixture, loc).log_prob(value).shape == (*leading, 5)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

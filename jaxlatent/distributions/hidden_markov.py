@@ -8,6 +8,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
 from jaxlatent import markov
+from jaxlatent.distributions.components import by_component
 from jaxlatent.distributions.masking import feasible
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array
@@ -96,10 +97,9 @@ class HiddenMarkov(dist.Distribution):
 
     def state_log_likelihoods(self, value: Array, mask: Array | None = None) -> Array:
         """Of each step in each state, ``(..., T, K)``."""
-        event = self.emissions.event_dim
         if mask is not None:
             value = feasible(self.emissions, value, mask)
-        return self.emissions.log_prob(jnp.expand_dims(value, value.ndim - event))
+        return jnp.moveaxis(by_component(self.emissions, value), 0, -1)
 
     def smooth(self, value: Array, mask: Array | None = None) -> markov.Smoothed:
         """Smoothed probabilities and expected transitions."""

@@ -1,22 +1,42 @@
 """NumPyro's mixture, with a faster density."""
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from numpyro.distributions.mixtures import MixtureSameFamily
 
+from jaxlatent.distributions.components import by_component, components_first
 from jaxlatent.typing import Array
 
 
 class Mixture(MixtureSameFamily):
-    """A `numpyro.distributions.MixtureSameFamily` that sums over components on a leading axis.
-
-    Sums over a short last axis do not vectorise on a CPU: value and gradient for 20 sets of parameters, 1000 observations and 3
-    components took 1.5 ms so and 0.65 ms like this.
-    """
+    """A `numpyro.distributions.MixtureSameFamily` that works with the components on a leading axis."""
 
     def log_prob(self, value: Array, intermediates=None) -> Array:
         """The log density, of the batch shape."""
-        inner = self.component_distribution.log_prob(jnp.expand_dims(value, -1 - self.event_dim))
-        logits = self.mixing_distribution.logits
-        joint = jnp.moveaxis(logits + inner, -1, 0)
-        return logsumexp(joint, 0) - logsumexp(jnp.moveaxis(logits, -1, 0), 0)
+        densities = by_component(self.component_distribution, value)
+        return _log_mixture(components_first(self.mixing_distribution.logits, densities.ndim), densities)
+
+
+@jax.custom_jvp
+def _log_mixture(logits: Array, densities: Array) -> Array:
+    """The log of a mean of ``exp(densities)`` weighted by ``softmax(logits)``, over the first axis."""
+    return logsumexp(logits + densities, 0) - logsumexp(logits, 0)
+
+
+@_log_mixture.defjvp
+def _(primals, tangents):
+    logits, densities = primals
+    prior, prior_sum = _shares(logits)
+    posterior, posterior_sum = _shares(logits + densities)
+    moved = (posterior - prior) * tangents[0] + posterior * tangents[1]
+    return posterior_sum - prior_sum, jnp.sum(moved, 0)
+
+
+def _shares(logits: Array) -> tuple[Array, Array]:
+    """Softmax and logsumexp over the first axis, which share their exponentials."""
+    highest = jnp.max(logits, 0)
+    highest = jnp.where(jnp.isfinite(highest), highest, 0.0)
+    odds = jnp.exp(logits - highest)
+    total = jnp.sum(odds, 0)
+    return odds / total, highest + jnp.log(total)

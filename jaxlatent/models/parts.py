@@ -84,7 +84,19 @@ def event_shape(num_states: int, dim: int | None) -> tuple[int, ...]:
 
 def floored_scale(log_scale: Array, floor: float) -> Array:
     """``exp(log_scale) + floor``, kept from overflowing, and its gradient with it."""
-    return jnp.exp(jnp.minimum(log_scale, _LARGEST_LOG_SCALE)) + floor
+    return _bounded_exp(log_scale) + floor
+
+
+@jax.custom_jvp
+def _bounded_exp(x: Array) -> Array:
+    return jnp.exp(jnp.minimum(x, _LARGEST_LOG_SCALE))
+
+
+@_bounded_exp.defjvp
+def _(primals, tangents):
+    # Its own derivative, where that of a minimum is a select.
+    y = _bounded_exp(*primals)
+    return y, y * tangents[0]
 
 
 class Clustered:

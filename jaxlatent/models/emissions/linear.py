@@ -1,5 +1,6 @@
 """What regressions share: coefficients under one prior, linear predictors, weighted normal equations, starts."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,8 +35,8 @@ def linear(p: Any, x: Array) -> Array:
     return affine(x, p.weights, p.biases if "biases" in p else None)
 
 
-def affine(x: Array, weights: Array, biases: Array | None) -> Array:
-    """``x @ weights.T + biases``, ``(..., K)``.
+def affine(x: Array, weights: Array, biases: Array | None, link: Callable[[Array], Array] = lambda eta: eta) -> Array:
+    """``link(x @ weights.T + biases)``, ``(..., K)``.
 
     Raises:
         InputError: if the inputs do not end with the ``num_inputs`` of the weights.
@@ -47,10 +48,10 @@ def affine(x: Array, weights: Array, biases: Array | None) -> Array:
             expected=f"(..., {weights.shape[-1]}), the inputs on the last axis",
             remedy="for one input, give x[..., None].",
         )
-    # States first in memory: sums over a few of them are then sums of long vectors.
+    # States first in memory, for `jaxlatent.distributions.components`.
     eta = weights @ x.reshape(-1, x.shape[-1]).T
     eta = eta if biases is None else eta + biases[:, None]
-    return eta.T.reshape(*x.shape[:-1], weights.shape[0])
+    return link(eta).T.reshape(*x.shape[:-1], weights.shape[0])
 
 
 def with_ones(x: Array) -> Array:

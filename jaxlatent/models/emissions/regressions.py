@@ -120,7 +120,7 @@ class HeteroscedasticRegression(Regression):
 
     def scales(self, x: Array, weights: Array, biases: Array) -> Array:
         """Standard deviations ``(..., K)``; finite at any coefficients."""
-        return floored_scale(affine(x, weights, biases), self.floor)
+        return affine(x, weights, biases, lambda eta: floored_scale(eta, self.floor))
 
     def m_step(self) -> Updates:
         """Weighted least squares for the means, then Newton steps for the scales."""

@@ -1,0 +1,42 @@
+"""Log densities under each of several components, which lead.
+
+Logically and in memory: sums over components are then sums of long vectors. XLA's CPU code for the same sums over a last axis, or over
+a first one that a transposition of *densities* made, took up to four times as long; so parameters are transposed instead.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxlatent.typing import Array
+
+
+def by_component(d: dist.Distribution, value: Array) -> Array:
+    """Log densities ``(K, ...)`` of values ``(..., *event)`` under each component of ``d``, of batch shape ``(..., K)``."""
+    base, events = (d.base_dist, d.reinterpreted_batch_ndims) if isinstance(d, dist.Independent) else (d, 0)
+    if type(base) is not dist.Normal:
+        return jnp.moveaxis(d.log_prob(jnp.expand_dims(value, -1 - d.event_dim)), -1, 0)
+    rank = max(len(base.batch_shape), value.ndim + 1)
+    loc, scale = (components_first(x, rank, -1 - events) for x in (base.loc, base.scale))
+    return jnp.sum(normal_log_density(value, loc, scale), tuple(range(-events, 0)))
+
+
+def components_first(x: Array, rank: int, axis: int = -1) -> Array:
+    """``x``, of ``rank`` axes by axes of length one before its own, with ``axis`` moved to the front."""
+    return jnp.moveaxis(jnp.reshape(x, (1,) * (rank - jnp.ndim(x)) + jnp.shape(x)), axis, 0)
+
+
+@jax.custom_jvp
+def normal_log_density(value: Array, loc: Array, scale: Array) -> Array:
+    """Of a normal distribution, with its derivatives in closed form: autodiff's cost twice the time on a CPU."""
+    return -0.5 * ((value - loc) / scale) ** 2 - jnp.log(scale) - 0.5 * jnp.log(2 * jnp.pi)
+
+
+@normal_log_density.defjvp
+def _(primals, tangents):
+    value, loc, scale = primals
+    value_dot, loc_dot, scale_dot = tangents
+    rate = 1 / scale
+    z = (value - loc) * rate
+    density = -0.5 * z * z - jnp.log(scale) - 0.5 * jnp.log(2 * jnp.pi)
+    return density, (z * (loc_dot - value_dot) + (z * z - 1) * scale_dot) * rate
