@@ -36,9 +36,11 @@ def drive(
         counts: records of each lane, ``(dataset, lane)``.
     """
     # Traced here for its shapes and again in the loop: as a program of its own it is traced once.
-    step = jax.jit(stepper(engine, posterior, keys.shape[1]), inline=True)
+    lanes = keys.shape[:2]
+    alone = lanes == (1, 1)
+    step = jax.jit(stepper(engine, posterior, lanes[1]), inline=True)
     done = over_lanes(engine.done, (0,))
-    nobody = jnp.zeros(keys.shape[:2], bool)
+    nobody = jnp.zeros(lanes, bool)
     record_of = jax.eval_shape(step, posterior, keys, states, shared, stage, nobody)[1]
     one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
     packed, unpack = ravel_pytree(one)
@@ -50,14 +52,15 @@ def drive(
 
     def body(carry: tuple[PyTree, Array, Array]) -> tuple[PyTree, Array, Array]:
         states, rows, counts = carry
-        live = running(states, counts)
+        # The loop ends with its last lane: one that is alone is live as long as it runs.
+        live = jnp.ones(lanes, bool) if alone else running(states, counts)
         stepped, record, emitted = step(posterior, keys, states, shared, stage, live)
-        states = jax.tree.map(lambda new, old: jnp.where(_as(live, new), new, old), stepped, states)
+        keep = lambda new, old: new.astype(old.dtype) if alone else jnp.where(_as(live, new), new, old)
+        states = jax.tree.map(keep, stepped, states)
         # Every step writes the record as it stands; the one that completes it writes last. Idle lanes write to a spare row.
         rows = write(rows, pack(record), jnp.where(live, counts, capacity))
         return states, rows, counts + (live & emitted)
 
-    lanes = keys.shape[:2]
     # Derived from the states, so that under shard_map they vary over devices as the states do.
     counts = jnp.zeros(lanes, jnp.int32) + 0 * done(states)
     rows = jnp.zeros((*lanes, capacity + 1, packed.size), packed.dtype) + 0 * counts[..., None, None]

@@ -17,13 +17,14 @@ from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
 
-#: XLA's former code generator for CPUs compiles these programs in two thirds of the time, and what it makes runs as fast. Python 3.11
-#: ends at jaxlib 0.10; where the choice is gone, as in 0.12, naming it is an error. It concerns CPUs only, and was not tried beside a GPU.
+#: XLA's former code generator for CPUs compiles in two thirds of the time code that runs at half the speed, or less where a density is
+#: all exponentials: right for what runs once, not for `advance`. Python 3.11 ends at jaxlib 0.10; where the choice is gone, as in 0.12,
+#: naming it is an error. It concerns CPUs only, and was not tried beside a GPU.
 _OPTIONS = {"xla_cpu_use_fusion_emitters": False} if jaxlib.__version__.startswith("0.10.") else None
-_program = partial(compiled, options=_OPTIONS)
+_once = partial(compiled, options=_OPTIONS)
 
 
-@_program("grid")
+@_once("grid")
 def lane_keys(grid: Grid, key: Key) -> Key:
     """Keys ``(dataset, lane)``: the key folded with the number of the dataset, then of the lane."""
     datasets, lanes = grid.filled
@@ -32,7 +33,7 @@ def lane_keys(grid: Grid, key: Key) -> Key:
     return grid.constrain(keys, 2)
 
 
-@_program("grid")
+@_once("grid")
 def find_starts(grid: Grid, posterior: Posterior, keys: Key) -> tuple[Array, Array, dict[str, Array]]:
     """Starting positions ``(dataset, lane, dim)``, whether their density is finite, which observations lie in their support."""
 
@@ -43,7 +44,7 @@ def find_starts(grid: Grid, posterior: Posterior, keys: Key) -> tuple[Array, Arr
     return grid.constrain(over_lanes(one, (1, 0))(posterior, keys), 2)
 
 
-@_program("grid")
+@_once("grid")
 def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Array, Array, dict[str, Array]]:
     """As `find_starts`, at named values that lead with ``(dataset, lane)``."""
 
@@ -54,7 +55,7 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
     return grid.constrain(over_lanes(one, (1, 0))(posterior, params), 2)
 
 
-@_program("grid", "engine")
+@_once("grid", "engine")
 def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, positions: Array) -> tuple[PyTree, PyTree]:
     """States of all lanes, and what the lanes of each dataset share."""
     states = over_lanes(engine.init, (1, 0, 0))(posterior, keys, positions)
@@ -62,7 +63,7 @@ def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, positions
     return grid.constrain(states, 2), grid.constrain(shared, 1)
 
 
-@_program("grid", "engine", "capacity")
+@compiled("grid", "engine", "capacity")
 def advance(
     grid: Grid,
     engine: Engine,
@@ -83,7 +84,7 @@ def advance(
     return sharded(posterior, keys, states, shared, stage)
 
 
-@_program("grid", "engine", "longest")
+@_once("grid", "engine", "longest")
 def adapt(
     grid: Grid,
     engine: Engine,
@@ -100,20 +101,20 @@ def adapt(
     return grid.constrain(states, 2), grid.constrain(shared, 1)
 
 
-@_program("grid", "engine")
+@_once("grid", "engine")
 def finish(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, states: PyTree) -> Final:
     """The outcome of every lane."""
     return grid.constrain(over_lanes(engine.finish, (1, 0, 0))(posterior, keys, states), 2)
 
 
-@_program("grid")
+@_once("grid")
 def derive(grid: Grid, posterior: Posterior, params: Params) -> Params:
     """Derived quantities at named values that lead with ``(dataset, lane)``."""
     fn = over_lanes(lambda posterior, params: posterior.density.derived(params, posterior.data), (1, 0))
     return grid.constrain(fn(posterior, params), 2)
 
 
-@_program("grid", "depth")
+@_once("grid", "depth")
 def name_values(grid: Grid, depth: int, posterior: Posterior, positions: Array) -> tuple[Params, Params]:
     """Parameters and derived quantities at positions ``(dataset, lane, [draw,] dim)``; ``depth`` is 1 with draws, else 0."""
 
