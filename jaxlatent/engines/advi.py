@@ -133,7 +133,7 @@ class ADVI(Search):
         family: "mean_field" (independent coordinates) or "full_rank".
         optimizer: an Optax optimiser of the moves in the coordinates of the approximation; None is gradient steps of
             0.1 that decay as one over the square root of time.
-        num_samples: draws per iteration, in pairs, so even.
+        num_samples: draws per iteration, in pairs; of an odd number one is alone.
         max_iter: iterations at most.
         tol: converged when averages of iterates agree to this many standard deviations, and scales to this fraction.
         draws: per lane, from the approximation.
@@ -152,7 +152,6 @@ class ADVI(Search):
 
     def __post_init__(self) -> None:
         optimizer = self.optimizer is None or isinstance(self.optimizer, optax.GradientTransformation)
-        even = self.num_samples >= 2 and self.num_samples % 2 == 0
         families = ("mean_field", "full_rank")
         require(self.family in families, "ADVI(family=...)", got=self.family, expected=f"one of {families}")
         require(
@@ -161,7 +160,7 @@ class ADVI(Search):
             got=self.optimizer,
             expected="None or an Optax optimiser such as optax.adam(0.1)",
         )
-        require(even, "ADVI(num_samples=...)", got=self.num_samples, expected="an even number, 2 at least")
+        require(self.num_samples >= 1, "ADVI(num_samples=...)", got=self.num_samples, expected="at least 1 draw")
         require(self.max_iter >= 1, "ADVI(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
         require(self.tol >= 0, "ADVI(tol=...)", got=self.tol, expected="standard deviations, zero or more")
         require(self.draws >= 25, "ADVI(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
@@ -182,10 +181,9 @@ class ADVI(Search):
     ) -> tuple[State, Record, Array]:
         """One move of the approximation, and at the end of a window the look at its average."""
         q, iterations = state.q, state.iterations + 1
-        half = jax.random.normal(
-            jax.random.fold_in(key, iterations), (self.num_samples // 2, posterior.dim), q.location.dtype
-        )
-        z = jnp.concatenate([half, -half])
+        pairs = (self.num_samples + 1) // 2
+        half = jax.random.normal(jax.random.fold_in(key, iterations), (pairs, posterior.dim), q.location.dtype)
+        z = jnp.concatenate([half, -half])[: self.num_samples]
         lp, gradient = jax.vmap(jax.value_and_grad(posterior.log_density))(q.forward(z))
         pull = q.whiten(gradient) + z
         towards = jnp.mean(pull * z, 0) if q.scale.ndim == 1 else jnp.tril(pull.T @ z) / self.num_samples
