@@ -166,8 +166,12 @@ def test_waic_and_loo_by_their_definitions(single, many):
     lppd = np.log(np.exp(terms).mean(0))
     elpd = lppd.sum() - terms.var(0, ddof=1).sum()
     assert abs(single.waic().elpd - elpd) < 0.05
-    importance = -np.log(np.exp(-terms).mean(0)).sum()
-    assert abs(single.loo().elpd - importance) < 1.0
+    loo, weights = single.loo(), np.exp(terms.mean(0) - terms)
+    # Plain importance sampling has a variance only where tails are light.
+    light = loo.pareto_k < 0.4
+    importance = (terms.mean(0) - np.log(weights.mean(0)))[light]
+    error = (weights.std(0) / weights.mean(0) / np.sqrt(len(terms)))[light]
+    assert light.sum() >= 3 and np.all(np.abs(loo.pointwise[light] - importance) < 4 * error)
     assert np.isfinite(many["later"].loo().elpd)
     for criterion in (many.waic, many.loo):
         with pytest.raises(jl.InputError, match=r"pick a dataset first"):

@@ -35,9 +35,9 @@ def drive(
         records: lead with ``(dataset, lane, capacity)``; rows from ``counts`` on are undefined.
         counts: records of each lane, ``(dataset, lane)``.
     """
-    # Traced here for its shapes and again in the loop: as a program of its own it is traced once.
     lanes = keys.shape[:2]
     alone = lanes == (1, 1)
+    # Traced here for its shapes and again in the loop: as a program of its own it is traced once.
     step = jax.jit(stepper(engine, posterior, lanes[1]), inline=True)
     done = over_lanes(engine.done, (0,))
     nobody = jnp.zeros(lanes, bool)
