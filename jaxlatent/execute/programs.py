@@ -18,10 +18,12 @@ from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
 
 #: XLA's former code generator for CPUs compiles in two thirds of the time code that runs at half the speed, or less where a density is
-#: all exponentials: right for what runs once, not for `advance`. Python 3.11 ends at jaxlib 0.10; where the choice is gone, as in 0.12,
-#: naming it is an error. It concerns CPUs only, and was not tried beside a GPU.
+#: all exponentials: right for what runs once, and for data so few that compiling is what one waits for. Python 3.11 ends at jaxlib
+#: 0.10; where the choice is gone, as in 0.12, naming it is an error. It concerns CPUs only, and was not tried beside a GPU.
 _OPTIONS = {"xla_cpu_use_fusion_emitters": False} if jaxlib.__version__.startswith("0.10.") else None
 _once = partial(compiled, options=_OPTIONS)
+#: Bytes of data, of one dataset.
+_FEW = 4096
 
 
 @_once("grid")
@@ -63,7 +65,6 @@ def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, positions
     return grid.constrain(states, 2), grid.constrain(shared, 1)
 
 
-@compiled("grid", "engine", "capacity")
 def advance(
     grid: Grid,
     engine: Engine,
@@ -75,6 +76,21 @@ def advance(
     stage: Stage,
 ) -> tuple[PyTree, PyTree, Array]:
     """One stage on all devices; each device loops on its own until its own lanes are through."""
+    size = sum(x.size * x.dtype.itemsize // grid.filled[0] for x in jax.tree.leaves(posterior.data))
+    run = _advance_few if size <= _FEW else _advance
+    return run(grid, engine, capacity, posterior, keys, states, shared, stage)
+
+
+def _stage(
+    grid: Grid,
+    engine: Engine,
+    capacity: int,
+    posterior: Posterior,
+    keys: Key,
+    states: PyTree,
+    shared: PyTree,
+    stage: Stage,
+) -> tuple[PyTree, PyTree, Array]:
     two, one, none = grid.spec(2), grid.spec(1), grid.spec(0)
 
     def local(posterior, keys, states, shared, stage):
@@ -82,6 +98,10 @@ def advance(
 
     sharded = jax.shard_map(local, mesh=grid.mesh, in_specs=(one, two, two, one, none), out_specs=two, check_vma=False)
     return sharded(posterior, keys, states, shared, stage)
+
+
+_advance = compiled("grid", "engine", "capacity")(_stage)
+_advance_few = _once("grid", "engine", "capacity")(_stage)
 
 
 @_once("grid", "engine", "longest")
