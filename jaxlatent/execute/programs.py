@@ -6,7 +6,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 
 from jaxlatent.compiled import compiled
 from jaxlatent.engines.base import Engine, Final, Stage
@@ -17,12 +16,8 @@ from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
 
-#: XLA's former code generator for CPUs compiles in two thirds of the time code that runs at half the speed, or less where a density is
-#: all exponentials: right for what runs once, and for data so few that compiling is what one waits for. Python 3.11 ends at jaxlib
-#: 0.10; where the choice is gone, as in 0.12, naming it is an error. It concerns CPUs only, and was not tried beside a GPU.
-_OPTIONS = {"xla_cpu_use_fusion_emitters": False} if jaxlib.__version__.startswith("0.10.") else None
-_once = partial(compiled, options=_OPTIONS)
-#: Bytes of data, of one dataset.
+_once = partial(compiled, quick=True)
+#: Bytes of one dataset, up to which compiling is what one waits for.
 _FEW = 4096
 
 
@@ -66,22 +61,14 @@ def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, positions
 
 
 def advance(
-    grid: Grid,
-    engine: Engine,
-    capacity: int,
-    posterior: Posterior,
-    keys: Key,
-    states: PyTree,
-    shared: PyTree,
-    stage: Stage,
+    grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *lanes: PyTree
 ) -> tuple[PyTree, PyTree, Array]:
-    """One stage on all devices; each device loops on its own until its own lanes are through."""
-    size = sum(x.size * x.dtype.itemsize // grid.filled[0] for x in jax.tree.leaves(posterior.data))
-    run = _advance_few if size <= _FEW else _advance
-    return run(grid, engine, capacity, posterior, keys, states, shared, stage)
+    """One stage of ``keys, states, shared, stage`` on all devices; each device loops on its own until its own lanes are through."""
+    size = sum(x.nbytes for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
+    return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *lanes)
 
 
-def _stage(
+def _advance(
     grid: Grid,
     engine: Engine,
     capacity: int,
@@ -100,8 +87,7 @@ def _stage(
     return sharded(posterior, keys, states, shared, stage)
 
 
-_advance = compiled("grid", "engine", "capacity")(_stage)
-_advance_few = _once("grid", "engine", "capacity")(_stage)
+_advance_few, _advance_many = (compiled("grid", "engine", "capacity", quick=quick)(_advance) for quick in (True, False))
 
 
 @_once("grid", "engine", "longest")

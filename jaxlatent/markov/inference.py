@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxlatent.markov.messages import Messages, Method, messages
-from jaxlatent.markov.normalizer import Problem, arrange, occupancies, total
+from jaxlatent.markov.messages import Method, messages
+from jaxlatent.markov.normalizer import Problem, arrange
 from jaxlatent.typing import Array
 
 
@@ -45,13 +45,14 @@ def smooth(
 ) -> Smoothed:
     """Smoothed probabilities and expected transitions; arguments as in `jaxlatent.markov.log_normalizer`."""
     problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
-    m, live = _run(problem)
-    probs, seen = occupancies(m, live)
+    m = messages(*problem[:5])
     if problem.transition.ndim == 2:
-        transitions = jnp.einsum("tib,tjb->ijb", m.alpha[:-1], seen[1:]) * problem.transition[..., None]
+        transitions = jnp.einsum("tib,tjb->ijb", m.alpha[:-1], m.seen[1:]) * problem.transition[..., None]
     else:
-        transitions = m.alpha[:-1, :, None] * problem.transition * seen[1:, None]
-    return Smoothed(total(m, live).reshape(problem.leading), _restore(probs, problem), _restore(transitions, problem))
+        transitions = m.alpha[:-1, :, None] * problem.transition * m.seen[1:, None]
+    return Smoothed(
+        m.log_normalizer.reshape(problem.leading), _restore(m.smoothed, problem), _restore(transitions, problem)
+    )
 
 
 def filtered(
@@ -63,13 +64,8 @@ def filtered(
 ) -> Filtered:
     """Filtered probabilities; arguments as in `jaxlatent.markov.log_normalizer`."""
     problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
-    m, live = _run(problem)
-    return Filtered(total(m, live).reshape(problem.leading), _restore(m.alpha, problem))
-
-
-def _run(problem: Problem) -> tuple[Messages, Array | None]:
-    initial, transition, log_likelihoods, live, method, _ = problem
-    return messages(initial, transition, log_likelihoods, live, method), live
+    m = messages(*problem[:5])
+    return Filtered(m.log_normalizer.reshape(problem.leading), _restore(m.alpha, problem))
 
 
 def _restore(x: Array, problem: Problem) -> Array:

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
-import jaxlib
 from jax.experimental.xla_metadata import set_xla_metadata
 
-#: Python 3.11 ends at jaxlib 0.10; 0.12 makes one kernel of such loops by itself, as fast.
-_NEEDED = jaxlib.__version__.startswith("0.10.")
+from jaxlatent.compiled import FORMER_XLA
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
@@ -19,7 +17,7 @@ def one_kernel(loop: Loop) -> Loop:
     XLA runs every fusion of a loop's body as a kernel of its own: some fifteen a step of a chain, which cost three times its arithmetic.
     Loops that touch less than a kilobyte a step it makes one kernel of; here its mark for such loops is set on any.
     """
-    if not _NEEDED:
+    if not FORMER_XLA:
         return loop
 
     def unmarked(*args: Any) -> Any:

@@ -19,7 +19,7 @@ Arrays run ``(T, K, B)`` here: with the sequences innermost a step is a handful 
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,39 +39,27 @@ _LONG = 512
 
 
 class Messages(NamedTuple):
-    """Messages, ``(T, K, B)`` each.
+    """What the passes along the chains found.
 
     Attributes:
-        log_scales: ``(T, B)``; their sum is the log normaliser.
-        alpha: filtered probabilities.
-        pull: likelihoods over normalisers, ``b_t / c_t``.
-        beta: backward messages, scaled such that ``alpha * beta`` are the smoothed probabilities.
+        log_scales: ``(T, B)``.
+        alpha: filtered probabilities, ``(T, K, B)``.
+        smoothed: posterior probabilities, ``(T, K, B)``.
+        seen: likelihood of a step and all later ones, over what it was predicted to be: ``b_t * beta_t / c_t``, ``(T, K, B)``. By what is
+            predicted of the step it makes the smoothed probabilities.
+
+    Past the end of a sequence all but the filtered probabilities, which are predictions there, are zero.
     """
 
     log_scales: Array
     alpha: Array
-    pull: Array
-    beta: Array
+    smoothed: Array
+    seen: Array
 
-
-class Matrices(NamedTuple):
-    """Transitions as the recursions meet them.
-
-    Attributes:
-        always: ``(K, K)``, where all steps share one.
-        later: otherwise ``(T, K, K, B or 1)``, from each step to the next.
-        earlier: and to each step from the one before.
-    """
-
-    always: Array | None
-    later: Array | None
-    earlier: Array | None
-
-    def at(self, step: Array | None) -> Array:
-        """The one of all steps, or of this one."""
-        either = self.always if step is None else step
-        assert either is not None
-        return either
+    @property
+    def log_normalizer(self) -> Array:
+        """``(B,)``."""
+        return jnp.sum(self.log_scales, 0)
 
 
 def choose_method(steps: int, states: int) -> Method:
@@ -91,83 +79,100 @@ def messages(initial: Array, transition: Array, log_likelihoods: Array, live: Ar
         method: see `choose_method`.
     """
     run = _sequential if method == "sequential" else _associative
-    return run(initial, transition, log_likelihoods, live)
+    log_scales, alpha, smoothed, seen = run(initial, transition, log_likelihoods, live)
+    if live is not None:
+        log_scales = jnp.where(live, log_scales, 0.0)
+        smoothed, seen = (jnp.where(live[:, None], x, 0.0) for x in (smoothed, seen))
+    return Messages(log_scales, alpha, smoothed, seen)
 
 
 def push(transition: Array, x: Array) -> Array:
     """``A' x`` for ``x`` of shape ``(..., K, B)``: one step of the chain forward."""
-    if transition.ndim == 2:
-        transition = transition[..., None]
-    if x.shape[-2] > _FEW:
-        return jnp.sum(transition * x[..., :, None, :], -3)
-    return reduce(jnp.add, (transition[..., i, :, :] * x[..., i, None, :] for i in range(x.shape[-2])))
+    return _sum(_over_sequences(transition) * x[..., :, None, :], -3)
 
 
 def pull_back(transition: Array, x: Array) -> Array:
     """``A x`` for ``x`` of shape ``(..., K, B)``."""
-    if transition.ndim == 2:
-        transition = transition[..., None]
-    if x.shape[-2] > _FEW:
-        return jnp.sum(transition * x[..., None, :, :], -2)
-    return reduce(jnp.add, (transition[..., :, j, :] * x[..., j, None, :] for j in range(x.shape[-2])))
+    return _sum(_over_sequences(transition) * x[..., None, :, :], -2)
 
 
-def _over_states(operation: Callable[[Array, Array], Array], all_at_once: Callable[..., Array], x: Array) -> Array:
-    """``(..., K, B)`` to ``(..., 1, B)``."""
-    if x.shape[-2] > _FEW:
-        return all_at_once(x, -2, keepdims=True)
-    return reduce(operation, (x[..., k, None, :] for k in range(x.shape[-2])))
+def _over_sequences(transition: Array) -> Array:
+    return transition[..., None] if transition.ndim == 2 else transition
 
 
-def _weigh(predicted: Array, log_likelihood: Array) -> tuple[Array, Array, Array]:
-    """Bayes' rule at one step: filtered probabilities, ``b / c`` and the log scale, of ``(..., K, B)`` both."""
-    tiny = jnp.finfo(predicted.dtype).tiny
-    highest = _over_states(jnp.maximum, jnp.max, jnp.where(predicted > tiny, log_likelihood, -jnp.inf))
-    highest = jax.lax.stop_gradient(jnp.where(highest > -jnp.inf, highest, 0.0))
-    # The bound matters to states that cannot be reached.
-    b = jnp.exp(jnp.minimum(log_likelihood - highest, 80.0))
-    joint = predicted * b
-    c = _over_states(jnp.add, jnp.sum, joint)
-    share = jnp.where(c > tiny, 1 / jnp.where(c > tiny, c, 1.0), 0.0)
-    return joint * share, b * share, (jnp.log(c) + highest)[..., 0, :]
+def _sum(x: Array, axis: int) -> Array:
+    """Over states."""
+    return _reduce(jnp.add, jnp.sum, x, axis)
 
 
-def _sequential(initial: Array, transition: Array, log_likelihoods: Array, live: Array | None) -> Messages:
-    # The carries are what is predicted of a step before it is seen, and what is known after it: no step is special, and no array is joined.
+def _largest(x: Array, axis: int) -> Array:
+    """Over states; NaN may get lost, and with it what a maximum costs that must not lose it."""
+    return _reduce(lambda a, b: jnp.where(a > b, a, b), jnp.max, x, axis)
+
+
+def _reduce(operation: Callable[[Array, Array], Array], of_many: Callable[..., Array], x: Array, axis: int) -> Array:
+    """``x`` reduced over an axis of states, one after the other where they are few."""
+    if x.shape[axis] > _FEW:
+        return of_many(x, axis)
+    return reduce(operation, (jax.lax.index_in_dim(x, k, axis, keepdims=False) for k in range(x.shape[axis])))
+
+
+def _sequential(
+    initial: Array, transition: Array, log_likelihoods: Array, live: Array | None
+) -> tuple[Array, Array, Array, Array]:
     start = jnp.broadcast_to(initial, log_likelihoods.shape[1:])
-    matrices = Matrices(transition, None, None)
+    later = earlier = transition
     if transition.ndim == 4:
         beyond = jnp.zeros((1, *transition.shape[1:]), transition.dtype)
-        matrices = Matrices(None, jnp.concatenate([transition, beyond]), jnp.concatenate([beyond, transition]))
+        later, earlier = jnp.concatenate([transition, beyond]), jnp.concatenate([beyond, transition])
     small = initial.shape[0] <= _FEW and log_likelihoods.shape[0] > 1 and jax.default_backend() == "cpu"
-    recursions = _recursions_in_one_kernel if small else _recursions
-    return Messages(*recursions(start, matrices, log_likelihoods, live))
+    forward, backward = _IN_ONE_KERNEL if small else (_forward, _backward)
+    log_scales, alpha, pull = forward(start, later, log_likelihoods)
+    return log_scales, alpha, *backward(earlier, alpha, pull, live)
 
 
-def _recursions(
-    start: Array, matrices: Matrices, log_likelihoods: Array, live: Array | None
+def _forward(start: Array, later: Array, log_likelihoods: Array) -> tuple[Array, Array, Array]:
+    """Log scales, filtered probabilities and ``b / c``; ``later`` is the transition that all steps share, or from each step to the next."""
+    tiny = jnp.finfo(start.dtype).tiny
+    varying = later.ndim == 4
+
+    # What is carried is predicted of a step before it is seen: so no step is special, and no array is joined.
+    def step(predicted: Array, now: tuple[Array, Any]) -> tuple[Array, tuple[Array, Array, Array]]:
+        log_likelihood, transition = now
+        highest = _largest(jnp.where(predicted > tiny, log_likelihood, -jnp.inf), 0)
+        highest = jax.lax.stop_gradient(jnp.where(highest > -jnp.inf, highest, 0.0))
+        # The bound matters to states that cannot be reached.
+        b = jnp.exp(jnp.minimum(log_likelihood - highest, 80.0))
+        joint = predicted * b
+        c = _sum(joint, 0)
+        # A quotient XLA computes once; of a select of quotients it would compute the condition, and with it the sum, for every state.
+        share = jnp.where(c > tiny, 1.0, 0.0) / jnp.where(c > tiny, c, 1.0)
+        alpha = joint * share
+        return push(transition if varying else later, alpha), (jnp.log(c) + highest, alpha, b * share)
+
+    return jax.lax.scan(step, start, (log_likelihoods, later if varying else None))[1]
+
+
+def _backward(earlier: Array, alpha: Array, pull: Array, live: Array | None) -> tuple[Array, Array]:
+    """Smoothed probabilities and `Messages.seen`; ``earlier`` is the transition that all steps share, or to each from the one before."""
+    varying = earlier.ndim == 4
+
+    def step(beta: Array, now: tuple[Array, Array, Any, Any]) -> tuple[Array, tuple[Array, Array]]:
+        alpha, pull, transition, alive = now
+        seen = _bounded(pull * beta)
+        before = pull_back(transition if varying else earlier, seen)
+        return before if alive is None else jnp.where(alive, before, 1.0), (alpha * beta, seen)
+
+    steps = (alpha, pull, earlier if varying else None, live)
+    return jax.lax.scan(step, jnp.ones_like(alpha[0]), steps, reverse=True)[1]
+
+
+_IN_ONE_KERNEL = one_kernel(_forward), one_kernel(_backward)
+
+
+def _associative(
+    initial: Array, transition: Array, log_likelihoods: Array, live: Array | None
 ) -> tuple[Array, Array, Array, Array]:
-    def forward(predicted: Array, step: tuple[Array, Array | None]) -> tuple[Array, tuple[Array, Array, Array]]:
-        log_likelihood, now = step
-        weighed = _weigh(predicted, log_likelihood)
-        return push(matrices.at(now), weighed[0]), weighed
-
-    def backward(beta: Array, step: tuple[Array, Array | None, Array | None]) -> tuple[Array, Array]:
-        pull, now, alive = step
-        before = pull_back(matrices.at(now), bounded(pull * beta))
-        if alive is not None:
-            before = jnp.where(alive, before, 1.0)
-        return before, beta
-
-    alpha, pull, log_scales = jax.lax.scan(forward, start, (log_likelihoods, matrices.later))[1]
-    beta = jax.lax.scan(backward, jnp.ones_like(start), (pull, matrices.earlier, live), reverse=True)[1]
-    return log_scales, alpha, pull, beta
-
-
-_recursions_in_one_kernel = one_kernel(_recursions)
-
-
-def _associative(initial: Array, transition: Array, log_likelihoods: Array, live: Array | None) -> Messages:
     """Parallel scans of matrix products (Särkkä and García-Fernández 2021), in log space with the scale of each product dropped."""
     states = initial.shape[0]
     log_transition = jnp.log(transition[..., None] if transition.ndim == 2 else transition)
@@ -192,13 +197,14 @@ def _associative(initial: Array, transition: Array, log_likelihoods: Array, live
     beta = jnp.concatenate([logsumexp(backward, 2), jnp.zeros_like(joint)[None]])
     beta = beta - _finite(logsumexp(alpha + beta, 1, keepdims=True))
     pull = jnp.where(jnp.isfinite(log_scales)[:, None], log_likelihoods - log_scales[:, None], -jnp.inf)
-    return Messages(log_scales, *(bounded(jnp.exp(x)) for x in (alpha, pull, beta)))
+    alpha, pull, beta = (_bounded(jnp.exp(x)) for x in (alpha, pull, beta))
+    return log_scales, alpha, alpha * beta, _bounded(pull * beta)
 
 
 def _finite(x: Array) -> Array:
     return jnp.where(jnp.isfinite(x), x, 0.0)
 
 
-def bounded(x: Array) -> Array:
+def _bounded(x: Array) -> Array:
     """States that cannot be reached may carry a likelihood without bound; zero times infinity must not meet the sums."""
     return jnp.minimum(x, jnp.finfo(x.dtype).max ** 0.75)

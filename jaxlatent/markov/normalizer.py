@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from jaxlatent.errors import InputError
 from jaxlatent.markov import reference
-from jaxlatent.markov.messages import Messages, Method, bounded, choose_method, messages, push
+from jaxlatent.markov.messages import Method, choose_method, messages, push
 from jaxlatent.typing import Array
 
 
@@ -131,7 +131,7 @@ def _check(
 def _log_normalizer(
     method: Method, initial: Array, transition: Array, log_likelihoods: Array, live: Array | None
 ) -> Array:
-    return total(messages(initial, transition, log_likelihoods, live, method), live)
+    return messages(initial, transition, log_likelihoods, live, method).log_normalizer
 
 
 @_log_normalizer.defjvp
@@ -139,23 +139,21 @@ def _log_normalizer_jvp(method, primals, tangents):
     initial, transition, log_likelihoods, live = primals
     d_initial, d_transition, d_log_likelihoods, _ = tangents
     m = messages(initial, transition, log_likelihoods, live, method)
-    smoothed, seen = occupancies(m, live)
-    slope = jnp.sum(smoothed * d_log_likelihoods, (0, 1)) + jnp.sum(seen[0] * d_initial, 0)
+    slope = jnp.sum(m.smoothed * d_log_likelihoods, (0, 1)) + jnp.sum(m.seen[0] * d_initial, 0)
     if transition.ndim == 2:
-        # A matrix for each step: transposed, this becomes a batch of small products, eight times faster than one long contraction.
-        d_transition = jnp.broadcast_to(d_transition, (m.alpha.shape[0] - 1, *transition.shape))
-        pushed = jnp.einsum("tij,tib->tjb", d_transition, m.alpha[:-1])
-    else:
-        pushed = push(d_transition, m.alpha[:-1])
-    return total(m, live), slope + jnp.sum(pushed * seen[1:], (0, 1))
+        # A matrix for each stretch of steps: transposed, this is a batch of small products, up to eight times as fast as a long one.
+        left, entered = _stretches(m.alpha), _stretches(m.seen, 1)
+        d_transition = jnp.broadcast_to(d_transition, (left.shape[0], *transition.shape))
+        pushed = jnp.einsum("nij,nis->njs", d_transition, left) * entered
+        return m.log_normalizer, slope + jnp.sum(pushed.reshape(*pushed.shape[:2], -1, slope.size), (0, 1, 2))
+    return m.log_normalizer, slope + jnp.sum(push(d_transition, m.alpha[:-1]) * m.seen[1:], (0, 1))
 
 
-def occupancies(m: Messages, live: Array | None) -> tuple[Array, Array]:
-    """Smoothed probabilities, and the derivative of the log normaliser with respect to the predicted ones, ``(T, K, B)``."""
-    both = m.alpha * m.beta, bounded(m.pull * m.beta)
-    return both if live is None else (jnp.where(live[:, None], both[0], 0.0), jnp.where(live[:, None], both[1], 0.0))
-
-
-def total(m: Messages, live: Array | None) -> Array:
-    """The log normaliser of every sequence, ``(B,)``."""
-    return jnp.sum(m.log_scales if live is None else jnp.where(live, m.log_scales, 0.0), 0)
+def _stretches(x: Array, skip: int = 0) -> Array:
+    """``(T, K, B)`` without its first steps to ``(T / n, K, n B)``, filled up with zeros: stretches of some 64 steps of sequences."""
+    steps, states, sequences = x.shape
+    each = max(1, 64 // sequences)
+    number = -(-steps // each)
+    zero = jnp.zeros((), x.dtype)
+    filled = jax.lax.pad(x, zero, ((-skip, number * each - steps + skip, 0), (0, 0, 0), (0, 0, 0)))
+    return jnp.moveaxis(filled.reshape(number, each, states, sequences), 1, 2).reshape(number, states, each * sequences)
