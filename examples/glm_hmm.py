@@ -93,7 +93,7 @@ def main():
     # The same with priors, by hand: EM (its M-steps by Newton) finds the mode from which NUTS starts.
     data = {"y": y, "x": x}
     mode = jl.fit(bayesian, data, jl.EM(restarts=20), seed=2).best()
-    nuts = jl.fit(bayesian, data, jl.NUTS(chains=4, warmup=400, draws=500), seed=3, init=mode)
+    nuts = jl.fit(bayesian, data, jl.NUTS(chains=4, warmup=400, draws=1000), seed=3, init=mode)
     aligned = relabel(nuts.params, AXES, LINES).params
     order = match_parameters({name: aligned[name].mean((0, 1)) for name in LINES}, TRUTH, LINES)
     draws = permute(aligned, order[None, None], AXES)

@@ -58,6 +58,23 @@ def test_the_density_is_that_of_a_mixture_written_out(em):
     )
 
 
+def test_the_hessian_is_that_of_numpyro_s_mixture():
+    """Compiled: a program may compute the logits twice, and round them differently."""
+    posterior = jl.condition(MODEL, DATA)
+    x, y = jnp.asarray(DATA["x"]), jnp.asarray(DATA["y"])
+
+    def theirs(position):
+        p = posterior.constrain(position)
+        lines = lambda name: x @ p[f"{name}weights"].T + p[f"{name}biases"]
+        scales = jnp.exp(lines("scale_")) + 0.01
+        mixture = dist.MixtureSameFamily(dist.Categorical(logits=lines("gate_")), dist.Normal(lines(""), scales))
+        return mixture.log_prob(y).sum() + posterior.density.log_prior(p, posterior.data)
+
+    position = 0.5 * jax.random.normal(jax.random.key(0), (posterior.dim,))
+    ours, theirs = (jax.jit(jax.hessian(density))(position) for density in (posterior.log_density, theirs))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
 def test_a_gate_under_hard_labels_is_multinomial_regression():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 2))

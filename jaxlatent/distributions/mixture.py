@@ -35,7 +35,8 @@ def _(primals, tangents):
 
 def _shares(logits: Array) -> tuple[Array, Array]:
     """Softmax and logsumexp over the first axis, which share their exponentials."""
-    highest = jnp.max(logits, 0)
+    # Nothing depends on it; and a derivative of a maximum is NaN where a compiler rounds what it is of in two ways.
+    highest = jax.lax.stop_gradient(jnp.max(logits, 0))
     highest = jnp.where(jnp.isfinite(highest), highest, 0.0)
     odds = jnp.exp(logits - highest)
     total = jnp.sum(odds, 0)

@@ -183,8 +183,8 @@ def _associative(
 
     def product(a: Array, b: Array) -> Array:
         joined = logsumexp(a[:, :, :, None] + b[:, None], 2)
-        # Only directions are needed: sums over all steps would drown what differs between states.
-        return joined - _finite(jnp.max(joined, (1, 2), keepdims=True))
+        # Only directions are needed: sums over all steps would drown what differs between states. Nothing depends on which are kept.
+        return joined - _finite(jax.lax.stop_gradient(jnp.max(joined, (1, 2), keepdims=True)))
 
     forward = jax.lax.associative_scan(product, factors)
     backward = jax.lax.associative_scan(lambda a, b: product(b, a), ending, reverse=True)
