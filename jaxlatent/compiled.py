@@ -25,7 +25,7 @@ def compiled(*static: str, quick: bool = False) -> Callable[[Callable[..., Any]]
     Args:
         static: names of static arguments.
         quick: compile, on a CPU and where XLA has the choice, in two thirds of the time to code of half the speed, or less where all
-            is exponentials. Right for what runs once. JAX takes no such choice where it is already tracing.
+            is exponentials. Right for what runs once; not tried beside a GPU. JAX takes no such choice where it is already tracing.
     """
 
     def decorate(fn: Callable[..., Any]) -> Any:

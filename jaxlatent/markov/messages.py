@@ -120,6 +120,7 @@ def _reduce(operation: Callable[[Array, Array], Array], of_many: Callable[..., A
 def _sequential(
     initial: Array, transition: Array, log_likelihoods: Array, live: Array | None
 ) -> tuple[Array, Array, Array, Array]:
+    """One pass each way: `Messages` in their order, not yet zero past the end of a sequence."""
     start = jnp.broadcast_to(initial, log_likelihoods.shape[1:])
     later = earlier = transition
     if transition.ndim == 4:
