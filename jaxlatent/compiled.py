@@ -11,6 +11,8 @@ import numpy as np
 from numpyro.distributions import Distribution
 from numpyro.distributions.constraints import is_dependent
 
+from jaxlatent.lapack import one_at_a_time
+
 #: Whether XLA's code for CPUs is that of jaxlib 0.10, the last for Python 3.11. It makes a kernel of every fusion of a loop, and one
 #: may choose between two code generators; that of 0.12 joins kernels by itself, and to name the choice is an error.
 FORMER_XLA = jaxlib.__version__.startswith("0.10.")
@@ -20,7 +22,7 @@ _CHECK = Distribution.validate_args
 
 
 def compiled(*static: str, quick: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """`jax.jit` whose tracing is `sparing`.
+    """`jax.jit` whose tracing is `sparing`, and whose decompositions do not hang.
 
     Args:
         static: names of static arguments.
@@ -31,7 +33,7 @@ def compiled(*static: str, quick: bool = False) -> Callable[[Callable[..., Any]]
     def decorate(fn: Callable[..., Any]) -> Any:
         @wraps(fn)
         def traced(*args: Any, **kwargs: Any) -> Any:
-            with sparing():
+            with sparing(), one_at_a_time():
                 return fn(*args, **kwargs)
 
         return jax.jit(traced, static_argnames=static, compiler_options=_QUICK if quick else None)
