@@ -147,6 +147,15 @@ def test_nuts_agrees_with_linear_response(em):
         np.testing.assert_allclose(drawn.std(0), draws.std(0), rtol=0.35)
 
 
+def test_fixed_draws_reach_the_best_bound_in_a_hundred_evaluations():
+    """Where plain L-BFGS took 677 to 898; stochastic gradients and other libraries end at 856 too, or lower."""
+    engine = jl.DADVI(restarts=4, linear_response=False)
+    with pytest.warns(UserWarning, match="k-hat"):
+        fixed = jl.fit(MODEL, inverse_problem().data, engine, seed=0)
+    assert fixed.agreeing() == 4 and np.all(np.abs(fixed.objective - 856) < 1)
+    assert fixed.statistics["n_steps"].max() < 300
+
+
 @pytest.mark.slow
 def test_mean_field_advi_reaches_the_best_bound_from_nearly_every_seed():
     """X2: other libraries reach 825 from some seeds, 409 or 63 from others."""

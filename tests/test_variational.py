@@ -89,6 +89,15 @@ def test_an_approximation_that_misses_the_posterior_says_so():
         fit(gaussian(np.zeros(8), 0.99 + 0.01 * np.eye(8)), DADVI(linear_response=False))
 
 
+def test_too_few_fixed_draws_are_told():
+    with pytest.warns(UserWarning, match="1 of 1 lanes fit their 2 fixed draws"):
+        few = fit(correlated(40, 0.0), DADVI(num_samples=2, linear_response=False))
+    assert few.statistics["bound"] - few.objective > 20
+    assert "too few fixed draws" in few.check().illnesses
+    enough = fit(correlated(40, 0.0), DADVI(num_samples=100, linear_response=False))
+    assert not enough.statistics["overfit"]
+
+
 @pytest.mark.slow
 def test_mean_field_of_a_gaussian_is_known():
     """The optimum has the mean, and 1 over the diagonal of the precision for variances (Bishop 2006, 10.1.2)."""

@@ -2,9 +2,14 @@ r"""Deterministic variational inference: mean-field ADVI on draws that are made 
 
 With fixed standard normal draws :math:`z_i` the bound
 :math:`\frac1M \sum_i \log p(m + e^{\xi} z_i) + \sum \xi` is an ordinary function of location and log scale. L-BFGS maximises it to a
-tolerance in a few hundred evaluations where stochastic gradients need tens of thousands, and its curvature tells what the mean field
-leaves out: the linear response covariance (Giordano, Broderick and Jordan 2018), the upper left block of the inverse Hessian of
-minus the bound, is right where the mean field is far too narrow.
+tolerance in some hundred evaluations where stochastic gradients need tens of thousands: its first guess is the natural gradient, without
+which it took ten times as many for a mixture of experts.
+
+The curvature of the bound tells what the mean field leaves out: the linear response covariance (Giordano, Broderick and Jordan 2018), the
+upper left block of the inverse Hessian of minus the bound, is right where the mean field is far too narrow.
+
+Location and scale fit the fixed draws as much as the posterior. So the objective is measured on fresh ones, and a lane whose bound
+promised much more says that its draws were too few.
 """
 
 from typing import ClassVar, NamedTuple
@@ -54,7 +59,8 @@ class DADVI(Search):
     Always look at ``khat``: above 0.7 the approximation is not to be trusted.
 
     Args:
-        num_samples: fixed draws, in pairs, so even. The fewer there are, the more the bound is biased upwards.
+        num_samples: fixed draws, in pairs, so even. The fewer there are, the more the bound is biased upwards; a posterior of hundreds
+            of unknowns that do not come in groups, such as a network's weights, takes half as many.
         linear_response: whether draws have the linear response covariance ``(dim, dim)``, rather than the mean field's.
         max_iter: evaluations of the bound and its gradient.
         tol: nats of the bound left to be gained when a lane stops.
@@ -83,14 +89,14 @@ class DADVI(Search):
         """A narrow Gaussian at the starting position."""
         half = jax.random.normal(jax.random.fold_in(key, 0), (self.num_samples // 2, posterior.dim), position.dtype)
         both = jnp.concatenate([position, jnp.full_like(position, jnp.log(_START_SCALE))])
-        return State(LBFGS(self.tol).init(both), jnp.concatenate([half, -half]), jnp.zeros((), jnp.int32))
+        return State(self._search.init(both), jnp.concatenate([half, -half]), jnp.zeros((), jnp.int32))
 
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
     ) -> tuple[State, Record, Array]:
         """One evaluation of the bound."""
         cost = _cost(posterior, state.noise)
-        search = LBFGS(self.tol).update(state.search, *jax.value_and_grad(cost)(state.search.trial), cost)
+        search = self._search.update(state.search, *jax.value_and_grad(cost)(state.search.trial), cost)
         return State(search, state.noise, state.evaluations + 1), Record(-search.point.value), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
@@ -98,22 +104,39 @@ class DADVI(Search):
         return state.search.status != Status.OK
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
-        """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``; the objective is the bound."""
+        """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``, ``bound`` and whether it is ``overfit``.
+
+        The objective is the mean field's ELBO on fresh draws, ``elbo`` that of the draws given, ``bound`` that of the fixed ones: overfit
+        if it is higher by more than half a nat for every unknown.
+        """
         both, status = state.search.point.position, state.search.status
+        bound = -state.search.point.value
         status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
         location, log_scale = jnp.split(both, 2)
         z = jax.random.normal(jax.random.fold_in(key, 1), (self.draws, posterior.dim), both.dtype)
+        log_q = standard_log_density(z)
+        final = outcome(posterior, location + z * jnp.exp(log_scale), log_q - jnp.sum(log_scale), status)
+        overfit = bound - final.objective > posterior.dim / 2
         if self.linear_response:
             root, definite = inverse_root(_hessian(_cost(posterior, state.noise), both))
             covariance = (root @ root.T)[: posterior.dim, : posterior.dim]
             factor = jnp.linalg.cholesky(covariance)
-            status = jnp.where((status == Status.CONVERGED) & ~definite, Status.DEGENERATE, status)
-            positions, log_det = location + z @ factor.T, jnp.sum(jnp.log(jnp.diagonal(factor)))
-        else:
-            positions, log_det = location + z * jnp.exp(log_scale), jnp.sum(log_scale)
-        log_q = standard_log_density(z) - log_det
-        final = outcome(posterior, positions, log_q, status, -state.search.point.value)
-        return final._replace(statistics={**final.statistics, "n_steps": state.evaluations})
+            ended = (status == Status.CONVERGED) | (status == Status.MAX_ITERATIONS)
+            status = jnp.where(ended & ~definite, Status.DEGENERATE, status)
+            log_q = log_q - jnp.sum(jnp.log(jnp.diagonal(factor)))
+            final = outcome(posterior, location + z @ factor.T, log_q, status, final.objective)
+        more = {"n_steps": state.evaluations, "bound": bound, "overfit": overfit}
+        return final._replace(statistics={**final.statistics, **more})
+
+    @property
+    def _search(self) -> LBFGS:
+        return LBFGS(self.tol, scale=_natural)
+
+
+def _natural(both: Array) -> Array:
+    """The inverse Fisher information of a mean-field Gaussian, a diagonal: with it the gradient becomes the natural one."""
+    log_scale = jnp.split(both, 2)[1]
+    return jnp.concatenate([jnp.exp(2 * log_scale), jnp.full_like(log_scale, 0.5)])
 
 
 def _cost(posterior: Posterior, noise: Array) -> LogDensity:

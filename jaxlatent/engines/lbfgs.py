@@ -8,7 +8,7 @@ turns to the next line.
 - Direction: the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) in block form. With pairs scaled so that
   :math:`s_i^\top y_i = 1`, rows of `S` and `Y`, and :math:`R_{ij} = s_i^\top y_j` for :math:`i \le j`, its first loop
   solves :math:`R a = S g`, its second :math:`R^\top b = a - \gamma Y r` with :math:`r = g - Y^\top a`, and
-  :math:`H g = \gamma r + S^\top b`.
+  :math:`H g = \gamma r + S^\top b`. Where scales are known beforehand, :math:`\gamma` is a diagonal.
 - Line search: bisection for the weak Wolfe conditions (Lewis and Overton 2013, algorithm 2.6), which takes a value that
 is not
   finite for a step too long. Near an optimum the decrease drowns in rounding long before the slope does: there the
@@ -19,6 +19,7 @@ step,
   that and the gain of the last iteration are both below ``tol``.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -47,7 +48,7 @@ class Memory(NamedTuple):
     Attributes:
         steps: changes of position, ``(memory, dim)``, oldest first, empty rows zero, scaled so that step · change is 1.
         changes: changes of the gradient, likewise.
-        scale: the inverse Hessian where nothing is known.
+        scale: the diagonal inverse Hessian where nothing else is known, ``(dim,)``.
     """
 
     steps: Array
@@ -60,18 +61,18 @@ class Memory(NamedTuple):
         products = steps @ changes.T
         a = solve_triangular(products, steps @ gradient, unit_diagonal=True)
         rest = gradient - a @ changes
-        b = solve_triangular(products, a - scale * (changes @ rest), trans=1, unit_diagonal=True)
+        b = solve_triangular(products, a - changes @ (scale * rest), trans=1, unit_diagonal=True)
         return scale * rest + b @ steps
 
-    def push(self, step: Array, change: Array) -> "Memory":
-        """The memory with one more pair, unless the curvature along it is not safely positive."""
+    def push(self, step: Array, change: Array, scale: Array) -> "Memory":
+        """The memory with one more pair, unless the curvature along it is not safely positive; ``scale`` is known up to a factor."""
         product = step @ change
         safe = product > jnp.finfo(step.dtype).eps * jnp.linalg.norm(step) * jnp.linalg.norm(change)
         root = jnp.sqrt(jnp.where(safe, product, 1.0))
         pushed = Memory(
             jnp.concatenate([self.steps[1:], step[None] / root]),
             jnp.concatenate([self.changes[1:], change[None] / root]),
-            product / jnp.maximum(change @ change, jnp.finfo(step.dtype).tiny),
+            scale * product / jnp.maximum(change @ (scale * change), jnp.finfo(step.dtype).tiny),
         )
         return select(safe, pushed, self)
 
@@ -111,10 +112,12 @@ class LBFGS(NamedTuple):
     Attributes:
         tol: nats to be gained below which a lane has converged.
         memory: pairs remembered.
+        scale: of a position: the diagonal of the inverse Hessian there, as far as it is known beforehand and up to a factor.
     """
 
     tol: float
     memory: int = 10
+    scale: Callable[[Position], Array] = jnp.ones_like
 
     def init(self, position: Position) -> State:
         """A lane that has still to evaluate its first position."""
@@ -122,9 +125,8 @@ class LBFGS(NamedTuple):
         pairs = jnp.zeros((self.memory, position.shape[0]), position.dtype)
         nothing = jnp.zeros_like(position)
         point = Point(position, zero + jnp.inf, nothing)
-        return State(
-            position, point, Memory(pairs, pairs, zero), nothing, zero, zero, zero + jnp.inf, none, zero, none - 1, none
-        )
+        memory = Memory(pairs, pairs, nothing)
+        return State(position, point, memory, nothing, zero, zero, zero + jnp.inf, none, zero, none - 1, none)
 
     def update(self, state: State, value: Array, gradient: Array, function: LogDensity) -> State:
         """The state after the evaluation of its trial; ``function`` itself is not needed."""
@@ -139,9 +141,10 @@ class LBFGS(NamedTuple):
         exhausted = last & ~accept
 
         point = select(accept, Point(state.trial, value, gradient), old)
-        pushed = state.memory.push(point.position - old.position, point.gradient - old.gradient)
-        memory = select(first | exhausted, _blank(state.memory, point.gradient), pushed)
-        turned = _turn(point, memory, state.iterations + accept)
+        scale = self.scale(point.position)
+        blank = _blank(state.memory, point.gradient, scale)
+        pushed = state.memory.push(point.position - old.position, point.gradient - old.gradient, scale)
+        turned = _turn(point, select(first | exhausted, blank, pushed), blank, state.iterations + accept)
         gain = old.value - value
         settled = (turned.gap <= self.tol) & (gain <= jnp.maximum(self.tol, noise)) | (turned.gap == 0)
         status = jnp.where(
@@ -166,10 +169,9 @@ def _bisect(state: State, decrease: Array) -> State:
     return state._replace(trial=trial, length=length, low=low, high=high, tries=tries)
 
 
-def _turn(point: Point, memory: Memory, iterations: Array) -> State:
+def _turn(point: Point, memory: Memory, blank: Memory, iterations: Array) -> State:
     """The first trial on a new line from ``point``, the steepest one where rounding has spoilt the memory."""
     direction = -memory.times(point.gradient)
-    blank = _blank(memory, point.gradient)
     descends = direction @ point.gradient < 0
     direction = jnp.where(descends, direction, -blank.scale * point.gradient)
     zero = jnp.zeros_like(point.value)
@@ -188,10 +190,10 @@ def _turn(point: Point, memory: Memory, iterations: Array) -> State:
     )
 
 
-def _blank(memory: Memory, gradient: Array) -> Memory:
-    """No pairs, and a first step of length one at most."""
+def _blank(memory: Memory, gradient: Array, scale: Array) -> Memory:
+    """No pairs, and a first step of length one at most, measured in ``sqrt(scale)``."""
     nothing = jnp.zeros_like(memory.steps)
-    return Memory(nothing, nothing, 1 / jnp.maximum(jnp.linalg.norm(gradient), 1.0))
+    return Memory(nothing, nothing, scale / jnp.maximum(jnp.sqrt(gradient @ (scale * gradient)), 1.0))
 
 
 def select(condition: Array, this: PyTree, other: PyTree) -> PyTree:

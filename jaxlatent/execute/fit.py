@@ -94,7 +94,7 @@ def fit(
         result = _collect(grid, kernel, posterior, keys, collected)
     warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
     timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
-    _warn_of_khat(type(engine).__name__, result["statistics"].get("khat"), getattr(engine, "draws", 0))
+    _warn_of_misfits(engine, result["statistics"])
     single = names is None
     strip = (lambda x: x[0]) if single else (lambda x: x)
     return Result(
@@ -337,14 +337,19 @@ def _condition(
     return condition(model, arrays), None
 
 
-def _warn_of_khat(engine: str, khat: np.ndarray | None, draws: int) -> None:
+def _warn_of_misfits(engine: Any, statistics: dict[str, np.ndarray]) -> None:
     """An approximation that misses the posterior says so, once for all lanes."""
-    if khat is None:
-        return
-    limit = khat_threshold(draws)
-    if np.any(khat > limit):
+    overfit, khat = (statistics.get(name) for name in ("overfit", "khat"))
+    name = type(engine).__name__
+    if overfit is not None and np.any(overfit):
         warnings.warn(
-            f"{engine}: Pareto k-hat above {limit:.2f} in {np.sum(khat > limit)} of {khat.size} lanes, up to {np.nanmax(khat):.2f}: "
+            f"{name}: {np.sum(overfit)} of {overfit.size} lanes fit their {engine.num_samples} fixed draws rather than the posterior. "
+            "Raise num_samples, to half the number of unknowns or more.",
+            stacklevel=3,
+        )
+    elif khat is not None and np.any(khat > (limit := khat_threshold(engine.draws))):
+        warnings.warn(
+            f"{name}: Pareto k-hat above {limit:.2f} in {np.sum(khat > limit)} of {khat.size} lanes, up to {np.nanmax(khat):.2f}: "
             "these draws do not follow the posterior, and may be far too narrow. Check them against NUTS; DADVI() or "
             "ADVI(family='full_rank') know correlations.",
             stacklevel=3,

@@ -49,6 +49,18 @@ def standstill(result: "Result") -> Iterator[Finding]:
 
 def poor_fits(result: "Result") -> Iterator[Finding]:
     """Approximations that miss the posterior, and optima that only one restart found."""
+    overfit = np.flatnonzero(result.statistics.get("overfit", False))
+    if len(overfit):
+        lost = np.max((result.statistics["bound"] - result.objective)[overfit])
+        yield Finding(
+            "too few fixed draws",
+            tuple(f"lane {lane}" for lane in overfit),
+            "The approximation fits its fixed draws, not the posterior: on fresh ones its bound is lower, "
+            f"by up to {lost:.0f} nats.",
+            "Raise `DADVI(num_samples=...)`, to half the number of unknowns or more.",
+            fatal=len(overfit) == np.size(result.objective),
+        )
+        return
     khat = result.statistics.get("khat")
     if khat is not None and result.has_draws:
         limit = khat_threshold(result.positions.shape[-2])
