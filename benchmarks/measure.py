@@ -13,7 +13,7 @@ import jax
 
 from benchmarks import record
 
-PEERS = ("dynamax", "hmmlearn", "optax", "tfp-nightly", "scipy")
+PEERS = ("dynamax", "hmmlearn", "optax", "pymc", "tfp-nightly", "scipy")
 
 
 @dataclass
