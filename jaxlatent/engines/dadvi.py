@@ -26,7 +26,7 @@ from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
 
-#: In unconstrained coordinates. Narrow: from draws as wide as 0.135, 6 of 16 lanes left the mode of a mixture of experts they started at.
+#: In unconstrained coordinates. Of a mixture of experts, 0.01 and 0.135 reach the same bounds, from random starts and from the mode.
 _START_SCALE = 0.03
 #: Columns of the Hessian at once: bounds memory.
 _TOGETHER = 8
