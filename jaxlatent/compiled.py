@@ -6,16 +6,11 @@ from functools import wraps
 from typing import Any
 
 import jax
-import jaxlib
 import numpy as np
 from numpyro.distributions import Distribution
 from numpyro.distributions.constraints import is_dependent
 
-from jaxlatent.lapack import one_at_a_time
-
-#: Whether XLA's code for CPUs is that of jaxlib 0.10, the last for Python 3.11. It makes a kernel of every fusion of a loop, and one
-#: may choose between two code generators; that of 0.12 joins kernels by itself, and to name the choice is an error.
-FORMER_XLA = jaxlib.__version__.startswith("0.10.")
+from jaxlatent.former_xla import FORMER_XLA, one_at_a_time
 
 _QUICK = {"xla_cpu_use_fusion_emitters": False} if FORMER_XLA else None
 _CHECK = Distribution.validate_args

@@ -148,10 +148,11 @@ def test_nuts_agrees_with_linear_response(em):
 
 
 def test_fixed_draws_reach_the_best_bound_in_a_hundred_evaluations():
-    """Where plain L-BFGS took 677 to 898; stochastic gradients and other libraries end at 856 too, or lower."""
+    """Where plain L-BFGS took 677 to 898. Stochastic gradients end at 856 too, PyMC's at 852."""
     engine = jl.DADVI(restarts=4, linear_response=False)
     with pytest.warns(UserWarning, match="k-hat"):
         fixed = jl.fit(MODEL, inverse_problem().data, engine, seed=0)
+    # A thousand fresh draws measure each bound; lanes differ by half a nat, by their own fixed draws too.
     assert fixed.agreeing() == 4 and np.all(np.abs(fixed.objective - 856) < 1)
     assert fixed.statistics["n_steps"].max() < 300
 

@@ -98,6 +98,12 @@ def test_too_few_fixed_draws_are_told():
     assert not enough.statistics["overfit"]
 
 
+def test_no_linear_response_between_two_modes_is_told_whatever_ended_first():
+    wells = jl.from_log_density(lambda p: -10 * (p["x"] ** 2 - 1) ** 2, {"x": np.zeros(())})
+    result = jl.fit(wells, None, DADVI(max_iter=1), 0, progress=False, init={"x": np.zeros(())})
+    assert result.status == [STATUS.DEGENERATE]
+
+
 @pytest.mark.slow
 def test_mean_field_of_a_gaussian_is_known():
     """The optimum has the mean, and 1 over the diagonal of the precision for variances (Bishop 2006, 10.1.2)."""

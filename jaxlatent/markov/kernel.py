@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
-from jaxlatent.compiled import FORMER_XLA
+from jaxlatent.former_xla import FORMER_XLA
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
