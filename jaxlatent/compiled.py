@@ -10,7 +10,7 @@ import numpy as np
 from numpyro.distributions import Distribution
 from numpyro.distributions.constraints import is_dependent
 
-from jaxlatent.former_xla import FORMER_XLA, one_at_a_time
+from jaxlatent.former_xla import FORMER_XLA, few_at_a_time
 
 _QUICK = {"xla_cpu_use_fusion_emitters": False} if FORMER_XLA else None
 _CHECK = Distribution.validate_args
@@ -28,7 +28,7 @@ def compiled(*static: str, quick: bool = False) -> Callable[[Callable[..., Any]]
     def decorate(fn: Callable[..., Any]) -> Any:
         @wraps(fn)
         def traced(*args: Any, **kwargs: Any) -> Any:
-            with sparing(), one_at_a_time():
+            with sparing(), few_at_a_time():
                 return fn(*args, **kwargs)
 
         return jax.jit(traced, static_argnames=static, compiler_options=_QUICK if quick else None)

@@ -1,5 +1,6 @@
 """Which XLA this is, and decompositions of many lanes, with which that of jaxlib 0.10 would hang."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,19 +15,28 @@ from jax.lax import linalg
 #: Whether XLA's code for CPUs is that of jaxlib 0.10, the last for Python 3.11. It makes a kernel of every fusion of a loop, and one
 #: may choose between two code generators; that of 0.12 joins kernels by itself, and to name the choice is an error.
 FORMER_XLA = jaxlib.__version__.startswith("0.10.")
-#: Order cubed times matrices of a batch that jaxlib 0.10 does in one piece; it does so up to 4 million, and with 5.3 million no more.
-_IN_ONE_PIECE = 2_000_000
-_PRIMITIVES = (linalg.cholesky_p, linalg.triangular_solve_p, linalg.lu_p, linalg.eigh_p)
-_USUAL = {one: batching.fancy_primitive_batchers[one] for one in _PRIMITIVES} if FORMER_XLA else {}
+#: Operations that jaxlib 0.10 leaves to one thread.
+_IN_ONE_PIECE = 200_000
+#: Operations of a decomposition, or a solution with a square right-hand side, by its order cubed: rather too many than too few.
+_COSTS = {
+    linalg.cholesky_p: 1,
+    linalg.triangular_solve_p: 1,
+    linalg.lu_p: 1,
+    linalg.qr_p: 2,
+    linalg.eigh_p: 5,
+    linalg.eig_p: 10,
+    linalg.svd_p: 10,
+}
+_USUAL = {one: batching.fancy_primitive_batchers[one] for one in _COSTS} if FORMER_XLA else {}
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Inside, `jax.vmap` decomposes large matrices on a CPU one after the other.
+def few_at_a_time() -> Iterator[None]:
+    """Inside, `jax.vmap` decomposes matrices on a CPU few at a time.
 
-    jaxlib 0.10 gives the parts of a batch to a pool of threads and waits for them *in* one of these threads. As many of these waits at a
-    time as there are threads wait for ever: with two cores as two devices, the Cholesky factors of two lanes of 150 rows on each.
-    A model that is itself a batch of large matrices keeps it in every lane, and may still hang.
+    jaxlib 0.10 gives the parts of a large batch to a pool of threads and waits for them *in* one of these threads. As many of these
+    waits at a time as there are threads wait for ever: with two cores as two devices, the Cholesky factors of two lanes of 150 rows on
+    each, or the inverses of a hundred of 18. A model that is itself a batch of large matrices keeps it in every lane, and may still hang.
     """
     if jax.default_backend() != "cpu":
         yield
@@ -41,10 +51,16 @@ def one_at_a_time() -> Iterator[None]:
 
 def _mapped(primitive: Any, axis_data: Any, arguments: Sequence[Any], axes: Sequence[Any], **settings: Any) -> Any:
     """A batching rule of a decomposition or a solution."""
-    cost = max(matrices.size * matrices.shape[-1] for matrices in arguments)
-    if cost <= _IN_ONE_PIECE or all(axis is None for axis in axes):
+    own = lambda shape, axis: shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
+    shapes = [own(argument.shape, axis) for argument, axis in zip(arguments, axes, strict=True)]
+    each = _COSTS[primitive] * max(math.prod(shape) * max(shape[-2:]) for shape in shapes)
+    together = max(1, _IN_ONE_PIECE // max(each, 1))
+    if together >= axis_data.size or all(axis is None for axis in axes):
         return _USUAL[primitive](axis_data, arguments, axes, **settings)
     batched = {i: jnp.moveaxis(arguments[i], axis, 0) for i, axis in enumerate(axes) if axis is not None}
-    own = lambda one: [one.get(i, argument) for i, argument in enumerate(arguments)]
-    found = jax.lax.map(lambda one: primitive.bind(*own(one), **settings), batched)
+
+    def one(some: dict[int, Any]) -> Any:
+        return primitive.bind(*(some.get(i, argument) for i, argument in enumerate(arguments)), **settings)
+
+    found = jax.lax.map(one, batched, batch_size=together)
     return found, jax.tree.map(lambda _: 0, found)
