@@ -185,11 +185,9 @@ def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
             expected="a mixture of scalar components",
             remedy="use mean() and variance().",
         )
-    return (
-        jax.nn.softmax(d.mixing_distribution.logits, -1),
-        d.component_distribution.mean,
-        jnp.sqrt(d.component_distribution.variance),
-    )
+    means = d.component_distribution.mean
+    shares = jnp.broadcast_to(jax.nn.softmax(d.mixing_distribution.logits, -1), means.shape)
+    return shares, means, jnp.sqrt(d.component_distribution.variance)
 
 
 def _cdf(d: dist.Distribution, y: Array) -> Array:
@@ -235,7 +233,7 @@ def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tupl
         if not isinstance(d, dist.MixtureSameFamily):
             return d.sample(key), jnp.zeros(d.batch_shape, jnp.int32)
         key_label, key_value = jax.random.split(key)
-        labels = jax.random.categorical(key_label, d.mixing_distribution.logits)
+        labels = jax.random.categorical(key_label, d.mixing_distribution.logits, shape=d.batch_shape)
         values = d.component_distribution.sample(key_value)
         index = labels.reshape(*labels.shape, *(1,) * (1 + d.event_dim))
         return jnp.take_along_axis(values, index, labels.ndim).squeeze(labels.ndim), labels

@@ -298,3 +298,16 @@ def test_training_is_as_good_as_published(noise):
     engine = jl.Optimize(optimizer=optax.adam(1e-3), max_iter=5000, tol=0.0, restarts=4)
     result = jl.fit(mixture_density_network(3, 1), data, engine, seed=0)
     assert -result.best().score() <= {"wide": -1.02, "narrow": -1.9}[noise]
+
+
+def test_rows_of_one_mixture_have_labels_of_their_own():
+    """Weights that are the same for all rows are not one label for all of them."""
+    y = np.concatenate([np.random.default_rng(0).normal(m, 0.1, 40) for m in (-3.0, 3.0)])
+    found = jl.fit(jl.models.gaussian_mixture(2, None), {"y": y}, jl.EM(restarts=3), seed=0).best().conditional()
+    values, labels = found.sample(seed=1, draws=200)
+    shares, means, _ = found.components()
+    assert shares.shape == means.shape == (80, 2)
+    assert 0 < labels[0].sum() < 80, "one label for a whole draw"
+    np.testing.assert_allclose(values, means[0][labels], atol=1.0)
+    # Of 200 draws, five standard errors.
+    np.testing.assert_allclose(labels.mean(0), 0.5, atol=0.18)

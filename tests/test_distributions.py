@@ -218,3 +218,29 @@ def test_a_mixture_is_numpyro_s_mixture(name, leading):
     assert make(Mixture, loc).log_prob(value).shape == (*leading, 5)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["normal", "vectors", "correlated", "many dimensions", "student"])
+def test_components_the_same_for_all_values_are_spread_over_none(name):
+    """Expanded components and one set of weights: the same densities as NumPyro's, draws as many."""
+    keys = jax.random.split(jax.random.key(5), 4)
+    dim = 10 if name == "many dimensions" else 2
+    roots = jax.random.normal(keys[1], (3, dim, dim))
+    covs = roots @ jnp.swapaxes(roots, 1, 2) + jnp.eye(dim)
+    make = {
+        "normal": lambda loc: dist.Normal(loc[:, 0], 0.7),
+        "vectors": lambda loc: dist.Normal(loc, 0.7).to_event(1),
+        "student": lambda loc: dist.StudentT(3.0, loc[:, 0]),
+    }
+    ours = make.get(name, lambda loc: Normals(loc, covs))
+    theirs = make.get(name, lambda loc: dist.MultivariateNormal(loc, covs))
+    loc, weights = jax.random.normal(keys[0], (3, dim)), jnp.array([0.2, 0.5, 0.3])
+    value = jax.random.normal(keys[2], (7, *ours(loc).event_shape))
+    one = lambda loc: Mixture(dist.Categorical(weights), ours(loc).expand((7, 3)))
+    other = lambda loc: dist.MixtureSameFamily(dist.Categorical(weights), theirs(loc).expand((7, 3)))
+    assert one(loc).log_prob(value).shape == one(loc).log_prob(value[0]).shape == (7,)
+    assert one(loc).sample(keys[3]).shape == value.shape
+    for a, b in zip(
+        *(jax.value_and_grad(lambda x, d=d: d(x).log_prob(value).sum())(loc) for d in (one, other)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

@@ -8,16 +8,21 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.distributions.normals import Normals
 from jaxlatent.typing import Array
 
 
 def by_component(d: dist.Distribution, value: Array) -> Array:
     """Log densities ``(K, ...)`` of values ``(..., *event)`` under each component of ``d``, of batch shape ``(..., K)``."""
-    base, events = (d.base_dist, d.reinterpreted_batch_ndims) if isinstance(d, dist.Independent) else (d, 0)
-    if type(base) is not dist.Normal:
+    inner, events = (d.base_dist, d.reinterpreted_batch_ndims) if isinstance(d, dist.Independent) else (d, 0)
+    # What is the same for all values need not be spread over them.
+    inner = inner.base_dist if isinstance(inner, dist.ExpandedDistribution) else inner
+    if isinstance(inner, Normals) and events == 0:
+        return inner.by_component(value)
+    if type(inner) is not dist.Normal:
         return jnp.moveaxis(d.log_prob(jnp.expand_dims(value, -1 - d.event_dim)), -1, 0)
-    rank = max(len(base.batch_shape), value.ndim + 1)
-    loc, scale = (components_first(x, rank, -1 - events) for x in (base.loc, base.scale))
+    rank = max(len(inner.batch_shape), value.ndim + 1)
+    loc, scale = (components_first(x, rank, -1 - events) for x in (inner.loc, inner.scale))
     return jnp.sum(normal_log_density(value, loc, scale), tuple(range(-events, 0)))
 
 

@@ -15,7 +15,9 @@ class Mixture(MixtureSameFamily):
     def log_prob(self, value: Array, intermediates=None) -> Array:
         """The log density, of the batch shape."""
         densities = by_component(self.component_distribution, value)
-        return _log_mixture(components_first(self.mixing_distribution.logits, densities.ndim), densities)
+        log_prob = _log_mixture(components_first(self.mixing_distribution.logits, densities.ndim), densities)
+        leading = jnp.shape(value)[: jnp.ndim(value) - self.event_dim]
+        return jnp.broadcast_to(log_prob, jnp.broadcast_shapes(self.batch_shape, leading))
 
 
 @jax.custom_jvp

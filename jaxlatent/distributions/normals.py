@@ -35,22 +35,32 @@ class Normals(dist.Distribution):
 
     def log_prob(self, value: Array) -> Array:
         """Log densities of ``(..., 1, D)`` at all, or of ``(..., K, D)`` each at its own: ``(..., K)``."""
+        if value.shape[-2] == 1:
+            return jnp.moveaxis(self.by_component(value[..., 0, :]), 0, -1)
+        whiten, centres, constant = self._whitening()
+        z = jnp.einsum("kde,...ke->...kd", whiten, value)
+        return constant - 0.5 * jnp.sum((z - centres) ** 2, -1)
+
+    def by_component(self, value: Array) -> Array:
+        """Log densities ``(K, ...)`` of values ``(..., D)``."""
+        count, dim = self.means.shape
+        whiten, centres, constant = self._whitening()
+        points = value.reshape(-1, dim).T
+        if dim <= _UNROLLED:
+            squares = sum(_square(whiten[:, d, : d + 1], points[: d + 1], centres[:, d]) for d in range(dim))
+        else:
+            z = (whiten.reshape(count * dim, dim) @ points).reshape(count, dim, -1)
+            squares = jnp.sum((z - centres[..., None]) ** 2, 1)
+        return (constant[:, None] - 0.5 * squares).reshape(count, *value.shape[:-1])
+
+    def _whitening(self) -> tuple[Array, Array, Array]:
+        """Inverse factors ``(K, D, D)``, whitened means ``(K, D)``, constants ``(K,)`` of the log densities."""
         count, dim = self.means.shape
         eye = jnp.broadcast_to(jnp.eye(dim, dtype=self.factors.dtype), self.factors.shape)
         whiten = jnp.broadcast_to(solve_triangular(self.factors, eye, lower=True), (count, dim, dim))
         centres = jnp.einsum("kde,ke->kd", whiten, self.means)
         log_det = jnp.sum(jnp.log(jnp.diagonal(whiten, axis1=-2, axis2=-1)), -1)
-        constant = log_det - 0.5 * dim * jnp.log(2 * jnp.pi)
-        if value.shape[-2] == 1 and dim <= _UNROLLED:
-            points = value.reshape(-1, dim).T
-            squares = sum(_square(whiten[:, d, : d + 1], points[: d + 1], centres[:, d]) for d in range(dim))
-            return (constant[:, None] - 0.5 * squares).T.reshape(*value.shape[:-2], count)
-        if value.shape[-2] == 1:
-            columns = whiten.reshape(count * dim, dim).T
-            z = (value[..., 0, :] @ columns).reshape(*value.shape[:-2], count, dim)
-        else:
-            z = jnp.einsum("kde,...ke->...kd", whiten, value)
-        return constant - 0.5 * jnp.sum((z - centres) ** 2, -1)
+        return whiten, centres, log_det - 0.5 * dim * jnp.log(2 * jnp.pi)
 
     def sample(self, key, sample_shape=()):
         """Draws ``sample_shape + (K, D)``."""

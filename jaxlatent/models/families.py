@@ -86,7 +86,7 @@ def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None
         leading = known or d.y.shape[: d.y.ndim - emissions.event_dim]
         shape = (*leading, num_components)
         components = components if components.batch_shape == shape else components.expand(shape)
-        return {"y": Mixture(weights.labels(p, d, leading), components)}
+        return {"y": Mixture(weights.labels(p, d), components)}
 
     updates = {**weights.m_step(), **emissions.m_step()}
     return Model(

@@ -35,9 +35,9 @@ class Constant:
         """Of the observations, as far as it depends on inputs."""
         return ()
 
-    def labels(self, p: Any, d: Any, shape: tuple[int, ...]) -> dist.Distribution:
-        """For observations of ``shape``."""
-        return dist.Categorical(jnp.broadcast_to(p.mixture_weights, (*shape, *p.mixture_weights.shape)))
+    def labels(self, p: Any, d: Any) -> dist.Distribution:
+        """The same for all observations."""
+        return dist.Categorical(p.mixture_weights)
 
     def m_step(self) -> Updates:
         """In closed form."""
@@ -77,8 +77,8 @@ class Gate:
         """Of the observations, as far as it depends on inputs."""
         return d.x.shape[:-1]
 
-    def labels(self, p: Any, d: Any, shape: tuple[int, ...]) -> dist.Distribution:
-        """For observations of ``shape``, that of the inputs."""
+    def labels(self, p: Any, d: Any) -> dist.Distribution:
+        """One for each of the inputs."""
         return dist.Categorical(logits=affine(d.x, p.gate_weights, p.gate_biases))
 
     def m_step(self) -> Updates:
