@@ -155,9 +155,9 @@ def test_the_loop_is_compiled_for_run_time_unless_a_dataset_is_small(rows, datas
     )
     one = {"y": np.zeros(rows, np.float32)}
     loops = (programs._advance_few, programs._advance_many)
-    before = [loop._cache_size() for loop in loops]
+    before = [loop.program()._cache_size() for loop in loops]
     jl.fit(model, one if datasets == 1 else jl.batch([one] * datasets), jl.Optimize(restarts=1), 0)
-    grown = [loop._cache_size() > size for loop, size in zip(loops, before, strict=True)]
+    grown = [loop.program()._cache_size() > size for loop, size in zip(loops, before, strict=True)]
     assert grown == [few, not few]
 
 
