@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxlatent.devices import cpu_cores
+
 PACKAGES = (
     "jaxlatent",
     "jax",
@@ -52,8 +54,7 @@ def hardware():
         cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         cpu = platform.processor() or platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu, "cores": cores}
+    return {"cpu": cpu, "cores": cpu_cores()}
 
 
 def diagnose(parameters):

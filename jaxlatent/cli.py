@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 import jaxlatent as jl
 from jaxlatent.demos import DEMOS
 from jaxlatent.demos.regression import ROWS
+from jaxlatent.devices import cpu_cores
 from jaxlatent.errors import did_you_mean
 
 app = typer.Typer(
@@ -85,7 +86,7 @@ def devices() -> None:
             table.add_row(platform, kind, str(len(alike)), _memory(alike[0]))
         console = _console()
         console.print(table)
-        console.print(f"cores   {len(os.sched_getaffinity(0))}")
+        console.print(f"cores   {cpu_cores()}")
         console.print(f"x64     {'on' if jax.config.read('jax_enable_x64') else 'off'}")
         versions = (f"{package} {_version(package)}" for package in ("jaxlatent", "jax", "jaxlib", "numpyro", "arviz"))
         console.print(f"python  {sys.version.split()[0]}, {', '.join(versions)}", highlight=False)

@@ -7,6 +7,11 @@ import jax
 from jaxlatent.errors import InputError
 
 
+def cpu_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def use_cpu_cores(count: int | None = None) -> None:
     """Let JAX see each CPU core as a device, so that lanes run side by side. Call it first, before any JAX computation.
 
@@ -16,7 +21,7 @@ def use_cpu_cores(count: int | None = None) -> None:
     Raises:
         InputError: if JAX has started already with another number.
     """
-    count = count or len(os.sched_getaffinity(0))
+    count = count or cpu_cores()
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:

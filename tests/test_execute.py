@@ -12,7 +12,7 @@ import pytest
 from monte_carlo import check_moments
 
 import jaxlatent as jl
-from jaxlatent.execute import programs
+from jaxlatent.execute import drive, programs, turns
 
 
 def make(key=None):
@@ -159,6 +159,38 @@ def test_the_loop_is_compiled_for_run_time_unless_a_dataset_is_small(rows, datas
     jl.fit(model, one if datasets == 1 else jl.batch([one] * datasets), jl.Optimize(restarts=1), 0)
     grown = [loop.program()._cache_size() > size for loop, size in zip(loops, before, strict=True)]
     assert grown == [few, not few]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(2**10, (4, 6)), (2**14, (2, 6)), (2**16, (1, 3)), (2**20, (1, 1))], ids=str
+)
+def test_as_many_lanes_share_a_turn_as_fit_in_the_cache(monkeypatch, size, expected):
+    """Of arrays of ``size`` numbers in each of four times six lanes: sixteen, four or less than one of them fit."""
+    monkeypatch.setattr(turns, "cpu_cores", jax.local_device_count)
+
+    def step(x):
+        return jax.lax.fori_loop(0, 3, lambda _, x: x + jnp.sum(jnp.exp(x[..., None] * jnp.arange(size)), -1), x)
+
+    assert turns.turn_of(step, (4, 6), jnp.zeros((4, 6), jnp.float32)) == expected
+
+
+@pytest.mark.parametrize(
+    "of_local",
+    [lambda d, k: (1, 1), lambda d, k: (1, k // 2), lambda d, k: (d // 2, k)],
+    ids=["a lane", "half the lanes of a dataset", "half the datasets"],
+)
+def test_taking_turns_changes_nothing(monkeypatch, of_local):
+    data = jl.batch([D0, D1, D2, {"y": D0["y"] + 5}])
+    engine = jl.NUTS(chains=4, warmup=0, draws=5)
+    together = jl.fit(MODEL, data, engine, 3, segment=5)
+    sizes = []
+    turn_of = lambda step, lanes, *_: sizes.append(of_local(*lanes)) or sizes[-1]
+    monkeypatch.setattr(drive, "turn_of", turn_of)
+    jax.clear_caches()
+    in_turns = jl.fit(MODEL, data, engine, 3, segment=5)
+    jax.clear_caches()
+    assert sizes, "no program was traced anew"
+    assert_same(together, in_turns, rtol=1e-3, atol=1e-4)
 
 
 # --- run --------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ ROOT = Path(jaxlatent.__file__).parent
 LAYERS = """
 former_xla
 typing  errors  status  lanes  compiled
-keys
+keys  devices
 namespace  data  diagnostics  markov
 distributions
 latent
@@ -31,7 +31,6 @@ report
 results
 execute
 calibration
-devices
 datasets*  models*
 plots*
 demos*

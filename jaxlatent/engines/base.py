@@ -58,12 +58,10 @@ class Engine(Protocol):
 
     Attributes:
         kind: "draws" or "point": what its positions are.
-        heavy: whether a step makes several arrays of the size of the data; see `jaxlatent.execute.turns`.
         phases: names of what ``Stage.kind`` counts as warm-up, for progress and timings.
     """
 
     kind: ClassVar[str]
-    heavy: ClassVar[bool]
 
     @property
     def lanes(self) -> int:
@@ -116,7 +114,6 @@ class Search:
 
     max_iter: int
     restarts: int
-    heavy: ClassVar[bool] = False
 
     @property
     def lanes(self) -> int:

@@ -80,7 +80,6 @@ class EM(Search):
     m_step_iter: int = 2
 
     kind: ClassVar[str] = "point"
-    heavy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         known = ("exact", "hard", "draw")

@@ -3,12 +3,14 @@
 Arrays lead with ``(dataset, lane)``. Engines are written for one lane and mapped here; nothing else in the package batches.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxlatent.engines.base import Engine, Stage
-from jaxlatent.execute.turns import stepper
+from jaxlatent.execute.turns import in_turns, turn_of
 from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
@@ -19,7 +21,7 @@ def drive(
 ) -> tuple[PyTree, PyTree, Array]:
     """Step all lanes until each has emitted ``stage.steps`` records or is done.
 
-    No lane waits for another: a lane's steps and records depend on nothing but itself, whatever the grouping.
+    A lane's steps and records depend on nothing but itself, whatever the grouping.
 
     Args:
         engine: static.
@@ -35,17 +37,26 @@ def drive(
         records: lead with ``(dataset, lane, capacity)``; rows from ``counts`` on are undefined.
         counts: records of each lane, ``(dataset, lane)``.
     """
-    lanes = keys.shape[:2]
-    alone = lanes == (1, 1)
-    # Traced here for its shapes and again in the loop: as a program of its own it is traced once.
-    step = jax.jit(stepper(engine, posterior, lanes[1]), inline=True)
+    # Traced for its shapes and again in the loop: as a program of its own it is traced once.
+    step = jax.jit(over_lanes(engine.step, (1, 0, 0, 1, None)), inline=True)
     done = over_lanes(engine.done, (0,))
-    nobody = jnp.zeros(lanes, bool)
-    record_of = jax.eval_shape(step, posterior, keys, states, shared, stage, nobody)[1]
+
+    def turn(posterior: Posterior, keys: Key, states: PyTree, shared: PyTree) -> tuple[PyTree, PyTree, Array]:
+        return _loop(lambda states: step(posterior, keys, states, shared, stage), done, states, stage, capacity)
+
+    size = turn_of(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
+    return in_turns(turn, size, posterior, keys, states, shared)
+
+
+def _loop(step: Any, done: Any, states: PyTree, stage: Stage, capacity: int) -> tuple[PyTree, PyTree, Array]:
+    """`drive`, of lanes that go step by step together."""
+    record_of = jax.eval_shape(step, states)[1]
     one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
     packed, unpack = ravel_pytree(one)
     pack = over_lanes(lambda record: ravel_pytree(record)[0], (0,))
     write = over_lanes(lambda rows, row, i: jax.lax.dynamic_update_index_in_dim(rows, row, i, 0), (0, 0, 0))
+    lanes = jax.tree.leaves(record_of)[0].shape[:2]
+    alone = lanes == (1, 1)
 
     def running(states: PyTree, counts: Array) -> Array:
         return (counts < stage.steps) & ~done(states)
@@ -54,7 +65,7 @@ def drive(
         states, rows, counts = carry
         # The loop ends with its last lane: one that is alone is live as long as it runs.
         live = jnp.ones(lanes, bool) if alone else running(states, counts)
-        stepped, record, emitted = step(posterior, keys, states, shared, stage, live)
+        stepped, record, emitted = step(states)
         keep = lambda new, old: new.astype(old.dtype) if alone else jnp.where(_as(live, new), new, old)
         states = jax.tree.map(keep, stepped, states)
         # Every step writes the record as it stands; the one that completes it writes last. Idle lanes write to a spare row.
