@@ -57,6 +57,13 @@ class Model:
     key: Hashable = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.prior, Mapping):
+            raise InputError(
+                "Model(prior=...)",
+                got=f"a {type(self.prior).__name__}",
+                expected="a mapping of names to priors",
+                remedy="write {'mu': dist.Normal(0.0, 1.0)}; a prior that reads other parameters is a callable under its own name.",
+            )
         if not self.prior:
             raise InputError("Model(prior=...)", got="no prior", expected="at least one named prior", remedy="add one.")
         for name, prior in self.prior.items():

@@ -168,6 +168,13 @@ def test_a_batch_of_one_dict():
 # --- model ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("prior", [lambda p: {"mu": dist.Normal()}, [dist.Normal()], dist.Normal(), {}])
+def test_priors_that_are_not_named(prior):
+    refused(
+        lambda: jl.Model(prior, lambda p, d: {}), "Model(prior=...)", "named" if prior == {} else type(prior).__name__
+    )
+
+
 def test_a_prior_without_a_finite_initial_density():
     far = jl.Model({"mu": dist.Normal(0.0, 1.0), "x": lambda p: dist.Normal(p.mu, -jnp.exp(p.mu))})
     refused(lambda: fit(far, {}), "prior of 'x'", "finite", "init=")
