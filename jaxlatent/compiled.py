@@ -42,12 +42,7 @@ def compiled(*static: str, quick: bool | None = None) -> Callable[[Callable[...,
         def program() -> Any:
             return jax.jit(traced, static_argnames=static, compiler_options=_options(quick))
 
-        @wraps(fn)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return program()(*args, **kwargs)
-
-        call.program = program  # type: ignore[attr-defined]
-        return call
+        return wraps(fn)(lambda *args, **kwargs: program()(*args, **kwargs))
 
     return decorate
 

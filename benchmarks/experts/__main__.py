@@ -6,6 +6,7 @@ PARTS = {
     "a": ("network", "run", None),
     "b": ("experts", "run", 2),
     "c": ("experts", "bayesian", 1),
+    "d": ("network", "many", 2),
 }
 
 parts.main("experts", __doc__, PARTS)
