@@ -16,7 +16,7 @@ from scipy.stats import ks_2samp
 import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.datasets import inverse_problem
-from jaxlatent.models import mixture_of_experts, regression_mixture
+from jaxlatent.models import Gate, emissions, mixture_of_experts, regression_mixture
 
 jl.use_cpu_cores()
 mpl.use("Agg")
@@ -24,7 +24,9 @@ mpl.use("Agg")
 FIGURE = Path("runs/examples/mixture_of_experts.png")
 DATA = inverse_problem().data
 X, Y = DATA["x"][:, 0], DATA["y"]
-model = mixture_of_experts(3, 1)
+# The priors of the published analysis, N(0, 5) whatever the units of the data, and its least scale.
+EXPERT, GATE = emissions.HeteroscedasticRegression(1, prior_scale=5.0, floor=0.01), Gate(1, prior_scale=5.0)
+model = mixture_of_experts(3, 1, EXPERT, GATE)
 
 
 def iterative_regression():
@@ -68,7 +70,7 @@ def main():
     grid = np.linspace(X.min(), X.max(), 200)
     at_data, at_grid = linear.best().conditional(), linear.best().conditional({"x": grid[:, None]})
     drawn, component = at_data.sample(seed=1, draws=20)
-    six = jl.fit(mixture_of_experts(6, 1), DATA, jl.EM(restarts=10), seed=0).best()
+    six = jl.fit(mixture_of_experts(6, 1, EXPERT, GATE), DATA, jl.EM(restarts=10), seed=0).best()
     middle = np.abs(X - 0.5) < 0.05
     near_mean = np.mean(np.abs(Y[middle] - at_data.mean()[middle]) < 0.05)
     # Branches bend: three lines cannot follow them everywhere, and the test sees it.

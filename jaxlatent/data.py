@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.errors import InputError
+from jaxlatent.namespace import Namespace
 from jaxlatent.typing import Array, Data
 
 
@@ -39,6 +40,12 @@ class Masked:
 def values_of(data: Data) -> dict[str, Array]:
     """Data without their masks, as JAX arrays: what a model's functions are handed."""
     return {name: jnp.asarray(value.values if isinstance(value, Masked) else value) for name, value in data.items()}
+
+
+def as_namespace(data: Data) -> Namespace:
+    """Data as a model's functions are handed them: values by name, and the masks for `jaxlatent.namespace.mask_of`."""
+    masks = {name: value.mask for name, value in data.items() if isinstance(value, Masked)}
+    return Namespace("data", values_of(data), masks)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.data import split, values_of
+from jaxlatent.data import as_namespace, split
 from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.masking import masked_log_prob
@@ -88,7 +88,7 @@ class Model:
         prior = self.prior[name]
         if isinstance(prior, dist.Distribution):
             return prior
-        arguments = (Namespace("earlier parameter", params), Namespace("data", values_of(data)))
+        arguments = (Namespace("earlier parameter", params), as_namespace(data))
         d = prior(*arguments[: _arity(prior)])
         if not isinstance(d, dist.Distribution):
             raise InputError(
@@ -103,8 +103,8 @@ class Model:
         """The distribution of every observation at one value of the parameters."""
         if self.likelihood is None:
             return {}
-        values = values_of(data)
-        observed = dict(self.likelihood(Namespace("parameter", params), Namespace("data", values)))
+        values = as_namespace(data)
+        observed = dict(self.likelihood(Namespace("parameter", params), values))
         for name, d in observed.items():
             if isinstance(d, HiddenMarkov) and d.open_ended and name in values:
                 observed[name] = d.of_shape(jnp.shape(values[name]))
@@ -114,7 +114,7 @@ class Model:
         """The derived quantities at one value of the parameters."""
         if self.derived is None:
             return {}
-        values = self.derived(Namespace("parameter", params), Namespace("data", values_of(data)))
+        values = self.derived(Namespace("parameter", params), as_namespace(data))
         return {name: jnp.asarray(value) for name, value in values.items()}
 
     def log_prior(self, params: Mapping[str, Array], data: Data | None = None) -> Array:
@@ -144,11 +144,11 @@ class Model:
         """The M-step in closed form; None if the model has none."""
         if self.m_step is None:
             return None
-        return raise_in_turn(self.m_step, params, Namespace("data", values_of(data)), expected)
+        return raise_in_turn(self.m_step, params, as_namespace(data), expected)
 
     def starting_params(self, key: Key, data: Data) -> Params | None:
         """Where a lane starts; None if the model does not say."""
-        return None if self.start is None else dict(self.start(key, Namespace("data", data)))
+        return None if self.start is None else dict(self.start(key, as_namespace(data)))
 
     def sample_prior(self, key: Key, data: Data | None = None) -> Params:
         """One draw of all parameters from the prior.

@@ -12,13 +12,15 @@ class Namespace(Mapping[str, Any]):
     Args:
         kind: what the values are ("parameter", "data"), for messages.
         values: by name.
+        masks: by name, for data of which some were not seen; read by `mask_of`.
     """
 
-    __slots__ = ("_kind", "_values")
+    __slots__ = ("_kind", "_masks", "_values")
 
-    def __init__(self, kind: str, values: Mapping[str, Any]):
+    def __init__(self, kind: str, values: Mapping[str, Any], masks: Mapping[str, Any] | None = None):
         object.__setattr__(self, "_kind", kind)
         object.__setattr__(self, "_values", values)
+        object.__setattr__(self, "_masks", masks or {})
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -45,3 +47,8 @@ class Namespace(Mapping[str, Any]):
 
     def _miss(self, name: str) -> str:
         return f"no {self._kind} {name!r} here (there are: {', '.join(self._values) or 'none'}); {did_you_mean(name, self._values)}"
+
+
+def mask_of(data: Any, name: str) -> Any:
+    """The mask of one entry of the data that a model's functions are handed; None where all of it was seen."""
+    return getattr(data, "_masks", {}).get(name)

@@ -13,6 +13,7 @@ class Status(IntEnum):
     DEGENERATE = 4
     STUCK = 5
     DECREASED = 6
+    STALLED = 7
 
     @property
     def advice(self) -> str:
@@ -30,7 +31,10 @@ _ADVICE = {
     Status.CONVERGED: "the stopping rule was met.",
     Status.MAX_ITERATIONS: "the iteration limit came first: raise `max_iter` or loosen `tol`, and look at `result.trace`.",
     Status.NON_FINITE: "the log density or its gradient became NaN or infinite: check supports and scales, or start elsewhere (`init=`).",
-    Status.DEGENERATE: "the curvature is not positive definite or a component is empty: something is not identified, or no maximum.",
+    Status.DEGENERATE: "the curvature is not positive definite, a component is empty, or inputs separate the observations of one: "
+    "something is not identified, or there is no maximum; a prior (`prior_scale=`) or fewer components help.",
     Status.DECREASED: "the objective fell by more than rounding explains: run in 64 bits, or raise `m_step_iter`.",
+    Status.STALLED: "no step was accepted although the gradient is not small: this is no maximum. Bring inputs and observations to "
+    "scales near one, run in 64 bits, or raise `m_step_iter`.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }

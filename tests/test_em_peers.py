@@ -86,16 +86,10 @@ DYNAMAX = {
         "classes",
     ),
     "linear regression": (
-        emissions.LinearRegression(D),
+        emissions.LinearRegression(D, prior_scale=None, variance_shape=None),
         LINE,
         ("LinearRegressionHMM", {"emission_dim": 1, "input_dim": D}),
         "responses",
-    ),
-    "autoregression": (
-        emissions.Autoregression(D),
-        LINE,
-        ("LinearAutoregressiveHMM", {"emission_dim": 1, "num_lags": D}),
-        "numbers",
     ),
 }
 

@@ -15,7 +15,9 @@ from jaxlatent.models import Gate, emissions, mixture_of_experts
 from jaxlatent.namespace import Namespace
 
 DATA = inverse_problem(300).data
-MODEL = mixture_of_experts(3, 1)
+MODEL = mixture_of_experts(
+    3, 1, emissions.HeteroscedasticRegression(1, prior_scale=5.0, floor=0.01), Gate(1, prior_scale=5.0)
+)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ EMISSIONS = {
         {"weights": [[1.0, -1.0], [-1.0, 0.5]], "biases": [1.0, -1.0], "covs": [0.5, 1.0]},
     ),
     "flat linear regression": (
-        emissions.LinearRegression(2),
+        emissions.LinearRegression(2, prior_scale=None, variance_shape=None),
         {"weights": [[1.0, -1.0], [-1.0, 0.5]], "biases": [1.0, -1.0], "covs": [0.5, 1.0]},
     ),
     "logistic regression": (

@@ -17,7 +17,12 @@ from jaxlatent.datasets import inverse_problem
 
 DATA = inverse_problem().data
 X, Y = jnp.asarray(DATA["x"][:, 0], jnp.float32), jnp.asarray(DATA["y"], jnp.float32)
-EXPERTS = jl.models.mixture_of_experts(3, 1)
+EXPERTS = jl.models.mixture_of_experts(
+    3,
+    1,
+    jl.models.emissions.HeteroscedasticRegression(1, prior_scale=5.0, floor=0.01),
+    jl.models.Gate(1, prior_scale=5.0),
+)
 NETWORK = jl.models.mixture_density_network(3, 1, prior_scale=5.0)
 
 

@@ -30,7 +30,7 @@ def bernoulli(rounds):
     The log joints differ by the constant of dynamax's almost flat prior of the weights, which the common start tells.
     """
     data, start = simulate.regression(5, SESSIONS, STEPS, binary=True)
-    model = hmm(STATES, emissions.BernoulliRegression(INPUTS))
+    model = hmm(STATES, emissions.BernoulliRegression(INPUTS, prior_scale=None))
     peer, params, props = dynamax(LogisticRegressionHMM(STATES, INPUTS), start)
     x, y = map(jnp.asarray, (data["x"], data["y"]))
     fit = lambda n: jl.fit(model, data, jl.EM(restarts=1, max_iter=n, tol=0.0), 0, init=start, progress=False)
@@ -54,7 +54,8 @@ def bernoulli(rounds):
 def linear(rounds):
     """An iteration, at a fixed number of them."""
     data, start = simulate.regression(6, SESSIONS, STEPS, binary=False)
-    model, engine = hmm(STATES, emissions.LinearRegression(INPUTS)), jl.EM(restarts=1, max_iter=ITERATIONS, tol=0.0)
+    flat = emissions.LinearRegression(INPUTS, prior_scale=None, variance_shape=None)
+    model, engine = hmm(STATES, flat), jl.EM(restarts=1, max_iter=ITERATIONS, tol=0.0)
     fit = lambda: jl.fit(model, data, engine, 0, init=start, progress=False)
     peer, params, props = dynamax(LinearRegressionHMM(STATES, INPUTS, 1), start)
     em = lambda params, y, x: peer.fit_em(params, props, y, x, num_iters=ITERATIONS, verbose=False)

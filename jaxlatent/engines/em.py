@@ -14,12 +14,15 @@ import jax.numpy as jnp
 from jaxlatent.engines.base import Final, Search, Stage, engine
 from jaxlatent.engines.lbfgs import LBFGS
 from jaxlatent.engines.newton import climb
+from jaxlatent.engines.stationarity import promised_gain
 from jaxlatent.errors import InputError, require
-from jaxlatent.latent import EStep, Expected
+from jaxlatent.latent import EStep, Expected, foreseen
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Params, Position
 
+#: A lane stands still too early if a Newton step on the expected complete log joint promises more than so many times the tolerance.
+_LEFT = 10
 #: Up to so many unknowns a Hessian is worth its cost.
 _NEWTON_DIM = 100
 
@@ -133,16 +136,39 @@ class EM(Search):
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The parameters; per lane ``log_likelihood``, ``log_prior``, whose sum is the objective, and ``n_steps``."""
-        terms = posterior.density.log_likelihood(state.params, posterior.data)
-        log_likelihood = sum((jnp.sum(term) for term in terms.values()), start=jnp.zeros(()))
+        # Draws of what is hidden are noise: the status is judged by what is expected.
+        how = "exact" if self.e_step == "draw" else self.e_step
+        expected = posterior.density.expect(state.params, posterior.data, how, key, self.draws)
+        log_likelihood = sum((one.log_likelihood for one in expected.values()), start=jnp.zeros(()))
         log_prior = posterior.density.log_prior(state.params, posterior.data)
-        status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
-        ended = (status == Status.CONVERGED) | (status == Status.MAX_ITERATIONS)
-        status = jnp.where(ended & (state.least < 1), Status.DEGENERATE, status)
         # Where a probability is exactly zero the position is infinite: it is brought back to where others can start from.
         position = jnp.nan_to_num(posterior.unconstrain(state.params), posinf=20.0, neginf=-20.0)
+        status = self._final_status(posterior, state, position, expected)
         statistics = {"log_likelihood": log_likelihood, "log_prior": log_prior, "n_steps": state.iterations}
         return Final(position, statistics, log_likelihood + log_prior, status, state.params)
+
+    def _final_status(
+        self, posterior: Posterior, state: State, position: Position, expected: dict[str, Expected]
+    ) -> Array:
+        """What became of a lane: where the objective gains no more, is there nothing left for an M-step to gain?"""
+        status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
+        complete = lambda position: posterior.density.expected_log_joint(
+            posterior.constrain(position), posterior.data, expected
+        )
+        left = promised_gain(complete, position) / _observations(expected)
+        level = left <= _LEFT * jnp.maximum(self.tol, _resolution(state.objective, expected))
+        # Where numbers are large, rounding moves the objective more than it moves the slope.
+        status = jnp.where((status == Status.DECREASED) & level, Status.CONVERGED, status)
+        status = jnp.where((status == Status.CONVERGED) & ~level, Status.STALLED, status)
+        observed = posterior.density.observed(state.params, posterior.data)
+        endless = [
+            jnp.any(foreseen(observed[name], posterior.data[name], one))
+            for name, one in expected.items()
+            if one.weights is not None
+        ]
+        degenerate = (state.least < 1) | jnp.any(jnp.stack(endless))
+        ended = (status == Status.CONVERGED) | (status == Status.MAX_ITERATIONS)
+        return jnp.where(ended & degenerate, Status.DEGENERATE, status)
 
     def _judged(self, state: State, objective: Array, expected: dict[str, Expected], rejected: Array) -> State:
         """The state with its objective, and its status if the lane has come to an end; not where a jump was ``rejected``."""
@@ -151,15 +177,13 @@ class EM(Search):
             for one in expected.values()
             if one.weights is not None
         ]
-        observations = jnp.maximum(sum(jnp.sum(size) for size in sizes), 1.0)
-        gain = (objective - state.objective) / observations
-        # Sums of many terms are known to so much, relative to their size.
-        noise = 100 * jnp.finfo(objective.dtype).eps * jnp.abs(objective) / observations
+        gain, resolution = (objective - state.objective) / _observations(expected), _resolution(objective, expected)
         # Draws are noise: two equal objectives in a row say nothing.
-        settled = (jnp.abs(gain) <= self.tol) & ~rejected & (self.e_step != "draw") & (self.tol > 0)
+        settled = (jnp.abs(gain) <= jnp.maximum(self.tol, resolution)) & ~rejected
+        settled = settled & (self.e_step != "draw") & (self.tol > 0)
         status = jnp.where(settled, Status.CONVERGED, Status.OK)
         if self.e_step == "exact":
-            status = jnp.where(gain < -jnp.maximum(noise, self.tol), Status.DECREASED, status)
+            status = jnp.where(gain < -jnp.maximum(self.tol, 10 * resolution), Status.DECREASED, status)
         status = jnp.where(jnp.isfinite(objective), status, Status.NON_FINITE)
         return state._replace(
             objective=objective,
@@ -214,6 +238,16 @@ class EM(Search):
 def _choose(when: Array, yes: Any, no: Any) -> Any:
     """One tree or the other."""
     return jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
+
+
+def _observations(expected: dict[str, Expected]) -> Array:
+    """How many there are."""
+    return jnp.maximum(sum(jnp.sum(one.weights) for one in expected.values() if one.weights is not None), 1.0)
+
+
+def _resolution(objective: Array, expected: dict[str, Expected]) -> Array:
+    """To how many nats per observation an objective is known: a sum of terms that are large themselves, or of parts that are."""
+    return 10 * jnp.finfo(objective.dtype).eps * jnp.maximum(jnp.abs(objective) / _observations(expected), 1.0)
 
 
 def log_joint(posterior: Posterior, params: Params, expected: dict[str, Expected]) -> Array:

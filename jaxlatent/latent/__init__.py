@@ -17,6 +17,7 @@ from jaxlatent.data import split
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.latent import labels, paths
+from jaxlatent.latent.certainty import foreseen
 from jaxlatent.latent.expected import EStep, Expected
 from jaxlatent.typing import Array, Key
 
@@ -73,4 +74,13 @@ def responsibilities(d: dist.Distribution, value: Array) -> Array:
     return jax.nn.softmax(d.component_log_probs(value), -1)
 
 
-__all__ = ["EStep", "Expected", "expect", "expected_log_prob", "hidden_in", "responsibilities", "unit_shape"]
+__all__ = [
+    "EStep",
+    "Expected",
+    "expect",
+    "expected_log_prob",
+    "foreseen",
+    "hidden_in",
+    "responsibilities",
+    "unit_shape",
+]

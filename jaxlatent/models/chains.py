@@ -9,6 +9,8 @@ import numpyro.distributions as dist
 
 from jaxlatent.engines.newton import climb
 from jaxlatent.latent import Expected
+from jaxlatent.models.coefficients import Coefficients, Scale
+from jaxlatent.models.emissions.linear import affine, centre_of
 from jaxlatent.models.parts import Updates, simplex_mode
 from jaxlatent.typing import Array, Params
 
@@ -87,20 +89,21 @@ class InputDriven:
 
     Args:
         num_inputs: of ``u``.
-        prior_scale: of the normal priors of ``transition_biases`` ``(K, K)`` and ``transition_weights`` ``(K, K, num_inputs)``.
+        prior_scale: of the normal priors of ``transition_weights`` ``(K, K, num_inputs)`` and ``transition_biases`` ``(K, K)``: see
+            `Coefficients`; "auto" is weak, in units of the inputs.
     """
 
     num_inputs: int
-    prior_scale: float = 2.0
+    prior_scale: Scale = "auto"
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """``transition_weights`` and ``transition_biases``, under their prior."""
+        return Coefficients(self.num_inputs, self.prior_scale, ("transition_weights", "transition_biases"))
 
     def prior(self, num_states: int) -> dict[str, Any]:
-        """Biases and weights."""
-        normal = dist.Normal(0.0, self.prior_scale)
-        square = (num_states, num_states)
-        return {
-            "transition_biases": normal.expand(square).to_event(2),
-            "transition_weights": normal.expand((*square, self.num_inputs)).to_event(3),
-        }
+        """Weights and biases."""
+        return self.coefficients.prior((num_states, num_states), lambda d: d.u)
 
     def start(self, num_states: int) -> Params:
         """States that last, whatever the inputs."""
@@ -111,26 +114,24 @@ class InputDriven:
 
     def matrix(self, p: Any, d: Any) -> Array:
         """``(..., T - 1, K, K)``."""
-        return jax.nn.softmax(self._logits(p.transition_biases, p.transition_weights, d.u), -1)
+        from_state = lambda value: value.reshape(-1, *value.shape[2:])
+        logits = affine(d.u, from_state(p.transition_weights), from_state(p.transition_biases), centre_of(d, d.u))
+        return jax.nn.softmax(logits.reshape(*d.u.shape[:-1], *p.transition_biases.shape)[..., 1:, :, :], -1)
 
     def m_step(self) -> Updates:
         """Two Newton steps on both together."""
 
-        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
-            biases, weights, counts = p.transition_biases, p.transition_weights, expected.transitions
-            assert counts is not None
+        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+            assert expected.transitions is not None
+            design = self.coefficients.design(d, d.u)
+            into = design.x.reshape(*d.u.shape[:-1], -1)[..., 1:, :]
+            now, counts = design.standardise(p.transition_weights, p.transition_biases), expected.transitions
 
             def height(flat: Array) -> Array:
-                b, w = flat[: biases.size].reshape(biases.shape), flat[biases.size :].reshape(weights.shape)
-                log_matrix = jax.nn.log_softmax(self._logits(b, w, d.u), -1)
-                return jnp.sum(counts * log_matrix) - 0.5 * jnp.sum((flat / self.prior_scale) ** 2)
+                beta = flat.reshape(now.shape)
+                log_matrix = jax.nn.log_softmax(jnp.einsum("...tp,ijp->...tij", into, beta), -1)
+                return jnp.sum(counts * log_matrix) - jnp.sum(design.penalty(beta))
 
-            flat = climb(height, jnp.concatenate([biases.ravel(), weights.ravel()]), 2)
-            return flat[: biases.size].reshape(biases.shape), flat[biases.size :].reshape(weights.shape)
+            return design.restore(climb(height, now.ravel(), 2).reshape(now.shape))
 
-        return {
-            ("transition_biases", "transition_weights"): both,
-        }
-
-    def _logits(self, biases: Array, weights: Array, u: Array) -> Array:
-        return biases + jnp.einsum("...tu,iju->...tij", u[..., 1:, :], weights)
+        return {("transition_weights", "transition_biases"): both}

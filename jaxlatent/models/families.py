@@ -6,18 +6,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.data import split, values_of
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.model import Model, raise_in_turn
 from jaxlatent.models.chains import Initial, InputDriven, Stationary
+from jaxlatent.models.coefficients import Scale
 from jaxlatent.models.emissions.gaussian import Gaussian
 from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, LinearRegression
 from jaxlatent.models.parts import Updates
+from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
-from jaxlatent.namespace import Namespace
 from jaxlatent.typing import Key, Params
 
 #: What belongs to every component at the start, so that none begins empty.
@@ -106,7 +106,7 @@ def gaussian_mixture(
     return mixture(num_components, Gaussian(dim, covariance, **prior), Constant(concentration))
 
 
-def regression_mixture(num_components: int, num_inputs: int, prior_scale: float | None = None) -> Model:
+def regression_mixture(num_components: int, num_inputs: int, prior_scale: Scale = "auto") -> Model:
     """A mixture of linear regressions: `mixture` of `jaxlatent.models.emissions.LinearRegression`."""
     return mixture(num_components, LinearRegression(num_inputs, prior_scale))
 
@@ -114,7 +114,7 @@ def regression_mixture(num_components: int, num_inputs: int, prior_scale: float 
 def mixture_of_experts(num_experts: int, num_inputs: int, experts: Any = None, gate: Gate | None = None) -> Model:
     """Experts that each know a part of the inputs, and a softmax gate between them (Jacobs et al. 1991; Jordan and Jacobs 1994).
 
-    `mixture` of experts under a `Gate`: means, log scales and logits all linear in ``x``, under normal priors of scale 5.
+    `mixture` of experts under a `Gate`: means, log scales and logits all linear in ``x``, under weak normal priors.
 
     Args:
         num_experts: ``K``.
@@ -128,14 +128,12 @@ def mixture_of_experts(num_experts: int, num_inputs: int, experts: Any = None, g
 
 def _started(key: Key, d: Any, emissions: Any, count: int, first: Params, updates: Updates, sequences: bool) -> Params:
     """Parameters from ``first`` on, raised given the labels that the emissions start from."""
-    values, mask = split(d.y)
-    plain = Namespace("data", values_of(d))
-    leading = values.shape[: values.ndim - emissions.event_dim]
-    mask = jnp.ones(leading, bool) if mask is None else mask
-    labels = emissions.labels(key, plain, mask.ravel(), count, sequences)
-    weights = ((1 - _SHARED) * labels + _SHARED / count) * mask.ravel()[:, None]
+    leading = d.y.shape[: d.y.ndim - emissions.event_dim]
+    seen = seen_steps(d, leading)
+    labels = emissions.labels(key, d, seen, count, sequences)
+    weights = ((1 - _SHARED) * labels + _SHARED / count) * seen[:, None]
     expected = Expected(jnp.zeros(()), weights.reshape(*leading, count))
-    params = raise_in_turn(updates, {**first, **emissions.start(count, plain)}, plain, expected)
+    params = raise_in_turn(updates, {**first, **emissions.start(count, d)}, d, expected)
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), params)
 
 

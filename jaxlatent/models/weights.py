@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.latent import Expected
-from jaxlatent.models.emissions.linear import affine, with_ones
+from jaxlatent.models.coefficients import Coefficients, Scale
+from jaxlatent.models.emissions.linear import affine, centre_of
 from jaxlatent.models.emissions.multinomial import climb_logits
-from jaxlatent.models.parts import Updates, rows, simplex_mode, weights_of
+from jaxlatent.models.parts import Updates, simplex_mode, weights_of
 from jaxlatent.typing import Array
 
 
@@ -54,19 +55,21 @@ class Gate:
 
     Args:
         num_inputs: of ``x``.
-        prior_scale: of the normal priors of ``gate_weights`` ``(K, num_inputs)`` and ``gate_biases`` ``(K,)``, which identifies them.
+        prior_scale: of the normal priors of ``gate_weights`` ``(K, num_inputs)`` and ``gate_biases`` ``(K,)``, which identifies them: see
+            `Coefficients`; "auto" is weak, in units of the inputs.
     """
 
     num_inputs: int
-    prior_scale: float = 5.0
+    prior_scale: Scale = "auto"
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """``gate_weights`` and ``gate_biases``, under their prior."""
+        return Coefficients(self.num_inputs, self.prior_scale, ("gate_weights", "gate_biases"))
 
     def prior(self, num_components: int) -> dict[str, Any]:
         """Weights and biases."""
-        normal = dist.Normal(0.0, self.prior_scale)
-        return {
-            "gate_weights": normal.expand((num_components, self.num_inputs)).to_event(2),
-            "gate_biases": normal.expand((num_components,)).to_event(1),
-        }
+        return self.coefficients.prior((num_components,), lambda d: d.x)
 
     def start(self, num_components: int) -> dict[str, Array]:
         """All components alike."""
@@ -79,14 +82,14 @@ class Gate:
 
     def labels(self, p: Any, d: Any) -> dist.Distribution:
         """One for each of the inputs."""
-        return dist.Categorical(logits=affine(d.x, p.gate_weights, p.gate_biases))
+        return dist.Categorical(logits=affine(d.x, p.gate_weights, p.gate_biases, centre_of(d, d.x)))
 
     def m_step(self) -> Updates:
         """Newton steps: iteratively reweighted least squares (Jordan and Xu 1995)."""
 
-        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
-            now = jnp.concatenate([p.gate_weights, p.gate_biases[:, None]], 1)
-            raised = climb_logits(now, with_ones(rows(d.x, 1)), weights_of(expected), self.prior_scale)
-            return raised[:, :-1], raised[:, -1]
+        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+            design = self.coefficients.design(d, d.x)
+            now = design.standardise(p.gate_weights, p.gate_biases)
+            return design.restore(climb_logits(now, design, weights_of(expected)))
 
         return {("gate_weights", "gate_biases"): both}

@@ -9,7 +9,9 @@ import numpyro.distributions as dist
 
 from jaxlatent.engines.newton import climb
 from jaxlatent.latent import Expected
-from jaxlatent.models.parts import Clustered, Updates, event_shape, rows, simplex_mode, weights_of
+from jaxlatent.models.parts import Updates, event_shape, rows, simplex_mode, weights_of
+from jaxlatent.models.starts import Clustered
+from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
 
 
@@ -171,5 +173,6 @@ class NegativeBinomial(Clustered):
         return {("rates", "concentrations"): both}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """Ten a step, as scattered as a geometric distribution."""
-        return {"rates": jnp.full(num_states, 10.0), "concentrations": jnp.ones(num_states)}
+        """The mean of the data, as scattered as a geometric distribution."""
+        mean = jnp.maximum(units_of_y(d).centre, 0.1)
+        return {"rates": jnp.full(num_states, mean), "concentrations": jnp.ones(num_states)}

@@ -7,28 +7,34 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
-from jaxlatent.distributions.normals import InverseWishart, Normals
+from jaxlatent.distributions.normals import InverseGamma, InverseWishart, Normals
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
-from jaxlatent.models.parts import Clustered, Updates, event_shape, rows, weights_of
+from jaxlatent.models.parts import Updates, event_shape, rows, weights_of
+from jaxlatent.models.starts import Clustered
+from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
+
+#: The scale of the default prior of variances, as a part of the variance of all observations.
+_WEAK_SCALE = 1e-4
 
 
 @dataclass(frozen=True)
 class Gaussian(Clustered):
     """Normal vectors: ``means`` ``(K, D)`` and ``covs``.
 
-    The prior is normal-inverse-Wishart (inverse gamma where covariances are not matrices) and weak by default. Without any prior
-    (``mean_concentration=None, df=None``) the likelihood has no maximum: a state may shrink onto one observation.
+    The prior is normal-inverse-Wishart (inverse gamma where covariances are not matrices), and by default weak and in units of the data.
+    Without any prior (``mean_concentration=None, df=None``) the likelihood has no maximum: a state may shrink onto one observation.
 
     Args:
         dim: ``D``; None for scalar observations: ``means`` ``(K,)`` and variances ``covs`` ``(K,)``.
         covariance: "full" ``(K, D, D)``, "diagonal" ``(K, D)``, "spherical" ``(K,)``, or "tied" ``(D, D)`` for all states.
-        mean: of the prior of the means.
+        mean: of the prior of the means; "auto" is the mean of all observations.
         mean_concentration: how many observations it is worth; None is flat.
         df: the inverse Wishart prior of the covariances has ``df + D - 1`` degrees of freedom (an inverse gamma the shape ``df / 2``);
             None is flat.
-        scale: diagonal of its scale matrix (of an inverse gamma: twice its scale).
+        scale: diagonal of its scale matrix (of an inverse gamma: twice its scale); "auto" is 1e-4 of the variance of all observations,
+            entry by entry.
 
     Raises:
         InputError: for settings out of range.
@@ -36,10 +42,10 @@ class Gaussian(Clustered):
 
     dim: int | None = None
     covariance: Literal["full", "diagonal", "spherical", "tied"] = "full"
-    mean: float = 0.0
+    mean: float | Literal["auto"] = "auto"
     mean_concentration: float | None = 1e-4
     df: float | None = 0.1
-    scale: float = 1e-4
+    scale: float | Literal["auto"] = "auto"
 
     event_dim = property(lambda self: 0 if self.dim is None else 1)
     _matrices = property(lambda self: self.dim is not None and self.covariance in ("full", "tied"))
@@ -49,8 +55,10 @@ class Gaussian(Clustered):
         positive = lambda value: value is None or value > 0
         require(self.dim is None or self.dim >= 1, "Gaussian(dim=...)", got=self.dim, expected="None or at least 1")
         require(self.covariance in kinds, "Gaussian(covariance=...)", got=self.covariance, expected=f"one of {kinds}")
-        for name, value in (("mean_concentration", self.mean_concentration), ("df", self.df), ("scale", self.scale)):
+        for name, value in (("mean_concentration", self.mean_concentration), ("df", self.df)):
             require(positive(value), f"Gaussian({name}=...)", got=value, expected="a positive number, or None for flat")
+        known = self.scale == "auto" or (isinstance(self.scale, int | float) and self.scale > 0)
+        require(known, "Gaussian(scale=...)", got=self.scale, expected="a positive number, or 'auto'")
 
     def prior(self, num_states: int) -> dict[str, Any]:
         """``covs``, then ``means`` given them."""
@@ -66,21 +74,39 @@ class Gaussian(Clustered):
                 leading: tuple[int, ...] = () if tied else (num_states,)
                 support = constraints.independent(constraints.positive_definite, len(leading))
                 return dist.ImproperUniform(support, (), (*leading, *square))
-            one = InverseWishart(self.df + dim - 1, self.scale * jnp.eye(dim))
-            return one if tied else one.expand([num_states]).to_event(1)
+            df = self.df + dim - 1
+
+            def matrices(p: Any, d: Any) -> dist.Distribution:
+                one = InverseWishart(df, self._scale(d) * jnp.eye(dim))
+                return one if tied else one.expand([num_states]).to_event(1)
+
+            return matrices
         shape = event_shape(num_states, self.dim if self.covariance == "diagonal" else None)
         if self.df is None:
             return dist.ImproperUniform(constraints.positive, (), shape)
-        return dist.InverseGamma(self.df / 2, self.scale / 2).expand(shape).to_event(len(shape))
+        half = self.df / 2
+        return lambda p, d: InverseGamma(half, self._scale(d) / 2).expand(shape).to_event(len(shape))
+
+    def _mean(self, d: Any) -> Any:
+        """Of the prior of the means: a number, or for each entry."""
+        return units_of_y(d, self.event_dim).centre if self.mean == "auto" else self.mean
+
+    def _scale(self, d: Any) -> Any:
+        """Of the prior of the covariances: a number, or for each entry."""
+        if self.scale != "auto":
+            return self.scale
+        variances = _WEAK_SCALE * units_of_y(d, self.event_dim).spread ** 2
+        return jnp.mean(variances) if self.covariance == "spherical" else variances
 
     def _prior_of_means(self, shape: tuple[int, ...]) -> Any:
         worth = self.mean_concentration
         if worth is None:
             return dist.ImproperUniform(constraints.real, (), shape)
         if self._matrices:
-            return lambda p: dist.MultivariateNormal(jnp.full(shape, self.mean), p.covs / worth).to_event(1)
+            middle = lambda d: jnp.broadcast_to(jnp.asarray(self._mean(d), jnp.result_type(float)), shape)
+            return lambda p, d: dist.MultivariateNormal(middle(d), p.covs / worth).to_event(1)
         wide = lambda covs: jnp.sqrt((covs[:, None] if covs.ndim < len(shape) else covs) / worth)
-        return lambda p: dist.Normal(self.mean, wide(p.covs)).expand(shape).to_event(len(shape))
+        return lambda p, d: dist.Normal(self._mean(d), wide(p.covs)).expand(shape).to_event(len(shape))
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
         """Of batch shape ``(K,)``."""
@@ -101,14 +127,14 @@ class Gaussian(Clustered):
         centre, worth = jnp.mean(p.means, 0), self.mean_concentration or 0.0
         size = jnp.sum(w, 0)
         size = size if self.dim is None else size[:, None]
-        return centre + (w.T @ (y - centre) + worth * (self.mean - centre)) / (size + worth)
+        return centre + (w.T @ (y - centre) + worth * (self._mean(d) - centre)) / (size + worth)
 
     def _raise_covs(self, p: Any, d: Any, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
-        size, off, worth = jnp.sum(w, 0), p.means - self.mean, self.mean_concentration or 0.0
+        size, off, worth = jnp.sum(w, 0), p.means - self._mean(d), self.mean_concentration or 0.0
         # What the priors of means and covariances add to the exponents of the determinant, and to the scatter.
         means = 0 if self.mean_concentration is None else 1
-        df, scale = (0.0, 0.0) if self.df is None else (self.df, self.scale)
+        df, scale = (0.0, 0.0) if self.df is None else (self.df, self._scale(d))
         if self._matrices:
             num_states, dim = p.means.shape
             # (K, D, N): one batch of matrix products over the observations.
@@ -129,12 +155,12 @@ class Gaussian(Clustered):
         return (scale + jnp.sum(squares, 1)) / (variances + self.dim * (means + size))
 
     def start(self, num_states: int, d: Any) -> Params:
-        """Means and covariances of nothing yet: the M-step fills them."""
-        shape = (num_states,) if self.dim is None else (num_states, self.dim)
+        """Means and covariances of all observations together: the M-step moves them to the clusters."""
+        units = units_of_y(d, self.event_dim)
+        means, variances = jnp.broadcast_to(units.centre, event_shape(num_states, self.dim)), units.spread**2
         if self._matrices:
-            covs = jnp.eye(self.dim)
-            return {
-                "means": jnp.zeros(shape),
-                "covs": covs if self.covariance == "tied" else jnp.tile(covs, (num_states, 1, 1)),
-            }
-        return {"means": jnp.zeros(shape), "covs": jnp.ones(shape if self.covariance == "diagonal" else num_states)}
+            covs = variances * jnp.eye(self.dim)
+            return {"means": means, "covs": covs if self.covariance == "tied" else jnp.tile(covs, (num_states, 1, 1))}
+        if self.covariance == "spherical":
+            variances = jnp.mean(variances)
+        return {"means": means, "covs": jnp.broadcast_to(variances, (num_states, *variances.shape))}

@@ -1,15 +1,17 @@
-"""What regressions share: coefficients under one prior, linear predictors, weighted normal equations, starts."""
+"""What regressions share: coefficients, linear predictors, weighted normal equations, starts."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jax.scipy.linalg import cho_solve
 
 from jaxlatent.errors import InputError
-from jaxlatent.models.parts import cluster, rows, windows
+from jaxlatent.models.coefficients import Coefficients, Design, Scale
+from jaxlatent.models.parts import rows
+from jaxlatent.models.starts import cluster, windows
+from jaxlatent.models.units import Units, units_of_inputs
 from jaxlatent.typing import Array, Key, Params
 
 
@@ -17,10 +19,21 @@ class Regression:
     """Emissions that start from regressions on parts of the data that lie together."""
 
     num_inputs: int
+    prior_scale: Scale
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """``weights`` and ``biases``, under their prior."""
+        return Coefficients(self.num_inputs, self.prior_scale)
 
     def inputs(self, d: Any) -> Array:
         """``(..., T, num_inputs)``."""
         return d.x
+
+    def predictors(self, p: Any, d: Any) -> Array:
+        """Linear predictors ``(..., T, K)``."""
+        x = self.inputs(d)
+        return affine(x, p.weights, p.biases if "biases" in p else None, centre_of(d, x))
 
     def labels(self, key: Key, d: Any, mask: Array, num_states: int, sequences: bool) -> Array:
         """``(N, K)``: of ``sequences`` a short random stretch for each state, otherwise clusters of inputs and observations."""
@@ -30,13 +43,27 @@ class Regression:
         return windows(key, mask, num_states, length)
 
 
-def linear(p: Any, x: Array) -> Array:
-    """Linear predictors ``(..., K)`` of inputs ``(..., num_inputs)``."""
-    return affine(x, p.weights, p.biases if "biases" in p else None)
+def centre_of(d: Any, x: Array) -> Array:
+    """The mean of inputs ``(..., num_inputs)``, of shape ``(num_inputs,)``."""
+    return units_of_inputs(d, x).centre
 
 
-def affine(x: Array, weights: Array, biases: Array | None, link: Callable[[Array], Array] = lambda eta: eta) -> Array:
+def affine(
+    x: Array,
+    weights: Array,
+    biases: Array | None,
+    centre: Array,
+    link: Callable[[Array], Array] = lambda eta: eta,
+) -> Array:
     """``link(x @ weights.T + biases)``, ``(..., K)``.
+
+    Args:
+        x: inputs ``(..., num_inputs)``.
+        weights: ``(K, num_inputs)``.
+        biases: ``(K,)``; None for none.
+        centre: ``(num_inputs,)``, from which inputs are counted: with calendar years as they are, 32 bits would lose a predictor in
+            the difference of two large numbers.
+        link: of the predictors.
 
     Raises:
         InputError: if the inputs do not end with the ``num_inputs`` of the weights.
@@ -49,27 +76,33 @@ def affine(x: Array, weights: Array, biases: Array | None, link: Callable[[Array
             remedy="for one input, give x[..., None].",
         )
     # States first in memory, for `jaxlatent.distributions.components`.
-    eta = weights @ x.reshape(-1, x.shape[-1]).T
-    eta = eta if biases is None else eta + biases[:, None]
+    eta = weights @ (x.reshape(-1, x.shape[-1]) - centre).T
+    level = weights @ centre if biases is None else biases + weights @ centre
+    eta = eta + level[:, None]
     return link(eta).T.reshape(*x.shape[:-1], weights.shape[0])
 
 
-def with_ones(x: Array) -> Array:
-    """``(N, D)`` with a last column of ones."""
-    return jnp.concatenate([x, jnp.ones_like(x[:, :1])], 1)
+def no_slope(num_states: int, num_inputs: int, level: Array) -> Params:
+    """``weights`` of zero, and ``biases`` at one level."""
+    return {"weights": jnp.zeros((num_states, num_inputs)), "biases": jnp.full(num_states, level)}
 
 
-def coefficients(num_states: int, num_inputs: int, scale: float | None, bias: bool = True) -> dict[str, Any]:
-    """Priors of ``weights`` and ``biases``: normal of ``scale``, flat if None."""
-    shapes = {"weights": (num_states, num_inputs), **({"biases": (num_states,)} if bias else {})}
-    if scale is None:
-        return {name: dist.ImproperUniform(dist.constraints.real, (), shape) for name, shape in shapes.items()}
-    return {name: dist.Normal(0.0, scale).expand(shape).to_event(len(shape)) for name, shape in shapes.items()}
+def least_squares(design: Design, w: Array, y: Array, variances: Array, units: Units) -> Array:
+    """The mode of the standardised coefficients ``(K, P)`` of normal observations.
 
-
-def no_slope(num_states: int, num_inputs: int, bias: bool = True) -> Params:
-    """``weights`` and ``biases`` of zero."""
-    return {"weights": jnp.zeros((num_states, num_inputs)), **({"biases": jnp.zeros(num_states)} if bias else {})}
+    Args:
+        design: of ``N`` rows.
+        w: weights ``(N, K)``.
+        y: observations ``(N,)``.
+        variances: ``(K,)``, or one for all.
+        units: of the observations.
+    """
+    variances = jnp.broadcast_to(variances, w.shape[1])[:, None]
+    # About the centre of the observations: sums of small numbers.
+    level = jnp.zeros_like(design.mean).at[-1].set(units.centre) if design.intercept else jnp.zeros_like(design.mean)
+    normal = gram(w, design.x) + variances[..., None] * design.precision
+    right = w.T @ (design.x * (y - level[-1])[:, None]) + variances * (design.precision @ (design.mean - level))
+    return solve(normal, right) + level
 
 
 def gram(w: Array, x: Array) -> Array:

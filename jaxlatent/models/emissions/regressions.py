@@ -1,17 +1,25 @@
 """Emissions about a line of inputs ``x`` ``(..., T, num_inputs)``: regressions whose coefficients switch with the state."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.distributions.normals import InverseGamma
 from jaxlatent.engines.newton import climb
 from jaxlatent.latent import Expected
-from jaxlatent.models.emissions.linear import Regression, affine, coefficients, gram, linear, no_slope, solve, with_ones
+from jaxlatent.models.coefficients import Coefficients, Scale
+from jaxlatent.models.emissions.linear import Regression, affine, centre_of, least_squares, no_slope
 from jaxlatent.models.parts import Updates, floored_scale, rows, weights_of
+from jaxlatent.models.units import Units, seen_steps, units_of_y
 from jaxlatent.typing import Array, Params
+
+#: The scale of the default prior of variances, as a part of the variance of all observations.
+_WEAK_SCALE = 5e-7
+#: How far log scales are expected from that of all observations, in units that `WEAK` multiplies.
+_LOG_SCALE_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -20,14 +28,16 @@ class LinearRegression(Regression):
 
     Args:
         num_inputs: of ``x``.
-        prior_scale: of the normal prior of weights and biases; None is flat.
-        variance_shape, variance_scale: of the inverse gamma prior of the variances; a shape of None is flat.
+        prior_scale: of the normal prior of weights and biases, see `Coefficients`: "auto" is weak, in units of inputs and observations;
+            None is flat.
+        variance_shape, variance_scale: of the inverse gamma prior of the variances; a scale of "auto" is 5e-7 of the variance of all
+            observations. A shape of None is flat: then the likelihood has no maximum, a state may shrink onto a few observations.
     """
 
     num_inputs: int
-    prior_scale: float | None = None
-    variance_shape: float | None = None
-    variance_scale: float = 1e-4
+    prior_scale: Scale = "auto"
+    variance_shape: float | None = 0.05
+    variance_scale: float | Literal["auto"] = "auto"
 
     event_dim = 0
 
@@ -36,58 +46,81 @@ class LinearRegression(Regression):
         covs = (
             dist.ImproperUniform(dist.constraints.positive, (), (num_states,))
             if self.variance_shape is None
-            else dist.InverseGamma(self.variance_shape, self.variance_scale).expand([num_states]).to_event(1)
+            else lambda p, d: (
+                InverseGamma(self.variance_shape, self._variance_scale(d)).expand([num_states]).to_event(1)
+            )
         )
-        return {**coefficients(num_states, self.num_inputs, self.prior_scale), "covs": covs}
+        return {**self.coefficients.prior((num_states,), self.inputs, units_of_y), "covs": covs}
+
+    def _variance_scale(self, d: Any) -> Any:
+        return _WEAK_SCALE * units_of_y(d).spread ** 2 if self.variance_scale == "auto" else self.variance_scale
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
         """Of batch shape ``(..., T, K)``."""
-        return dist.Normal(linear(p, self.inputs(d)), jnp.sqrt(p.covs))
+        return dist.Normal(self.predictors(p, d), jnp.sqrt(p.covs))
+
+    def weights(self, d: Any, expected: Expected) -> Array:
+        """How much each step tells about each state, ``(N, K)``."""
+        return weights_of(expected)
 
     def m_step(self) -> Updates:
         """Weighted least squares, then the variances."""
 
-        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
-            w, y = weights_of(expected), d.y.ravel()
-            x = with_ones(rows(self.inputs(d), 1))
-            ridge = 0.0 if self.prior_scale is None else p.covs / self.prior_scale**2
-            normal = gram(w, x) + jnp.eye(x.shape[1]) * jnp.reshape(ridge, (-1, 1, 1))
-            solved = solve(normal, w.T @ (x * y[:, None]))
-            return solved[:, :-1], solved[:, -1]
+        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+            design = self.coefficients.design(d, self.inputs(d), units_of_y)
+            return design.restore(least_squares(design, self.weights(d, expected), d.y.ravel(), p.covs, units_of_y(d)))
 
         def covs(p: Any, d: Any, expected: Expected) -> Array:
-            w, y = weights_of(expected), d.y.ravel()
-            squares = jnp.sum(w * (y[:, None] - linear(p, rows(self.inputs(d), 1))) ** 2, 0)
-            size = jnp.sum(w, 0)
+            w, off = self.weights(d, expected), d.y.ravel()[:, None] - rows(self.predictors(p, d), 1)
+            squares, size = jnp.sum(w * off**2, 0), jnp.sum(w, 0)
             if self.variance_shape is None:
-                return jnp.maximum(squares / jnp.maximum(size, 1e-20), 1e-12)
-            return (2 * self.variance_scale + squares) / (2 * self.variance_shape + 2 + size)
+                nothing = 1e-12 * units_of_y(d).spread ** 2
+                return jnp.maximum(squares / jnp.maximum(size, 1e-20), nothing)
+            return (2 * self._variance_scale(d) + squares) / (2 * self.variance_shape + 2 + size)
 
         return {("weights", "biases"): both, "covs": covs}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """No slope."""
-        return {**no_slope(num_states, self.num_inputs), "covs": jnp.ones(num_states)}
+        """No slope, and the spread of the data."""
+        centre, spread = units_of_y(d)
+        return {**no_slope(num_states, self.num_inputs, centre), "covs": jnp.full(num_states, spread**2)}
 
 
 @dataclass(frozen=True)
 class Autoregression(LinearRegression):
     """Each step's scalar ``y`` regressed on those before it: `LinearRegression` whose inputs are the last ``num_inputs`` values.
 
-    What lies before the first step counts as zero, and so does a masked value.
+    The likelihood is conditional on the first ``num_inputs`` steps of every sequence. These, and steps of which a lag is masked, tell
+    nothing about the state they are in.
 
     Args:
         num_inputs: lags; ``weights[:, 0]`` is that of the step before.
     """
 
     def inputs(self, d: Any) -> Array:
-        """Lagged values ``(..., T, num_inputs)``."""
-        steps = d.y.shape[-1]
-        before = jnp.concatenate([jnp.zeros((*d.y.shape[:-1], self.num_inputs), d.y.dtype), d.y], -1)
-        lags = [
-            before[..., self.num_inputs - lag : self.num_inputs - lag + steps] for lag in range(1, self.num_inputs + 1)
-        ]
-        return jnp.stack(lags, -1)
+        """Lagged values ``(..., T, num_inputs)``; the mean of all values where there is none."""
+        return jnp.where(self._lags(self._seen(d)), self._lags(d.y), units_of_y(d).centre)
+
+    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+        """Of batch shape ``(..., T, K)``."""
+        return super().distribution(p, d).mask(self._known(d)[..., None])
+
+    def weights(self, d: Any, expected: Expected) -> Array:
+        """How much each step tells about each state, ``(N, K)``."""
+        return weights_of(expected) * self._known(d).ravel()[:, None]
+
+    def _known(self, d: Any) -> Array:
+        """Which steps have all their lags, ``(..., T)``."""
+        return jnp.all(self._lags(self._seen(d)), -1)
+
+    def _seen(self, d: Any) -> Array:
+        return seen_steps(d, d.y.shape).reshape(d.y.shape)
+
+    def _lags(self, y: Array) -> Array:
+        """The values before each step ``(..., T, num_inputs)``, zero before the first."""
+        steps, most = y.shape[-1], self.num_inputs
+        before = jnp.concatenate([jnp.zeros((*y.shape[:-1], most), y.dtype), y], -1)
+        return jnp.stack([before[..., most - lag : most - lag + steps] for lag in range(1, most + 1)], -1)
 
 
 @dataclass(frozen=True)
@@ -99,59 +132,69 @@ class HeteroscedasticRegression(Regression):
 
     Args:
         num_inputs: of ``x``.
-        prior_scale: of the normal prior of all coefficients.
-        floor: the least scale.
+        prior_scale: of the normal prior of all coefficients, see `Coefficients`: "auto" is weak, in units of inputs and observations.
+            Scales are then expected within a factor of 20 of the spread of the observations.
+        floor: the least scale, in units of the observations.
     """
 
     num_inputs: int
-    prior_scale: float = 5.0
-    floor: float = 0.01
+    prior_scale: float | Literal["auto"] = "auto"
+    floor: float = 0.0
 
     event_dim = 0
 
+    @property
+    def log_scales(self) -> Coefficients:
+        """``scale_weights`` and ``scale_biases``, under their prior."""
+        return Coefficients(self.num_inputs, self.prior_scale, ("scale_weights", "scale_biases"))
+
     def prior(self, num_states: int) -> dict[str, Any]:
         """Coefficients of means and scales."""
-        one = coefficients(num_states, self.num_inputs, self.prior_scale)
-        return {**one, **{f"scale_{name}": prior for name, prior in one.items()}}
+        means = self.coefficients.prior((num_states,), self.inputs, units_of_y)
+        return {**means, **self.log_scales.prior((num_states,), self.inputs, _level_of_log_scales)}
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
         """Of batch shape ``(..., T, K)``."""
-        return dist.Normal(linear(p, d.x), self.scales(d.x, p.scale_weights, p.scale_biases))
+        return dist.Normal(self.predictors(p, d), self.scales(p, d))
 
-    def scales(self, x: Array, weights: Array, biases: Array) -> Array:
+    def scales(self, p: Any, d: Any) -> Array:
         """Standard deviations ``(..., K)``; finite at any coefficients."""
-        return affine(x, weights, biases, lambda eta: floored_scale(eta, self.floor))
+        link = lambda eta: floored_scale(eta, self.floor)
+        return affine(d.x, p.scale_weights, p.scale_biases, centre_of(d, d.x), link)
 
     def m_step(self) -> Updates:
         """Weighted least squares for the means, then Newton steps for the scales."""
 
-        def means(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
-            x = with_ones(rows(d.x, 1))
-            w = weights_of(expected) / self.scales(rows(d.x, 1), p.scale_weights, p.scale_biases) ** 2
-            normal = gram(w, x) + jnp.eye(x.shape[1]) / self.prior_scale**2
-            solved = solve(normal, w.T @ (x * d.y.ravel()[:, None]))
-            return solved[:, :-1], solved[:, -1]
+        def means(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+            design, units = self.coefficients.design(d, d.x, units_of_y), units_of_y(d)
+            # In units of the observations: their squares may leave the range of 32 bits.
+            w = weights_of(expected) * (units.spread / rows(self.scales(p, d), 1)) ** 2
+            return design.restore(least_squares(design, w, d.y.ravel(), units.spread**2, units))
 
-        def scales(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
-            x, w = rows(d.x, 1), weights_of(expected)
-            off = d.y.ravel()[:, None] - linear(p, x)
+        def scales(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+            design = self.log_scales.design(d, d.x, _level_of_log_scales)
+            off = d.y.ravel()[:, None] - rows(self.predictors(p, d), 1)
 
-            def one(weights: Array, bias: Array, off: Array, w: Array) -> Array:
-                def height(flat: Array) -> Array:
-                    scale = self.scales(x, flat[None, :-1], flat[-1:])[:, 0]
-                    return jnp.sum(w * dist.Normal(0.0, scale).log_prob(off)) - 0.5 * jnp.sum(
-                        (flat / self.prior_scale) ** 2
-                    )
+            def one(now: Array, off: Array, w: Array) -> Array:
+                def height(beta: Array) -> Array:
+                    fit = dist.Normal(0.0, floored_scale(design.x @ beta, self.floor)).log_prob(off)
+                    return jnp.sum(w * fit) - design.penalty(beta)
 
-                return climb(height, jnp.append(weights, bias), 2)
+                return climb(height, now, 2)
 
-            raised = jax.vmap(one, (0, 0, 1, 1))(p.scale_weights, p.scale_biases, off, w)
-            return raised[:, :-1], raised[:, -1]
+            now = design.standardise(p.scale_weights, p.scale_biases)
+            return design.restore(jax.vmap(one, (0, 1, 1))(now, off, weights_of(expected)))
 
         return {("weights", "biases"): means, ("scale_weights", "scale_biases"): scales}
 
     def start(self, num_states: int, d: Any) -> Params:
         """No slope, and the scale of the data: M-steps move from there."""
-        flat = no_slope(num_states, self.num_inputs)
-        spread = jnp.log(jnp.std(d.y) + 1e-6)
-        return {**flat, "scale_weights": flat["weights"], "scale_biases": jnp.full(num_states, spread)}
+        centre, spread = units_of_y(d)
+        means = no_slope(num_states, self.num_inputs, centre)
+        scales = no_slope(num_states, self.num_inputs, jnp.log(spread))
+        return {**means, **{f"scale_{name}": value for name, value in scales.items()}}
+
+
+def _level_of_log_scales(d: Any) -> Units:
+    """Below and above the spread of the observations."""
+    return Units(jnp.log(units_of_y(d).spread), jnp.full((), _LOG_SCALE_SPREAD))

@@ -1,36 +1,47 @@
 """Emissions with heavy tails."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.latent import Expected
-from jaxlatent.models.parts import Clustered, Updates, weights_of
+from jaxlatent.models.coefficients import WEAK
+from jaxlatent.models.parts import Updates, weights_of
+from jaxlatent.models.starts import Clustered
+from jaxlatent.models.units import Units, units_of_y
 from jaxlatent.typing import Array, Params
 
 
 @dataclass(frozen=True)
 class StudentT(Clustered):
-    """Scalar observations with heavy tails: ``means`` and ``scales`` ``(K,)``; normal and half-normal priors, weak by default.
+    """Scalar observations with heavy tails: ``means`` and ``scales`` ``(K,)``; normal and half-normal priors.
 
     Args:
         df: degrees of freedom, the same for all states.
-        prior_scale: of the normal prior of the means, and of the half-normal prior of the scales.
+        prior_scale: of the normal prior of the means about zero, and of the half-normal prior of the scales. "auto" is weak, in units of
+            the data: about their mean, of `WEAK` of their standard deviations.
     """
 
     df: float = 4.0
-    prior_scale: float = 100.0
+    prior_scale: float | Literal["auto"] = "auto"
 
     event_dim = 0
 
     def prior(self, num_states: int) -> dict[str, Any]:
         """``means`` and ``scales``."""
         return {
-            "means": dist.Normal(0.0, self.prior_scale).expand([num_states]).to_event(1),
-            "scales": dist.HalfNormal(self.prior_scale).expand([num_states]).to_event(1),
+            "means": lambda p, d: dist.Normal(*self._prior(d)).expand([num_states]).to_event(1),
+            "scales": lambda p, d: dist.HalfNormal(self._prior(d).spread).expand([num_states]).to_event(1),
         }
+
+    def _prior(self, d: Any) -> Units:
+        """Where the means are expected, and how far from there."""
+        if self.prior_scale != "auto":
+            return Units(jnp.zeros(()), jnp.asarray(self.prior_scale, jnp.result_type(float)))
+        units = units_of_y(d)
+        return Units(units.centre, WEAK * units.spread)
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
         """Of batch shape ``(K,)``."""
@@ -44,20 +55,20 @@ class StudentT(Clustered):
             return w * (self.df + 1) / (self.df + ((y - p.means) / p.scales) ** 2), y
 
         def means(p: Any, d: Any, expected: Expected) -> Array:
-            w, y = pull(p, d, expected)
-            precision = 1 / p.scales**2
-            return jnp.sum(w * y, 0) * precision / (jnp.sum(w, 0) * precision + self.prior_scale**-2)
+            (w, y), prior = pull(p, d, expected), self._prior(d)
+            worth = (p.scales / prior.spread) ** 2
+            return prior.centre + jnp.sum(w * (y - prior.centre), 0) / (jnp.sum(w, 0) + worth)
 
         def scales(p: Any, d: Any, expected: Expected) -> Array:
             # Of -n log s - S / (2 s^2) - s^2 / (2 v^2): a quadratic equation in s^2.
             w, y = pull(p, d, expected)
             size, spread = jnp.sum(weights_of(expected), 0), jnp.sum(w * (y - p.means) ** 2, 0)
-            ratio = 4 * spread / (self.prior_scale**2 * jnp.maximum(size, 1e-20) ** 2)
+            ratio = 4 * spread / (self._prior(d).spread * jnp.maximum(size, 1e-20)) ** 2
             return jnp.sqrt(2 * spread / (jnp.maximum(size, 1e-20) * (1 + jnp.sqrt(1 + ratio))))
 
         return {"means": means, "scales": scales}
 
     def start(self, num_states: int, d: Any) -> Params:
         """The spread of the data: a first M-step moves to the clusters."""
-        y = d.y.ravel().astype(jnp.result_type(float))
-        return {"means": jnp.full(num_states, jnp.mean(y)), "scales": jnp.full(num_states, 10 * jnp.std(y) + 1e-3)}
+        centre, spread = units_of_y(d)
+        return {"means": jnp.full(num_states, centre), "scales": jnp.full(num_states, 10 * spread)}

@@ -1,0 +1,38 @@
+"""Components that predict what belongs to them without an error."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxlatent.data import split
+from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.latent.expected import Expected
+from jaxlatent.typing import Array
+
+#: So few wrong predictions are expected, in all and as a part of the observations, where coefficients grow without end until EM stops;
+#: where a weak prior holds them, there are more.
+_ERRORS, _ERROR_RATE = 0.05, 5e-6
+
+
+def foreseen(d: Any, observation: Any, expected: Expected) -> Array:
+    """Which components, ``(K,)``, predict discrete observations from their inputs almost surely: their coefficients have no maximum.
+
+    None does where observations are continuous, or where a component predicts the same for all of them, for that is no matter of
+    coefficients.
+
+    Args:
+        d: the distribution of an observation, a hidden Markov model or a mixture.
+        observation: an array or `jaxlatent.Masked`.
+        expected: its expected counts.
+    """
+    assert expected.weights is not None
+    components = d.emissions if isinstance(d, HiddenMarkov) else d.component_distribution
+    shape = getattr(components, "base_dist", components).batch_shape
+    none = jnp.zeros(expected.weights.shape[-1], bool)
+    if len(shape) < 2 or components.support is None or not components.support.is_discrete:
+        return none
+    value = split(observation)[0]
+    chances = jnp.exp(components.log_prob(jnp.expand_dims(value, -1 - components.event_dim)))
+    weights = expected.weights.reshape(-1, expected.weights.shape[-1])
+    errors, size = jnp.sum(weights * (1 - chances.reshape(weights.shape)), 0), jnp.sum(weights, 0)
+    return (errors < jnp.minimum(_ERRORS, _ERROR_RATE * size)) & (size >= 2)

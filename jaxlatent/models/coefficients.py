@@ -1,0 +1,150 @@
+"""Coefficients of linear predictors: their normal prior, and the standardised coordinates in which they are solved for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxlatent.distributions.centring import noncentred
+from jaxlatent.models.parts import rows
+from jaxlatent.models.units import Units, units_of_inputs
+from jaxlatent.typing import Array
+
+#: A scale of a prior: in units of the data ("auto"), as it is (a number), or none at all: a flat prior (None).
+Scale: TypeAlias = float | Literal["auto"] | None
+
+#: What "auto" stands for, in standard deviations: so weak that a few observations outweigh it, and enough to keep coefficients finite.
+WEAK = 5.0
+
+#: Where linear predictors lie and how far they spread, given the data.
+Level: TypeAlias = Callable[[Any], Units]
+
+
+def level_of_logits(d: Any) -> Units:
+    """Logits and logarithms of scales know their own units."""
+    return Units(jnp.zeros(()), jnp.ones(()))
+
+
+class Design(NamedTuple):
+    """Inputs in units of their own, and the prior of the coefficients there.
+
+    Coefficients ``beta`` ``(..., P)`` of the columns of ``x``, intercept last if there is one, have the log prior density
+    ``-(beta - mean)' precision (beta - mean) / 2`` up to a constant.
+
+    Attributes:
+        x: ``(N, P)``: inputs of mean 0 and standard deviation 1, then ones.
+        units: of the inputs as they came; without an intercept their centre is zero.
+        precision: ``(P, P)``; zero for a flat prior.
+        mean: ``(P,)``.
+    """
+
+    x: Array
+    units: Units
+    precision: Array
+    mean: Array
+
+    @property
+    def intercept(self) -> bool:
+        """Whether there is one."""
+        return self.x.shape[1] > self.units.spread.shape[0]
+
+    def standardise(self, weights: Array, biases: Array | None) -> Array:
+        """``beta`` of coefficients in units of the data."""
+        scaled = weights * self.units.spread
+        if biases is None:
+            return scaled
+        return jnp.concatenate([scaled, (biases + weights @ self.units.centre)[..., None]], -1)
+
+    def restore(self, beta: Array) -> tuple[Array, Array | None]:
+        """Weights and biases in units of the data; no biases if there are none."""
+        inputs = self.units.spread.shape[0]
+        weights = beta[..., :inputs] / self.units.spread
+        return weights, (beta[..., inputs] - weights @ self.units.centre if beta.shape[-1] > inputs else None)
+
+    def penalty(self, beta: Array) -> Array:
+        """Minus the log prior density, ``(...)``."""
+        off = beta - self.mean
+        return 0.5 * jnp.sum((off @ self.precision) * off, -1)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Weights ``(*leading, num_inputs)`` and biases ``(*leading,)`` under a normal prior.
+
+    Args:
+        num_inputs: of the inputs.
+        scale: of the prior. "auto": the change of a predictor for one standard deviation of an input, and its value at the mean of the
+            inputs, are normal of `WEAK` standard deviations of what is predicted. They do not depend on units or origins, as the
+            default priors of rstanarm do not. A number: weights and biases are normal about zero of that standard deviation, as
+            they are. None: flat.
+        names: of weights and biases; without the second there are no biases.
+    """
+
+    num_inputs: int
+    scale: Scale
+    names: tuple[str, ...] = ("weights", "biases")
+
+    def prior(
+        self, leading: tuple[int, ...], inputs: Callable[[Any], Array], level: Level = level_of_logits
+    ) -> dict[str, Any]:
+        """By name.
+
+        Args:
+            leading: of the weights.
+            inputs: of the data.
+            level: of the predictors.
+        """
+        shapes = dict(zip(self.names, ((*leading, self.num_inputs), leading), strict=False))
+        if self.scale is None:
+            return {name: dist.ImproperUniform(dist.constraints.real, (), shape) for name, shape in shapes.items()}
+        if self.scale != "auto":
+            return {
+                name: dist.Normal(0.0, self.scale).expand(shape).to_event(len(shape)) for name, shape in shapes.items()
+            }
+
+        # Sampled as standardised deviations: positions, too, are the same in any units.
+        def weights(p: Any, d: Any) -> dist.Distribution:
+            scale = WEAK * level(d).spread / self._units(d, inputs(d)).spread
+            return noncentred(dist.Normal(0.0, scale).expand(shapes[self.names[0]]).to_event(len(leading) + 1))
+
+        def biases(p: Any, d: Any) -> dist.Distribution:
+            centre, spread = level(d)
+            middle = centre - p[self.names[0]] @ self._units(d, inputs(d)).centre
+            return noncentred(dist.Normal(middle, WEAK * spread).to_event(len(leading)))
+
+        return dict(zip(self.names, (weights, biases), strict=False))
+
+    def design(self, d: Any, x: Array, level: Level = level_of_logits) -> Design:
+        """Inputs ``x`` ``(..., num_inputs)`` as the rows of a regression, and the prior of its coefficients.
+
+        Args:
+            d: the data.
+            x: the inputs in it.
+            level: of the predictors.
+        """
+        units = self._units(d, x)
+        standard = (rows(x, 1) - units.centre) / units.spread
+        biased = len(self.names) > 1
+        if biased:
+            standard = jnp.concatenate([standard, jnp.ones_like(standard[:, :1])], 1)
+        columns = standard.shape[1]
+        zero = jnp.zeros(columns, standard.dtype)
+        if self.scale is None:
+            return Design(standard, units, jnp.zeros((columns, columns), standard.dtype), zero)
+        if self.scale == "auto":
+            centre, spread = level(d)
+            mean = zero.at[-1].set(centre) if biased else zero
+            return Design(standard, units, jnp.eye(columns) / (WEAK * spread) ** 2, mean)
+        # What is normal are the coefficients in units of the data.
+        raw = jnp.diag(jnp.append(1 / units.spread, 1.0) if biased else 1 / units.spread)
+        raw = raw.at[-1, :-1].set(-units.centre / units.spread) if biased else raw
+        return Design(standard, units, raw.T @ raw / self.scale**2, zero)
+
+    def _units(self, d: Any, x: Array) -> Units:
+        """Of the inputs; without biases nothing could take up a shift."""
+        units = units_of_inputs(d, x)
+        if len(self.names) > 1:
+            return units
+        return Units(jnp.zeros_like(units.centre), jnp.sqrt(units.centre**2 + units.spread**2))

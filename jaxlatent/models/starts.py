@@ -1,0 +1,56 @@
+"""Which rows each component or state starts from."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.models.units import units_of
+from jaxlatent.typing import Array, Key
+
+
+def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) -> Array:
+    """Labels of points ``(N, D)`` by k-means from a k-means++ start (Arthur and Vassilvitskii 2007), one-hot ``(N, K)``.
+
+    Args:
+        key: a typed JAX key.
+        points: in any units; they are standardised first.
+        mask: ``(N,)``: which points count.
+        count: of clusters.
+        rounds: of Lloyd's algorithm.
+    """
+    units, seen = units_of(points, mask), mask[:, None]
+    points = jnp.where(seen, (points - units.centre) / units.spread, 0.0)
+    distances = lambda centres: jnp.sum((points[:, None] - centres) ** 2, -1)
+
+    def pick(k: int, centres: Array) -> Array:
+        chosen = jnp.arange(count) < k
+        nearest = jnp.min(jnp.where(chosen, distances(centres), jnp.inf), -1)
+        odds = jnp.where(mask, jnp.where(k > 0, nearest, 1.0), 0.0)
+        return centres.at[k].set(points[jax.random.categorical(jax.random.fold_in(key, k), jnp.log(odds))])
+
+    centres = jax.lax.fori_loop(0, count, pick, jnp.zeros((count, points.shape[1]), points.dtype))
+    label = lambda centres: jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen
+
+    def lloyd(_: int, centres: Array) -> Array:
+        labels = label(centres)
+        sizes = jnp.sum(labels, 0)[:, None]
+        return jnp.where(sizes > 0, labels.T @ points / jnp.maximum(sizes, 1), centres)
+
+    return label(jax.lax.fori_loop(0, rounds, lloyd, centres))
+
+
+def windows(key: Key, mask: Array, count: int, length: int) -> Array:
+    """A random stretch of neighbouring rows for each component, one-hot ``(N, K)``: where a regression can start."""
+    size = mask.shape[0]
+    first = jax.random.randint(key, (count,), 0, max(size - length, 0) + 1)
+    index = jnp.arange(size)[:, None]
+    return ((index >= first) & (index < first + length) & mask[:, None]).astype(jnp.result_type(float))
+
+
+class Clustered:
+    """Emissions that start from k-means on the observations themselves."""
+
+    def labels(self, key: Key, d: Any, mask: Array, num_states: int, sequences: bool) -> Array:
+        """One-hot labels ``(N, K)``."""
+        return cluster(key, d.y.reshape(mask.size, -1).astype(jnp.result_type(float)), mask, num_states)

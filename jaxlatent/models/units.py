@@ -1,0 +1,57 @@
+"""Where data lie and how far they spread: what makes starts, default priors and M-steps the same in any units and from any origin."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from jaxlatent.models.parts import rows
+from jaxlatent.namespace import mask_of
+from jaxlatent.typing import Array
+
+
+class Units(NamedTuple):
+    """The units of columns: ``(values - centre) / spread`` have mean 0 and standard deviation 1.
+
+    Attributes:
+        centre: the mean of each column.
+        spread: its standard deviation; where that is zero, the size of its centre, or 1.
+    """
+
+    centre: Array
+    spread: Array
+
+
+def units_of(values: Array, seen: Array) -> Units:
+    """The units of ``values`` ``(N, ...)`` over the rows that were ``seen`` ``(N,)``."""
+    values = jnp.asarray(values, jnp.result_type(float))
+    seen = seen.reshape(seen.shape + (1,) * (values.ndim - 1))
+    count = jnp.maximum(jnp.sum(seen), 1)
+    # From a value among them: sums of small numbers, however far away zero is.
+    off = jnp.where(seen, values - values[jnp.argmax(seen)], 0.0)
+    middle = jnp.sum(off, 0) / count
+    off = jnp.where(seen, off - middle, 0.0)
+    # By the largest: squares of very small or large numbers leave the range of 32 bits.
+    largest = jnp.max(jnp.abs(off), 0)
+    scale = jnp.where(largest > 0, largest, 1.0)
+    spread = scale * jnp.sqrt(jnp.sum((off / scale) ** 2, 0) / count)
+    centre = values[jnp.argmax(seen)] + middle
+    return Units(centre, jnp.where(spread > 0, spread, jnp.where(centre == 0, 1.0, jnp.abs(centre))))
+
+
+def seen_steps(d: Any, leading: tuple[int, ...]) -> Array:
+    """Which of the steps ``leading`` have an observation ``y``, flat ``(N,)``: all of them where the data do not say."""
+    mask = mask_of(d, "y")
+    if mask is None or jnp.shape(mask) != leading[: jnp.ndim(mask)]:
+        return jnp.ones(leading, bool).ravel()
+    return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (len(leading) - mask.ndim)), leading).ravel()
+
+
+def units_of_y(d: Any, event_dim: int = 0) -> Units:
+    """The units of the observation ``y``, each of its event shape."""
+    leading = d.y.shape[: d.y.ndim - event_dim]
+    return units_of(rows(d.y, event_dim), seen_steps(d, leading))
+
+
+def units_of_inputs(d: Any, x: Array) -> Units:
+    """The units of inputs ``(..., num_inputs)`` over the steps that have an observation, ``(num_inputs,)`` each."""
+    return units_of(rows(x, 1), seen_steps(d, x.shape[:-1]))
