@@ -17,8 +17,10 @@ $(VENV)/.installed: pyproject.toml
 demo: $(VENV)/.installed  ## census income, from raw counts to a finished analysis in runs/census/
 	$(BIN)/jaxlatent demo census
 
-test: $(VENV)/.installed  ## the test suite on two workers
+test: $(VENV)/.installed  ## the test suite on two workers: all of it on one device, the laws about devices on two and eight
 	$(TESTS) -n 2 --dist loadfile -m 'not slow'
+	$(TESTS) --devices 2 -m 'not slow'
+	$(TESTS) --devices 8 -m 'not slow'
 
 test-slow: $(VENV)/.installed  ## long statistical runs
 	$(TESTS) -m slow

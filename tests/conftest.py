@@ -1,4 +1,6 @@
-"""Before any JAX computation: two CPU devices, so that every test runs as a batch does, spread over devices.
+"""The setting of the tests: a process as a user has it, with one CPU device and no call before the first computation.
+
+With `--devices 8` the process has eight, and only laws about devices run, those marked `devices`; `make test` does so after all else.
 
 Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and
 ranks (`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro. What they guard, that no computation
@@ -14,8 +16,29 @@ import pytest
 
 import jaxlatent as jl
 
-jl.use_cpu_cores(2)
-jax.config.update("jax_disable_most_optimizations", True)
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--devices", type=int, default=1, help="CPU devices; of more than one, run only the laws about them"
+    )
+
+
+def pytest_configure(config):
+    jax.config.update("jax_disable_most_optimizations", True)
+    if config.getoption("--devices") > 1:
+        jl.use_cpu_cores(config.getoption("--devices"))
+
+
+def pytest_collection_modifyitems(config, items):
+    """One device runs every test that does not need more; more devices run the tests marked for them."""
+    devices = config.getoption("--devices")
+
+    def wanted(item):
+        mark = item.get_closest_marker("devices")
+        return devices == 1 if mark is None else devices >= mark.kwargs.get("least", 1)
+
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = [item for item in items if wanted(item)]
 
 
 @pytest.fixture

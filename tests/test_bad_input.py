@@ -344,6 +344,6 @@ def test_a_numpyro_model_with_a_discrete_site():
 
 
 def test_cores_after_the_start_of_jax():
-    assert len(jax.devices()) == 2
-    refused(lambda: jl.use_cpu_cores(3), "use_cpu_cores(3)", "2 CPU device")
-    jl.use_cpu_cores(2)
+    count = len(jax.devices())
+    refused(lambda: jl.use_cpu_cores(count + 1), f"use_cpu_cores({count + 1})", f"{count} CPU device")
+    jl.use_cpu_cores(count)

@@ -53,9 +53,11 @@ class Metric(NamedTuple):
     def _core(self, x: Array, transpose: bool) -> Array:
         if self.matrix.shape[-1] == 0:
             return x
+        # The lane's vector stands on the left: mapped over lanes, the product leads with them as it is. Standing on the right, it would be
+        # transposed at each use, and of these transposes XLA of jaxlib 0.10 makes a product of two or three dimensions that it cannot emit.
         if self.spread.shape[-1] == 0:
-            return (self.matrix.T if transpose else self.matrix) @ x
-        return x + self.matrix @ ((self.spread - 1.0) * (self.matrix.T @ x))
+            return x @ (self.matrix if transpose else self.matrix.T)
+        return x + ((self.spread - 1.0) * (x @ self.matrix)) @ self.matrix.T
 
 
 def identity(kind: str, dim: int, rank: int) -> Metric:
