@@ -14,7 +14,7 @@ from jaxlatent.data import Batch, as_data, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
-from jaxlatent.keys import as_key
+from jaxlatent.keys import Purpose, key_for
 from jaxlatent.posterior import Posterior
 from jaxlatent.provenance import Provenance
 from jaxlatent.report import Report
@@ -204,7 +204,7 @@ class Result:
             data: other covariates; those of the fit by default. Observations in it are not used.
         """
         posterior, params = self._gridded(data)
-        draws = predictive.predict(posterior, as_key(seed, "predict"), params, self.has_draws)
+        draws = predictive.predict(posterior, key_for(Purpose.PREDICT, seed), params, self.has_draws)
         self._require(draws, "predict")
         return self._ungridded(draws)
 
@@ -244,7 +244,7 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        drawn = hidden.sample(posterior, params, as_key(seed, "sample_states"), self.has_draws)
+        drawn = hidden.sample(posterior, params, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws)
         return self._hidden(drawn, "sample_states")
 
     def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
@@ -258,7 +258,7 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        drawn = hidden.forecast(posterior, params, as_key(seed, "forecast"), steps, self.has_draws)
+        drawn = hidden.forecast(posterior, params, key_for(Purpose.FORECAST, seed), steps, self.has_draws)
         return self._hidden(drawn, "forecast")
 
     def score(self, data: Data | Batch | None = None) -> np.ndarray:

@@ -187,14 +187,14 @@ class NUTS:
         sampling = (Stage(steps, SAMPLE, self.max_depth, True) for steps in legs(self.draws, segment))
         return (*warmup_stages(self.warmup, self.max_depth), *sampling)
 
-    def shared(self, posterior: Posterior) -> Shared:
+    def shared(self, posterior: Posterior, key: Key) -> Shared:
         """Unit metric, step size 1."""
         kind = self.metric
         if kind == "auto":
             kind = "dense" if posterior.dim <= 200 else "low_rank"
         return Shared(metrics.identity(kind, posterior.dim, self.rank), jnp.ones(()), jnp.zeros((), bool))
 
-    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
         """A lane that still has to evaluate its first position: a leapfrog step with no momentum and no step size."""
         zero, nothing, none = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
         point = Point(position, nothing, zero)

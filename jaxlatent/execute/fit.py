@@ -79,19 +79,21 @@ def fit(
     line = Line(label, sum(stage.steps for stage in stages), progress)
     with line:
         posterior = grid.put(grid.fill(_lead(given) if names is None else given), 1)
-        keys = programs.lane_keys(grid, key)
-        positions = _starts(grid, posterior, keys, init, names)
+        keys = programs.keys_of(grid, key)
+        positions = _starts(grid, posterior, keys.start, init, names)
         states, shared = programs.begin(grid, kernel, posterior, keys, positions)
         nothing = _traced(stages[0]._replace(steps=0))
         # Stages of no steps: everything is compiled before the clock of the warm-up starts.
-        states, records, counts = programs.advance(grid, kernel, capacity, posterior, keys, states, shared, nothing)
+        states, records, counts = programs.advance(
+            grid, kernel, capacity, posterior, keys.step, states, shared, nothing
+        )
         longest = max((stage.steps for stage in stages if not stage.keep), default=0)
         if longest:
             jax.block_until_ready(programs.adapt(grid, kernel, longest, states, shared, records, counts, nothing))
         jax.block_until_ready(counts)
         started = time.perf_counter()
-        collected = _loop(grid, kernel, stages, capacity, posterior, keys, states, shared, line, until)
-        result = _collect(grid, kernel, posterior, keys, collected)
+        collected = _loop(grid, kernel, stages, capacity, posterior, keys.step, states, shared, line, until)
+        result = _collect(grid, kernel, posterior, keys.finish, collected)
     warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
     timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
     _warn_of_misfits(engine, result["statistics"])
@@ -238,7 +240,7 @@ def _starts(
             if outside[name][dataset]:
                 raise explain_support(_one(posterior, dataset), positions[dataset, 0], name, label)
         if lost[dataset] and init is None:
-            raise explain_start(_one(posterior, dataset), keys[dataset, 0], label)
+            raise explain_start(_one(posterior, dataset), jax.random.fold_in(keys[dataset, 0], 0), label)
         if lost[dataset]:
             raise InputError(
                 f"{label}fit(init=...)",

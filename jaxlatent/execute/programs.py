@@ -12,6 +12,7 @@ from jaxlatent.engines.base import Engine, Final, Stage
 from jaxlatent.execute import drive as loop
 from jaxlatent.execute.grid import Grid
 from jaxlatent.execute.start import initial_position, supported
+from jaxlatent.keys import Streams, streams
 from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
@@ -22,12 +23,10 @@ _FEW = 4096
 
 
 @_once("grid")
-def lane_keys(grid: Grid, key: Key) -> Key:
-    """Keys ``(dataset, lane)``: the key folded with the number of the dataset, then of the lane."""
-    datasets, lanes = grid.filled
-    fold = jax.vmap(jax.random.fold_in, (None, 0))
-    keys = jax.vmap(lambda k: fold(k, jnp.arange(lanes)))(fold(key, jnp.arange(datasets)))
-    return grid.constrain(keys, 2)
+def keys_of(grid: Grid, key: Key) -> Streams:
+    """The keys of all lanes."""
+    keys = streams(key, *grid.filled)
+    return Streams(grid.constrain(keys.shared, 1), *grid.constrain(keys[1:], 2))
 
 
 @_once("grid")
@@ -53,10 +52,10 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
 
 
 @_once("grid", "engine")
-def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, positions: Array) -> tuple[PyTree, PyTree]:
+def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> tuple[PyTree, PyTree]:
     """States of all lanes, and what the lanes of each dataset share."""
-    states = over_lanes(engine.init, (1, 0, 0))(posterior, keys, positions)
-    shared = jax.vmap(engine.shared, axis_size=positions.shape[0])(posterior)
+    shared = jax.vmap(engine.shared)(posterior, keys.shared)
+    states = over_lanes(engine.init, (1, 0, 0, 1))(posterior, keys.init, positions, shared)
     return grid.constrain(states, 2), grid.constrain(shared, 1)
 
 
