@@ -3,6 +3,7 @@
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -257,16 +258,16 @@ def test_a_broken_lane_does_not_poison_the_adaptation():
     check_moments(result.params["position"][1:], 0.0, 1.0)
 
 
-class Interrupting:
+class Interrupting(jl.until):
     """A stopping rule that is Ctrl-C at its second look."""
 
-    looks = 0
+    looks: ClassVar[list[int]] = []
 
-    def met(self, positions, total):
-        self.looks += 1
-        if self.looks == 2:
+    def reached(self, draws, capacity):
+        self.looks.append(capacity)
+        if len(self.looks) == 2:
             raise KeyboardInterrupt
-        return False
+        return np.full(draws.shape[2], 0.9)
 
 
 def test_an_interrupt_keeps_the_draws_made_so_far(full):

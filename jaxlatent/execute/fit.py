@@ -14,11 +14,12 @@ from jaxlatent.checks import check_dims, check_shapes, explain_start, explain_su
 from jaxlatent.condition import condition
 from jaxlatent.data import Batch, as_data
 from jaxlatent.diagnostics.psis import khat_threshold
-from jaxlatent.engines.base import Engine, Stage, settings
+from jaxlatent.engines.base import Engine, Search, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
 from jaxlatent.execute.progress import Line
+from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
@@ -68,6 +69,13 @@ def fit(
         expected="at least one JAX device, or None",
     )
     _check_engine(engine)
+    require(
+        until is None or not isinstance(engine, Search),
+        "fit(until=...)",
+        got=engine,
+        expected="an engine whose draws come one after the other, such as NUTS; this one ends by a rule of its own",
+        remedy="leave it out.",
+    )
     key = as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
     given, names = _condition(model, data, labels)
@@ -85,7 +93,7 @@ def fit(
         nothing = _traced(stages[0]._replace(steps=0))
         # Stages of no steps: everything is compiled before the clock of the warm-up starts.
         states, records, counts = programs.advance(
-            grid, kernel, capacity, posterior, keys.step, states, shared, nothing
+            grid, kernel, capacity, posterior, keys.step, states, shared, nothing, _wanted(grid, nothing)
         )
         longest = max((stage.steps for stage in stages if not stage.keep), default=0)
         if longest:
@@ -125,13 +133,16 @@ def _loop(
     kept: list[dict[str, np.ndarray]] = []
     lengths: list[int] = []
     passed, seconds = 0, {True: 0.0, False: 0.0}
-    total = sum(stage.steps for stage in stages if stage.keep)
+    watch = Watch(until, grid.datasets, sum(stage.steps for stage in stages if stage.keep))
     longest = max((stage.steps for stage in stages if not stage.keep), default=0)
     try:
         for stage in stages:
             clock = time.perf_counter()
             now = _traced(stage)
-            states, records, counts = programs.advance(grid, engine, capacity, posterior, keys, states, shared, now)
+            wanted = _wanted(grid, now, watch.running)
+            states, records, counts = programs.advance(
+                grid, engine, capacity, posterior, keys, states, shared, now, wanted
+            )
             if stage.keep:
                 kept.append(_to_host(grid, engine, records, counts, stage.steps))
                 lengths.append(stage.steps)
@@ -143,9 +154,9 @@ def _loop(
             line.update(passed, "" if stage.keep else "warm-up")
             if stage.keep and bool(np.all(kept[-1]["count"] < stage.steps)):
                 break
-            if until is not None and stage.keep and "position" in kept[0]:
-                draws = np.concatenate([part["position"] for part in kept], axis=2)
-                if until.met(draws, total):
+            if until is not None and stage.keep:
+                watch.look([part["position"] for part in kept])
+                if not watch.running.any():
                     break
     except KeyboardInterrupt:
         if not kept:
@@ -157,7 +168,7 @@ def _loop(
 
 
 def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: int) -> dict[str, np.ndarray]:
-    """The kept records of a stage on the host, NaN where a lane ended before, fillers dropped."""
+    """The kept records of a stage on the host, NaN (counts: 0) where a lane ended before, fillers dropped."""
     values = dict(engine.statistics(records))
     if hasattr(records, "position"):
         values["position"] = records.position
@@ -165,8 +176,9 @@ def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: 
     valid = np.arange(steps) < done[..., None]
     host = {name: np.asarray(value)[: grid.datasets, : grid.lanes, :steps] for name, value in values.items()}
     for name, value in host.items():
-        if value.dtype.kind == "f" and not valid.all():
-            host[name] = np.where(valid.reshape(valid.shape + (1,) * (value.ndim - 3)), value, np.nan)
+        if not valid.all():
+            nothing = np.asarray(np.nan if value.dtype.kind == "f" else 0, value.dtype)
+            host[name] = np.where(valid.reshape(valid.shape + (1,) * (value.ndim - 3)), value, nothing)
     return {**host, "count": done}
 
 
@@ -372,3 +384,10 @@ def _check_engine(engine: Any) -> None:
 
 def _traced(stage: Stage) -> Stage:
     return Stage(*cast(Any, [np.asarray(value, np.int32) for value in stage]))
+
+
+def _wanted(grid: Grid, stage: Stage, running: np.ndarray | bool = True) -> Array:
+    """Records that the lanes of each dataset of the filled grid are to emit: none where it has stopped or only fills."""
+    steps = np.zeros(grid.filled[0], np.int32)
+    steps[: grid.datasets] = stage.steps * np.asarray(running)
+    return grid.put(steps, 1)

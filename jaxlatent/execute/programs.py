@@ -62,7 +62,7 @@ def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, posit
 def advance(
     grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *lanes: PyTree
 ) -> tuple[PyTree, PyTree, Array]:
-    """One stage of ``keys, states, shared, stage`` on all devices; each device loops on its own until its own lanes are through."""
+    """One stage of ``keys, states, shared, stage, wanted`` on all devices; each loops on its own until its lanes are through."""
     size = sum(x.nbytes for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
     return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *lanes)
 
@@ -76,14 +76,16 @@ def _advance(
     states: PyTree,
     shared: PyTree,
     stage: Stage,
+    wanted: Array,
 ) -> tuple[PyTree, PyTree, Array]:
     two, one, none = grid.spec(2), grid.spec(1), grid.spec(0)
 
-    def local(posterior, keys, states, shared, stage):
-        return loop.drive(engine, posterior, keys, states, shared, stage, capacity)
+    def local(posterior, keys, states, shared, stage, wanted):
+        return loop.drive(engine, posterior, keys, states, shared, stage, wanted, capacity)
 
-    sharded = jax.shard_map(local, mesh=grid.mesh, in_specs=(one, two, two, one, none), out_specs=two, check_vma=False)
-    return sharded(posterior, keys, states, shared, stage)
+    specs = (one, two, two, one, none, one)
+    sharded = jax.shard_map(local, mesh=grid.mesh, in_specs=specs, out_specs=two, check_vma=False)
+    return sharded(posterior, keys, states, shared, stage, wanted)
 
 
 _advance_few, _advance_many = (compiled("grid", "engine", "capacity", quick=quick)(_advance) for quick in (True, False))

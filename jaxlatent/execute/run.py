@@ -54,7 +54,9 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
 
     def row(carry: tuple[Any, Any], stage: Stage) -> tuple[tuple[Any, Any], Any]:
         states, shared = carry
-        states, records, counts = drive(engine, batched, keys.step, states, shared, stage, capacity)
+        states, records, counts = drive(
+            engine, batched, keys.step, states, shared, stage, jnp.full(1, stage.steps), capacity
+        )
         adapted = adapt(engine, engine.lanes, states, shared, records, counts, stage)
         carry = jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), adapted, (states, shared))
         return carry, (records, counts)
