@@ -18,6 +18,7 @@ from jaxlatent.engines.base import Engine, Search, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
+from jaxlatent.execute.mixing import judged
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
@@ -190,10 +191,11 @@ def _collect(
     own = lambda x: np.asarray(x)[: grid.datasets, : grid.lanes]
     kept = collected["kept"]
     joined = {name: np.concatenate([part[name] for part in kept], axis=2) for name in kept[0] if name != "count"}
-    statistics = {name: own(value) for name, value in final.statistics.items()}
+    statistics, status = {name: own(value) for name, value in final.statistics.items()}, own(final.status)
     trace = None
     if final.positions is None:
         positions = joined.pop("position")
+        status = judged(status, positions)
         statistics = {**joined, **statistics}
         params, derived = _name_in_legs(grid, posterior, positions)
     else:
@@ -212,7 +214,7 @@ def _collect(
         "derived": jax.tree.map(own, derived),
         "statistics": statistics,
         "objective": own(final.objective),
-        "status": own(final.status),
+        "status": status,
         "trace": trace,
     }
 
