@@ -13,7 +13,7 @@ from jaxlatent.data import Batch, Masked, as_data
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute.fit import fit
-from jaxlatent.keys import as_key
+from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model import Model
 from jaxlatent.prior import sample_prior
 from jaxlatent.results import Result
@@ -98,7 +98,7 @@ def calibrate(
         )
     made = engine.lanes * cast(Any, engine).draws
     require(1 <= draws <= made, "calibrate(draws=...)", got=draws, expected=f"1 to {made}, the draws of each fit")
-    key = as_key(seed, "calibrate")
+    key = key_for(Purpose.CALIBRATE, seed)
     arrays = as_data(data)
     params, derived, observed, _ = sample_prior(model, arrays, simulations, jax.random.fold_in(key, 0))
     copies = {

@@ -16,7 +16,7 @@ from jax.scipy.special import logsumexp
 from jaxlatent.compiled import compiled
 from jaxlatent.data import split
 from jaxlatent.errors import InputError, require
-from jaxlatent.keys import as_key
+from jaxlatent.keys import Purpose, key_for
 from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, ArrayLike, Key, Params, PyTree
@@ -122,7 +122,7 @@ class Conditional:
         """
         require(draws >= 1, "sample(draws=...)", got=draws, expected="at least 1 draw")
         leading = next(iter(self.params.values())).shape
-        keys = jax.random.split(as_key(seed, "sample"), (*leading[:2], draws))
+        keys = jax.random.split(key_for(Purpose.SAMPLE, seed), (*leading[:2], draws))
         turn = np.linspace(0, leading[2], draws, endpoint=False).astype(int)
         params = jax.tree.map(lambda x: x[:, :, turn], self.params)
         values, labels = _sampled(self.posterior, params, keys, self.name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxlatent import convert
 from jaxlatent.compiled import compiled
-from jaxlatent.keys import as_key
+from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params
 
@@ -67,5 +67,6 @@ def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorD
     Raises:
         InputError: if a prior is improper.
     """
-    params, derived, observed = _draw(model, as_key(seed, "sample_prior"), jax.tree.map(jnp.asarray, dict(data)), draws)
+    key = key_for(Purpose.SAMPLE_PRIOR, seed)
+    params, derived, observed = _draw(model, key, jax.tree.map(jnp.asarray, dict(data)), draws)
     return PriorDraws(params, derived, observed, model.dims)

@@ -14,12 +14,12 @@ from jaxlatent.data import Batch, as_data, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
-from jaxlatent.keys import as_key
+from jaxlatent.keys import Purpose, key_for
 from jaxlatent.posterior import Posterior
 from jaxlatent.provenance import Provenance
 from jaxlatent.report import Report
 from jaxlatent.status import Status
-from jaxlatent.summary import summarise
+from jaxlatent.summary import stacked, summarise
 from jaxlatent.typing import Data, Key
 
 
@@ -113,7 +113,9 @@ class Result:
                 expected="the name of a dataset of a batch",
                 remedy="use result.names to see them.",
             )
-        return self._select(self.names.index(dataset), None)
+        one = self._select(self.names.index(dataset), None)
+        made = np.flatnonzero(np.any(one._there(), 0)) if one.has_draws else np.zeros(0, int)
+        return one._cut(int(made[-1]) + 1) if made.size else one
 
     def best(self) -> "Result":
         """The lane of highest objective that did not fail, of each dataset; its lane axis is gone for point fits.
@@ -148,6 +150,8 @@ class Result:
         """Posterior mean by parameter, over chains and draws; for point fits the points."""
         if not self.has_draws:
             return dict(self.params)
+        if self._ragged:
+            return jax.tree.map(lambda *x: np.stack(x), *(self[name].mean() for name in self.names or ()))
         axes = tuple(self.leading.index(axis) for axis in ("chain", "draw"))
         return {name: value.mean(axes) for name, value in self.params.items()}
 
@@ -161,6 +165,8 @@ class Result:
             names: which; all by default.
             prob: of the interval.
         """
+        if self._ragged:
+            return stacked({name: self[name].summary(names, prob) for name in self.names or ()})
         return summarise(self, names, prob)
 
     def check(self) -> Report:
@@ -204,7 +210,7 @@ class Result:
             data: other covariates; those of the fit by default. Observations in it are not used.
         """
         posterior, params = self._gridded(data)
-        draws = predictive.predict(posterior, as_key(seed, "predict"), params, self.has_draws)
+        draws = predictive.predict(posterior, key_for(Purpose.PREDICT, seed), params, self.has_draws)
         self._require(draws, "predict")
         return self._ungridded(draws)
 
@@ -234,7 +240,7 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        return self._hidden(hidden.most_likely(posterior, params, self.has_draws)[0], "most_likely_states")
+        return self._hidden(hidden.most_likely(posterior, params, self.has_draws)[0], "most_likely_states", -1)
 
     def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Paths or labels drawn given the data, one for each draw of the parameters; -1 where there is nothing.
@@ -244,8 +250,8 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        drawn = hidden.sample(posterior, params, as_key(seed, "sample_states"), self.has_draws)
-        return self._hidden(drawn, "sample_states")
+        drawn = hidden.sample(posterior, params, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws)
+        return self._hidden(drawn, "sample_states", -1)
 
     def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """What comes after the last step of every sequence: one draw of ``steps`` values for each draw of the parameters.
@@ -258,7 +264,7 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        drawn = hidden.forecast(posterior, params, as_key(seed, "forecast"), steps, self.has_draws)
+        drawn = hidden.forecast(posterior, params, key_for(Purpose.FORECAST, seed), steps, self.has_draws)
         return self._hidden(drawn, "forecast")
 
     def score(self, data: Data | Batch | None = None) -> np.ndarray:
@@ -287,7 +293,7 @@ class Result:
         self._require(found, "criteria")
         return self._ungridded(found)
 
-    def _hidden(self, values: Mapping[str, Any], what: str) -> dict[str, np.ndarray]:
+    def _hidden(self, values: Mapping[str, Any], what: str, nothing: float = np.nan) -> dict[str, np.ndarray]:
         if not values:
             raise InputError(
                 f"result.{what}()",
@@ -295,7 +301,7 @@ class Result:
                 expected="a HiddenMarkov" + ("" if what == "forecast" else " or a mixture distribution"),
                 remedy="use result.predict().",
             )
-        return self._ungridded(values)
+        return self._ungridded(values, nothing)
 
     def waic(self) -> InformationCriterion:
         """The widely applicable information criterion (Watanabe 2010) of one dataset, all observations together."""
@@ -399,7 +405,10 @@ class Result:
             )
 
     def _gridded(self, data: Data | Batch | None = None) -> tuple[Posterior, dict[str, Any]]:
-        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given."""
+        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given.
+
+        Where there is no draw stands another one of the dataset: nothing is computed from NaN, which can end as a count or a label.
+        """
         posterior, params = self.posterior, self.params
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
@@ -411,10 +420,39 @@ class Result:
             posterior = replace(posterior, data=other)
         if self._is_best:
             params = jax.tree.map(lambda x: x[:, None], params)
+        if self.has_draws:
+            params = _filled(params, self._there().reshape(-1, *self.positions.shape[-3:-1]))
         return posterior, params
 
-    def _ungridded(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        return {name: self._stripped(np.asarray(value)) for name, value in values.items()}
+    def _ungridded(self, values: Mapping[str, Any], nothing: float = np.nan) -> dict[str, np.ndarray]:
+        """What was computed from `_gridded`, with its own axes, and ``nothing`` where there is no draw."""
+        own = {name: self._stripped(np.asarray(value)) for name, value in values.items()}
+        if not self.has_draws or self._there().all():
+            return own
+        there = self._there()
+        spread = lambda x: there.reshape(there.shape + (1,) * (x.ndim - there.ndim))
+        return {name: np.where(spread(value), value, nothing) for name, value in own.items()}
+
+    def _there(self) -> np.ndarray:
+        """Which draws there are: none where a chain failed, nor after a dataset stopped early."""
+        return ~np.isnan(self.positions).any(-1)
+
+    @property
+    def _ragged(self) -> bool:
+        """Whether some datasets of a batch stopped before others."""
+        if self.names is None or not self.has_draws:
+            return False
+        there = np.any(self._there(), 1)
+        return bool(np.any(np.any(there, -1) & ~there[:, -1]))
+
+    def _cut(self, draws: int) -> "Result":
+        """The first draws of one dataset."""
+        length = self.positions.shape[:2]
+        cut = lambda x: x[:, :draws] if x.shape[:2] == length else x
+        arrays = {
+            name: jax.tree.map(cut, getattr(self, name)) for name in ("params", "derived", "positions", "statistics")
+        }
+        return replace(self, **arrays)
 
     def _stripped(self, value: np.ndarray) -> np.ndarray:
         """Without the axes that `_gridded` added."""
@@ -431,6 +469,17 @@ class Result:
             return replace(self, **picked)
         posterior = jax.tree.map(lambda x: x[dataset], self.posterior)
         return replace(self, posterior=posterior, names=None, **picked)
+
+
+def _filled(params: dict[str, Any], there: np.ndarray) -> dict[str, Any]:
+    """Draws ``(dataset, lane, draw, ...)`` where there are some, and in their turn those of the same dataset where there are none."""
+    if there.all():
+        return params
+    own = [np.flatnonzero(one) for one in there.reshape(len(there), -1)]
+    index = np.stack([np.resize(one if len(one) else 0, there[0].size) for one in own]).reshape(there.shape)
+    index = np.where(there, np.arange(there[0].size).reshape(there.shape[1:]), index)
+    row = np.arange(len(there))[:, None, None]
+    return {name: np.asarray(x).reshape(len(there), -1, *x.shape[3:])[row, index] for name, x in params.items()}
 
 
 def _with_gaps(value: Any) -> np.ndarray:

@@ -14,6 +14,8 @@ class Status(IntEnum):
     STUCK = 5
     DECREASED = 6
     STALLED = 7
+    TREE_DEPTH = 8
+    UNMIXED = 9
 
     @property
     def advice(self) -> str:
@@ -36,5 +38,9 @@ _ADVICE = {
     Status.DECREASED: "the objective fell by more than rounding explains: run in 64 bits, or raise `m_step_iter`.",
     Status.STALLED: "no step was accepted although the gradient is not small: this is no maximum. Bring inputs and observations to "
     "scales near one, run in 64 bits, or raise `m_step_iter`.",
+    Status.TREE_DEPTH: "most trajectories ended at the limit of doublings: bring parameters and data to one scale, reparameterise, or "
+    "raise `max_depth`.",
+    Status.UNMIXED: "the chains of this dataset have nothing in common, and their draws mean nothing together: is it on the scale of "
+    "the others, and of the prior? Start elsewhere (`init=`), reparameterise, or order the labels.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }

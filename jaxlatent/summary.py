@@ -1,6 +1,6 @@
 """The table of a result, in ArviZ's columns, computed on the device for all parameters at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -74,6 +74,13 @@ def diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
     parts = [_diagnose(columns[:, :, start : start + _COLUMNS]) for start in range(0, columns.shape[2], _COLUMNS)]
     join = lambda *x: np.concatenate(x)[:count].reshape(draws.shape[0], draws.shape[3])
     return {name: join(*pieces) for name, *pieces in zip(_DIAGNOSTICS, *parts, strict=True)}
+
+
+def stacked(tables: Mapping[Any, "pd.DataFrame"]) -> "pd.DataFrame":
+    """Tables of datasets by name as one."""
+    import pandas as pd
+
+    return pd.concat(tables, names=["dataset", "parameter"])
 
 
 def _flat(values: dict[str, np.ndarray], leading: int) -> np.ndarray:

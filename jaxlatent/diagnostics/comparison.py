@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import jax
 import numpy as np
 
 from jaxlatent.diagnostics.information import InformationCriterion
 from jaxlatent.diagnostics.weights import pseudo_bma_weights, stacking_weights
 from jaxlatent.errors import InputError
+from jaxlatent.keys import Purpose, key_for
 from jaxlatent.typing import Key
 
 if TYPE_CHECKING:
@@ -126,9 +126,7 @@ def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key, sampl
         elpd_diff=difference.sum(0),
         se_diff=np.sqrt(len(difference) * difference.var(0, ddof=1)),
         stacking=stacking_weights(pointwise),
-        pseudo_bma=pseudo_bma_weights(
-            pointwise, seed if isinstance(seed, jax.Array) else jax.random.key(seed), samples
-        ),
+        pseudo_bma=pseudo_bma_weights(pointwise, key_for(Purpose.COMPARE, seed), samples),
         warnings=tuple(criterion.warning for criterion in ranked),
         n_observations=len(pointwise),
     )

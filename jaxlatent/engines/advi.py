@@ -169,7 +169,7 @@ class ADVI(Search):
         if self.optimizer is not None:
             object.__setattr__(self, "optimizer", interned(self.optimizer))
 
-    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A narrow Gaussian at the starting position."""
         ones = jnp.ones_like(position)
         q = Gaussian(position, _START_SCALE * (ones if self.family == "mean_field" else jnp.diag(ones)))
@@ -214,8 +214,7 @@ class ADVI(Search):
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``."""
         # Stopped within a window: the longer one counts.
         q = select(state.summed >= state.length, _mean(state), state.average)
-        # Steps fold in iterations from 1: 0 is free.
-        z = jax.random.normal(jax.random.fold_in(key, 0), (self.draws, posterior.dim), q.location.dtype)
+        z = jax.random.normal(key, (self.draws, posterior.dim), q.location.dtype)
         status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
         final = outcome(posterior, q.forward(z), standard_log_density(z) - q.log_det(), status)
         return final._replace(statistics={**final.statistics, "n_steps": state.iterations})

@@ -56,6 +56,8 @@ class Final(NamedTuple):
 class Engine(Protocol):
     """An inference algorithm and its settings: a frozen, hashable dataclass.
 
+    Each method is handed a key that no other one sees (`jaxlatent.keys.Purpose`); that of `step` is the same at every step of a lane.
+
     Attributes:
         kind: "draws" or "point": what its positions are.
         phases: names of what ``Stage.kind`` counts as warm-up, for progress and timings.
@@ -76,11 +78,11 @@ class Engine(Protocol):
         """The stages of a run, none longer than ``segment`` unless it must be."""
         ...
 
-    def shared(self, posterior: Posterior) -> PyTree:
+    def shared(self, posterior: Posterior, key: Key) -> PyTree:
         """What the lanes of one dataset share at the start (NUTS: metric and step size)."""
         ...
 
-    def init(self, posterior: Posterior, key: Key, position: Position) -> PyTree:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> PyTree:
         """The state of a lane at its start; must not evaluate the gradient (each site costs compile time)."""
         ...
 
@@ -128,7 +130,7 @@ class Search:
         """Legs of iterations."""
         return tuple(Stage(steps, 0, 0, True) for steps in legs(self.max_iter, segment))
 
-    def shared(self, posterior: Posterior) -> PyTree:
+    def shared(self, posterior: Posterior, key: Key) -> PyTree:
         """Lanes share nothing."""
         return ()
 

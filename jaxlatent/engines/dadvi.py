@@ -85,9 +85,9 @@ class DADVI(Search):
         require(self.draws >= 25, "DADVI(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
         require(self.restarts >= 1, "DADVI(restarts=...)", got=self.restarts, expected="at least 1 restart")
 
-    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A narrow Gaussian at the starting position."""
-        half = jax.random.normal(jax.random.fold_in(key, 0), (self.num_samples // 2, posterior.dim), position.dtype)
+        half = jax.random.normal(key, (self.num_samples // 2, posterior.dim), position.dtype)
         both = jnp.concatenate([position, jnp.full_like(position, jnp.log(_START_SCALE))])
         return State(self._search.init(both), jnp.concatenate([half, -half]), jnp.zeros((), jnp.int32))
 
@@ -113,7 +113,7 @@ class DADVI(Search):
         bound = -state.search.point.value
         status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
         location, log_scale = jnp.split(both, 2)
-        z = jax.random.normal(jax.random.fold_in(key, 1), (self.draws, posterior.dim), both.dtype)
+        z = jax.random.normal(key, (self.draws, posterior.dim), both.dtype)
         log_q = standard_log_density(z)
         final = outcome(posterior, location + z * jnp.exp(log_scale), log_q - jnp.sum(log_scale), status)
         overfit = bound - final.objective > posterior.dim / 2

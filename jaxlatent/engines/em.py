@@ -96,7 +96,7 @@ class EM(Search):
         plain = not (self.accelerate and self.e_step == "draw")
         require(plain, "EM(accelerate=True)", got="e_step='draw'", expected="an E-step without noise")
 
-    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: Any) -> State:
         """A lane at its starting parameters."""
         params, none = posterior.constrain(position), jnp.zeros((), jnp.int32)
         before = (params, params) if self.accelerate else ()

@@ -41,9 +41,9 @@ class Laplace(Search):
         require(self.max_iter >= 1, "Laplace(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
         require(self.tol >= 0, "Laplace(tol=...)", got=self.tol, expected="nats, zero or more")
 
-    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane that has still to evaluate its first position."""
-        return self._search.init(posterior, key, position)
+        return self._search.init(posterior, key, position, shared)
 
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage

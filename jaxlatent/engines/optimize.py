@@ -136,9 +136,13 @@ class Optimize(Search):
     def _in_rows(self) -> bool:
         return self.batch_size is not None or self.validation > 0
 
-    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+    def shared(self, posterior: Posterior, key: Key) -> PyTree:
+        """A random order of the rows, the same for all lanes: they can be compared by those held out."""
+        return jax.random.permutation(key, find_rows(posterior).length) if self._in_rows else ()
+
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane that has still to evaluate its first position."""
-        rows = deal(find_rows(posterior), self.validation, self.batch_size, position) if self._in_rows else ()
+        rows = deal(shared, self.validation, self.batch_size, position) if self._in_rows else ()
         return State(self._algorithm.init(position), jnp.zeros((), jnp.int32), rows)
 
     def step(

@@ -107,7 +107,7 @@ class Pathfinder(Search):
         """With one path of one evaluation."""
         return replace(self, paths=1, max_iter=1)
 
-    def init(self, posterior: Posterior, key: Key, position: Position) -> State:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane that has still to evaluate its first position."""
         search = self._path.init(position)
         one, zero = jnp.ones_like(position), jnp.zeros((), position.dtype)
@@ -149,8 +149,7 @@ class Pathfinder(Search):
         """Draws ``(draws, dim)`` with ``lp``, ``log_q``; per lane ``khat``, ``elbo``, which is the objective."""
         status = jnp.where(state.search.status == Status.OK, Status.MAX_ITERATIONS, state.search.status)
         status = jnp.where(jnp.isfinite(state.elbo), status, Status.NON_FINITE)
-        # Steps fold in counts from 1: 0 is free.
-        positions, log_q = state.best.sample(jax.random.fold_in(key, 0), self.draws)
+        positions, log_q = state.best.sample(key, self.draws)
         return outcome(posterior, positions, log_q, status)
 
     @property

@@ -81,15 +81,16 @@ def find_rows(posterior: Posterior) -> Table:
     return Table(length, tuple(name for name, value in posterior.data.items() if shape_of(value)[:1] == (length,)))
 
 
-def deal(table: Table, validation: float, batch_size: int | None, position: Position) -> Rows:
-    """Rows for training, and a fraction held out."""
-    held = round(validation * table.length)
-    training = table.length - held
+def deal(order: Array, validation: float, batch_size: int | None, position: Position) -> Rows:
+    """The rows, in a random order, split into a fraction held out and the rest to train on."""
+    length = order.shape[0]
+    held = round(validation * length)
+    training = length - held
     require(
         validation == 0 or held >= 1,
         "Optimize(validation=...)",
         got=validation,
-        expected=f"at least 1 of {table.length} rows",
+        expected=f"at least 1 of {length} rows",
     )
     require(
         batch_size is None or batch_size <= training,
@@ -97,8 +98,6 @@ def deal(table: Table, validation: float, batch_size: int | None, position: Posi
         got=batch_size,
         expected=f"at most the {training} rows that are trained on",
     )
-    # A key of its own: all lanes hold out the same rows, and can be compared by them.
-    order = jax.random.permutation(jax.random.key(0), table.length)
     low = jnp.full((), -jnp.inf, position.dtype)
     return Rows(order[held:], order[:held], low, position, low, jnp.zeros((), jnp.int32))
 

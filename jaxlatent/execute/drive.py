@@ -17,9 +17,16 @@ from jaxlatent.typing import Array, Key, PyTree
 
 
 def drive(
-    engine: Engine, posterior: Posterior, keys: Key, states: PyTree, shared: PyTree, stage: Stage, capacity: int
+    engine: Engine,
+    posterior: Posterior,
+    keys: Key,
+    states: PyTree,
+    shared: PyTree,
+    stage: Stage,
+    wanted: Array,
+    capacity: int,
 ) -> tuple[PyTree, PyTree, Array]:
-    """Step all lanes until each has emitted ``stage.steps`` records or is done.
+    """Step all lanes until each has emitted the records ``wanted`` of it or is done.
 
     A lane's steps and records depend on nothing but itself, whatever the grouping.
 
@@ -30,6 +37,7 @@ def drive(
         states: lead with ``(dataset, lane)``.
         shared: leads with ``dataset``.
         stage: traced.
+        wanted: ``(dataset,)``, records of each of its lanes: ``stage.steps``, or none where a dataset has stopped.
         capacity: static, at least ``stage.steps``.
 
     Returns:
@@ -41,14 +49,15 @@ def drive(
     step = jax.jit(over_lanes(engine.step, (1, 0, 0, 1, None)), inline=True)
     done = over_lanes(engine.done, (0,))
 
-    def turn(posterior: Posterior, keys: Key, states: PyTree, shared: PyTree) -> tuple[PyTree, PyTree, Array]:
-        return _loop(lambda states: step(posterior, keys, states, shared, stage), done, states, stage, capacity)
+    def turn(posterior: Posterior, keys: Key, states: PyTree, own: PyTree) -> tuple[PyTree, PyTree, Array]:
+        shared, wanted = own
+        return _loop(lambda states: step(posterior, keys, states, shared, stage), done, states, wanted, capacity)
 
     size = turn_of(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
-    return in_turns(turn, size, posterior, keys, states, shared)
+    return in_turns(turn, size, posterior, keys, states, (shared, wanted))
 
 
-def _loop(step: Any, done: Any, states: PyTree, stage: Stage, capacity: int) -> tuple[PyTree, PyTree, Array]:
+def _loop(step: Any, done: Any, states: PyTree, wanted: Array, capacity: int) -> tuple[PyTree, PyTree, Array]:
     """`drive`, of lanes that go step by step together."""
     record_of = jax.eval_shape(step, states)[1]
     one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
@@ -59,7 +68,7 @@ def _loop(step: Any, done: Any, states: PyTree, stage: Stage, capacity: int) -> 
     alone = lanes == (1, 1)
 
     def running(states: PyTree, counts: Array) -> Array:
-        return (counts < stage.steps) & ~done(states)
+        return (counts < wanted[:, None]) & ~done(states)
 
     def body(carry: tuple[PyTree, Array, Array]) -> tuple[PyTree, Array, Array]:
         states, rows, counts = carry

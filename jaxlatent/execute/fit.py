@@ -14,11 +14,13 @@ from jaxlatent.checks import check_dims, check_shapes, explain_start, explain_su
 from jaxlatent.condition import condition
 from jaxlatent.data import Batch, as_data
 from jaxlatent.diagnostics.psis import khat_threshold
-from jaxlatent.engines.base import Engine, Stage, settings
+from jaxlatent.engines.base import Engine, Search, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
+from jaxlatent.execute.mixing import judged
 from jaxlatent.execute.progress import Line
+from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
@@ -68,6 +70,13 @@ def fit(
         expected="at least one JAX device, or None",
     )
     _check_engine(engine)
+    require(
+        until is None or not isinstance(engine, Search),
+        "fit(until=...)",
+        got=engine,
+        expected="an engine whose draws come one after the other, such as NUTS; this one ends by a rule of its own",
+        remedy="leave it out.",
+    )
     key = as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
     given, names = _condition(model, data, labels)
@@ -79,19 +88,21 @@ def fit(
     line = Line(label, sum(stage.steps for stage in stages), progress)
     with line:
         posterior = grid.put(grid.fill(_lead(given) if names is None else given), 1)
-        keys = programs.lane_keys(grid, key)
-        positions = _starts(grid, posterior, keys, init, names)
+        keys = programs.keys_of(grid, key)
+        positions = _starts(grid, posterior, keys.start, init, names)
         states, shared = programs.begin(grid, kernel, posterior, keys, positions)
         nothing = _traced(stages[0]._replace(steps=0))
         # Stages of no steps: everything is compiled before the clock of the warm-up starts.
-        states, records, counts = programs.advance(grid, kernel, capacity, posterior, keys, states, shared, nothing)
+        states, records, counts = programs.advance(
+            grid, kernel, capacity, posterior, keys.step, states, shared, nothing, _wanted(grid, nothing)
+        )
         longest = max((stage.steps for stage in stages if not stage.keep), default=0)
         if longest:
             jax.block_until_ready(programs.adapt(grid, kernel, longest, states, shared, records, counts, nothing))
         jax.block_until_ready(counts)
         started = time.perf_counter()
-        collected = _loop(grid, kernel, stages, capacity, posterior, keys, states, shared, line, until)
-        result = _collect(grid, kernel, posterior, keys, collected)
+        collected = _loop(grid, kernel, stages, capacity, posterior, keys.step, states, shared, line, until)
+        result = _collect(grid, kernel, posterior, keys.finish, collected)
     warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
     timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
     _warn_of_misfits(engine, result["statistics"])
@@ -123,13 +134,16 @@ def _loop(
     kept: list[dict[str, np.ndarray]] = []
     lengths: list[int] = []
     passed, seconds = 0, {True: 0.0, False: 0.0}
-    total = sum(stage.steps for stage in stages if stage.keep)
+    watch = Watch(until, grid.datasets, sum(stage.steps for stage in stages if stage.keep))
     longest = max((stage.steps for stage in stages if not stage.keep), default=0)
     try:
         for stage in stages:
             clock = time.perf_counter()
             now = _traced(stage)
-            states, records, counts = programs.advance(grid, engine, capacity, posterior, keys, states, shared, now)
+            wanted = _wanted(grid, now, watch.running)
+            states, records, counts = programs.advance(
+                grid, engine, capacity, posterior, keys, states, shared, now, wanted
+            )
             if stage.keep:
                 kept.append(_to_host(grid, engine, records, counts, stage.steps))
                 lengths.append(stage.steps)
@@ -141,9 +155,9 @@ def _loop(
             line.update(passed, "" if stage.keep else "warm-up")
             if stage.keep and bool(np.all(kept[-1]["count"] < stage.steps)):
                 break
-            if until is not None and stage.keep and "position" in kept[0]:
-                draws = np.concatenate([part["position"] for part in kept], axis=2)
-                if until.met(draws, total):
+            if until is not None and stage.keep:
+                watch.look([part["position"] for part in kept])
+                if not watch.running.any():
                     break
     except KeyboardInterrupt:
         if not kept:
@@ -155,7 +169,7 @@ def _loop(
 
 
 def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: int) -> dict[str, np.ndarray]:
-    """The kept records of a stage on the host, NaN where a lane ended before, fillers dropped."""
+    """The kept records of a stage on the host, NaN (counts: 0) where a lane ended before, fillers dropped."""
     values = dict(engine.statistics(records))
     if hasattr(records, "position"):
         values["position"] = records.position
@@ -163,8 +177,9 @@ def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: 
     valid = np.arange(steps) < done[..., None]
     host = {name: np.asarray(value)[: grid.datasets, : grid.lanes, :steps] for name, value in values.items()}
     for name, value in host.items():
-        if value.dtype.kind == "f" and not valid.all():
-            host[name] = np.where(valid.reshape(valid.shape + (1,) * (value.ndim - 3)), value, np.nan)
+        if not valid.all():
+            nothing = np.asarray(np.nan if value.dtype.kind == "f" else 0, value.dtype)
+            host[name] = np.where(valid.reshape(valid.shape + (1,) * (value.ndim - 3)), value, nothing)
     return {**host, "count": done}
 
 
@@ -176,10 +191,11 @@ def _collect(
     own = lambda x: np.asarray(x)[: grid.datasets, : grid.lanes]
     kept = collected["kept"]
     joined = {name: np.concatenate([part[name] for part in kept], axis=2) for name in kept[0] if name != "count"}
-    statistics = {name: own(value) for name, value in final.statistics.items()}
+    statistics, status = {name: own(value) for name, value in final.statistics.items()}, own(final.status)
     trace = None
     if final.positions is None:
         positions = joined.pop("position")
+        status = judged(status, positions)
         statistics = {**joined, **statistics}
         params, derived = _name_in_legs(grid, posterior, positions)
     else:
@@ -198,7 +214,7 @@ def _collect(
         "derived": jax.tree.map(own, derived),
         "statistics": statistics,
         "objective": own(final.objective),
-        "status": own(final.status),
+        "status": status,
         "trace": trace,
     }
 
@@ -238,7 +254,7 @@ def _starts(
             if outside[name][dataset]:
                 raise explain_support(_one(posterior, dataset), positions[dataset, 0], name, label)
         if lost[dataset] and init is None:
-            raise explain_start(_one(posterior, dataset), keys[dataset, 0], label)
+            raise explain_start(_one(posterior, dataset), jax.random.fold_in(keys[dataset, 0], 0), label)
         if lost[dataset]:
             raise InputError(
                 f"{label}fit(init=...)",
@@ -370,3 +386,10 @@ def _check_engine(engine: Any) -> None:
 
 def _traced(stage: Stage) -> Stage:
     return Stage(*cast(Any, [np.asarray(value, np.int32) for value in stage]))
+
+
+def _wanted(grid: Grid, stage: Stage, running: np.ndarray | bool = True) -> Array:
+    """Records that the lanes of each dataset of the filled grid are to emit: none where it has stopped or only fills."""
+    steps = np.zeros(grid.filled[0], np.int32)
+    steps[: grid.datasets] = stage.steps * np.asarray(running)
+    return grid.put(steps, 1)

@@ -12,6 +12,7 @@ from jaxlatent.engines.base import Engine, Final, Stage
 from jaxlatent.execute import drive as loop
 from jaxlatent.execute.grid import Grid
 from jaxlatent.execute.start import initial_position, supported
+from jaxlatent.keys import Streams, streams
 from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
@@ -22,12 +23,10 @@ _FEW = 4096
 
 
 @_once("grid")
-def lane_keys(grid: Grid, key: Key) -> Key:
-    """Keys ``(dataset, lane)``: the key folded with the number of the dataset, then of the lane."""
-    datasets, lanes = grid.filled
-    fold = jax.vmap(jax.random.fold_in, (None, 0))
-    keys = jax.vmap(lambda k: fold(k, jnp.arange(lanes)))(fold(key, jnp.arange(datasets)))
-    return grid.constrain(keys, 2)
+def keys_of(grid: Grid, key: Key) -> Streams:
+    """The keys of all lanes."""
+    keys = streams(key, *grid.filled)
+    return Streams(grid.constrain(keys.shared, 1), *grid.constrain(keys[1:], 2))
 
 
 @_once("grid")
@@ -53,17 +52,17 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
 
 
 @_once("grid", "engine")
-def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, positions: Array) -> tuple[PyTree, PyTree]:
+def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> tuple[PyTree, PyTree]:
     """States of all lanes, and what the lanes of each dataset share."""
-    states = over_lanes(engine.init, (1, 0, 0))(posterior, keys, positions)
-    shared = jax.vmap(engine.shared, axis_size=positions.shape[0])(posterior)
+    shared = jax.vmap(engine.shared)(posterior, keys.shared)
+    states = over_lanes(engine.init, (1, 0, 0, 1))(posterior, keys.init, positions, shared)
     return grid.constrain(states, 2), grid.constrain(shared, 1)
 
 
 def advance(
     grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *lanes: PyTree
 ) -> tuple[PyTree, PyTree, Array]:
-    """One stage of ``keys, states, shared, stage`` on all devices; each device loops on its own until its own lanes are through."""
+    """One stage of ``keys, states, shared, stage, wanted`` on all devices; each loops on its own until its lanes are through."""
     size = sum(x.nbytes for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
     return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *lanes)
 
@@ -77,14 +76,16 @@ def _advance(
     states: PyTree,
     shared: PyTree,
     stage: Stage,
+    wanted: Array,
 ) -> tuple[PyTree, PyTree, Array]:
     two, one, none = grid.spec(2), grid.spec(1), grid.spec(0)
 
-    def local(posterior, keys, states, shared, stage):
-        return loop.drive(engine, posterior, keys, states, shared, stage, capacity)
+    def local(posterior, keys, states, shared, stage, wanted):
+        return loop.drive(engine, posterior, keys, states, shared, stage, wanted, capacity)
 
-    sharded = jax.shard_map(local, mesh=grid.mesh, in_specs=(one, two, two, one, none), out_specs=two, check_vma=False)
-    return sharded(posterior, keys, states, shared, stage)
+    specs = (one, two, two, one, none, one)
+    sharded = jax.shard_map(local, mesh=grid.mesh, in_specs=specs, out_specs=two, check_vma=False)
+    return sharded(posterior, keys, states, shared, stage, wanted)
 
 
 _advance_few, _advance_many = (compiled("grid", "engine", "capacity", quick=quick)(_advance) for quick in (True, False))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.drive import adapt, drive
 from jaxlatent.execute.start import initial_position
+from jaxlatent.keys import as_key, streams
 from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
@@ -44,23 +45,25 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
     """
     stages = engine.schedule(segment=250)
     capacity = max(stage.steps for stage in stages)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, 0), jnp.arange(engine.lanes))[None]
+    keys = streams(as_key(key, "run"), 1, engine.lanes)
     batched = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
     if init is None:
-        init = over_lanes(initial_position, (1, 0))(batched, keys)[0][0]
-    states = _strong(over_lanes(engine.init, (1, 0, 0))(batched, keys, init[None]))
-    shared = _strong(jax.vmap(engine.shared, axis_size=1)(batched))
+        init = over_lanes(initial_position, (1, 0))(batched, keys.start)[0][0]
+    shared = _strong(jax.vmap(engine.shared)(batched, keys.shared))
+    states = _strong(over_lanes(engine.init, (1, 0, 0, 1))(batched, keys.init, init[None], shared))
 
     def row(carry: tuple[Any, Any], stage: Stage) -> tuple[tuple[Any, Any], Any]:
         states, shared = carry
-        states, records, counts = drive(engine, batched, keys, states, shared, stage, capacity)
+        states, records, counts = drive(
+            engine, batched, keys.step, states, shared, stage, jnp.full(1, stage.steps), capacity
+        )
         adapted = adapt(engine, engine.lanes, states, shared, records, counts, stage)
         carry = jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), adapted, (states, shared))
         return carry, (records, counts)
 
     rows = Stage(*cast(Any, [jnp.asarray(column) for column in zip(*stages, strict=True)]))
     (states, _), (records, counts) = jax.lax.scan(row, (states, shared), rows)
-    final = jax.tree.map(lambda x: x[0], over_lanes(engine.finish, (1, 0, 0))(batched, keys, states))
+    final = jax.tree.map(lambda x: x[0], over_lanes(engine.finish, (1, 0, 0))(batched, keys.finish, states))
     positions, statistics = final.positions, final.statistics
     if positions is None:
         kept = [i for i, stage in enumerate(stages) if stage.keep]

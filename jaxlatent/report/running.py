@@ -21,7 +21,10 @@ _RHAT, _ESS_PER_CHAIN = 1.01, 100
 def failures(result: "Result") -> Iterator[Finding]:
     """Lanes that did not end well."""
     status = np.atleast_1d(result.status)
-    for code in sorted(set(Status) - {Status.OK, Status.CONVERGED}, key=lambda code: not code.failed):
+    # What UNMIXED chains have to do with each other is told in full by `disagreements`.
+    for code in sorted(Status, key=lambda code: not code.failed):
+        if code in (Status.OK, Status.CONVERGED, Status.UNMIXED):
+            continue
         lanes = np.flatnonzero(status == code)
         if len(lanes):
             yield Finding(

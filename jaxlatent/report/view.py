@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from jaxlatent.diagnostics import relabel, rhat
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.errors import InputError
+from jaxlatent.keys import Purpose, key_for
 from jaxlatent.latent import hidden_in
 from jaxlatent.summary import diagnostics, labels
 from jaxlatent.typing import Array
@@ -94,7 +95,8 @@ def _prior(result: "Result") -> np.ndarray | None:
     if model is None:
         return None
     try:
-        draws = jax.vmap(lambda key: model.sample_prior(key, data))(jax.random.split(jax.random.key(0), _PRIOR_DRAWS))
+        keys = jax.random.split(key_for(Purpose.CHECK, 0), _PRIOR_DRAWS)
+        draws = jax.vmap(lambda key: model.sample_prior(key, data))(keys)
     except InputError:
         return None
     return _joined({name: draws[name] for name in result.params}, 1)
