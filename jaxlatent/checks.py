@@ -85,43 +85,6 @@ def _check_shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> dict[
     return shapes
 
 
-def check_dims(model: Model, shapes: dict[str, tuple[int, ...]], coords: dict[str, Any]) -> None:
-    """Named dimensions fit the shapes of what they name, and coordinates their lengths."""
-    for name, dims in model.dims.items():
-        if name not in shapes:
-            raise InputError(
-                f"Model(dims=...) for {name!r}",
-                got=f"a name that is none of {sorted(shapes)}",
-                expected="a parameter, derived quantity or observation",
-                remedy=did_you_mean(name, shapes),
-            )
-        if len(dims) != len(shapes[name]):
-            raise InputError(
-                f"Model(dims=...) for {name!r}",
-                got=f"{len(dims)} dimensions {tuple(dims)}",
-                expected=f"one name for each axis of shape {shapes[name]}",
-                remedy="name every axis after chain and draw.",
-            )
-        for dim, length in zip(dims, shapes[name], strict=True):
-            if dim in coords and len(coords[dim]) != length:
-                raise InputError(
-                    f"coords[{dim!r}]",
-                    got=f"{len(coords[dim])} labels",
-                    expected=f"{length}, the length of that axis of {name!r}",
-                    remedy="give one label for each position.",
-                )
-    known = {dim for dims in model.dims.values() for dim in dims}
-    known |= {f"{name}_dim_{i}" for name, shape in shapes.items() for i in range(len(shape))}
-    for dim in coords:
-        if dim not in known:
-            raise InputError(
-                f"coords[{dim!r}]",
-                got="labels of a dimension that nothing has",
-                expected="a dimension named in Model(dims=...)",
-                remedy=did_you_mean(dim, {dim for dims in model.dims.values() for dim in dims}),
-            )
-
-
 def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
     """Why no start with a finite density was found for one dataset: which prior or observation is to blame."""
     expected = "a finite log density somewhere in uniform(-2, 2) of unconstrained space (100 tries)"
@@ -142,14 +105,16 @@ def explain_support(posterior: Posterior, position: Array, name: str, label: str
     """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
     names: list[str] = []
 
-    def contains(posterior: Posterior, position: Array) -> Array:
-        d = posterior.density.observed(posterior.constrain(position), posterior.data)[name]
+    def contains(posterior: Posterior, position: Array) -> tuple[Array, Array]:
+        params = posterior.constrain(position)
+        d = posterior.density.observed(params, posterior.data)[name]
         names[:] = [_name_of(d), _name_of(d.support)]
-        return inside_support(d, posterior.data[name])
+        observation = posterior.density.observation(name, params, posterior.data)
+        return inside_support(d, observation), split(observation)[0]
 
-    inside = np.asarray(jax.jit(contains)(posterior, position))
+    inside, values = map(np.asarray, jax.jit(contains)(posterior, position))
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
-    value = np.asarray(split(posterior.data[name])[0])[where]
+    value = values[where]
     return InputError(
         f"{label}observation {name!r}",
         got=f"{int((~inside).sum())} of {inside.size} values outside the support, the first at index {where}: {value}",

@@ -161,14 +161,18 @@ class Conditional:
 
     def _observed(self) -> tuple[Array, Array]:
         """What was observed, and whether it was, ``(dataset, lane, rows, *event)``."""
-        if self.name not in self.posterior.data:
+        density = self.posterior.density
+        at = lambda params, data: density.observation(self.name, params, data)
+        first = jax.tree.map(lambda x: x[:, 0, 0], self.params)
+        found = jax.vmap(at)(first, self.posterior.data)
+        if found is None:
             raise InputError(
                 f"what was observed of {self.name!r}",
                 got="inputs only",
                 expected=f"data that hold {self.name!r}",
                 remedy="add it to the data of result.conditional(data).",
             )
-        value, mask = split(self.posterior.data[self.name])
+        value, mask = split(found)
         lanes = next(iter(self.params.values())).shape[1]
         return jnp.repeat(value[:, None], lanes, 1), jnp.ones((), bool) if mask is None else mask[:, None]
 

@@ -19,20 +19,23 @@ def dataset(
     Args:
         values: each leads with the axes ``leading``.
         leading: names of these axes, "dataset" first if there is one; it comes after chain and draw in the result.
-        dims: names of the other axes by variable; missing ones are called ``name_dim_0``, ``name_dim_1``, ...
+        dims: names of the other axes by variable; missing ones are called ``name_dim_0``, ``name_dim_1``, ..., one that
+            is called as a variable is, ``name_dim``.
         coords: labels by dimension; counts from 0 where missing.
     """
     import xarray as xr
 
     variables: dict[str, Any] = {}
-    used: dict[str, int] = {}
+    used: dict[str, tuple[str, int]] = {}
     for name, value in values.items():
         value = np.asarray(value)
         own = value.shape[len(leading) :]
         names = dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(len(own)))
-        variables[name] = xr.Variable((*leading, *names), value)
-        used.update(zip((*leading, *names), value.shape, strict=True))
-    labels = {dim: list(coords.get(dim, range(length))) for dim, length in used.items()}
+        # To xarray a dimension and a variable of one name are one thing.
+        axes = (*leading, *(f"{dim}_dim" if dim in values else dim for dim in names))
+        variables[name] = xr.Variable(axes, value)
+        used.update(zip(axes, zip((*leading, *names), value.shape, strict=True), strict=True))
+    labels = {axis: list(coords.get(dim, range(length))) for axis, (dim, length) in used.items()}
     made = xr.Dataset(variables, coords=labels)
     if "dataset" in leading:
         order = [dim for dim in (*[d for d in leading if d != "dataset"], "dataset") if dim in made.dims]

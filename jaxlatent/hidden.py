@@ -68,7 +68,12 @@ def _map(
     def at(posterior: Posterior, params: Params, key: Key) -> dict[str, Any]:
         observed = posterior.density.observed(params, posterior.data)
         return {
-            name: one(hidden_in(d), d, *split(posterior.data[name]), jax.random.fold_in(key, i))
+            name: one(
+                hidden_in(d),
+                d,
+                *split(posterior.density.observation(name, params, posterior.data)),
+                jax.random.fold_in(key, i),
+            )
             for i, (name, d) in enumerate(observed.items())
             if (_is_plain_chain(d) if plain_chains_only else hidden_in(d))
         }

@@ -1,5 +1,7 @@
 """What follows from draws of the parameters: pointwise log likelihoods and predictive draws, for all draws at once."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -31,6 +33,15 @@ def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict
     flat = lambda x: x.reshape(leading[0], -1, *x.shape[len(leading) :])
     drawn = over_lanes(one, (1, 0, 0))(posterior, *jax.tree.map(flat, (jax.random.split(key, leading), params)))
     return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[2:]), drawn)
+
+
+def observations(posterior: Posterior, params: Params, names: tuple[str, ...]) -> dict[str, Any]:
+    """What was observed under these names, leading with ``dataset``, at one value of ``params`` for each."""
+
+    def one(posterior: Posterior, params: Params) -> dict[str, Any]:
+        return {name: posterior.density.observation(name, params, posterior.data) for name in names}
+
+    return jax.vmap(one)(posterior, params)
 
 
 @compiled("names")

@@ -1,6 +1,6 @@
 """`Result`: what a fit hands out. Host arrays, what was done to get them, and what follows from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent import conditional, convert, hidden, predictive, report, scores
+from jaxlatent import conditional, hidden, idata, predictive, report, scores
 from jaxlatent.conditional import Conditional
-from jaxlatent.data import Batch, as_data, split
+from jaxlatent.data import Batch, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
@@ -183,6 +183,13 @@ class Result:
 
     def standard_errors(self, names: tuple[str, ...]) -> np.ndarray:
         """Standard errors of a point fit from the curvature at the point, all entries of ``names`` on the last axis."""
+        if "covariance" not in self.statistics:
+            raise InputError(
+                "result.standard_errors(...)",
+                got=f"a fit by {self.provenance.engine}, which tells no curvature",
+                expected="a point fit with the covariance at its points",
+                remedy="use jl.Optimize(objective='mle'), or for draws result.summary().",
+            )
         posterior, _ = self._gridded()
         dim = self.posterior.dim
         datasets = 1 if self.names is None else len(self.names)
@@ -197,10 +204,9 @@ class Result:
         Args:
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        terms = predictive.log_likelihood(posterior, params, self.has_draws)
+        terms = self._terms(data)
         self._require(terms, "log_likelihood")
-        return self._ungridded(terms)
+        return terms
 
     def predict(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """One predictive draw of every observation for each draw of the parameters, leading as `params` does.
@@ -274,7 +280,9 @@ class Result:
             data: held-out data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        return self._ungridded({"": scores.per_value(posterior, params, self.has_draws)})[""]
+        value = scores.per_value(posterior, params, self.has_draws)
+        self._require(value, "score")
+        return self._ungridded(value)[""]
 
     def criteria(self) -> dict[str, np.ndarray]:
         """AIC, BIC and ICL of point fits, smaller is better, and ``free_parameters``; by lane. See `jaxlatent.scores`.
@@ -320,50 +328,7 @@ class Result:
         Args:
             predictions: a seed; adds posterior predictive draws.
         """
-        if not self.has_draws:
-            raise InputError(
-                "result.to_arviz()",
-                got=f"a point fit by {self.provenance.engine}",
-                expected="draws",
-                remedy="use result.params, or fit with NUTS, ADVI, Laplace or Pathfinder.",
-            )
-        dims, coords = self._dims(), self._coords()
-        make = lambda values, leading: convert.dataset(values, leading, dims, coords)
-        per_draw = {
-            name: value
-            for name, value in self.statistics.items()
-            if value.shape[: len(self.leading)] == self.positions.shape[:-1]
-        }
-        groups = {
-            "posterior": make({**self.params, **self.derived}, self.leading),
-            "sample_stats": make(per_draw, self.leading),
-        }
-        groups["posterior"].attrs.update(self._attributes())
-        posterior, params = self._gridded()
-        observed = self._ungridded(predictive.log_likelihood(posterior, params, self.has_draws))
-        if observed:
-            single = ("dataset",) if self.names is not None else ()
-            groups["log_likelihood"] = make(observed, self.leading)
-            data = {name: _with_gaps(value) for name, value in self.posterior.data.items()}
-            groups["observed_data"] = make({k: v for k, v in data.items() if k in observed}, single)
-            groups["constant_data"] = make({k: v for k, v in data.items() if k not in observed}, single)
-            if predictions is not None:
-                groups["posterior_predictive"] = make(self.predict(predictions), self.leading)
-        return convert.inference_data(groups)
-
-    def _attributes(self) -> dict[str, Any]:
-        p = self.provenance
-        flat = {f"timing_{name}_s": round(value, 4) for name, value in p.timings.items()}
-        return {
-            "inference_library": "jaxlatent",
-            "inference_library_version": p.versions["jaxlatent"],
-            "created_at": p.created,
-            "engine": p.engine,
-            "settings": ", ".join(f"{name}={value!r}" for name, value in p.settings.items()),
-            "seed": str(p.seed),
-            "device": p.device,
-            **flat,
-        }
+        return idata.to_arviz(self, predictions)
 
     def _dims(self) -> dict[str, tuple[str, ...]]:
         return dict(self.posterior.density.dims)
@@ -383,9 +348,10 @@ class Result:
                 else "fit with an engine that draws.",
             )
         terms = self.log_likelihood()
+        observations = self._observations(terms)
         seen = {}
         for name, term in terms.items():
-            mask, shape = split(self.posterior.data[name])[1], term.shape[2:]
+            mask, shape = split(observations[name])[1], term.shape[2:]
             # A sequence is one term: it counts if any of its steps was seen.
             told = (
                 np.ones(shape, bool)
@@ -394,6 +360,18 @@ class Result:
             )
             seen[name] = np.broadcast_to(told.reshape(told.shape + (1,) * (len(shape) - told.ndim)), shape)
         return terms, seen
+
+    def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """The pointwise log likelihood; empty for a posterior that does not know it."""
+        posterior, params = self._gridded(data)
+        return self._ungridded(predictive.log_likelihood(posterior, params, self.has_draws))
+
+    def _observations(self, names: Collection[str]) -> dict[str, Any]:
+        """What was observed under these names: values, `jaxlatent.Masked` where some are missing, None where there are none."""
+        posterior, params = self._gridded()
+        first = jax.tree.map(lambda x: x[:, 0, 0] if self.has_draws else x[:, 0], params)
+        found = predictive.observations(posterior, first, tuple(names))
+        return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
 
     def _require(self, values: Mapping[str, Any], what: str) -> None:
         if not values:
@@ -409,15 +387,15 @@ class Result:
 
         Where there is no draw stands another one of the dataset: nothing is computed from NaN, which can end as a count or a label.
         """
-        posterior, params = self.posterior, self.params
+        posterior, params = self.posterior.nameless, self.params
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
         if data is not None:
-            other = data.data if isinstance(data, Batch) else as_data(data)
+            density, other = posterior.density.with_data(data.data if isinstance(data, Batch) else data)
             if not isinstance(data, Batch):
                 datasets = next(iter(params.values())).shape[0]
                 other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)
-            posterior = replace(posterior, data=other)
+            posterior = replace(posterior, density=density, data=other)
         if self._is_best:
             params = jax.tree.map(lambda x: x[:, None], params)
         if self.has_draws:
@@ -467,7 +445,7 @@ class Result:
         picked = {name: jax.tree.map(lambda x: x[index], getattr(self, name)) for name in _ARRAYS}
         if dataset is None:
             return replace(self, **picked)
-        posterior = jax.tree.map(lambda x: x[dataset], self.posterior)
+        posterior = jax.tree.map(lambda x: x[dataset], self.posterior.nameless)
         return replace(self, posterior=posterior, names=None, **picked)
 
 
@@ -480,16 +458,6 @@ def _filled(params: dict[str, Any], there: np.ndarray) -> dict[str, Any]:
     index = np.where(there, np.arange(there[0].size).reshape(there.shape[1:]), index)
     row = np.arange(len(there))[:, None, None]
     return {name: np.asarray(x).reshape(len(there), -1, *x.shape[3:])[row, index] for name, x in params.items()}
-
-
-def _with_gaps(value: Any) -> np.ndarray:
-    """An entry of the data for a file: NaN where masked."""
-    values, mask = split(value)
-    host = np.asarray(values)
-    if mask is None:
-        return host
-    seen = np.asarray(mask).reshape(mask.shape + (1,) * (host.ndim - mask.ndim))
-    return np.where(seen, host, np.nan)
 
 
 #: The fields that lead with ``(dataset?, lane)``.

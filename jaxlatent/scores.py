@@ -7,16 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import hidden, predictive
+from jaxlatent.compiled import compiled
 from jaxlatent.data import split
 from jaxlatent.latent import unit_shape
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Params
 
 
-def per_value(posterior: Posterior, params: Params, draws: bool) -> Array:
-    """Log likelihood in nats per observed value, ``(dataset, lane)``, and ``draw`` if ``draws``."""
-    total = _total(predictive.log_likelihood(posterior, params, draws), 3 if draws else 2)
-    return total / seen(posterior, params, draws).reshape(-1, *(1,) * (total.ndim - 1))
+def per_value(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
+    """Log likelihood in nats per observed value, ``(dataset, lane)``, and ``draw`` if ``draws``; under an empty name, if known."""
+    terms = predictive.log_likelihood(posterior, params, draws)
+    if not terms:
+        return {}
+    total = _total(terms, 3 if draws else 2)
+    return {"": total / seen(posterior, params, draws).reshape(-1, *(1,) * (total.ndim - 1))}
 
 
 def criteria(posterior: Posterior, params: Params) -> dict[str, np.ndarray]:
@@ -39,21 +43,21 @@ def criteria(posterior: Posterior, params: Params) -> dict[str, np.ndarray]:
 
 def seen(posterior: Posterior, params: Params, draws: bool) -> np.ndarray:
     """How many values of all observations were seen, by dataset."""
-    first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
-    one = jax.tree.map(lambda x: x[0], posterior.data)
-    sizes: dict[str, int] = {}
+    first = jax.tree.map(lambda x: x[:, 0, 0] if draws else x[:, 0], params)
+    return np.asarray(_seen(posterior, first), float)
 
-    def walk(params: Params, data: dict[str, Array]) -> None:
-        for name, d in posterior.density.observed(params, data).items():
-            sizes[name] = math.prod(unit_shape(d))
 
-    jax.eval_shape(walk, first, one)
-    datasets = next(iter(params.values())).shape[0]
-    total = np.zeros(datasets)
-    for name, size in sizes.items():
-        mask = split(posterior.data[name])[1]
-        total += size if mask is None else np.asarray(mask).reshape(datasets, -1).sum(-1)
-    return total
+@compiled()
+def _seen(posterior: Posterior, params: Params) -> Array:
+    def one(posterior: Posterior, params: Params) -> Array:
+        density, data = posterior.density, posterior.data
+        total = jnp.zeros((), int)
+        for name, d in density.observed(params, data).items():
+            mask = split(density.observation(name, params, data))[1]
+            total += math.prod(unit_shape(d)) if mask is None else jnp.sum(mask)
+        return total
+
+    return jax.vmap(one)(posterior, params)
 
 
 def _total(terms: dict[str, Array], leading: int) -> Array:

@@ -93,10 +93,8 @@ def labels(result: "Result", name: str, value: np.ndarray) -> list[str]:
     own = value.shape[len(result.leading) :]
     if not own:
         return [name]
-    dims = result._dims().get(name) or (None,) * len(own)
-    axes: list[Sequence[Any]] = [
-        result.coords.get(dim, range(length)) if dim else range(length) for dim, length in zip(dims, own, strict=True)
-    ]
+    dims = result._dims().get(name) or [f"{name}_dim_{i}" for i in range(len(own))]
+    axes: list[Sequence[Any]] = [result.coords.get(dim, range(length)) for dim, length in zip(dims, own, strict=True)]
     return [
         f"{name}[{', '.join(str(axis[i]) for axis, i in zip(axes, index, strict=True))}]" for index in np.ndindex(*own)
     ]

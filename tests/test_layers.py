@@ -24,10 +24,10 @@ model
 posterior
 guides*  fixing
 condition*  adapters
-checks  predictive  hidden  engines  convert  provenance
+checks  dims  predictive  hidden  engines  convert  provenance
 conditional  prior
 summary  scores
-report
+report  idata
 results
 execute
 calibration

@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.checks import check_dims, check_shapes, explain_start, explain_support
+from jaxlatent.checks import check_shapes, explain_start, explain_support
 from jaxlatent.condition import condition
 from jaxlatent.data import Batch, as_data
 from jaxlatent.diagnostics.psis import khat_threshold
+from jaxlatent.dims import check_dims, shapes_of
 from jaxlatent.engines.base import Engine, Search, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
@@ -24,7 +25,7 @@ from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.provenance import provenance
 from jaxlatent.results import Result
 from jaxlatent.typing import Array, Data, Key, PyTree
@@ -87,7 +88,7 @@ def fit(
     label = f"{given.density.label} · {type(engine).__name__}"
     line = Line(label, sum(stage.steps for stage in stages), progress)
     with line:
-        posterior = grid.put(grid.fill(_lead(given) if names is None else given), 1)
+        posterior = grid.put(grid.fill(_lead(given.nameless) if names is None else given.nameless), 1)
         keys = programs.keys_of(grid, key)
         positions = _starts(grid, posterior, keys.start, init, names)
         states, shared = programs.begin(grid, kernel, posterior, keys, positions)
@@ -338,7 +339,13 @@ def _condition(
             got=type(data).__name__,
             expected="None: a posterior holds its data",
         )
-        return model, None
+        one = model if model.names is None else _one(model, 0)
+        density = model.density
+        if isinstance(density, ModelDensity):
+            check_dims(density.dims, check_shapes(density.model, one.data), coords)
+        elif coords:
+            check_dims(density.dims, shapes_of(one), coords)
+        return model, model.names
     if not isinstance(model, Model):
         raise InputError(
             "fit(model, ...)",
@@ -347,7 +354,7 @@ def _condition(
             remedy="wrap NumPyro models with jl.from_numpyro, bare functions with jl.from_log_density.",
         )
     arrays = data[0] if isinstance(data, Batch) else as_data({} if data is None else data)
-    check_dims(model, check_shapes(model, arrays), coords)
+    check_dims(model.dims, check_shapes(model, arrays), coords)
     if isinstance(data, Batch):
         return condition(model, data), data.names
     return condition(model, arrays), None

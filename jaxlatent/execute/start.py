@@ -26,6 +26,8 @@ def initial_position(posterior: Posterior, key: Key) -> tuple[Position, Array]:
 
 def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
     """By observation, whether all its values lie in the support of their distribution; empty if the density cannot tell."""
-    data = posterior.data
-    observed = posterior.density.observed(posterior.constrain(position), data)
-    return {name: jnp.all(inside_support(d, data[name])) for name, d in observed.items()}
+    density, data, params = posterior.density, posterior.data, posterior.constrain(position)
+    return {
+        name: jnp.all(inside_support(d, density.observation(name, params, data)))
+        for name, d in density.observed(params, data).items()
+    }

@@ -1,0 +1,75 @@
+"""A result as ArviZ's container: which groups there are, and what is in them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxlatent import convert
+from jaxlatent.data import split
+from jaxlatent.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxlatent.results import Result
+
+
+def to_arviz(result: "Result", predictions: int | None) -> Any:
+    """See `jaxlatent.results.Result.to_arviz`."""
+    if not result.has_draws:
+        raise InputError(
+            "result.to_arviz()",
+            got=f"a point fit by {result.provenance.engine}",
+            expected="draws",
+            remedy="use result.params, or fit with NUTS, ADVI, Laplace or Pathfinder.",
+        )
+    dims, coords = result._dims(), result._coords()
+    make = lambda values, leading: convert.dataset(values, leading, dims, coords)
+    per_draw = {
+        name: value
+        for name, value in result.statistics.items()
+        if value.shape[: len(result.leading)] == result.positions.shape[:-1]
+    }
+    groups = {
+        "posterior": make({**result.params, **result.derived}, result.leading),
+        "sample_stats": make(per_draw, result.leading),
+    }
+    groups["posterior"].attrs.update(_attributes(result))
+    terms = result._terms()
+    if terms:
+        single = ("dataset",) if result.names is not None else ()
+        constant = result.posterior.density.covariates(result.posterior.data, terms)
+        groups["log_likelihood"] = make(terms, result.leading)
+        groups["observed_data"] = make(_with_gaps(result._observations(terms)), single)
+        # A covariate may have the name of a parameter: its dimensions are others.
+        groups["constant_data"] = convert.dataset(_with_gaps(constant), single, {}, coords)
+        if predictions is not None:
+            groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
+    return convert.inference_data(groups)
+
+
+def _attributes(result: "Result") -> dict[str, Any]:
+    p = result.provenance
+    flat = {f"timing_{name}_s": round(value, 4) for name, value in p.timings.items()}
+    return {
+        "inference_library": "jaxlatent",
+        "inference_library_version": p.versions["jaxlatent"],
+        "created_at": p.created,
+        "engine": p.engine,
+        "settings": ", ".join(f"{name}={value!r}" for name, value in p.settings.items()),
+        "seed": str(p.seed),
+        "device": p.device,
+        **flat,
+    }
+
+
+def _with_gaps(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Entries of the data for a file: NaN where masked; without those that hold nothing."""
+    return {name: _gaps(*split(value)) for name, value in values.items() if value is not None}
+
+
+def _gaps(values: Any, mask: Any) -> np.ndarray:
+    host = np.asarray(values)
+    if mask is None:
+        return host
+    seen = np.asarray(mask).reshape(mask.shape + (1,) * (host.ndim - mask.ndim))
+    return np.where(seen, host, np.nan)
