@@ -17,7 +17,7 @@ from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model import Model
 from jaxlatent.prior import sample_prior
 from jaxlatent.results import Result
-from jaxlatent.typing import Data, Key
+from jaxlatent.typing import Data, Key, Params
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def calibrate(
         options: of `jaxlatent.fit`.
 
     Raises:
-        InputError: for improper priors, or an engine that does not draw.
+        InputError: for improper priors, priors that read the observations, or an engine that does not draw.
     """
     require(simulations >= 1, "calibrate(simulations=...)", got=simulations, expected="at least 1 simulation")
     if engine.kind != "draws":
@@ -107,6 +107,7 @@ def calibrate(
     for name, values in observed.items():
         given = copies.get(name)
         copies[name] = Masked(values, given.mask) if isinstance(given, Masked) else values
+    _require_prior_without_observations(model, params, arrays, copies)
     result = fit(model, Batch(copies, tuple(range(simulations))), engine, jax.random.fold_in(key, 1), **options)
     truth = {name: np.asarray(value) for name, value in {**params, **derived}.items()}
     drawn: Mapping[str, np.ndarray] = {**result.params, **result.derived}
@@ -117,3 +118,17 @@ def calibrate(
         return np.sum(picked < truth[name][:, None], 1)
 
     return Calibration({name: rank(name) for name in truth}, draws, truth, result)
+
+
+def _require_prior_without_observations(model: Model, params: Params, given: Data, simulated: Data) -> None:
+    """Raise `InputError` for a prior that depends on what it is to generate, as default priors in units of the data do."""
+    first = lambda tree: jax.tree.map(lambda x: jnp.asarray(x)[0], dict(tree))
+    for name in model.prior:
+        density = lambda data, name=name: model.prior_of(name, first(params), data).log_prob(first(params)[name])
+        if not np.array_equal(density(given), density(first(simulated)), equal_nan=True):
+            raise InputError(
+                f"calibrate(), the prior of {name!r}",
+                got="a prior that reads the observations",
+                expected="one that is known before them",
+                remedy="give numbers for what is 'auto' in ready families, such as prior_scale=2.0.",
+            )

@@ -56,6 +56,18 @@ def test_bad_settings_are_told(options, message):
         jl.calibrate(NORMAL, {"x": X, "y": np.zeros(8)}, jl.Laplace(draws=200), **{"seed": 0, **options})
 
 
+def test_a_prior_that_reads_what_it_is_to_generate_is_told():
+    model, data = jl.models.gaussian_mixture(2, None), {"y": np.arange(9.0)}
+    with pytest.raises(jl.InputError, match=r"the prior of 'covs'[\s\S]*prior_scale"):
+        jl.calibrate(model, data, jl.Laplace(draws=200), seed=0)
+    # What is known beforehand may depend on the shape of the observations.
+    sized = jl.Model(
+        prior={"each": lambda p, d: dist.Normal(0.0, 1.0).expand(d.y.shape).to_event(1)},
+        likelihood=lambda p, d: {"y": dist.Normal(p.each, 1.0)},
+    )
+    jl.calibrate(sized, {"y": np.zeros(3)}, jl.Laplace(draws=200), seed=0, simulations=2)
+
+
 def test_an_engine_that_does_not_draw_is_told():
     with pytest.raises(jl.InputError, match="an engine that draws"):
         jl.calibrate(NORMAL, {"x": X, "y": np.zeros(8)}, jl.Optimize(), seed=0)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from jaxlatent.errors import InputError
 from jaxlatent.models.parts import rows
 from jaxlatent.namespace import mask_of
 from jaxlatent.typing import Array
@@ -47,7 +48,18 @@ def seen_steps(d: Any, leading: tuple[int, ...]) -> Array:
 
 
 def units_of_y(d: Any, event_dim: int = 0) -> Units:
-    """The units of the observation ``y``, each of its event shape."""
+    """The units of the observation ``y``, each of its event shape.
+
+    Raises:
+        InputError: if there is none, as where draws from a prior are asked for before anything was observed.
+    """
+    if "y" not in d:
+        raise InputError(
+            "a prior in units of the data",
+            got=f"data without the observation 'y': {sorted(d)}",
+            expected="'y' among the data, as in a fit",
+            remedy="add it, or give numbers for what is 'auto' in the emissions, such as prior_scale=2.0.",
+        )
     leading = d.y.shape[: d.y.ndim - event_dim]
     return units_of(rows(d.y, event_dim), seen_steps(d, leading))
 
