@@ -15,8 +15,8 @@ ROOT = Path(jaxlatent.__file__).parent
 LAYERS = """
 former_xla
 typing  errors  status  lanes  compiled
-keys  devices
-namespace  data  diagnostics  markov
+keys  devices  namespace
+data  diagnostics  markov
 distributions
 latent
 coordinates  graph

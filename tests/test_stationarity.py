@@ -69,6 +69,15 @@ def test_separated_observations_are_named_and_the_default_prior_keeps_weights_fi
     weak = jl.fit(mixture(1, family(1)), data, jl.EM(restarts=2), seed=0)
     assert (weak.status == jl.Status.CONVERGED).all(), weak.status
     assert np.abs(weak.params["weights"]).max() < 4 * 5 / x.std()
+    assert "separation" in weak.check().illnesses and "component 0" in str(weak.check())
+
+
+def test_what_inputs_foretell_well_but_not_surely_is_not_called_separated():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=200)
+    y = (rng.random(200) < 1 / (1 + np.exp(-4 * x))).astype(int)
+    result = jl.fit(mixture(1, emissions.BernoulliRegression(1)), {"x": x[:, None], "y": y}, jl.EM(restarts=2), seed=0)
+    assert (result.status == jl.Status.CONVERGED).all() and not result.check()
 
 
 def test_inputs_that_say_the_same_share_the_effect(x64):

@@ -17,7 +17,7 @@ from jaxlatent.data import split
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.latent import labels, paths
-from jaxlatent.latent.certainty import foreseen
+from jaxlatent.latent.certainty import chances, foreseen
 from jaxlatent.latent.expected import EStep, Expected
 from jaxlatent.typing import Array, Key
 
@@ -77,6 +77,7 @@ def responsibilities(d: dist.Distribution, value: Array) -> Array:
 __all__ = [
     "EStep",
     "Expected",
+    "chances",
     "expect",
     "expected_log_prob",
     "foreseen",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jaxlatent.errors import InputError
 from jaxlatent.report.finding import Finding
+from jaxlatent.report.latent import separated
 from jaxlatent.report.modelling import bounds, conflicts, duplicates, separations
 from jaxlatent.report.running import disagreements, divergences, failures, poor_fits, standstill, too_few_draws
 from jaxlatent.report.shape import ridges, tails
@@ -54,7 +55,9 @@ def check(result: "Result") -> Report:
             remedy="pick one first, as in result[name].check().",
         )
     found = [*failures(result), *standstill(result), *poor_fits(result)]
-    if result.has_draws and not any(finding.fatal for finding in found):
+    if not result.has_draws:
+        found += separated(result)
+    elif not any(finding.fatal for finding in found):
         chains = "n_steps" in result.statistics
         # Lanes of an approximation are not chains of one posterior: only the best is looked at.
         view = view_of(result if chains else result.best())
