@@ -13,6 +13,7 @@ class Status(IntEnum):
     DEGENERATE = 4
     STUCK = 5
     DECREASED = 6
+    QUARANTINED = 8
 
     @property
     def advice(self) -> str:
@@ -22,7 +23,7 @@ class Status(IntEnum):
     @property
     def failed(self) -> bool:
         """True when the lane's result should not be used."""
-        return self in (Status.NON_FINITE, Status.DEGENERATE, Status.STUCK)
+        return self in (Status.NON_FINITE, Status.DEGENERATE, Status.STUCK, Status.QUARANTINED)
 
 
 _ADVICE = {
@@ -32,5 +33,6 @@ _ADVICE = {
     Status.NON_FINITE: "the log density or its gradient became NaN or infinite: check supports and scales, or start elsewhere (`init=`).",
     Status.DEGENERATE: "the curvature is not positive definite or a component is empty: something is not identified, or no maximum.",
     Status.DECREASED: "the objective fell by more than rounding explains: run in 64 bits, or raise `m_step_iter`.",
+    Status.QUARANTINED: "the dataset failed the checks and was left out: `result.problems` says why; mend it and fit it again.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }

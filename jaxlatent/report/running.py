@@ -21,7 +21,14 @@ _RHAT, _ESS_PER_CHAIN = 1.01, 100
 def failures(result: "Result") -> Iterator[Finding]:
     """Lanes that did not end well."""
     status = np.atleast_1d(result.status)
-    for code in (Status.NON_FINITE, Status.STUCK, Status.DEGENERATE, Status.DECREASED, Status.MAX_ITERATIONS):
+    for code in (
+        Status.NON_FINITE,
+        Status.STUCK,
+        Status.DEGENERATE,
+        Status.DECREASED,
+        Status.MAX_ITERATIONS,
+        Status.QUARANTINED,
+    ):
         lanes = np.flatnonzero(status == code)
         if len(lanes):
             yield Finding(
