@@ -88,9 +88,8 @@ def _check_shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> dict[
 def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
     """Why no start with a finite density was found for one dataset: which prior or observation is to blame."""
     expected = "a finite log density somewhere in uniform(-2, 2) of unconstrained space (100 tries)"
-    density = posterior.density
     # Traced, because at concrete parameters outside their range NumPyro itself raises, without a name.
-    terms = jax.jit(lambda p: density.log_densities(p.initial_position(key), p.data, p.guides))(posterior)
+    terms = _log_densities(posterior, key)
     names = [name for name, term in terms.items() if not np.isfinite(term)]
     values = ", ".join(f"{name} = {float(terms[name]):.4g}" for name in names) or "the sum overflows"
     return InputError(
@@ -103,16 +102,14 @@ def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
 
 def explain_support(posterior: Posterior, position: Array, name: str, label: str) -> InputError:
     """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
+    inside, values = map(np.asarray, _contained(posterior, position, name))
     names: list[str] = []
 
-    def contains(posterior: Posterior, position: Array) -> tuple[Array, Array]:
-        params = posterior.constrain(position)
-        d = posterior.density.observed(params, posterior.data)[name]
-        names[:] = [_name_of(d), _name_of(d.support)]
-        observation = posterior.density.observation(name, params, posterior.data)
-        return inside_support(d, observation), split(observation)[0]
+    def look(posterior: Posterior, position: Array) -> None:
+        d = posterior.density.observed(posterior.constrain(position), posterior.data)[name]
+        names.extend([_name_of(d), _name_of(d.support)])
 
-    inside, values = map(np.asarray, jax.jit(contains)(posterior, position))
+    jax.eval_shape(look, posterior, position)
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
     value = values[where]
     return InputError(
@@ -121,6 +118,19 @@ def explain_support(posterior: Posterior, position: Array, name: str, label: str
         expected=f"values in the support of {names[0]}: {names[1]}",
         remedy="correct the data (integers where it counts, categories from 0), or choose another distribution.",
     )
+
+
+@jax.jit
+def _log_densities(posterior: Posterior, key: Key) -> dict[str, Array]:
+    return posterior.density.log_densities(posterior.initial_position(key), posterior.data, posterior.guides)
+
+
+@partial(jax.jit, static_argnames="name")
+def _contained(posterior: Posterior, position: Array, name: str) -> tuple[Array, Array]:
+    """Which values of an observation lie in its support, and the values."""
+    params = posterior.constrain(position)
+    observation = posterior.density.observation(name, params, posterior.data)
+    return inside_support(posterior.density.observed(params, posterior.data)[name], observation), split(observation)[0]
 
 
 def _name_of(thing: Any) -> str:

@@ -21,6 +21,7 @@ def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
         InputError: if the data hold something that no model can use (NaN, infinity, text); see `jaxlatent.checks` for the rest.
     """
     if isinstance(data, Batch):
+        data.checked()
         density = ModelDensity(model, layout(model, data[0]))
         return batched(density, data.data, data.names, jax.vmap(lambda one: find_guides(density, one))(data.data))
     arrays = as_data({} if data is None else data)

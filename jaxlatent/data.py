@@ -4,8 +4,9 @@ Sequences of unequal length become one array and a mask; so do datasets of unequ
 was not seen, and contributes nothing.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -55,10 +56,12 @@ class Batch:
     Args:
         data: name to array of shape ``(dataset, ...)``.
         names: of the datasets, coordinates of the ``dataset`` dimension.
+        problems: by name, why a dataset cannot be used; another one stands in its place.
     """
 
     data: dict[str, Array]
     names: tuple[Any, ...]
+    problems: Mapping[Any, InputError] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -66,6 +69,34 @@ class Batch:
     def __getitem__(self, index: int) -> dict[str, Array]:
         """The data of one dataset, by position."""
         return jax.tree.map(lambda x: x[index], self.data)
+
+    def select(self, names: Sequence[Any]) -> "Batch":
+        """The datasets of these names, as in ``batch.select(result.failed)``.
+
+        Raises:
+            InputError: for a name that no dataset has, or none.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown or not len(names):
+            raise InputError(
+                "batch.select(names)",
+                got=f"no dataset {unknown[0]!r}" if unknown else "no names",
+                expected=f"a list of names among {list(self.names)[:8]}",
+                remedy="use batch.names to see them.",
+            )
+        rows = np.array([self.names.index(name) for name in names])
+        problems = {name: self.problems[name] for name in names if name in self.problems}
+        return Batch(jax.tree.map(lambda x: x[rows], self.data), tuple(names), problems)
+
+    def checked(self) -> "Batch":
+        """The batch itself.
+
+        Raises:
+            InputError: for the first dataset that has a problem.
+        """
+        for problem in self.problems.values():
+            raise problem
+        return self
 
 
 def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
@@ -110,34 +141,61 @@ def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
     Args:
         datasets: a list of data dicts, or a dict of name to data dict whose names are kept.
 
+    Returns:
+        The batch. Datasets that cannot be used (NaN, other names or numbers of axes than most) are its ``problems``: `jaxlatent.fit`
+        raises the first of them, or goes on without them if told ``on_bad_data="quarantine"``.
+
     Raises:
-        InputError: if there are none, or if they disagree in names or numbers of axes.
+        InputError: if no dataset can be used.
     """
     named = dict(datasets) if isinstance(datasets, Mapping) else dict(enumerate(datasets))
     if not named:
         raise InputError(
             "batch(...)", got="no datasets", expected="at least one", remedy="pass a non-empty list of data dicts."
         )
-    arrays = {label: as_data(data, label=f"dataset {label!r}, ") for label, data in named.items()}
-    first_label, first = next(iter(arrays.items()))
-    for label, data in arrays.items():
-        if data.keys() != first.keys():
-            raise InputError(
-                f"dataset {label!r}",
-                got=f"names {sorted(data)}",
-                expected=f"the names of dataset {first_label!r}: {sorted(first)}",
-                remedy="give every dataset the same observations and covariates.",
-            )
-        for name, value in data.items():
-            if len(value.shape) != len(first[name].shape):
-                raise InputError(
-                    f"dataset {label!r}, {name!r}",
-                    got=f"shape {value.shape}",
-                    expected=f"as many axes as in dataset {first_label!r}: {first[name].shape}",
-                    remedy="give every dataset arrays of the same kind.",
-                )
-    stacked = {name: _stack([data[name] for data in arrays.values()]) for name in first}
-    return Batch(stacked, tuple(named))
+    arrays: dict[Any, dict[str, Any]] = {}
+    problems: dict[Any, InputError] = {}
+    for label, data in named.items():
+        try:
+            arrays[label] = as_data(data, label=f"dataset {label!r}, ")
+        except InputError as problem:
+            problems[label] = problem
+    problems |= _unlike(arrays)
+    sound = [label for label in named if label not in problems]
+    if not sound:
+        raise next(iter(problems.values()))
+    stacked = {
+        name: _stack([arrays[sound[0] if label in problems else label][name] for label in named])
+        for name in arrays[sound[0]]
+    }
+    return Batch(stacked, tuple(named), problems)
+
+
+def _unlike(arrays: Mapping[Any, Data]) -> dict[Any, InputError]:
+    """The datasets whose names or numbers of axes are not those of most, and why."""
+    kinds = {label: tuple(sorted((name, len(x.shape)) for name, x in data.items())) for label, data in arrays.items()}
+    if len(set(kinds.values())) < 2:
+        return {}
+    usual = Counter(kinds.values()).most_common(1)[0][0]
+    like = next(label for label, kind in kinds.items() if kind == usual)
+    return {label: _unlikeness(label, arrays[label], like, arrays[like]) for label in kinds if kinds[label] != usual}
+
+
+def _unlikeness(label: Any, data: Data, like: Any, usual: Data) -> InputError:
+    if data.keys() != usual.keys():
+        return InputError(
+            f"dataset {label!r}",
+            got=f"names {sorted(data)}",
+            expected=f"the names of dataset {like!r}: {sorted(usual)}",
+            remedy="give every dataset the same observations and covariates.",
+        )
+    name = next(name for name in data if len(data[name].shape) != len(usual[name].shape))
+    return InputError(
+        f"dataset {label!r}, {name!r}",
+        got=f"shape {data[name].shape}",
+        expected=f"as many axes as in dataset {like!r}: {usual[name].shape}",
+        remedy="give every dataset arrays of the same kind.",
+    )
 
 
 def _stack(items: Sequence[Any]) -> Any:

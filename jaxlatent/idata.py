@@ -37,11 +37,16 @@ def to_arviz(result: "Result", predictions: int | None) -> Any:
     terms = result._terms()
     if terms:
         single = ("dataset",) if result.names is not None else ()
-        constant = result.posterior.density.covariates(result.posterior.data, terms)
+        constant = _with_gaps(result.posterior.density.covariates(result.posterior.data, terms))
+        observed = _with_gaps(result._observations(terms))
+        if result.names is not None and result.problems:
+            # Another dataset stands in for one that was set aside.
+            bad = np.isin(np.arange(len(result.names)), [result.names.index(name) for name in result.problems])
+            observed, constant = ({k: _gaps(v, ~bad) for k, v in group.items()} for group in (observed, constant))
         groups["log_likelihood"] = make(terms, result.leading)
-        groups["observed_data"] = make(_with_gaps(result._observations(terms)), single)
+        groups["observed_data"] = make(observed, single)
         # A covariate may have the name of a parameter: its dimensions are others.
-        groups["constant_data"] = convert.dataset(_with_gaps(constant), single, {}, coords)
+        groups["constant_data"] = convert.dataset(constant, single, {}, coords)
         if predictions is not None:
             groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
     return convert.inference_data(groups)

@@ -1,5 +1,6 @@
 """`Result`: what a fit hands out. Host arrays, what was done to get them, and what follows from them."""
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,7 @@ from jaxlatent.keys import Purpose, key_for
 from jaxlatent.posterior import Posterior
 from jaxlatent.provenance import Provenance
 from jaxlatent.report import Report
+from jaxlatent.report.finding import listed
 from jaxlatent.status import Status
 from jaxlatent.summary import stacked, summarise
 from jaxlatent.typing import Data, Key
@@ -41,6 +43,7 @@ class Result:
         trace: history of the objective, ``(dataset?, lane, iteration)``, for engines that optimise.
         names: of the datasets; None for one dataset.
         coords: labels of named dimensions.
+        problems: by the name of a dataset that was set aside, what is wrong with it; its values are NaN.
         provenance: see `Provenance`.
     """
 
@@ -56,6 +59,7 @@ class Result:
     names: tuple[Any, ...] | None
     provenance: Provenance
     coords: dict[str, list[Any]] = field(default_factory=dict)
+    problems: dict[Any, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # JAX sorts the names of dicts that pass through it; tables and files keep the order of the declaration.
@@ -120,28 +124,55 @@ class Result:
     def best(self) -> "Result":
         """The lane of highest objective that did not fail, of each dataset; its lane axis is gone for point fits.
 
+        A dataset of a batch of which every lane failed keeps a status and has NaN for values, with a warning.
+
         Raises:
-            InputError: if every lane of a dataset failed.
+            InputError: if every lane of the only dataset failed.
         """
         if self._is_best:
             return self
         failed = self._failed()
-        if failed.all(-1).any():
-            codes = sorted({Status(code).name for code in np.ravel(self.status)})
+        lost = np.asarray(failed.all(-1))
+        if self.names is None and lost:
+            first = Status(int(self.status[0]))
+            # Without a finite objective a lane failed, whatever its status says.
+            cause = first if first.failed else Status.NON_FINITE
             raise InputError(
                 "result.best()",
-                got=f"no lane that ended well ({', '.join(codes)})",
+                got=f"no lane that ended well ({', '.join(sorted({Status(code).name for code in self.status}))})",
                 expected="at least one",
-                remedy=Status(int(np.ravel(self.status)[0])).advice,
+                remedy=cause.advice,
             )
         lane = np.argmax(np.where(failed, -np.inf, self.objective), -1)
         if self.names is None:
             return self._select(None, int(lane))
+        if lost.any():
+            warnings.warn(
+                f"result.best(): no lane ended well of {listed(self.failed)}; NaN stands there.", stacklevel=2
+            )
         picked = [self._select(i, int(k)) for i, k in enumerate(lane)]
         stacked = {
             name: jax.tree.map(lambda *x: np.stack(x), *(getattr(one, name) for one in picked)) for name in _ARRAYS
         }
-        return replace(self, **stacked)
+        status = stacked.pop("status")
+        return replace(self, **jax.tree.map(lambda x: blanked(x, lost), stacked), status=status)
+
+    @property
+    def failed(self) -> tuple[Any, ...]:
+        """Names of the datasets of a batch of which no lane ended well: ``batch.select(result.failed)`` holds them.
+
+        Raises:
+            InputError: for one dataset.
+        """
+        if self.names is None:
+            raise InputError(
+                "result.failed",
+                got="a result of one dataset",
+                expected="a result of a batch",
+                remedy="look at result.status, by lane.",
+            )
+        lost = np.all(self._failed().reshape(len(self.names), -1), -1).tolist()
+        return tuple(name for name, gone in zip(self.names, lost, strict=True) if gone)
 
     def _failed(self) -> np.ndarray:
         return np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective)
@@ -391,7 +422,7 @@ class Result:
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
         if data is not None:
-            density, other = posterior.density.with_data(data.data if isinstance(data, Batch) else data)
+            density, other = posterior.density.with_data(data.checked().data if isinstance(data, Batch) else data)
             if not isinstance(data, Batch):
                 datasets = next(iter(params.values())).shape[0]
                 other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)
@@ -405,15 +436,15 @@ class Result:
     def _ungridded(self, values: Mapping[str, Any], nothing: float = np.nan) -> dict[str, np.ndarray]:
         """What was computed from `_gridded`, with its own axes, and ``nothing`` where there is no draw."""
         own = {name: self._stripped(np.asarray(value)) for name, value in values.items()}
-        if not self.has_draws or self._there().all():
-            return own
         there = self._there()
+        if there.all():
+            return own
         spread = lambda x: there.reshape(there.shape + (1,) * (x.ndim - there.ndim))
         return {name: np.where(spread(value), value, nothing) for name, value in own.items()}
 
     def _there(self) -> np.ndarray:
-        """Which draws there are: none where a chain failed, nor after a dataset stopped early."""
-        return ~np.isnan(self.positions).any(-1)
+        """Which draws there are: none where a chain failed, nor after a dataset stopped early; of points, which were found."""
+        return ~np.isnan(self.objective) if not self.has_draws else ~np.isnan(self.positions).any(-1)
 
     @property
     def _ragged(self) -> bool:
@@ -446,7 +477,15 @@ class Result:
         if dataset is None:
             return replace(self, **picked)
         posterior = jax.tree.map(lambda x: x[dataset], self.posterior.nameless)
-        return replace(self, posterior=posterior, names=None, **picked)
+        name = (self.names or ())[dataset]
+        problems = {name: self.problems[name]} if name in self.problems else {}
+        return replace(self, posterior=posterior, names=None, problems=problems, **picked)
+
+
+def blanked(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``x`` with NaN (counts: 0) in some of its leading rows."""
+    nothing = np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)
+    return np.where(rows.reshape(-1, *(1,) * (x.ndim - 1)), nothing, x)
 
 
 def _filled(params: dict[str, Any], there: np.ndarray) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class Status(IntEnum):
     STALLED = 7
     TREE_DEPTH = 8
     UNMIXED = 9
+    QUARANTINED = 10
 
     @property
     def advice(self) -> str:
@@ -25,7 +26,7 @@ class Status(IntEnum):
     @property
     def failed(self) -> bool:
         """True when the lane's result should not be used."""
-        return self in (Status.NON_FINITE, Status.DEGENERATE, Status.STUCK)
+        return self in (Status.NON_FINITE, Status.DEGENERATE, Status.STUCK, Status.QUARANTINED)
 
 
 _ADVICE = {
@@ -42,5 +43,6 @@ _ADVICE = {
     "raise `max_depth`.",
     Status.UNMIXED: "the chains of this dataset have nothing in common, and their draws mean nothing together: is it on the scale of "
     "the others, and of the prior? Start elsewhere (`init=`), reparameterise, or order the labels.",
+    Status.QUARANTINED: "the dataset failed the checks and was left out: `result.problems` says why; mend it and fit it again.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }

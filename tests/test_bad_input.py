@@ -59,7 +59,9 @@ def test_a_value_that_is_not_finite(value):
     y[1, 0] = value
     refused(lambda: fit(normal(), {"y": y}), "data 'y'", "1 of 6", "(1, 0)", value)
     refused(lambda: jl.condition(normal(), {"y": y}), "data 'y'", "(1, 0)")
-    refused(lambda: jl.batch({"first": {"y": Y}, "second": {"y": y}}), "dataset 'second', data 'y'", "(1, 0)")
+    for use in (fit, jl.condition):
+        batch = jl.batch({"first": {"y": Y}, "second": {"y": y}})
+        refused(lambda use=use, batch=batch: use(normal(), batch), "dataset 'second', data 'y'", "(1, 0)")
 
 
 def test_a_wrong_length():
@@ -157,8 +159,10 @@ def test_an_empty_batch():
 
 
 def test_a_batch_of_unequal_datasets():
-    refused(lambda: jl.batch({"a": {"y": Y}, "b": {"y": Y[:, None]}}), "dataset 'b', 'y'", "(3, 1)", "(3,)", "'a'")
-    refused(lambda: jl.batch([{"y": Y}, {"x": Y}]), "dataset 1", "['x']", "['y']")
+    of = lambda datasets: lambda: fit(normal(), jl.batch(datasets))
+    refused(of({"a": {"y": Y}, "b": {"y": Y[:, None]}}), "dataset 'b', 'y'", "(3, 1)", "(3,)", "'a'")
+    refused(of([{"y": Y}, {"x": Y}]), "dataset 1", "['x']", "['y']")
+    refused(of([{"x": Y}, {"y": Y}, {"y": Y}]), "dataset 0", "['x']", "['y']", "dataset 1")
 
 
 def test_a_batch_of_one_dict():

@@ -111,7 +111,7 @@ def from_log_density(
         tuple(support.get(name, constraints.real) for name in named),
         bare,
     )
-    one = (args[0],) if isinstance(args, Batch) else tuple(jax.tree.map(jnp.asarray, arg) for arg in args)
+    one = (args.checked()[0],) if isinstance(args, Batch) else tuple(jax.tree.map(jnp.asarray, arg) for arg in args)
     out = jax.eval_shape(density.log_density, jax.ShapeDtypeStruct((density.dim,), jnp.result_type(float)), one, {})
     if out.shape != ():
         raise InputError(

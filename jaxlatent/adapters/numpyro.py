@@ -200,7 +200,7 @@ def from_numpyro(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Posterior
             expected="the batch alone",
             remedy="put what differs between datasets into the dicts of jl.batch, and give the rest by keyword.",
         )
-    _check_unmasked(batch.data)
+    _check_unmasked(batch.checked().data)
     given, positional = _bound(fn, (), {**batch[0], **kwargs})
     static, shared = _separated(kwargs)
     arrays = as_data(shared)

@@ -3,8 +3,9 @@
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
 from jaxlatent.execute.mixing import judged
 from jaxlatent.execute.progress import Line
+from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
@@ -28,6 +30,7 @@ from jaxlatent.model import Model
 from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.provenance import provenance
 from jaxlatent.results import Result
+from jaxlatent.status import Status
 from jaxlatent.typing import Array, Data, Key, PyTree
 
 
@@ -43,6 +46,7 @@ def fit(
     progress: bool | None = None,
     segment: int = 250,
     until: Until | None = None,
+    on_bad_data: Literal["raise", "quarantine"] = "raise",
 ) -> Result:
     """Fit a model to one dataset, or to a batch of them, as one compiled program.
 
@@ -58,6 +62,9 @@ def fit(
         progress: None shows a live line on a terminal and is silent elsewhere; True prints plain lines there; False never.
         segment: records between two looks of the host.
         until: a rule to stop sampling early, see `jaxlatent.until`.
+        on_bad_data: what becomes of a dataset of a batch that fails the checks (NaN, shapes, supports): "raise" an error before any work,
+            or "quarantine" it: its lanes have that status and NaN, ``result.problems`` says why, and the others are fitted as they would
+            be without it. A dataset that passes them and still has no finite log density never ends the call of a batch.
 
     Raises:
         InputError: before anything is compiled for the engine, naming what is wrong with model, data or settings.
@@ -72,6 +79,12 @@ def fit(
     )
     _check_engine(engine)
     require(
+        on_bad_data in ("raise", "quarantine"),
+        "fit(on_bad_data=...)",
+        got=on_bad_data,
+        expected="'raise' or 'quarantine'",
+    )
+    require(
         until is None or not isinstance(engine, Search),
         "fit(until=...)",
         got=engine,
@@ -80,7 +93,10 @@ def fit(
     )
     key = as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
+    if on_bad_data == "raise" and isinstance(data, Batch):
+        data.checked()
     given, names = _condition(model, data, labels)
+    quarantine = Quarantine(names, on_bad_data == "quarantine", data.problems if isinstance(data, Batch) else {})
     datasets = 1 if names is None else len(names)
     grid = lay_out(datasets, engine.lanes, jax.devices() if devices is None else devices)
     stages, kernel = engine.schedule(segment), engine.kernel()
@@ -90,7 +106,11 @@ def fit(
     with line:
         posterior = grid.put(grid.fill(_lead(given.nameless) if names is None else given.nameless), 1)
         keys = programs.keys_of(grid, key)
-        positions = _starts(grid, posterior, keys.start, init, names)
+        positions = _starts(grid, posterior, keys.start, init, quarantine)
+        if quarantine.bad.any():
+            warnings.warn(str(quarantine), stacklevel=2)
+            posterior = grid.put(quarantine.stand_in(posterior), 1)
+            positions = grid.put(quarantine.stand_in(positions), 2)
         states, shared = programs.begin(grid, kernel, posterior, keys, positions)
         nothing = _traced(stages[0]._replace(steps=0))
         # Stages of no steps: everything is compiled before the clock of the warm-up starts.
@@ -102,8 +122,10 @@ def fit(
             jax.block_until_ready(programs.adapt(grid, kernel, longest, states, shared, records, counts, nothing))
         jax.block_until_ready(counts)
         started = time.perf_counter()
-        collected = _loop(grid, kernel, stages, capacity, posterior, keys.step, states, shared, line, until)
-        result = _collect(grid, kernel, posterior, keys.finish, collected)
+        collected = _loop(
+            grid, kernel, stages, capacity, posterior, keys.step, states, shared, line, until, ~quarantine.bad
+        )
+        result = quarantine.blank(_collect(grid, kernel, posterior, keys.finish, collected))
     warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
     timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
     _warn_of_misfits(engine, result["statistics"])
@@ -114,6 +136,7 @@ def fit(
         engine=engine,
         names=names,
         coords=labels,
+        problems=quarantine.problems,
         provenance=provenance(settings(engine), type(engine).__name__, seed, grid.mesh.devices.flat, timings),
         **{name: jax.tree.map(strip, value) for name, value in result.items()},
     )
@@ -130,12 +153,14 @@ def _loop(
     shared: PyTree,
     line: Line,
     until: Until | None,
+    sound: np.ndarray,
 ) -> dict[str, Any]:
-    """Run the stages; what is kept leaves the device after each."""
+    """Run the stages of the datasets that are ``sound``; what is kept leaves the device after each."""
     kept: list[dict[str, np.ndarray]] = []
     lengths: list[int] = []
     passed, seconds = 0, {True: 0.0, False: 0.0}
     watch = Watch(until, grid.datasets, sum(stage.steps for stage in stages if stage.keep))
+    watch.running &= sound
     longest = max((stage.steps for stage in stages if not stage.keep), default=0)
     try:
         for stage in stages:
@@ -239,9 +264,9 @@ def _starts(
     posterior: Posterior,
     keys: Array,
     init: Mapping[str, Any] | Result | None,
-    names: tuple[Any, ...] | None,
+    quarantine: Quarantine,
 ) -> Array:
-    """Starting positions ``(dataset, lane, dim)`` of finite density, or the reason why there are none."""
+    """Starting positions ``(dataset, lane, dim)`` of finite density; datasets without them are set aside, with the reason."""
     if init is None:
         positions, found, inside = programs.find_starts(grid, posterior, keys)
     else:
@@ -249,20 +274,23 @@ def _starts(
     # Supports may depend on parameters: only values that no start can hold are an error.
     outside = {name: np.asarray(~np.any(fits, axis=1)) for name, fits in inside.items()}
     lost = np.asarray(~np.any(found, axis=1))
-    for dataset in range(grid.datasets):
-        label = "" if names is None else f"dataset {names[dataset]!r}, "
-        for name in outside:
-            if outside[name][dataset]:
-                raise explain_support(_one(posterior, dataset), positions[dataset, 0], name, label)
-        if lost[dataset] and init is None:
-            raise explain_start(_one(posterior, dataset), jax.random.fold_in(keys[dataset, 0], 0), label)
-        if lost[dataset]:
-            raise InputError(
+    for dataset in np.flatnonzero(~quarantine.bad).tolist():
+        label = "" if quarantine.names is None else f"dataset {quarantine.names[dataset]!r}, "
+        one = lambda dataset=dataset: _one(posterior, dataset)
+        name = next((name for name in outside if outside[name][dataset]), None)
+        if name is not None:
+            quarantine.add(dataset, explain_support(one(), positions[dataset, 0], name, label))
+        elif lost[dataset] and init is None:
+            problem = explain_start(one(), jax.random.fold_in(keys[dataset, 0], 0), label)
+            quarantine.add(dataset, problem, Status.NON_FINITE)
+        elif lost[dataset]:
+            problem = InputError(
                 f"{label}fit(init=...)",
                 got="values whose log density is not finite",
                 expected="named, constrained values inside every support",
                 remedy="check them with `jl.condition(model, data).log_density(...)`.",
             )
+            quarantine.add(dataset, problem, Status.NON_FINITE)
     return positions
 
 
@@ -356,7 +384,7 @@ def _condition(
     arrays = data[0] if isinstance(data, Batch) else as_data({} if data is None else data)
     check_dims(model.dims, check_shapes(model, arrays), coords)
     if isinstance(data, Batch):
-        return condition(model, data), data.names
+        return condition(model, replace(data, problems={})), data.names
     return condition(model, arrays), None
 
 
