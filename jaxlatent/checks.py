@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from jaxlatent.compiled import sparing
+from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data import blamed, shape_of, shapes_of, split
 from jaxlatent.distributions.masking import inside_support
 from jaxlatent.errors import InputError, did_you_mean
@@ -80,7 +80,7 @@ def _check_shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> dict[
                 {name: tuple(value.shape() if callable(value.shape) else value.shape) for name, value in group.items()}
             )
 
-    with sparing():
+    with tracing_for():
         jax.eval_shape(walk, dict(described))
     return shapes
 

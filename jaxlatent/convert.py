@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from jaxlatent._compat.arviz import is_former_arviz
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -50,7 +52,6 @@ def inference_data(groups: Mapping[str, "xr.Dataset"]) -> Any:
     import xarray as xr
 
     groups = {name: group for name, group in groups.items() if group.variables}
-    # By version: ArviZ 1.x still answers to `az.InferenceData`, with `DataTree` and a warning.
-    if az.__version__.startswith("0."):
+    if is_former_arviz():
         return az.InferenceData(**cast(Any, groups))
     return xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})

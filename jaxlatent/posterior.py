@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
-from jaxlatent.compiled import sparing
+from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
 from jaxlatent.data import as_data, shapes_of
 from jaxlatent.distributions.centring import Guide, family_of
@@ -380,6 +380,6 @@ def _layout(model: Model, shapes: tuple[tuple[str, Any], ...]) -> tuple[Site, ..
             sites.append(Site(name, d.shape(), shape, start, start + size(shape)))
             start = sites[-1].stop
 
-    with sparing():
+    with tracing_for():
         jax.eval_shape(walk, dict(shapes))
     return tuple(sites)

@@ -13,7 +13,7 @@ ROOT = Path(jaxlatent.__file__).parent
 
 #: From top to bottom: a module (or package) imports from rows above its own. A star: may be absent.
 LAYERS = """
-former_xla
+_compat
 typing  errors  status  lanes  compiled
 keys  devices  namespace
 data  diagnostics  markov

@@ -53,8 +53,8 @@ class Metric(NamedTuple):
     def _core(self, x: Array, transpose: bool) -> Array:
         if self.matrix.shape[-1] == 0:
             return x
-        # The lane's vector stands on the left: mapped over lanes, the product leads with them as it is. Standing on the right, it would be
-        # transposed at each use, and of these transposes XLA of jaxlib 0.10 makes a product of two or three dimensions that it cannot emit.
+        # The lane's vector stands on the left: mapped over lanes, the product leads with them as it is. Of one on the right, which is
+        # transposed at each use, XLA may make a product that it cannot compile (`jaxlatent._compat.small_products`).
         if self.spread.shape[-1] == 0:
             return x @ (self.matrix if transpose else self.matrix.T)
         return x + ((self.spread - 1.0) * (x @ self.matrix)) @ self.matrix.T

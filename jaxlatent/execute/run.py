@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 
+from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.drive import adapt, drive
 from jaxlatent.execute.start import initial_position
@@ -37,12 +38,21 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
 
     The stages of the schedule are rows of one ``scan``, so the log density and its gradient stand in the program once.
 
+    What jaxlatent does against faults of JAX's and NumPyro's versions (`jaxlatent._compat`) holds here as in `fit` as far as it concerns
+    tracing, your own ``vmap`` around a direct call of `run` included; a ``vmap`` around a ``jit`` of it is traced after `run` has
+    returned. Compiler options are set by ``fit`` alone: inside your ``jit`` they are yours.
+
     Args:
         posterior: of one dataset.
         engine: any engine.
         key: a typed JAX key.
         init: optional starting positions ``(lane, dim)``.
     """
+    with tracing_for(posterior, key, init):
+        return _run(posterior, engine, key, init)
+
+
+def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> Run:
     stages = engine.schedule(segment=250)
     capacity = max(stage.steps for stage in stages)
     keys = streams(as_key(key, "run"), 1, engine.lanes)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, subjaxprs
 
+from jaxlatent._compat.tracing import probably_on_cpu
 from jaxlatent.devices import cpu_cores
 from jaxlatent.typing import PyTree
 
@@ -29,10 +30,10 @@ def turn_of(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyTree
         *arguments: of ``step``.
     """
     datasets, each = lanes
-    if lanes == (1, 1) or jax.default_backend() != "cpu":
+    if lanes == (1, 1) or not probably_on_cpu():
         return lanes
     lane = _largest(jax.make_jaxpr(step)(*arguments).jaxpr) / (datasets * each)
-    cores = max(1, cpu_cores() // jax.local_device_count())
+    cores = max(1, cpu_cores() // jax.local_device_count("cpu"))
     wanted = cores * _BUDGET / max(lane, 1)
     together = _divisor(each, wanted)
     return (_divisor(datasets, wanted / each) if together == each else 1), together

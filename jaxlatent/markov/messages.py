@@ -25,7 +25,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from jaxlatent.markov.kernel import one_kernel
+from jaxlatent._compat.one_kernel import one_kernel
+from jaxlatent._compat.tracing import probably_on_cpu
 from jaxlatent.typing import Array
 
 #: "sequential": a scan, the least work. "associative": a parallel scan of matrix products, K times the work in log T rounds.
@@ -63,8 +64,8 @@ class Messages(NamedTuple):
 
 
 def choose_method(steps: int, states: int) -> Method:
-    """The method that is expected to be fastest on JAX's default backend."""
-    parallel = jax.default_backend() != "cpu" and steps >= _LONG and states <= _FEW
+    """The method that is expected to be fastest on the devices in use, where the trace knows them, or on JAX's default."""
+    parallel = not probably_on_cpu() and steps >= _LONG and states <= _FEW
     return "associative" if parallel else "sequential"
 
 
@@ -126,7 +127,7 @@ def _sequential(
     if transition.ndim == 4:
         beyond = jnp.zeros((1, *transition.shape[1:]), transition.dtype)
         later, earlier = jnp.concatenate([transition, beyond]), jnp.concatenate([beyond, transition])
-    small = initial.shape[0] <= _FEW and log_likelihoods.shape[0] > 1 and jax.default_backend() == "cpu"
+    small = initial.shape[0] <= _FEW and log_likelihoods.shape[0] > 1
     forward, backward = _IN_ONE_KERNEL if small else (_forward, _backward)
     log_scales, alpha, pull = forward(start, later, log_likelihoods)
     return log_scales, alpha, *backward(earlier, alpha, pull, live)

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from jaxlatent._compat.arviz import is_former_arviz
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.plots._common import parts
 from jaxlatent.results import Result
@@ -45,7 +46,7 @@ def checks(
         remedy="draw ArviZ's figures one by one from result.to_arviz(predictions=seed).",
     )
     idata: Any = result.to_arviz(predictions=seed)
-    figures = (_former if _is_former() else _latter)(idata, {"var_names": shown}, observed[0], len(labels))
+    figures = (_former if is_former_arviz() else _latter)(idata, {"var_names": shown}, observed[0], len(labels))
     for name in only or ():
         if name not in figures:
             raise InputError(
@@ -71,7 +72,7 @@ def forest(results: Mapping[str, Result], name: str) -> Figure:
     for result in results.values():
         parts(result, name)
     several = {label: result.to_arviz() for label, result in results.items()}
-    if _is_former():
+    if is_former_arviz():
         return _figure(
             lambda: az.plot_forest(
                 list(several.values()), model_names=list(several), var_names=[name], combined=True, figsize=(8, 6)
@@ -85,11 +86,6 @@ def _arviz() -> Any:
     import arviz
 
     return arviz
-
-
-def _is_former() -> bool:
-    """Whether ArviZ is of the line 0.x."""
-    return str(_arviz().__version__).startswith("0.")
 
 
 def _former(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:

@@ -1,4 +1,10 @@
-"""Loops that a CPU runs as one piece of machine code."""
+"""Loops that a CPU runs as one piece of machine code.
+
+- Versions: jaxlib 0.10; that of 0.12 joins kernels by itself.
+- Upstream: jax-ml/jax#26021, jax-ml/jax#26145. XLA runs every fusion of a loop's body as a kernel of its own: some fifteen a step of a
+  hidden Markov chain. Loops that touch less than a kilobyte a step it makes one kernel of; here its mark for such loops is set on any.
+- Gain: a third of the time of a chain's messages.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -6,17 +12,14 @@ from typing import Any, TypeVar
 import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
-from jaxlatent.former_xla import FORMER_XLA
+from jaxlatent._compat.tracing import on_cpu
+from jaxlatent._compat.versions import FORMER_XLA
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
 def one_kernel(loop: Loop) -> Loop:
-    """``loop``, which must be scans of elementwise operations that need all of its arguments, as one kernel.
-
-    XLA runs every fusion of a loop's body as a kernel of its own: some fifteen a step of a chain, which cost three times its arithmetic.
-    Loops that touch less than a kilobyte a step it makes one kernel of; here its mark for such loops is set on any.
-    """
+    """``loop``, which must be scans of elementwise operations that need all of its arguments, as one kernel on a CPU."""
     if not FORMER_XLA:
         return loop
 
@@ -36,4 +39,4 @@ def one_kernel(loop: Loop) -> Loop:
             return program(*args)
 
     marked.defjvp(lambda primals, tangents: jax.jvp(loop, primals, tangents))
-    return marked  # type: ignore[return-value]
+    return lambda *args: on_cpu(marked, loop, *args)  # type: ignore[return-value]

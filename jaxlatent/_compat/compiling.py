@@ -1,0 +1,17 @@
+"""`jax.jit` with the compiler options of the platform."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from jaxlatent._compat.fusion_emitters import QUICK
+from jaxlatent._compat.tracing import tracing_platform
+from jaxlatent._compat.ynnpack import products_only
+
+
+def jit(fn: Callable[..., Any], static: Sequence[str], quick: bool) -> Any:
+    """``jax.jit(fn)`` for the platform that is being traced for; see `jaxlatent.compiled` for ``quick``."""
+    on_cpu = tracing_platform() == "cpu"
+    options = (QUICK if quick else {}) | products_only() if on_cpu else None
+    return jax.jit(fn, static_argnames=static, compiler_options=options)

@@ -1,0 +1,35 @@
+"""NumPyro checks the arguments of distributions where it can see them, and not where they are traced.
+
+- Versions: NumPyro 0.22 and before.
+- Upstream: pyro-ppl/numpyro#2206 makes all validation eager.
+- Gain: a sixth of the first fit of a model with correlated effects. Traced values tell NumPyro nothing, yet for matrices it compiles
+  some thirty small programs to find that out. Its own switch, `numpyro.validation_enabled`, holds for all threads and would also take
+  the support out of log densities.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from numpyro.distributions import Distribution
+from numpyro.distributions.constraints import is_dependent
+
+from jaxlatent._compat.tracing import tracing_platform
+
+_usual = Distribution.validate_args
+
+
+def _validate_args(self: Any, strict: bool = True) -> None:
+    if tracing_platform() is None:
+        return _usual(self, strict)
+    with jax.ensure_compile_time_eval():
+        for name, value in self.get_args().items():
+            constraint = self.arg_constraints[name]
+            if isinstance(value, jax.core.Tracer) or is_dependent(constraint):
+                continue
+            if not np.all(constraint(value)):
+                raise ValueError(f"{type(self).__name__} distribution got invalid {name} parameter.")
+
+
+# Set once, when the package is imported: what changes from thread to thread is the context.
+Distribution.validate_args = _validate_args
