@@ -152,8 +152,6 @@ class Dynamax:
         self.start = start
         self.y = jnp.asarray(data["y"]).reshape(S, T, priors["emission_dim"])
         self.x = jnp.asarray(data["x"]) if "input_dim" in priors else None
-        if kind == "LinearAutoregressiveHMM":
-            self.x = jax.vmap(self.model.compute_inputs)(self.y)
 
     def climb(self):
         """Its log joint and parameters at the start of each iteration."""
