@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.centring import noncentred
+from jaxlatent.errors import require
 from jaxlatent.models.parts import rows
 from jaxlatent.models.units import Units, units_of_inputs
 from jaxlatent.typing import Array
@@ -25,6 +26,15 @@ Level: TypeAlias = Callable[[Any], Units]
 def level_of_logits(d: Any) -> Units:
     """Logits and logarithms of scales know their own units."""
     return Units(jnp.zeros(()), jnp.ones(()))
+
+
+def require_scale(what: str, scale: Any, flat: bool) -> None:
+    """Raise `InputError` unless ``scale`` is a `Scale`; without ``flat``, None is none."""
+    fine = scale == "auto" or (flat and scale is None)
+    fine = fine or (isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale < float("inf"))
+    require(
+        fine, what, got=scale, expected="'auto', a positive number" + (", or None for a flat prior" if flat else "")
+    )
 
 
 class Design(NamedTuple):
@@ -85,6 +95,10 @@ class Coefficients:
     num_inputs: int
     scale: Scale
     names: tuple[str, ...] = ("weights", "biases")
+
+    def __post_init__(self) -> None:
+        require(self.num_inputs >= 1, "a regression (num_inputs=...)", got=self.num_inputs, expected="at least 1 input")
+        require_scale("a regression (prior_scale=...)", self.scale, flat=True)
 
     def prior(
         self, leading: tuple[int, ...], inputs: Callable[[Any], Array], level: Level = level_of_logits

@@ -10,6 +10,7 @@ from numpyro.distributions import constraints
 from jaxlatent.distributions.normals import InverseGamma, InverseWishart, Normals
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
+from jaxlatent.models.coefficients import require_scale
 from jaxlatent.models.parts import Updates, event_shape, rows, weights_of
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import units_of_y
@@ -57,8 +58,7 @@ class Gaussian(Clustered):
         require(self.covariance in kinds, "Gaussian(covariance=...)", got=self.covariance, expected=f"one of {kinds}")
         for name, value in (("mean_concentration", self.mean_concentration), ("df", self.df)):
             require(positive(value), f"Gaussian({name}=...)", got=value, expected="a positive number, or None for flat")
-        known = self.scale == "auto" or (isinstance(self.scale, int | float) and self.scale > 0)
-        require(known, "Gaussian(scale=...)", got=self.scale, expected="a positive number, or 'auto'")
+        require_scale("Gaussian(scale=...)", self.scale, flat=False)
 
     def prior(self, num_states: int) -> dict[str, Any]:
         """``covs``, then ``means`` given them."""

@@ -9,8 +9,9 @@ import numpyro.distributions as dist
 
 from jaxlatent.distributions.normals import InverseGamma
 from jaxlatent.engines.newton import climb
+from jaxlatent.errors import require
 from jaxlatent.latent import Expected
-from jaxlatent.models.coefficients import Coefficients, Scale
+from jaxlatent.models.coefficients import Coefficients, Scale, require_scale
 from jaxlatent.models.emissions.linear import Regression, affine, centre_of, least_squares, no_slope
 from jaxlatent.models.parts import Updates, floored_scale, rows, weights_of
 from jaxlatent.models.units import Units, seen_steps, units_of_y
@@ -40,6 +41,12 @@ class LinearRegression(Regression):
     variance_scale: float | Literal["auto"] = "auto"
 
     event_dim = 0
+
+    def __post_init__(self) -> None:
+        shape = self.variance_shape
+        expected = "a positive number, or None for a flat prior"
+        require(shape is None or shape > 0, "a regression (variance_shape=...)", got=shape, expected=expected)
+        require_scale("a regression (variance_scale=...)", self.variance_scale, flat=False)
 
     def prior(self, num_states: int) -> dict[str, Any]:
         """``weights``, ``biases`` and ``covs``."""
@@ -142,6 +149,10 @@ class HeteroscedasticRegression(Regression):
     floor: float = 0.0
 
     event_dim = 0
+
+    def __post_init__(self) -> None:
+        require(self.floor >= 0, "HeteroscedasticRegression(floor=...)", got=self.floor, expected="zero or more")
+        require_scale("HeteroscedasticRegression(prior_scale=...)", self.prior_scale, flat=False)
 
     @property
     def log_scales(self) -> Coefficients:

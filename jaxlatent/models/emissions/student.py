@@ -6,8 +6,9 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.errors import require
 from jaxlatent.latent import Expected
-from jaxlatent.models.coefficients import WEAK
+from jaxlatent.models.coefficients import WEAK, require_scale
 from jaxlatent.models.parts import Updates, weights_of
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import Units, units_of_y
@@ -28,6 +29,10 @@ class StudentT(Clustered):
     prior_scale: float | Literal["auto"] = "auto"
 
     event_dim = 0
+
+    def __post_init__(self) -> None:
+        require(self.df > 0, "StudentT(df=...)", got=self.df, expected="positive degrees of freedom")
+        require_scale("StudentT(prior_scale=...)", self.prior_scale, flat=False)
 
     def prior(self, num_states: int) -> dict[str, Any]:
         """``means`` and ``scales``."""
