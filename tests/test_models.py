@@ -214,3 +214,25 @@ def test_stickiness_favours_staying():
 def test_equal_families_are_equal():
     assert hmm(3, emissions.Gaussian(2)) == hmm(3, emissions.Gaussian(2))
     assert hmm(3, emissions.Gaussian(2)) != hmm(3, emissions.Gaussian(2, "tied"))
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: hmm(K, emissions.BernoulliRegression(1, prior_scale=-1)), "prior_scale"),
+        (lambda: hmm(K, emissions.LinearRegression(1, prior_scale="weak")), "prior_scale"),
+        (lambda: emissions.LinearRegression(1, variance_shape=-1), "variance_shape"),
+        (lambda: emissions.LinearRegression(1, variance_scale=0.0), "variance_scale"),
+        (lambda: emissions.HeteroscedasticRegression(1, prior_scale=None), "prior_scale"),
+        (lambda: emissions.HeteroscedasticRegression(1, floor=-1.0), "floor"),
+        (lambda: emissions.CategoricalRegression(1, 1), "num_classes"),
+        (lambda: emissions.StudentT(prior_scale=float("inf")), "prior_scale"),
+        (lambda: emissions.Gaussian(scale=None), "scale"),
+        (lambda: mixture(K, emissions.LinearRegression(0)), "num_inputs"),
+        (lambda: InputDriven(1, prior_scale=None), "prior_scale"),
+        (lambda: jl.models.Gate(1, prior_scale=None), "prior_scale"),
+    ],
+)
+def test_settings_out_of_range_are_told_when_the_part_is_made(make, what):
+    with pytest.raises(jl.InputError, match=what):
+        make()

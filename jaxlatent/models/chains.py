@@ -1,7 +1,7 @@
 """How the states of a hidden Markov model begin and follow each other: parts of `jaxlatent.models.hmm`."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 
 from jaxlatent.engines.newton import climb
 from jaxlatent.latent import Expected
-from jaxlatent.models.coefficients import Coefficients, Scale
+from jaxlatent.models.coefficients import Coefficients, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
 from jaxlatent.models.parts import Updates, simplex_mode
 from jaxlatent.typing import Array, Params
@@ -94,7 +94,10 @@ class InputDriven:
     """
 
     num_inputs: int
-    prior_scale: Scale = "auto"
+    prior_scale: float | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        require_scale("InputDriven(prior_scale=...)", self.prior_scale, flat=False)
 
     @property
     def coefficients(self) -> Coefficients:

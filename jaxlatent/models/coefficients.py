@@ -32,9 +32,8 @@ def require_scale(what: str, scale: Any, flat: bool) -> None:
     """Raise `InputError` unless ``scale`` is a `Scale`; without ``flat``, None is none."""
     fine = scale == "auto" or (flat and scale is None)
     fine = fine or (isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale < float("inf"))
-    require(
-        fine, what, got=scale, expected="'auto', a positive number" + (", or None for a flat prior" if flat else "")
-    )
+    expected = "'auto', a positive number, or None for a flat prior" if flat else "'auto' or a positive number"
+    require(fine, what, got=scale, expected=expected)
 
 
 class Design(NamedTuple):

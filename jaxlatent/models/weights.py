@@ -1,13 +1,13 @@
 """How much of a mixture each component has: the same everywhere, or by inputs. Parts of `jaxlatent.models.mixture`."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.latent import Expected
-from jaxlatent.models.coefficients import Coefficients, Scale
+from jaxlatent.models.coefficients import Coefficients, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
 from jaxlatent.models.emissions.multinomial import climb_logits
 from jaxlatent.models.parts import Updates, simplex_mode, weights_of
@@ -60,7 +60,10 @@ class Gate:
     """
 
     num_inputs: int
-    prior_scale: Scale = "auto"
+    prior_scale: float | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        require_scale("Gate(prior_scale=...)", self.prior_scale, flat=False)
 
     @property
     def coefficients(self) -> Coefficients:

@@ -1,15 +1,16 @@
 """Emissions of classes that depend on inputs ``x`` ``(..., T, num_inputs)``."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.engines.newton import climb
+from jaxlatent.errors import require
 from jaxlatent.latent import Expected
-from jaxlatent.models.coefficients import Design, Scale
+from jaxlatent.models.coefficients import Design, require_scale
 from jaxlatent.models.emissions.linear import Regression, affine, centre_of
 from jaxlatent.models.parts import Updates, weights_of
 from jaxlatent.typing import Array, Params
@@ -28,9 +29,15 @@ class CategoricalRegression(Regression):
 
     num_inputs: int
     num_classes: int
-    prior_scale: Scale = "auto"
+    prior_scale: float | Literal["auto"] = "auto"
 
     event_dim = 0
+
+    def __post_init__(self) -> None:
+        require(
+            self.num_classes >= 2, "CategoricalRegression(num_classes=...)", got=self.num_classes, expected="at least 2"
+        )
+        require_scale("CategoricalRegression(prior_scale=...)", self.prior_scale, flat=False)
 
     def prior(self, num_states: int) -> dict[str, Any]:
         """``weights`` and ``biases``."""
