@@ -21,6 +21,7 @@ from jaxlatent.errors import InputError
 from jaxlatent.graph import Graph, graph_of
 from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.namespace import Namespace
+from jaxlatent.pickling import ByValue
 from jaxlatent.typing import Array, Data, Key, Params
 
 Prior: TypeAlias = dist.Distribution | Callable[..., dist.Distribution]
@@ -29,7 +30,7 @@ Derived = Callable[[Namespace, Namespace], Mapping[str, Array]]
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class Model(ByValue):
     """A Bayesian model: priors in order, a likelihood, and what is derived from both.
 
     Args:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.errors import InputError, did_you_mean, require
+from jaxlatent.pickling import ByValue
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
@@ -167,6 +168,8 @@ def engine(cls: EngineClass) -> EngineClass:
         make(self, **settings)
 
     made.__init__ = wraps(make)(__init__)
+    # Optimisers of Optax are closures.
+    made.__reduce__ = ByValue.__reduce__
     return made
 
 

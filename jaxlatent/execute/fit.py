@@ -49,6 +49,9 @@ def fit(
 ) -> Result:
     """Fit a model to one dataset, or to a batch of them, as one compiled program.
 
+    Threads may fit at the same time. Processes are to be spawned (``multiprocessing.get_context("spawn")``, joblib's loky): one that is
+    forked after JAX has started inherits locks of threads that it does not have, and hangs.
+
     Args:
         model: a `Model`, or a `Posterior` (then ``data`` is None).
         data: a dict, or `jaxlatent.batch` of dicts: then every array of the result leads with ``dataset``.
