@@ -446,7 +446,7 @@ class Result:
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
         if data is not None:
-            density, other = posterior.density.with_data(data.checked().data if isinstance(data, Batch) else data)
+            density, other = posterior.density.with_data(self._paired(data).data if isinstance(data, Batch) else data)
             if not isinstance(data, Batch):
                 datasets = next(iter(params.values())).shape[0]
                 other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)
@@ -456,6 +456,20 @@ class Result:
         if self.has_draws:
             params = _filled(params, self._there().reshape(-1, *self.positions.shape[-3:-1]))
         return posterior, params
+
+    def _paired(self, data: Batch) -> Batch:
+        """Other data of the same datasets, in the order of the result: by name, or one for each where they have no names."""
+        own, given = self.names or (), data.checked().names
+        if set(given) == set(own):
+            return data.select(own)
+        if own and given == tuple(range(len(own))):
+            return data
+        raise InputError(
+            "other data",
+            got=f"a batch of {list(given)[:8]}",
+            expected=f"the datasets of the result, {list(own)[:8]}" if own else "the data of one dataset",
+            remedy="name them as in the fit, or pick datasets first, as in result[name].",
+        )
 
     def _ungridded(self, values: Mapping[str, Any], nothing: float = np.nan) -> dict[str, np.ndarray]:
         """What was computed from `_gridded`, with its own axes, and ``nothing`` where there is no draw."""

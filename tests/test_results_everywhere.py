@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import optax
 import pytest
 
 import jaxlatent as jl
@@ -123,6 +124,32 @@ def test_what_is_known_of_a_likelihood_is_told_alike(result):
         np.testing.assert_array_equal(idata["observed_data"][name].values, same.data["y"])
     else:
         assert np.isfinite(fit.criteria()["bic"]).all()
+
+
+def test_other_data_of_a_batch_are_paired_by_name(result):
+    (kind, count), fit = result
+    if kind == "bare" or (kind, fit.has_draws) == ("numpyro", True):
+        return
+    other = lambda names: jl.batch({name: {"x": X + 9 * (name == "b"), "y": Y} for name in names})
+    if count == "one":
+        assert answer(lambda: fit.log_likelihood(other("ab"))) is None
+        return
+    name = {"model": "y", "numpyro": "out"}[kind]
+    expected = fit.log_likelihood(other("ab"))[name]
+    assert (expected[0] != expected[1]).all()
+    np.testing.assert_array_equal(fit.log_likelihood(other("ba"))[name], expected)
+    nameless = jl.batch([{"x": X, "y": Y}, {"x": X + 9, "y": Y}])
+    np.testing.assert_array_equal(fit.log_likelihood(nameless)[name], expected)
+    for names in ("ac", "a", "abc"):
+        assert answer(lambda names=names: fit.log_likelihood(other(names))) is None
+
+
+def test_minibatches_know_the_rows_of_a_numpyro_model():
+    fit = jl.fit(
+        jl.from_numpyro(line, X, Y), None, jl.Optimize(optimizer=optax.adam(0.1), batch_size=2, max_iter=200), 0
+    )
+    exact = jl.fit(jl.from_numpyro(line, X, Y), None, ENGINES["points"], 0)
+    np.testing.assert_allclose(fit.params["slope"], exact.params["slope"][:1], atol=0.5)
 
 
 def test_a_batch_of_posteriors_is_not_pooled(posterior):
