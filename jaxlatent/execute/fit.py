@@ -14,7 +14,7 @@ from jaxlatent.checks import check_dims, check_shapes, explain_start, explain_su
 from jaxlatent.condition import condition
 from jaxlatent.data import Batch, as_data
 from jaxlatent.diagnostics.psis import khat_threshold
-from jaxlatent.engines.base import Engine, Search, Stage, settings
+from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
@@ -71,7 +71,7 @@ def fit(
     )
     _check_engine(engine)
     require(
-        until is None or not isinstance(engine, Search),
+        until is None or engine.kind == "chains",
         "fit(until=...)",
         got=engine,
         expected="an engine whose draws come one after the other, such as NUTS; this one ends by a rule of its own",
