@@ -90,7 +90,7 @@ class Result:
     @property
     def has_draws(self) -> bool:
         """Whether the engine gave draws, not points."""
-        return self.engine.kind == "draws"
+        return self.engine.kind != "point"
 
     @property
     def leading(self) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ class Status(IntEnum):
     DEGENERATE = 4
     STUCK = 5
     DECREASED = 6
-    QUARANTINED = 8
+    TREE_DEPTH = 8
+    UNMIXED = 9
+    QUARANTINED = 10
 
     @property
     def advice(self) -> str:
@@ -34,5 +36,9 @@ _ADVICE = {
     Status.DEGENERATE: "the curvature is not positive definite or a component is empty: something is not identified, or no maximum.",
     Status.DECREASED: "the objective fell by more than rounding explains: run in 64 bits, or raise `m_step_iter`.",
     Status.QUARANTINED: "the dataset failed the checks and was left out: `result.problems` says why; mend it and fit it again.",
+    Status.TREE_DEPTH: "most trajectories ended at the limit of doublings: bring parameters and data to one scale, reparameterise, or "
+    "raise `max_depth`.",
+    Status.UNMIXED: "the chains of this dataset have nothing in common, and their draws mean nothing together: is it on the scale of "
+    "the others, and of the prior? Start elsewhere (`init=`), reparameterise, or order the labels.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }

@@ -14,6 +14,7 @@ from monte_carlo import check_moments
 
 import jaxlatent as jl
 from jaxlatent.execute import drive, programs, turns
+from jaxlatent.execute.mixing import judged
 
 
 def make(key=None):
@@ -256,6 +257,30 @@ def test_a_broken_lane_does_not_poison_the_adaptation():
     )
     assert result.status.tolist() == [jl.Status.NON_FINITE, 0, 0, 0]
     check_moments(result.params["position"][1:], 0.0, 1.0)
+
+
+def test_a_dataset_that_cannot_move_costs_its_neighbours_nothing():
+    """The log density is finite where its lanes start, and its gradient is not."""
+    model = jl.Model(
+        {"x": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.x + jnp.sqrt(d.k * p.x + d.c), 1.0)}, key="edge"
+    )
+    good, bad = ({"y": np.float32(0.5), "k": np.float32(0.0), "c": np.float32(c)} for c in (1.0, 0.0))
+    engine = jl.NUTS(chains=2, warmup=40, draws=100)
+    both = jl.fit(model, jl.batch({"good": good, "bad": bad}), engine, 0)
+    assert both.status.tolist() == [[jl.Status.OK] * 2, [jl.Status.STUCK] * 2]
+    assert_same(both["good"], jl.fit(model, jl.batch({"good": good, "other": good}), engine, 0)["good"])
+
+
+@pytest.mark.parametrize(("distance", "draws", "unmixed"), [(0.0, 200, False), (20.0, 200, True), (20.0, 99, False)])
+def test_chains_with_nothing_in_common_say_so(distance, draws, unmixed):
+    """One that failed has no say, nor have draws that a dataset did not make."""
+    positions = np.random.default_rng(0).normal(size=(2, 4, 300, 2))
+    positions[1, 1, :, 1] += distance
+    positions[1, 3] = np.nan
+    positions[1, :, draws:] = np.nan
+    status = np.array([[0, 0, 0, 8], [0, 0, 8, 3]])
+    expected = [[0, 0, 0, 8], [9, 9, 9, 3] if unmixed else [0, 0, 8, 3]]
+    assert judged(status, positions).tolist() == expected
 
 
 class Interrupting(jl.until):

@@ -15,7 +15,7 @@ VALLEY = jl.Model(
     {"x": dist.Normal(0.0, 1.0).expand([2]).to_event(1)},
     lambda p, d: {"y": dist.Normal(p.x[0] - p.x[1], d.narrow), "count": dist.Poisson(jnp.exp(p.x[0]))},
 )
-EASY, HARD = ({"narrow": np.float32(narrow), "y": np.float32(0.1), "count": 1} for narrow in (3.0, 0.03))
+EASY, HARD = ({"narrow": np.float32(narrow), "y": np.float32(0.1), "count": 1} for narrow in (3.0, 0.1))
 ENGINE = jl.NUTS(chains=4, warmup=40, draws=400, max_depth=2, metric="diag")
 RULE = jl.until(ess=60.0, rhat=1.1)
 
@@ -44,7 +44,11 @@ def test_each_dataset_stops_when_it_has_enough(stopped, whole):
         assert np.isfinite(one.params["x"]).all() and one.statistics["lp"].shape == (4, draws)
         if draws < ENGINE.draws:
             assert np.min(ess_bulk(one.positions)) >= RULE.ess and np.max(rhat(one.positions)) <= RULE.rhat
-    assert (stopped.status == jl.Status.OK).all()
+
+
+def test_lanes_whose_trees_were_cut_short_say_so(stopped):
+    assert (stopped["easy"].status == jl.Status.OK).all() and (stopped["hard"].status == jl.Status.TREE_DEPTH).all()
+    assert stopped["hard"].check().illnesses[0] == "tree depth"
 
 
 def test_what_was_not_drawn_is_nan_and_enters_nothing(stopped):

@@ -205,8 +205,8 @@ MODEL = jl.Model(
 
 @partial(jax.jit, static_argnames="engine")
 def drive_all(engine, posterior, keys, start):
-    states = over_lanes(engine.init, (1, 0, 0))(posterior, keys, start)
-    states = drive(engine, posterior, keys, states, (), Stage(300, 0, 0, True), 300)[0]
+    states = over_lanes(engine.init, (1, 0, 0, None))(posterior, keys, start, ())
+    states = drive(engine, posterior, keys, states, (), Stage(300, 0, 0, True), jnp.full(len(start), 300), 300)[0]
     return over_lanes(engine.finish, (1, 0, 0))(posterior, keys, states)
 
 

@@ -20,12 +20,15 @@ def window(divergences: int, first: int = LENGTH // 2) -> Window:
     diverging = np.zeros((LANES, LENGTH), bool)
     for i in range(divergences):
         diverging[i % LANES, first + i // LANES] = True
-    return Window(draws, gradients, 0.5 * jnp.sum(draws * gradients, -1), jnp.asarray(diverging))
+    depth = jnp.full((LANES, LENGTH), 3)
+    return Window(draws, gradients, 0.5 * jnp.sum(draws * gradients, -1), jnp.asarray(diverging), depth)
 
 
-def pooled(window, *, kind=WINDOW, steps=LENGTH, automatic=True, step_sizes=(0.5, 0.5, 0.5, 0.5), bent=False) -> Shared:
+def pooled(
+    window, *, kind=WINDOW, steps=LENGTH, automatic=True, step_sizes=(0.5, 0.5, 0.5, 0.5), bent=False, lost=False
+) -> Shared:
     """What the lanes agree on after ``window``, which began with a dense metric that knows nothing."""
-    shared = Shared(identity("dense", DIM, 0), jnp.float32(0.1), jnp.asarray(bent))
+    shared = Shared(identity("dense", DIM, 0), jnp.float32(0.1), jnp.asarray(bent), jnp.asarray(lost))
     stage = Stage(jnp.int32(steps), jnp.int32(kind), jnp.int32(10), False)
     return pool(shared, window, jnp.asarray(step_sizes), jnp.full(LANES, LENGTH), stage, automatic)
 
@@ -92,3 +95,41 @@ def test_a_lane_far_below_the_others_has_no_say():
     draws = far.draws.at[1].multiply(30.0)
     shared = pooled(far._replace(lp=lp, draws=draws), step_sizes=(0.5, 0.01, 0.5, 0.5))
     assert shared.step_size == 0.5 and np.all(shared.metric.scale < 1.2)
+
+
+def far_apart(depth, lanes=LANES, distance=10.0):
+    """A window whose lanes are ``distance`` apart, the first ``lanes`` of them with trees of ``depth``."""
+    near = window(0)
+    move = distance * jnp.arange(LANES)[:, None, None]
+    return near._replace(draws=near.draws + move, depth=near.depth.at[:lanes].set(depth))
+
+
+@pytest.mark.parametrize(
+    ("window", "options", "lost"),
+    [
+        (far_apart(10), {}, True),
+        (far_apart(10), {"kind": LAST}, True),
+        (far_apart(10), {"steps": 79}, False),
+        (far_apart(9), {}, False),
+        (far_apart(10, lanes=3), {}, False),
+        (far_apart(10, distance=0.5), {}, False),
+        (far_apart(6), {"lost": True}, True),
+        (far_apart(5), {"lost": True}, False),
+        (far_apart(6, distance=0.5), {"lost": True}, False),
+    ],
+    ids=[
+        "lost",
+        "in the last",
+        "an early window",
+        "short trees",
+        "one lane does well",
+        "together",
+        "still lost",
+        "found by trees",
+        "found",
+    ],
+)
+def test_lanes_with_nothing_in_common_at_full_depth_are_lost_until_that_changes(window, options, lost):
+    shared = pooled(window, **options)
+    stage = Stage(jnp.int32(100), jnp.int32(WINDOW), jnp.int32(10), False)
+    assert bool(shared.lost) == lost and shared.limit(stage) == (6 if lost else 10)

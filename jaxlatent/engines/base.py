@@ -60,7 +60,8 @@ class Engine(Protocol):
     Each method is handed a key that no other one sees (`jaxlatent.keys.Purpose`); that of `step` is the same at every step of a lane.
 
     Attributes:
-        kind: "draws" or "point": what its positions are.
+        kind: "chains", whose draws follow each other and mix with those of the other lanes; "draws", of an approximation that each lane has
+            of its own; or "point".
         phases: names of what ``Stage.kind`` counts as warm-up, for progress and timings.
     """
 

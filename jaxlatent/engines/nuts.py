@@ -26,6 +26,9 @@ from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position
 
+#: Kept transitions that tell how a lane does, and of which one in so many moves.
+_TELLING, _MOVING = 50, 100
+
 
 class Point(NamedTuple):
     """A position with what was computed there."""
@@ -88,6 +91,14 @@ class Info(NamedTuple):
     step_size: Array
 
 
+class Tally(NamedTuple):
+    """How many kept transitions there were, how many ended at the depth limit, and how many moved."""
+
+    draws: Array
+    capped: Array
+    moved: Array
+
+
 class State(NamedTuple):
     """A lane between two leapfrog steps.
 
@@ -104,6 +115,7 @@ class State(NamedTuple):
         step_size: of this trajectory.
         tuning: dual averaging of the step size.
         info: of the last transition.
+        tally: of the kept transitions.
     """
 
     draw: Point
@@ -121,6 +133,7 @@ class State(NamedTuple):
     step_size: Array
     tuning: Tuning
     info: Info
+    tally: Tally
 
 
 class Record(NamedTuple):
@@ -157,7 +170,7 @@ class NUTS:
     max_depth: int = 10
     divergence_threshold: float = 1000.0
 
-    kind: ClassVar[str] = "draws"
+    kind: ClassVar[str] = "chains"
 
     def __post_init__(self) -> None:
         require(self.chains >= 1, "NUTS(chains=...)", got=self.chains, expected="at least 1 chain")
@@ -192,7 +205,9 @@ class NUTS:
         kind = self.metric
         if kind == "auto":
             kind = "dense" if posterior.dim <= 200 else "low_rank"
-        return Shared(metrics.identity(kind, posterior.dim, self.rank), jnp.ones(()), jnp.zeros((), bool))
+        return Shared(
+            metrics.identity(kind, posterior.dim, self.rank), jnp.ones(()), jnp.zeros((), bool), jnp.zeros((), bool)
+        )
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
         """A lane that still has to evaluate its first position: a leapfrog step with no momentum and no step size."""
@@ -216,6 +231,7 @@ class NUTS:
             step_size=nothing,
             tuning=start_tuning(nothing + 1),
             info=Info(nothing, nothing, none, none, jnp.zeros((), bool), nothing),
+            tally=Tally(none, none, none),
         )
 
     def step(
@@ -243,7 +259,7 @@ class NUTS:
 
         def merge(carry: tuple[State, Array]) -> tuple[State, Array]:
             joined, turning = _merge(carry[0], broken)
-            return _open_subtree(joined), broken | turning | (joined.depth >= stage.limit) | fresh
+            return _open_subtree(joined), broken | turning | (joined.depth >= shared.limit(stage)) | fresh
 
         def begin(state: State) -> State:
             return _begin(self._draw(state, point, fresh, diverging, shared, stage), key, shared.metric)
@@ -259,11 +275,15 @@ class NUTS:
         tree = state.tree
         acceptance = tree.accept_sum / jnp.maximum(tree.size, 1)
         tuning = _select(fresh, state.tuning, tune(state.tuning, acceptance - self.target_accept))
+        kept = ~fresh & (stage.kind == SAMPLE)
+        moved = jnp.any(tree.proposal.position != state.draw.position)
+        counts = jnp.stack([kept, kept & (state.depth >= shared.limit(stage)), kept & moved]).astype(jnp.int32)
         return state._replace(
             draw=_select(fresh, point, tree.proposal),
             transitions=state.transitions + 1,
             info=Info(tree.energy, acceptance, tree.size, state.depth, diverging, state.step_size),
             tuning=tuning,
+            tally=Tally(*(jnp.stack(state.tally) + counts)),
             step_size=jnp.where(stage.kind == SAMPLE, shared.step_size, jnp.exp(tuning.log_step)),
         )
 
@@ -274,7 +294,7 @@ class NUTS:
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
         """Pool the lanes: a common step size, and at the end of a window a common metric."""
         averages = jnp.exp(state.tuning.log_average)
-        window = Window(records.position, records.gradient, records.lp, records.info.diverging)
+        window = Window(records.position, records.gradient, records.lp, records.info.diverging, records.info.tree_depth)
         shared = pool(shared, window, averages, counts, stage, automatic=self.metric == "auto")
         tuning = start_tuning(shared.step_size)
 
@@ -290,7 +310,10 @@ class NUTS:
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws are in the records; the lane adds how it ended."""
-        status = jnp.where(self.done(state), Status.NON_FINITE, Status.OK)
+        tally, long = state.tally, state.tally.draws >= _TELLING
+        status = jnp.where(long & (2 * tally.capped > tally.draws), Status.TREE_DEPTH, Status.OK)
+        status = jnp.where(long & (_MOVING * tally.moved < tally.draws), Status.STUCK, status)
+        status = jnp.where(self.done(state), Status.NON_FINITE, status)
         return Final(None, {}, state.draw.log_density, status)
 
 

@@ -7,6 +7,9 @@ is a small one of theirs. A lane that is stuck far from the others has no say.
 Correlations help where the posterior is near a Gaussian, often by a factor of ten. Where it is bent, the directions learned in its
 middle are wrong in its arms: there a dense or low-rank metric with the same mean acceptance diverges, and misses the arms. So the
 automatic choice keeps correlations only while settled windows stay free of divergences.
+
+A dataset whose chains have nothing in common after settled windows, although each trajectory took all the steps that it may, is not
+worth a thousand gradients a draw, for which all other datasets would wait: its trees stay shallow until that changes.
 """
 
 from typing import NamedTuple
@@ -27,6 +30,9 @@ _EARLY_DEPTH = 6
 #: Windows of this length are past the search for the typical set; more divergences than this share of their second halves tell
 #: of a bent posterior.
 _SETTLED, _BENT = 80, 0.005
+#: Chains have nothing in common where the variance of their means is so many times that of their draws, and there is no hope for them
+#: where so large a share of their trajectories ends at the depth limit as well.
+_APART, _CAPPED = 8.0, 0.9
 
 
 class Shared(NamedTuple):
@@ -36,11 +42,17 @@ class Shared(NamedTuple):
         metric: the whitening map.
         step_size: used once adaptation has ended.
         bent: whether correlations were given up.
+        lost: whether the chains found nothing in common.
     """
 
     metric: Metric
     step_size: Array
     bent: Array
+    lost: Array
+
+    def limit(self, stage: Stage) -> Array:
+        """The depth limit of the trees."""
+        return jnp.where(self.lost, jnp.minimum(stage.limit, _EARLY_DEPTH), stage.limit)
 
 
 class Window(NamedTuple):
@@ -50,12 +62,14 @@ class Window(NamedTuple):
         draws, gradients: ``(lane, capacity, dim)``.
         lp: log densities, ``(lane, capacity)``.
         diverging: ``(lane, capacity)``.
+        depth: of the trees, ``(lane, capacity)``.
     """
 
     draws: Array
     gradients: Array
     lp: Array
     diverging: Array
+    depth: Array
 
 
 class Tuning(NamedTuple):
@@ -132,7 +146,23 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     late = counted & (index >= counts[:, None] // 2)
     share = jnp.sum(window.diverging & late) / jnp.maximum(jnp.sum(late), 1)
     bent = shared.bent | (automatic & learn & (stage.steps >= _SETTLED) & (share > _BENT))
-    return Shared(metric.flattened(bent), step_size.astype(shared.step_size.dtype), bent)
+    running = valid & (jnp.isfinite(level) & (counts > 1))[:, None]
+    capped = jnp.sum(running & (window.depth >= shared.limit(stage))) > _CAPPED * jnp.sum(running)
+    lost = jnp.where(stage.steps >= _SETTLED, capped & _apart(window.draws, running), shared.lost)
+    return Shared(metric.flattened(bent), step_size.astype(shared.step_size.dtype), bent, lost)
+
+
+def _apart(draws: Array, counted: Array) -> Array:
+    """Whether the means of some coordinate differ between lanes by far more than its draws within them."""
+    weight = counted[..., None]
+    count = jnp.maximum(jnp.sum(weight, 1), 1)
+    mean = jnp.sum(jnp.where(weight, draws, 0.0), 1) / count
+    within = jnp.sum(jnp.where(weight, draws - mean[:, None], 0.0) ** 2, 1) / count
+    there = counted.any(1)[:, None]
+    lanes = jnp.maximum(jnp.sum(there), 2)
+    centre = jnp.sum(jnp.where(there, mean, 0.0), 0) / lanes
+    between = jnp.sum(jnp.where(there, mean - centre, 0.0) ** 2, 0) / (lanes - 1)
+    return (jnp.sum(there) > 1) & jnp.any(between > _APART * jnp.sum(jnp.where(there, within, 0.0), 0) / lanes)
 
 
 def _careful(step_sizes: Array, before: Array) -> Array:

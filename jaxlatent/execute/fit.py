@@ -16,10 +16,11 @@ from jaxlatent.condition import condition
 from jaxlatent.data import Batch, as_data
 from jaxlatent.diagnostics.psis import khat_threshold
 from jaxlatent.dims import check_dims, shapes_of
-from jaxlatent.engines.base import Engine, Search, Stage, settings
+from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
+from jaxlatent.execute.mixing import judged
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import Watch
@@ -87,7 +88,7 @@ def fit(
         expected="'raise' or 'quarantine'",
     )
     require(
-        until is None or not isinstance(engine, Search),
+        until is None or engine.kind == "chains",
         "fit(until=...)",
         got=engine,
         expected="an engine whose draws come one after the other, such as NUTS; this one ends by a rule of its own",
@@ -219,10 +220,11 @@ def _collect(
     own = lambda x: np.asarray(x)[: grid.datasets, : grid.lanes]
     kept = collected["kept"]
     joined = {name: np.concatenate([part[name] for part in kept], axis=2) for name in kept[0] if name != "count"}
-    statistics = {name: own(value) for name, value in final.statistics.items()}
+    statistics, status = {name: own(value) for name, value in final.statistics.items()}, own(final.status)
     trace = None
     if final.positions is None:
         positions = joined.pop("position")
+        status = judged(status, positions)
         statistics = {**joined, **statistics}
         params, derived = _name_in_legs(grid, posterior, positions)
     else:
@@ -241,7 +243,7 @@ def _collect(
         "derived": jax.tree.map(own, derived),
         "statistics": statistics,
         "objective": own(final.objective),
-        "status": own(final.status),
+        "status": status,
         "trace": trace,
     }
 

@@ -55,7 +55,7 @@ def check(result: "Result") -> Report:
         )
     found = [*failures(result), *standstill(result), *poor_fits(result)]
     if result.has_draws and not any(finding.fatal for finding in found):
-        chains = "n_steps" in result.statistics
+        chains = result.engine.kind == "chains"
         # Lanes of an approximation are not chains of one posterior: only the best is looked at.
         view = view_of(result if chains else result.best())
         for look in (*_CHAINS, *_DRAWS) if chains else _DRAWS:
