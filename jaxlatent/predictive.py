@@ -11,10 +11,15 @@ from jaxlatent.typing import Array, Key, Params
 
 @compiled("draws")
 def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
-    """Pointwise log likelihood by observation, leading like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``."""
+    """Pointwise log likelihood by observation, leading like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``.
+
+    A `jaxlatent.Factor` that has no entry in the data is no observation.
+    """
 
     def one(posterior: Posterior, params: Params) -> dict[str, Array]:
-        return posterior.density.log_likelihood(params, posterior.data)
+        terms = posterior.density.log_likelihood(params, posterior.data)
+        named = posterior.data if isinstance(posterior.data, dict) else terms
+        return {name: term for name, term in terms.items() if name in named}
 
     return over_lanes(jax.vmap(one, (None, 0)) if draws else one, (1, 0))(posterior, params)
 

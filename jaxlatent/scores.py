@@ -45,7 +45,8 @@ def seen(posterior: Posterior, params: Params, draws: bool) -> np.ndarray:
 
     def walk(params: Params, data: dict[str, Array]) -> None:
         for name, d in posterior.density.observed(params, data).items():
-            sizes[name] = math.prod(unit_shape(d))
+            if name in data:
+                sizes[name] = math.prod(unit_shape(d))
 
     jax.eval_shape(walk, first, one)
     datasets = next(iter(params.values())).shape[0]

@@ -28,4 +28,4 @@ def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
     """By observation, whether all its values lie in the support of their distribution; empty if the density cannot tell."""
     data = posterior.data
     observed = posterior.density.observed(posterior.constrain(position), data)
-    return {name: jnp.all(inside_support(d, data[name])) for name, d in observed.items()}
+    return {name: jnp.all(inside_support(d, data.get(name))) for name, d in observed.items()}

@@ -1,24 +1,20 @@
-"""What can be wrong with a model and its data, said before any long work.
-
-Shapes and names are checked from shapes alone, without compiling; supports and the initial density need one evaluation of the log
-density, without gradient, at the starting positions.
-"""
+"""Names and shapes of data, dimensions and coordinates: checked from shapes alone, without compiling."""
 
 from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import numpyro.distributions as dist
 
 from jaxlatent.compiled import sparing
-from jaxlatent.data import blamed, shape_of, shapes_of, split
-from jaxlatent.distributions.masking import inside_support
+from jaxlatent.data import blamed, shape_of, shapes_of
+from jaxlatent.distributions import Factor
 from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.graph.naming import name_of
 from jaxlatent.model import Model
-from jaxlatent.posterior import Posterior, require_continuous
-from jaxlatent.typing import Array, Data, Key, Params
+from jaxlatent.posterior import require_continuous
+from jaxlatent.typing import Data, Params
 
 
 def check_shapes(model: Model, data: Data) -> dict[str, tuple[int, ...]]:
@@ -54,6 +50,8 @@ def _check_shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> dict[
                     expected="a numpyro distribution",
                     remedy="return {observation: distribution}; what is computed from parameters goes to `derived`.",
                 )
+            if isinstance(d, Factor):
+                continue
             if name not in data:
                 raise InputError(
                     f"observation {name!r}",
@@ -65,8 +63,9 @@ def _check_shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> dict[
                 raise InputError(
                     f"observation {name!r}",
                     got=f"data of shape {shape_of(data[name])}",
-                    expected=f"the shape of its distribution {_name_of(d)}: {tuple(d.shape())}",
-                    remedy="give the observation one value for each row of the covariates.",
+                    expected=f"a shape that its distribution {name_of(d)} of shape {tuple(d.shape())} has or broadcasts to",
+                    remedy="give the observation one value for each row of the covariates; bring distributions of other shapes into "
+                    "that of the data with `.expand` and `.to_event`; mask what was not seen with jl.Masked(values, mask).",
                 )
             if 0 in d.shape():
                 raise InputError(
@@ -120,45 +119,3 @@ def check_dims(model: Model, shapes: dict[str, tuple[int, ...]], coords: dict[st
                 expected="a dimension named in Model(dims=...)",
                 remedy=did_you_mean(dim, {dim for dims in model.dims.values() for dim in dims}),
             )
-
-
-def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
-    """Why no start with a finite density was found for one dataset: which prior or observation is to blame."""
-    expected = "a finite log density somewhere in uniform(-2, 2) of unconstrained space (100 tries)"
-    density = posterior.density
-    # Traced, because at concrete parameters outside their range NumPyro itself raises, without a name.
-    terms = jax.jit(lambda p: density.log_densities(p.initial_position(key), p.data, p.guides))(posterior)
-    names = [name for name, term in terms.items() if not np.isfinite(term)]
-    values = ", ".join(f"{name} = {float(terms[name]):.4g}" for name in names) or "the sum overflows"
-    return InputError(
-        label + (names[0] if names else "the log density"),
-        got=f"no finite log density at the start ({values})",
-        expected=expected,
-        remedy="check scales and supports there, or start from plausible values (`init=`).",
-    )
-
-
-def explain_support(posterior: Posterior, position: Array, name: str, label: str) -> InputError:
-    """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
-    names: list[str] = []
-
-    def contains(posterior: Posterior, position: Array) -> Array:
-        d = posterior.density.observed(posterior.constrain(position), posterior.data)[name]
-        names[:] = [_name_of(d), _name_of(d.support)]
-        return inside_support(d, posterior.data[name])
-
-    inside = np.asarray(jax.jit(contains)(posterior, position))
-    where = tuple(int(i) for i in np.argwhere(~inside)[0])
-    value = np.asarray(split(posterior.data[name])[0])[where]
-    return InputError(
-        f"{label}observation {name!r}",
-        got=f"{int((~inside).sum())} of {inside.size} values outside the support, the first at index {where}: {value}",
-        expected=f"values in the support of {names[0]}: {names[1]}",
-        remedy="correct the data (integers where it counts, categories from 0), or choose another distribution.",
-    )
-
-
-def _name_of(thing: Any) -> str:
-    while hasattr(thing, "base_dist") or hasattr(thing, "base_constraint"):
-        thing = getattr(thing, "base_dist", None) or thing.base_constraint
-    return type(thing).__name__.lstrip("_")
