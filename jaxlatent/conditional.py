@@ -264,7 +264,9 @@ def of(
     first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
     data = jax.tree.map(lambda x: x[0], posterior.data)
     known: list[str] = []
-    jax.eval_shape(lambda: known.extend(k for k, d in posterior.density.observed(first, data).items() if not isinstance(d, Factor)))
+    jax.eval_shape(
+        lambda: known.extend(k for k, d in posterior.density.observed(first, data).items() if not isinstance(d, Factor))
+    )
     if (name is None and len(known) != 1) or (name is not None and name not in known):
         raise InputError(
             "result.conditional(name=...)",

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import convert
 from jaxlatent.compiled import compiled
+from jaxlatent.data import as_data
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params
@@ -60,12 +60,12 @@ def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorD
 
     Args:
         model: with proper priors.
-        data: covariates; observations are not needed.
+        data: covariates; observations are not needed, and tell the shapes of draws where distributions are spread over them.
         draws: how many.
         seed: an int or a typed JAX key.
 
     Raises:
         InputError: if a prior is improper.
     """
-    params, derived, observed = _draw(model, as_key(seed, "sample_prior"), jax.tree.map(jnp.asarray, dict(data)), draws)
+    params, derived, observed = _draw(model, as_key(seed, "sample_prior"), as_data(data), draws)
     return PriorDraws(params, derived, observed, model.dims)
