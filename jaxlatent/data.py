@@ -4,7 +4,7 @@ Sequences of unequal length become one array and a mask; so do datasets of unequ
 was not seen, and contributes nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -61,6 +61,16 @@ class Batch:
     def __getitem__(self, index: int) -> dict[str, Array]:
         """The data of one dataset, by position."""
         return jax.tree.map(lambda x: x[index], self.data)
+
+
+def labelled(data: Batch | Data) -> Iterator[tuple[str, Data]]:
+    """Datasets one by one, with how messages call them: not at all where there is only one."""
+    if isinstance(data, Batch):
+        host = jax.tree.map(np.asarray, data.data)
+        for i, name in enumerate(data.names):
+            yield f"dataset {name!r}, ", jax.tree.map(lambda x, i=i: x[i], host)
+    else:
+        yield "", data
 
 
 def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
@@ -204,7 +214,7 @@ def _from_numpy(value: np.ma.MaskedArray) -> Any:
     seen = ~np.ma.getmaskarray(value)
     while seen.ndim > 1 and seen.shape[-1] and (seen == seen[..., :1]).all():
         seen = seen[..., 0]
-    return np.ma.getdata(value) if seen.all() else Masked(np.ma.getdata(value), seen)
+    return np.ma.getdata(value) if seen.all() else Masked(jnp.asarray(np.ma.getdata(value)), jnp.asarray(seen))
 
 
 def _is_ragged(value: Any) -> bool:

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import conditional, convert, hidden, predictive, report, scores
+from jaxlatent.checks import Purpose, check_use
 from jaxlatent.conditional import Conditional
-from jaxlatent.data import Batch, as_data, split
+from jaxlatent.data import Batch, as_data, labelled, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
 from jaxlatent.keys import as_key
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.provenance import Provenance
 from jaxlatent.report import Report
 from jaxlatent.status import Status
@@ -203,7 +204,7 @@ class Result:
             seed: required, an int or a typed JAX key.
             data: other covariates; those of the fit by default. Observations in it are not used.
         """
-        posterior, params = self._gridded(data)
+        posterior, params = self._gridded(data, "predict")
         draws = predictive.predict(posterior, as_key(seed, "predict"), params, self.has_draws)
         self._require(draws, "predict")
         return self._ungridded(draws)
@@ -215,7 +216,7 @@ class Result:
             data: other inputs, and observations to be judged by; those of the fit by default.
             name: of the observation, if there are several.
         """
-        posterior, params = self._gridded(data)
+        posterior, params = self._gridded(data, "predict")
         return conditional.of(posterior, params, self.has_draws, name, self._stripped)
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
@@ -398,13 +399,20 @@ class Result:
                 remedy="declare the likelihood in a jl.Model.",
             )
 
-    def _gridded(self, data: Data | Batch | None = None) -> tuple[Posterior, dict[str, Any]]:
-        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given."""
+    def _gridded(
+        self, data: Data | Batch | None = None, purpose: Purpose = "score"
+    ) -> tuple[Posterior, dict[str, Any]]:
+        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given, checked."""
         posterior, params = self.posterior, self.params
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
         if data is not None:
             other = data.data if isinstance(data, Batch) else as_data(data)
+            if isinstance(posterior.density, ModelDensity):
+                leading = len(self.leading)
+                first = {name: jnp.asarray(x[(0,) * leading]) for name, x in self.params.items()}
+                for label, one in labelled(data if isinstance(data, Batch) else other):
+                    check_use(posterior.density.model, first, one, purpose, label)
             if not isinstance(data, Batch):
                 datasets = next(iter(params.values())).shape[0]
                 other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.checks import check_dims, check_shapes, explain_start, explain_support
+from jaxlatent.checks import check_dims, check_fit, check_shapes, explain_start, explain_support
 from jaxlatent.condition import condition
-from jaxlatent.data import Batch, as_data
+from jaxlatent.data import Batch, as_data, labelled
 from jaxlatent.diagnostics.psis import khat_threshold
 from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
@@ -332,6 +332,8 @@ def _condition(
         )
     arrays = data[0] if isinstance(data, Batch) else as_data({} if data is None else data)
     check_dims(model, check_shapes(model, arrays), coords)
+    for label, one in labelled(data if isinstance(data, Batch) else arrays):
+        check_fit(model, one, label)
     if isinstance(data, Batch):
         return condition(model, data), data.names
     return condition(model, arrays), None
