@@ -18,7 +18,10 @@ _COVARIATE = (
     "mask the same entries in the observations too, drop those rows, or impute them: give the entry a distribution in the likelihood and "
     "what was lost a prior, and read data.at[lost].set(imputed)."
 )
-_OBSERVATION = "split sequences at the gap, mask what reads it too, or impute it: give what was lost a prior, and read data.at[lost].set(imputed)."
+_OBSERVATION = (
+    "split sequences at the gap, mask what reads it too, or impute it: give what was lost a prior, and read "
+    "data.at[lost].set(imputed)."
+)
 
 
 def check_masks(
