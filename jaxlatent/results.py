@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import conditional, hidden, idata, predictive, report, scores
+from jaxlatent.checks import Purpose as Use
+from jaxlatent.checks import check_use
 from jaxlatent.conditional import Conditional
-from jaxlatent.data import Batch, blamed, split
+from jaxlatent.data import Batch, blamed, labelled, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.keys import Purpose, key_for
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.provenance import Provenance
 from jaxlatent.report import Report
 from jaxlatent.report.finding import listed
@@ -255,7 +257,7 @@ class Result:
             seed: required, an int or a typed JAX key.
             data: other covariates; those of the fit by default. Observations in it are not used.
         """
-        posterior, params = self._gridded(data)
+        posterior, params = self._gridded(data, "predict")
         draws = self._computed(
             predictive.predict, data, posterior, key_for(Purpose.PREDICT, seed), params, self.has_draws
         )
@@ -269,7 +271,7 @@ class Result:
             data: other inputs, and observations to be judged by; those of the fit by default.
             name: of the observation, if there are several.
         """
-        posterior, params = self._gridded(data)
+        posterior, params = self._gridded(data, "predict")
         return self._computed(conditional.of, data, posterior, params, self.has_draws, name, self._stripped)
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
@@ -437,8 +439,8 @@ class Result:
                 remedy="declare the likelihood in a jl.Model.",
             )
 
-    def _gridded(self, data: Data | Batch | None = None) -> tuple[Posterior, dict[str, Any]]:
-        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given.
+    def _gridded(self, data: Data | Batch | None = None, use: Use = "score") -> tuple[Posterior, dict[str, Any]]:
+        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given, checked.
 
         Where there is no draw stands another one of the dataset: nothing is computed from NaN, which can end as a count or a label.
         """
@@ -446,7 +448,12 @@ class Result:
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
         if data is not None:
-            density, other = posterior.density.with_data(self._paired(data).data if isinstance(data, Batch) else data)
+            data = self._paired(data) if isinstance(data, Batch) else data
+            density, other = posterior.density.with_data(data.data if isinstance(data, Batch) else data)
+            if isinstance(density, ModelDensity):
+                first = {name: jnp.asarray(x[(0,) * len(self.leading)]) for name, x in self.params.items()}
+                for label, one in labelled(data if isinstance(data, Batch) else other):
+                    check_use(density.model, first, one, use, label)
             if not isinstance(data, Batch):
                 datasets = next(iter(params.values())).shape[0]
                 other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)

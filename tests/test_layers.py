@@ -15,7 +15,7 @@ ROOT = Path(jaxlatent.__file__).parent
 LAYERS = """
 former_xla
 typing  errors  status  lanes  compiled
-keys  devices  pickling
+keys  devices  pickling  reading
 namespace  data  diagnostics  markov
 distributions
 latent

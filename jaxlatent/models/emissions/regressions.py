@@ -74,7 +74,7 @@ class LinearRegression(Regression):
 class Autoregression(LinearRegression):
     """Each step's scalar ``y`` regressed on those before it: `LinearRegression` whose inputs are the last ``num_inputs`` values.
 
-    What lies before the first step counts as zero, and so does a masked value.
+    What lies before the first step counts as zero. A gap inside of a sequence is refused, as nothing is known of what follows it.
 
     Args:
         num_inputs: lags; ``weights[:, 0]`` is that of the step before.
