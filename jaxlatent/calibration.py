@@ -89,7 +89,7 @@ def calibrate(
         InputError: for improper priors, priors that read the observations, or an engine that does not draw.
     """
     require(simulations >= 1, "calibrate(simulations=...)", got=simulations, expected="at least 1 simulation")
-    if engine.kind != "draws":
+    if engine.kind == "point":
         raise InputError(
             "calibrate(engine=...)",
             got=type(engine).__name__,

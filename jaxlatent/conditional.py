@@ -15,6 +15,8 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent.compiled import compiled
 from jaxlatent.data import split
+from jaxlatent.distributions.factor import Factor
+from jaxlatent.distributions.spreading import compact
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.lanes import over_lanes
@@ -189,14 +191,17 @@ def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
             expected="a mixture of scalar components",
             remedy="use mean() and variance().",
         )
-    means = d.component_distribution.mean
-    shares = jnp.broadcast_to(jax.nn.softmax(d.mixing_distribution.logits, -1), means.shape)
-    return shares, means, jnp.sqrt(d.component_distribution.variance)
+    shape = (*d.batch_shape, d.mixture_size)
+    scales = jnp.sqrt(d.component_distribution.variance)
+    parts = (jax.nn.softmax(d.mixing_distribution.logits, -1), d.component_distribution.mean, scales)
+    weights, means, scales = (jnp.broadcast_to(part, shape) for part in parts)
+    return weights, means, scales
 
 
 def _cdf(d: dist.Distribution, y: Array) -> Array:
     """At values ``(rows or 1, G)``: ``(rows, G)``."""
-    return jnp.moveaxis(d.cdf(jnp.moveaxis(y, -1, 0)), 0, -1)
+    below = compact(d).cdf(jnp.moveaxis(y, -1, 0))
+    return jnp.moveaxis(jnp.broadcast_to(below, (y.shape[-1], *d.batch_shape)), 0, -1)
 
 
 def _density(d: dist.Distribution, y: Array) -> Array:
@@ -238,7 +243,7 @@ def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tupl
             return d.sample(key), jnp.zeros(d.batch_shape, jnp.int32)
         key_label, key_value = jax.random.split(key)
         labels = jax.random.categorical(key_label, d.mixing_distribution.logits, shape=d.batch_shape)
-        values = d.component_distribution.sample(key_value)
+        values = d.component_sample(key_value)
         index = labels.reshape(*labels.shape, *(1,) * (1 + d.event_dim))
         return jnp.take_along_axis(values, index, labels.ndim).squeeze(labels.ndim), labels
 
@@ -263,7 +268,9 @@ def of(
     first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
     data = jax.tree.map(lambda x: x[0], posterior.data)
     known: list[str] = []
-    jax.eval_shape(lambda: known.extend(posterior.density.observed(first, data)))
+    jax.eval_shape(
+        lambda: known.extend(k for k, d in posterior.density.observed(first, data).items() if not isinstance(d, Factor))
+    )
     if (name is None and len(known) != 1) or (name is not None and name not in known):
         raise InputError(
             "result.conditional(name=...)",

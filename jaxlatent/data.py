@@ -5,10 +5,11 @@ was not seen, and contributes nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from itertools import combinations
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ import numpy as np
 
 from jaxlatent.errors import InputError
 from jaxlatent.namespace import Namespace
+from jaxlatent.reading import check_finite, narrow, read
 from jaxlatent.typing import Array, Data
 
 
@@ -99,6 +101,16 @@ class Batch:
         return self
 
 
+def labelled(data: Batch | Data) -> Iterator[tuple[str, Data]]:
+    """Datasets one by one, with how messages call them: not at all where there is only one."""
+    if isinstance(data, Batch):
+        host = jax.tree.map(np.asarray, data.data)
+        for i, name in enumerate(data.names):
+            yield f"dataset {name!r}, ", jax.tree.map(lambda x, i=i: x[i], host)
+    else:
+        yield "", data
+
+
 def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
     """Data with shapes in place of arrays: hashable, and enough to trace with."""
     return tuple((name, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), x)) for name, x in data.items())
@@ -157,10 +169,11 @@ def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
     problems: dict[Any, InputError] = {}
     for label, data in named.items():
         try:
-            arrays[label] = as_data(data, label=f"dataset {label!r}, ")
+            arrays[label] = _on_host(data, f"dataset {label!r}, ")
         except InputError as problem:
             problems[label] = problem
     problems |= _unlike(arrays)
+    problems |= _of_other_lengths({label: data for label, data in arrays.items() if label not in problems})
     sound = [label for label in named if label not in problems]
     if not sound:
         raise next(iter(problems.values()))
@@ -168,7 +181,7 @@ def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
         name: _stack([arrays[sound[0] if label in problems else label][name] for label in named])
         for name in arrays[sound[0]]
     }
-    return Batch(stacked, tuple(named), problems)
+    return Batch(jax.tree.map(jnp.asarray, stacked), tuple(named), problems)
 
 
 def _unlike(arrays: Mapping[Any, Data]) -> dict[Any, InputError]:
@@ -207,72 +220,134 @@ def _stack(items: Sequence[Any]) -> Any:
     masks = [item.mask.ndim for item in items if isinstance(item, Masked)]
     axes = max([int(unequal[-1]) + 1 if len(unequal) else 0, *masks])
     if not axes:
-        return jnp.stack(values)
-    fill = lambda x: jnp.pad(x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)])
+        return np.stack(values)
+    fill = lambda x: np.pad(x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)])
     seen = [_mask_of(item, axes) for item in items]
-    return Masked(jnp.stack([fill(value) for value in values]), jnp.stack([fill(mask) for mask in seen]))
+    return _masked(np.stack([fill(value) for value in values]), np.stack([fill(mask) for mask in seen]))
 
 
-def _mask_of(item: Any, axes: int) -> Array:
+def _mask_of(item: Any, axes: int) -> np.ndarray:
     """The mask over the first ``axes`` axes of an array."""
     shape = item.shape[:axes]
     if not isinstance(item, Masked):
-        return jnp.ones(shape, bool)
-    return jnp.broadcast_to(item.mask.reshape(item.mask.shape + (1,) * (axes - item.mask.ndim)), shape)
+        return np.ones(shape, bool)
+    return np.broadcast_to(item.mask.reshape(item.mask.shape + (1,) * (axes - item.mask.ndim)), shape)
 
 
 def as_data(data: Data, label: str = "") -> dict[str, Any]:
     """Data as JAX arrays in JAX's own precision, checked for what no model can use.
 
     Args:
-        data: name to anything that NumPy understands, to a `Masked`, or to a list of arrays of unequal length: sequences, which become
-            one `Masked` array ``(sequence, step, ...)``.
+        data: name to anything that NumPy understands, to a `Masked` or NumPy's own masked array, or to a list of arrays of unequal
+            length: sequences, which become one `Masked` array ``(sequence, step, ...)``.
         label: put before names in messages.
 
     Raises:
-        InputError: for values that are not numeric, NaN or infinite, unless masked.
+        InputError: for values that are not numeric, NaN or infinite, unless masked; beyond JAX's precision; or for ragged entries whose
+            lengths disagree.
     """
+    return cast(dict[str, Any], jax.tree.map(jnp.asarray, _on_host(data, label)))
+
+
+def _on_host(data: Data, label: str) -> dict[str, Any]:
+    """As `as_data`, still in NumPy: a thousand datasets are stacked there in a hundredth of the time."""
     if not isinstance(data, Mapping):
         raise InputError(
             f"{label}data",
             got=type(data).__name__,
             expected="a dict of name to array",
-            remedy='name the arrays, as in {"y": y, "x": x}.',
+            remedy="pick columns, as in dict(frame[['y', 'x']])."
+            if hasattr(data, "columns")
+            else 'name the arrays, as in {"y": y, "x": x}.',
         )
+    _check_lengths(label, {name: tuple(map(_length, value)) for name, value in data.items() if _is_ragged(value)})
     return {name: _as_array(f"{label}data {name!r}", value) for name, value in data.items()}
 
 
 def _as_array(what: str, value: Any) -> Any:
     if isinstance(value, jax.core.Tracer):
         return value
+    if isinstance(value, np.ma.MaskedArray):
+        value = _from_numpy(value)
     if isinstance(value, Masked):
         return _as_masked(what, value)
     if _is_ragged(value):
         return _stack([_as_array(f"{what}, sequence {i}", one) for i, one in enumerate(value)])
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(None)
-    _check_numbers(what, value, array)
-    _check_finite(what, array, np.isfinite(array) if array.dtype.kind == "f" else np.ones(1, bool))
-    return jnp.asarray(array)
+    array = read(what, value)
+    if array.dtype.kind == "f":
+        check_finite(what, array, np.isfinite(array))
+    return narrow(what, array)
+
+
+def _masked(values: Any, mask: Any) -> Masked:
+    """On the host."""
+    return Masked(values, mask)
+
+
+def _from_numpy(value: np.ma.MaskedArray) -> Any:
+    """NumPy's masked array, whose masks say the opposite; plain where all was seen."""
+    seen = ~np.ma.getmaskarray(value)
+    while seen.ndim > 1 and seen.shape[-1] and (seen == seen[..., :1]).all():
+        seen = seen[..., 0]
+    return np.ma.getdata(value) if seen.all() else _masked(np.ma.getdata(value), seen)
 
 
 def _is_ragged(value: Any) -> bool:
     """Whether a list of arrays that differ in length, and in nothing else; or some of them masked."""
     if not isinstance(value, list | tuple):
         return False
-    if any(isinstance(one, Masked) for one in value):
+    if any(isinstance(one, Masked | np.ma.MaskedArray) for one in value):
         return True
-    shapes = [np.shape(one) for one in value if isinstance(one, np.ndarray | jax.Array | list | tuple)]
+    shapes = [np.shape(one) for one in value if isinstance(one, list | tuple) or hasattr(one, "__array__")]
     return len(shapes) == len(value) and len(set(shapes)) > 1 and len({shape[1:] for shape in shapes if shape}) == 1
+
+
+def _length(sequence: Any) -> int:
+    return int(np.shape(split(sequence)[0])[0])
+
+
+def _check_lengths(label: str, lengths: Mapping[str, tuple[int, ...]]) -> None:
+    """Ragged entries agree sequence by sequence, before padding hides it; one may lack a step everywhere, as transitions do."""
+    for (one, first), (other, second) in combinations(lengths.items(), 2):
+        apart = [a - b for a, b in zip(first, second, strict=False)]
+        if len(first) != len(second) or len(set(apart)) > 1 or abs(apart[0]) > 1:
+            where = next((i for i, difference in enumerate(apart) if difference), min(len(first), len(second)))
+            raise InputError(
+                f"{label}data {other!r}",
+                got=f"{len(second)} sequences of lengths {_listed(second)}",
+                expected=f"those of {one!r}, {len(first)} of lengths {_listed(first)}; the first to differ is sequence {where}",
+                remedy="give both the same sequences in the same order, with one value for each step.",
+            )
+
+
+def _listed(lengths: tuple[int, ...]) -> str:
+    return ", ".join(map(str, lengths[:10])) + (", ..." if len(lengths) > 10 else "")
+
+
+def _of_other_lengths(arrays: Mapping[Any, Mapping[str, Any]]) -> dict[Any, InputError]:
+    """The datasets where entries differ in length that are equally long in most: padding would hide rows that are missing or too many."""
+    problems: dict[Any, InputError] = {}
+    columns = {name: [data[name] for data in arrays.values()] for name in next(iter(arrays.values()), {})}
+    rows = {name: [value.shape[0] for value in values] for name, values in columns.items() if values[0].shape}
+    ragged = {name: lengths for name, lengths in rows.items() if len(set(lengths)) > 1}
+    for (one, first), (other, second) in combinations(ragged.items(), 2):
+        equal = [a == b for a, b in zip(first, second, strict=True)]
+        if len(equal) / 2 <= sum(equal) < len(equal):
+            for i in (i for i, same in enumerate(equal) if not same):
+                problem = InputError(
+                    f"dataset {list(arrays)[i]!r}, {other!r}",
+                    got=f"{second[i]} rows",
+                    expected=f"the {first[i]} rows of {one!r}: they are equally long in {sum(equal)} of {len(equal)} datasets",
+                    remedy="give both one value for each row.",
+                )
+                problems.setdefault(list(arrays)[i], problem)
+    return problems
 
 
 def _as_masked(what: str, value: Masked) -> Masked:
     if isinstance(value.values, jax.core.Tracer) or isinstance(value.mask, jax.core.Tracer):
         return value
-    values, mask = np.asarray(value.values), np.asarray(value.mask)
-    _check_numbers(what, value.values, values)
+    values, mask = read(what, value.values), np.asarray(value.mask)
     if mask.dtype != bool or mask.shape != values.shape[: mask.ndim]:
         raise InputError(
             f"{what}, mask",
@@ -281,29 +356,8 @@ def _as_masked(what: str, value: Masked) -> Masked:
             remedy="True where a value was seen.",
         )
     seen = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
-    if values.dtype.kind == "f":
-        _check_finite(what, values, np.isfinite(values) | ~seen)
     # What stands at masked entries must not meet any arithmetic.
-    return Masked(jnp.asarray(np.where(seen, values, np.zeros((), values.dtype))), jnp.asarray(mask))
-
-
-def _check_numbers(what: str, value: Any, array: np.ndarray) -> None:
-    if array.dtype.kind not in "biuf":
-        raise InputError(
-            what,
-            got=f"{type(value).__name__} of dtype {array.dtype}",
-            expected="a rectangular array of numbers or booleans, or a list of arrays that differ in length only",
-            remedy="encode categories as integers 0, 1, ...",
-        )
-
-
-def _check_finite(what: str, array: np.ndarray, fine: np.ndarray) -> None:
-    if not fine.all():
-        bad = np.argwhere(~fine)
-        where = tuple(int(i) for i in bad[0])
-        raise InputError(
-            what,
-            got=f"{len(bad)} of {array.size} values not finite, the first at index {where}: {array[where]}",
-            expected="finite values only",
-            remedy="mark these entries as missing with jl.Masked(values, mask), or drop them.",
-        )
+    filled = np.where(seen, values, np.zeros((), values.dtype))
+    if values.dtype.kind == "f":
+        check_finite(what, filled, np.isfinite(filled))
+    return _masked(narrow(what, filled), mask)

@@ -27,6 +27,14 @@ class InputError(JaxlatentError, ValueError):
         self.what, self.got, self.expected, self.remedy = what, got, expected, remedy
         super().__init__(f"{what}\n  got:      {got}\n  expected: {expected}\n  remedy:   {remedy}")
 
+    def __reduce__(self) -> Any:
+        # Worker processes send errors home.
+        return _error, (type(self), self.what, self.got, self.expected, self.remedy)
+
+
+def _error(cls: type[InputError], what: str, got: str, expected: str, remedy: str) -> InputError:
+    return cls(what, got=got, expected=expected, remedy=remedy)
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A remedy that names the closest known spelling, or lists them all."""

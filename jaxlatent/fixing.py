@@ -13,9 +13,11 @@ from jaxlatent.distributions.restricted import HELD, Restricted
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model import Model
 from jaxlatent.namespace import Namespace
+from jaxlatent.pickling import family
 from jaxlatent.typing import ArrayLike
 
 
+@family
 def fix(model: Model, **values: ArrayLike | Masked) -> Model:
     """``model`` with parameters held at ``values``: they leave prior and positions, and everything else is conditioned on them.
 
@@ -56,6 +58,7 @@ def fix(model: Model, **values: ArrayLike | Masked) -> Model:
     return _restricted("fix", model, {name: restriction(value) for name, value in partly.items()})
 
 
+@family
 def tie(model: Model, **groups: ArrayLike) -> Model:
     """``model`` with entries of parameters tied: one value for all that share a number.
 

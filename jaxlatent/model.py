@@ -15,12 +15,14 @@ import numpyro.distributions as dist
 
 from jaxlatent.data import as_namespace, split
 from jaxlatent.distributions.centring import family_of
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.distributions.factor import Factor
 from jaxlatent.distributions.masking import masked_log_prob
+from jaxlatent.distributions.spreading import spread
 from jaxlatent.errors import InputError
 from jaxlatent.graph import Graph, graph_of
 from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.namespace import Namespace
+from jaxlatent.pickling import ByValue
 from jaxlatent.typing import Array, Data, Key, Params
 
 Prior: TypeAlias = dist.Distribution | Callable[..., dist.Distribution]
@@ -29,13 +31,15 @@ Derived = Callable[[Namespace, Namespace], Mapping[str, Array]]
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class Model(ByValue):
     """A Bayesian model: priors in order, a likelihood, and what is derived from both.
 
     Args:
         prior: by name and in order, NumPyro distributions or callables ``p -> distribution`` or ``p, d -> distribution`` of the
             earlier parameters (``p.name``) and the data (``d.name``).
-        likelihood: ``p, d -> {observation: distribution}``; each name is looked up in the data.
+        likelihood: ``p, d -> {observation: distribution}``; each name is looked up in the data. The shape of the data rules: a
+            distribution that broadcasts to its observation stands for independent values of that shape. `jaxlatent.Factor` terms need
+            no entry in the data.
         derived: optional ``p, d -> {name: array}``, kept with the draws.
         dims: optional names of the dimensions of parameters, derived quantities and observations, for ArviZ.
         start: optional ``key, d -> {parameter: value}``: where lanes start, instead of uniform(-2, 2) in unconstrained space.
@@ -100,14 +104,14 @@ class Model:
         return d
 
     def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, dist.Distribution]:
-        """The distribution of every observation at one value of the parameters."""
+        """The distribution of every observation at one value of the parameters, spread over the observation where the data hold it."""
         if self.likelihood is None:
             return {}
         values = as_namespace(data)
         observed = dict(self.likelihood(Namespace("parameter", params), values))
         for name, d in observed.items():
-            if isinstance(d, HiddenMarkov) and d.open_ended and name in values:
-                observed[name] = d.of_shape(jnp.shape(values[name]))
+            if isinstance(d, dist.Distribution) and name in values:
+                observed[name] = spread(d, jnp.shape(values[name]))
         return observed
 
     def deterministic(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
@@ -125,19 +129,20 @@ class Model:
 
     def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
         """The log likelihood of every observation, each of the batch shape of its distribution; zero where masked."""
-        return {name: masked_log_prob(d, *split(data[name])) for name, d in self.observed(params, data).items()}
+        return {name: masked_log_prob(d, *split(data.get(name))) for name, d in self.observed(params, data).items()}
 
     def expect(self, params: Params, data: Data, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
         """The E-step of EM: expected counts by observation."""
         observed = self.observed(params, data)
         return {
-            name: expect(d, data[name], how, jax.random.fold_in(key, i), draws)
+            name: expect(d, data.get(name), how, jax.random.fold_in(key, i), draws)
             for i, (name, d) in enumerate(observed.items())
         }
 
     def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:
         """What an M-step raises: log prior plus expected complete log likelihood, a scalar."""
-        terms = [expected_log_prob(d, data[name], expected[name]) for name, d in self.observed(params, data).items()]
+        observed = self.observed(params, data)
+        terms = [expected_log_prob(d, data.get(name), expected[name]) for name, d in observed.items()]
         return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
 
     def raise_params(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
@@ -172,9 +177,16 @@ class Model:
         return params
 
     def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
-        """One draw of every observation at one value of the parameters; ``data`` needs the covariates only."""
+        """One draw of every observation at one value of the parameters; ``data`` needs the covariates only.
+
+        Of the shape of the observation where the data hold it, otherwise of the shape that its distribution has by itself.
+        """
         drawn = self.observed(params, data)
-        return {name: _draw(d, jax.random.fold_in(key, i)) for i, (name, d) in enumerate(drawn.items())}
+        return {
+            name: _draw(d, jax.random.fold_in(key, i))
+            for i, (name, d) in enumerate(drawn.items())
+            if not isinstance(d, Factor)
+        }
 
     def graph(self, data: Data | None = None) -> Graph:
         """Parameters, derived quantities and observations, who reads whom, and plates: to look at, or as Mermaid or Graphviz text.

@@ -13,10 +13,15 @@ from jaxlatent.typing import Array, Key, Params
 
 @compiled("draws")
 def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
-    """Pointwise log likelihood by observation, leading like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``."""
+    """Pointwise log likelihood by observation, leading like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``.
+
+    A `jaxlatent.Factor` that has no entry in the data is no observation.
+    """
 
     def one(posterior: Posterior, params: Params) -> dict[str, Array]:
-        return posterior.density.log_likelihood(params, posterior.data)
+        density, data = posterior.density, posterior.data
+        terms = density.log_likelihood(params, data)
+        return {name: term for name, term in terms.items() if density.observation(name, params, data) is not None}
 
     return over_lanes(jax.vmap(one, (None, 0)) if draws else one, (1, 0))(posterior, params)
 

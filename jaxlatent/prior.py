@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import convert
 from jaxlatent.compiled import compiled
+from jaxlatent.data import as_data
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model import Model
 from jaxlatent.typing import Array, Data, Key, Params
@@ -60,7 +60,7 @@ def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorD
 
     Args:
         model: with proper priors.
-        data: covariates; observations are not needed.
+        data: covariates; observations are not needed, and tell the shapes of draws where distributions are spread over them.
         draws: how many.
         seed: an int or a typed JAX key.
 
@@ -68,5 +68,5 @@ def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorD
         InputError: if a prior is improper.
     """
     key = key_for(Purpose.SAMPLE_PRIOR, seed)
-    params, derived, observed = _draw(model, key, jax.tree.map(jnp.asarray, dict(data)), draws)
+    params, derived, observed = _draw(model, key, as_data(data), draws)
     return PriorDraws(params, derived, observed, model.dims)

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
+#: Settings that are kept as they are; others, optimisers for example, as text.
+_PLAIN = (bool, int, float, str, tuple, type(None))
 _PACKAGES = ("jaxlatent", "jax", "jaxlib", "numpyro", "blackjax", "optax", "arviz", "numpy")
 
 
@@ -58,7 +60,7 @@ def provenance(
     kinds = [device.device_kind for device in devices]
     return Provenance(
         engine=engine,
-        settings=dict(settings),
+        settings={name: value if type(value) in _PLAIN else repr(value) for name, value in settings.items()},
         seed=int(seed) if isinstance(seed, int | np.integer) else str(seed),
         versions=dict(_versions()),
         device=f"{len(kinds)} x {kinds[0]}",

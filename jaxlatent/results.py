@@ -1,7 +1,7 @@
 """`Result`: what a fit hands out. Host arrays, what was done to get them, and what follows from them."""
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import conditional, hidden, idata, predictive, report, scores
+from jaxlatent.checks import Purpose as Use
+from jaxlatent.checks import check_use
 from jaxlatent.conditional import Conditional
-from jaxlatent.data import Batch, split
+from jaxlatent.data import Batch, blamed, labelled, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.keys import Purpose, key_for
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.provenance import Provenance
 from jaxlatent.report import Report
 from jaxlatent.report.finding import listed
@@ -90,7 +92,7 @@ class Result:
     @property
     def has_draws(self) -> bool:
         """Whether the engine gave draws, not points."""
-        return self.engine.kind == "draws"
+        return self.engine.kind != "point"
 
     @property
     def leading(self) -> tuple[str, ...]:
@@ -214,6 +216,15 @@ class Result:
 
     def standard_errors(self, names: tuple[str, ...]) -> np.ndarray:
         """Standard errors of a point fit from the curvature at the point, all entries of ``names`` on the last axis."""
+        known = {**self.params, **self.derived}
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    "result.standard_errors(...)",
+                    got=repr(name),
+                    expected=f"names among {list(known)}",
+                    remedy=did_you_mean(name, known),
+                )
         if "covariance" not in self.statistics:
             raise InputError(
                 "result.standard_errors(...)",
@@ -246,8 +257,10 @@ class Result:
             seed: required, an int or a typed JAX key.
             data: other covariates; those of the fit by default. Observations in it are not used.
         """
-        posterior, params = self._gridded(data)
-        draws = predictive.predict(posterior, key_for(Purpose.PREDICT, seed), params, self.has_draws)
+        posterior, params = self._gridded(data, "predict")
+        draws = self._computed(
+            predictive.predict, data, posterior, key_for(Purpose.PREDICT, seed), params, self.has_draws
+        )
         self._require(draws, "predict")
         return self._ungridded(draws)
 
@@ -258,8 +271,8 @@ class Result:
             data: other inputs, and observations to be judged by; those of the fit by default.
             name: of the observation, if there are several.
         """
-        posterior, params = self._gridded(data)
-        return conditional.of(posterior, params, self.has_draws, name, self._stripped)
+        posterior, params = self._gridded(data, "predict")
+        return self._computed(conditional.of, data, posterior, params, self.has_draws, name, self._stripped)
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Probabilities of hidden states or components given all data, ``(..., K)`` by observation, leading as `params` does.
@@ -268,7 +281,7 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        return self._hidden(hidden.smooth(posterior, params, self.has_draws), "smooth")
+        return self._hidden(self._computed(hidden.smooth, data, posterior, params, self.has_draws), "smooth")
 
     def most_likely_states(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The most likely path of every sequence (Viterbi), or label of every value; -1 where there is nothing.
@@ -277,7 +290,9 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        return self._hidden(hidden.most_likely(posterior, params, self.has_draws)[0], "most_likely_states", -1)
+        return self._hidden(
+            self._computed(hidden.most_likely, data, posterior, params, self.has_draws)[0], "most_likely_states", -1
+        )
 
     def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Paths or labels drawn given the data, one for each draw of the parameters; -1 where there is nothing.
@@ -287,7 +302,9 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        drawn = hidden.sample(posterior, params, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws)
+        drawn = self._computed(
+            hidden.sample, data, posterior, params, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws
+        )
         return self._hidden(drawn, "sample_states", -1)
 
     def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
@@ -301,7 +318,9 @@ class Result:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        drawn = hidden.forecast(posterior, params, key_for(Purpose.FORECAST, seed), steps, self.has_draws)
+        drawn = self._computed(
+            hidden.forecast, data, posterior, params, key_for(Purpose.FORECAST, seed), steps, self.has_draws
+        )
         return self._hidden(drawn, "forecast")
 
     def score(self, data: Data | Batch | None = None) -> np.ndarray:
@@ -311,7 +330,7 @@ class Result:
             data: held-out data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        value = scores.per_value(posterior, params, self.has_draws)
+        value = self._computed(scores.per_value, data, posterior, params, self.has_draws)
         self._require(value, "score")
         return self._ungridded(value)[""]
 
@@ -395,7 +414,7 @@ class Result:
     def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The pointwise log likelihood; empty for a posterior that does not know it."""
         posterior, params = self._gridded(data)
-        return self._ungridded(predictive.log_likelihood(posterior, params, self.has_draws))
+        return self._ungridded(self._computed(predictive.log_likelihood, data, posterior, params, self.has_draws))
 
     def _observations(self, names: Collection[str]) -> dict[str, Any]:
         """What was observed under these names: values, `jaxlatent.Masked` where some are missing, None where there are none."""
@@ -403,6 +422,13 @@ class Result:
         first = jax.tree.map(lambda x: x[:, 0, 0] if self.has_draws else x[:, 0], params)
         found = predictive.observations(posterior, first, tuple(names))
         return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
+
+    def _computed(self, fn: Callable[..., Any], data: Data | Batch | None, posterior: Posterior, *rest: Any) -> Any:
+        """``fn(posterior, ...)``; other data that it cannot use are to blame for its errors."""
+        if data is None:
+            return fn(posterior, *rest)
+        remedy = "give every covariate, and for likelihoods the observations, in shapes that go together."
+        return blamed("what follows from a result on other data", lambda: fn(posterior, *rest), posterior.data, remedy)
 
     def _require(self, values: Mapping[str, Any], what: str) -> None:
         if not values:
@@ -413,8 +439,8 @@ class Result:
                 remedy="declare the likelihood in a jl.Model.",
             )
 
-    def _gridded(self, data: Data | Batch | None = None) -> tuple[Posterior, dict[str, Any]]:
-        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given.
+    def _gridded(self, data: Data | Batch | None = None, use: Use = "score") -> tuple[Posterior, dict[str, Any]]:
+        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given, checked.
 
         Where there is no draw stands another one of the dataset: nothing is computed from NaN, which can end as a count or a label.
         """
@@ -422,7 +448,12 @@ class Result:
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
         if data is not None:
-            density, other = posterior.density.with_data(data.checked().data if isinstance(data, Batch) else data)
+            data = self._paired(data) if isinstance(data, Batch) else data
+            density, other = posterior.density.with_data(data.data if isinstance(data, Batch) else data)
+            if isinstance(density, ModelDensity):
+                first = {name: jnp.asarray(x[(0,) * len(self.leading)]) for name, x in self.params.items()}
+                for label, one in labelled(data if isinstance(data, Batch) else other):
+                    check_use(density.model, first, one, use, label)
             if not isinstance(data, Batch):
                 datasets = next(iter(params.values())).shape[0]
                 other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)
@@ -432,6 +463,20 @@ class Result:
         if self.has_draws:
             params = _filled(params, self._there().reshape(-1, *self.positions.shape[-3:-1]))
         return posterior, params
+
+    def _paired(self, data: Batch) -> Batch:
+        """Other data of the same datasets, in the order of the result: by name, or one for each where they have no names."""
+        own, given = self.names or (), data.checked().names
+        if set(given) == set(own):
+            return data.select(own)
+        if own and given == tuple(range(len(own))):
+            return data
+        raise InputError(
+            "other data",
+            got=f"a batch of {list(given)[:8]}",
+            expected=f"the datasets of the result, {list(own)[:8]}" if own else "the data of one dataset",
+            remedy="name them as in the fit, or pick datasets first, as in result[name].",
+        )
 
     def _ungridded(self, values: Mapping[str, Any], nothing: float = np.nan) -> dict[str, np.ndarray]:
         """What was computed from `_gridded`, with its own axes, and ``nothing`` where there is no draw."""

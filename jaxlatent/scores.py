@@ -53,8 +53,10 @@ def _seen(posterior: Posterior, params: Params) -> Array:
         density, data = posterior.density, posterior.data
         total = jnp.zeros((), int)
         for name, d in density.observed(params, data).items():
-            mask = split(density.observation(name, params, data))[1]
-            total += math.prod(unit_shape(d)) if mask is None else jnp.sum(mask)
+            observation = density.observation(name, params, data)
+            if observation is not None:
+                mask = split(observation)[1]
+                total += math.prod(unit_shape(d)) if mask is None else jnp.sum(mask)
         return total
 
     return jax.vmap(one)(posterior, params)

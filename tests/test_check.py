@@ -91,7 +91,8 @@ SICK = {
     "prior against data": (mean(dist.Normal(0.0, 0.5)), FIVE, NUTS, {}, "mu"),
     "heavy tail": (
         jl.Model(
-            prior={"scale": dist.HalfCauchy(1.0), "mu": real(5.0)},
+            # Without a mean: the tail index is 2, which its estimate cannot miss.
+            prior={"scale": dist.InverseGamma(0.5, 0.5), "mu": real(5.0)},
             likelihood=lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([20])},
         ),
         FIVE,
@@ -176,6 +177,46 @@ def test_lanes_that_ended_early_are_named():
     model, data = HEALTHY["mean"]
     report = jl.fit(model, data, jl.Optimize(max_iter=1, restarts=2), seed=1).check()
     assert report.illnesses == ("max iterations",) and report.findings[0].where == ("lane 0", "lane 1")
+
+
+def test_restarts_of_an_approximation_in_two_modes_are_no_chains():
+    fit = jl.fit(TWO_MODES, FIVE, jl.ADVI(restarts=4), 1, init={"mu": np.array([-5.0, 5.0, 5.0, 5.0])})
+    assert np.unique(np.sign(fit.params["mu"])).size == 2 and not fit.check(), repr(fit.check())
+
+
+def test_a_chain_in_a_mode_without_mass_is_told_by_how_much():
+    """The data cannot tell the sign of ``mu``, the prior can."""
+    model = jl.Model(
+        prior={"mu": dist.Normal(4.0, 1.5)},
+        likelihood=lambda p, d: {"y": dist.Normal(jnp.abs(p.mu), 0.1).expand([20])},
+    )
+    fit = jl.fit(model, FIVE, NUTS, 1, init={"mu": np.array([5.0, -5.0, 5.0, 5.0])})
+    (finding,) = fit.check().findings
+    size = np.abs(fit.params["mu"]).mean()
+    nats = ((4 + size) ** 2 - (4 - size) ** 2) / 2 / 1.5**2
+    assert finding.illness == "stuck chain" and f"chain 1 is {nats:.0f} nats below" in finding.what, finding.what
+    assert "init=result.best()" in finding.remedy
+
+
+def test_shares_that_sum_to_one_are_no_news_under_an_improper_prior():
+    model = jl.Model(
+        prior={"shares": dist.Dirichlet(jnp.ones(2)), "mu": dist.ImproperUniform(dist.constraints.real, (), ())},
+        likelihood=lambda p, d: {
+            "y": dist.Normal(p.mu, 1.0).expand([20]),
+            "counts": dist.Multinomial(30, p.shares),
+        },
+    )
+    report = jl.fit(model, FIVE | {"counts": np.array([12, 18])}, NUTS, seed=1).check()
+    assert not report, repr(report)
+
+
+def test_a_chain_that_failed_is_named_and_the_others_are_looked_at():
+    fit = jl.fit(*HEALTHY["mean"], NUTS, seed=2)
+    nothing = lambda x: np.where(np.arange(4).reshape(-1, *(1,) * (x.ndim - 1)) == 1, np.nan, x)
+    status = np.array([jl.Status.OK, jl.Status.NON_FINITE, jl.Status.OK, jl.Status.OK])
+    params = {"mu": nothing(fit.params["mu"])}
+    broken = replace(fit, positions=nothing(fit.positions), params=params, status=status)
+    assert broken.check().illnesses == ("non finite",)
 
 
 def test_chains_that_never_moved_are_named():

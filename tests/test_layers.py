@@ -15,7 +15,7 @@ ROOT = Path(jaxlatent.__file__).parent
 LAYERS = """
 _compat
 typing  errors  status  lanes  compiled
-keys  devices  namespace
+keys  devices  namespace  pickling  reading
 data  diagnostics  markov
 distributions
 latent

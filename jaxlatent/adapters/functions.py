@@ -11,12 +11,13 @@ from numpyro.distributions import biject_to, constraints
 from jaxlatent.coordinates import size
 from jaxlatent.data import Batch
 from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.pickling import ByValue
 from jaxlatent.posterior import Density, Guides, Posterior, batched
 from jaxlatent.typing import Array, Params, Position, PyTree
 
 
 @dataclass(frozen=True)
-class FunctionDensity(Density):
+class FunctionDensity(ByValue, Density):
     """The density of a bare function of named, constrained values.
 
     Args:

@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jaxlatent.coordinates import size
 from jaxlatent.data import Batch, Masked, as_data, blamed
 from jaxlatent.errors import InputError
+from jaxlatent.pickling import ByValue
 from jaxlatent.posterior import Density, Guides, Posterior, batched
 from jaxlatent.typing import Array, Data, Key, Params, Position
 
@@ -21,7 +22,7 @@ Sites = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class NumPyroDensity(Density):
+class NumPyroDensity(ByValue, Density):
     """The density of a NumPyro model without discrete latent sites.
 
     Its data are the arrays among the arguments of the model, by name.
@@ -272,7 +273,7 @@ def _density(
     fn: Callable[..., Any], data: Data, static: Mapping[str, Any], positional: tuple[str, ...]
 ) -> NumPyroDensity:
     """The density for data of these shapes."""
-    from numpyro.infer import initialize_model
+    from numpyro.infer.util import unconstrain_fn
 
     parameters = inspect.signature(fn).parameters.values()
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -281,9 +282,9 @@ def _density(
     sites = draft._start(data)
     _check_continuous(sites)
     args, keywords = draft._arguments(data)
-    info = initialize_model(jax.random.key(0), fn, model_args=args, model_kwargs=keywords)
+    start = {n: site["value"] for n, site in sites.items() if site["type"] == "sample" and not site["is_observed"]}
+    latent = dict(sorted(jax.eval_shape(lambda values: unconstrain_fn(fn, args, keywords, values), start).items()))
     observed = [site["value"] for site in sites.values() if _is_observed(site)]
-    latent = dict(sorted(info.param_info.z.items()))
     return replace(
         draft,
         names=tuple(latent),

@@ -10,7 +10,8 @@ from jaxlatent.typing import Array, ArrayLike
 class Factor(dist.Distribution):
     """Adds ``log_prob`` to a log density, whatever the value that it meets.
 
-    In a `jaxlatent.Model` the observation under its name is a placeholder of the shape of ``log_prob``.
+    In a `jaxlatent.Model` it needs no entry in the data, and is not predicted. An entry under its name may mask it, where the term has
+    one value for each of the entry's.
 
     Args:
         log_prob: the term; its shape is the batch shape.

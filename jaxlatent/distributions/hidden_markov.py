@@ -74,15 +74,13 @@ class HiddenMarkov(dist.Distribution):
         """``K``."""
         return self.initial_probs.shape[-1]
 
-    @property
-    def open_ended(self) -> bool:
-        """Whether the number of steps is still to be told."""
-        return self.sequences is None
-
     def of_shape(self, shape: tuple[int, ...]) -> "HiddenMarkov":
         """For values of ``shape``, ``(..., T, *event)``."""
         sequences = shape[: len(shape) - self.emissions.event_dim]
-        return HiddenMarkov(self.initial_probs, self.transition_matrix, self.emissions, sequences)
+        emissions, varying = self.emissions, (*sequences, self.num_states)
+        if len(emissions.batch_shape) > 1 and emissions.batch_shape != varying:
+            emissions = emissions.expand(varying)
+        return HiddenMarkov(self.initial_probs, self.transition_matrix, emissions, sequences)
 
     def log_prob(self, value: Array, mask: Array | None = None) -> Array:
         """The log density of every sequence, ``(...)``.

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.data import split
+from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array
 
@@ -25,6 +26,8 @@ def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> A
     """
     if mask is None:
         return d.log_prob(value)
+    if isinstance(d, Factor):  # it meets no value
+        value = jnp.zeros(d.batch_shape)
     if hasattr(d, "state_log_likelihoods"):  # sequences look after their own gaps
         return d.log_prob(value, mask)
     if mask.ndim > len(d.batch_shape):
@@ -39,6 +42,8 @@ def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> A
 
 
 def inside_support(d: dist.Distribution, observation: Any) -> Array:
-    """Which values of an observation lie in the support of ``d``; masked ones do."""
+    """Which values of an observation lie in the support of ``d``; masked ones do, and what a `Factor` meets."""
+    if isinstance(d, Factor):
+        return jnp.ones((), bool)
     value, mask = split(observation)
     return d.support(value if mask is None else feasible(d, value, mask))

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.errors import InputError, did_you_mean, require
+from jaxlatent.pickling import ByValue
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
@@ -59,7 +60,8 @@ class Engine(Protocol):
     Each method is handed a key that no other one sees (`jaxlatent.keys.Purpose`); that of `step` is the same at every step of a lane.
 
     Attributes:
-        kind: "draws" or "point": what its positions are.
+        kind: "chains", whose draws follow each other and mix with those of the other lanes; "draws", of an approximation that each lane has
+            of its own; or "point".
         phases: names of what ``Stage.kind`` counts as warm-up, for progress and timings.
     """
 
@@ -167,6 +169,8 @@ def engine(cls: EngineClass) -> EngineClass:
         make(self, **settings)
 
     made.__init__ = wraps(make)(__init__)
+    # Optimisers of Optax are closures.
+    made.__reduce__ = ByValue.__reduce__
     return made
 
 

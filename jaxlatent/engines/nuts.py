@@ -170,7 +170,7 @@ class NUTS:
     max_depth: int = 10
     divergence_threshold: float = 1000.0
 
-    kind: ClassVar[str] = "draws"
+    kind: ClassVar[str] = "chains"
 
     def __post_init__(self) -> None:
         require(self.chains >= 1, "NUTS(chains=...)", got=self.chains, expected="at least 1 chain")

@@ -69,7 +69,7 @@ def find_rows(posterior: Posterior) -> Table:
         observed.update(posterior.density.observed(params, posterior.data))
 
     jax.eval_shape(walk)
-    lengths = {name: shape_of(posterior.data[name])[:1] for name in observed}
+    lengths = {name: d.shape()[:1] for name, d in observed.items()}
     if len(set(lengths.values())) != 1 or () in lengths.values():
         raise InputError(
             "Optimize(batch_size=..., validation=...)",

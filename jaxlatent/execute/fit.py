@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.checks import check_shapes, explain_start, explain_support
+from jaxlatent.checks import check_fit, check_shapes, explain_start, explain_support
 from jaxlatent.condition import condition
-from jaxlatent.data import Batch, as_data
+from jaxlatent.data import Batch, as_data, labelled
 from jaxlatent.diagnostics.psis import khat_threshold
 from jaxlatent.dims import check_dims, shapes_of
-from jaxlatent.engines.base import Engine, Search, Stage, settings
+from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
@@ -49,6 +49,9 @@ def fit(
     on_bad_data: Literal["raise", "quarantine"] = "raise",
 ) -> Result:
     """Fit a model to one dataset, or to a batch of them, as one compiled program.
+
+    Threads may fit at the same time. Processes are to be spawned (``multiprocessing.get_context("spawn")``, joblib's loky): one that is
+    forked after JAX has started inherits locks of threads that it does not have, and hangs.
 
     Args:
         model: a `Model`, or a `Posterior` (then ``data`` is None).
@@ -85,7 +88,7 @@ def fit(
         expected="'raise' or 'quarantine'",
     )
     require(
-        until is None or not isinstance(engine, Search),
+        until is None or engine.kind == "chains",
         "fit(until=...)",
         got=engine,
         expected="an engine whose draws come one after the other, such as NUTS; this one ends by a rule of its own",
@@ -93,10 +96,8 @@ def fit(
     )
     key = as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
-    if on_bad_data == "raise" and isinstance(data, Batch):
-        data.checked()
-    given, names = _condition(model, data, labels)
-    quarantine = Quarantine(names, on_bad_data == "quarantine", data.problems if isinstance(data, Batch) else {})
+    given, quarantine = _condition(model, data, labels, on_bad_data == "quarantine")
+    names = quarantine.names
     datasets = 1 if names is None else len(names)
     grid = lay_out(datasets, engine.lanes, jax.devices() if devices is None else devices)
     stages, kernel = engine.schedule(segment), engine.kernel()
@@ -357,9 +358,9 @@ def _one(posterior: Posterior, dataset: int) -> Posterior:
 
 
 def _condition(
-    model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]]
-) -> tuple[Posterior, tuple[Any, ...] | None]:
-    """The posterior, and the names of its datasets if there is a batch of them."""
+    model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]], wanted: bool
+) -> tuple[Posterior, Quarantine]:
+    """The posterior, and which of its datasets are set aside, if that is ``wanted``."""
     if isinstance(model, Posterior):
         require(
             data is None,
@@ -367,13 +368,13 @@ def _condition(
             got=type(data).__name__,
             expected="None: a posterior holds its data",
         )
-        one = model if model.names is None else _one(model, 0)
+        first = model if model.names is None else _one(model, 0)
         density = model.density
         if isinstance(density, ModelDensity):
-            check_dims(density.dims, check_shapes(density.model, one.data), coords)
+            check_dims(density.dims, check_shapes(density.model, first.data), coords)
         elif coords:
-            check_dims(density.dims, shapes_of(one), coords)
-        return model, model.names
+            check_dims(density.dims, shapes_of(first), coords)
+        return model, Quarantine(model.names, wanted, {})
     if not isinstance(model, Model):
         raise InputError(
             "fit(model, ...)",
@@ -381,11 +382,17 @@ def _condition(
             expected="a jaxlatent.Model or a jaxlatent.Posterior",
             remedy="wrap NumPyro models with jl.from_numpyro, bare functions with jl.from_log_density.",
         )
-    arrays = data[0] if isinstance(data, Batch) else as_data({} if data is None else data)
+    batch = data if isinstance(data, Batch) else None
+    quarantine = Quarantine(batch.names if batch else None, wanted, batch.problems if batch else {})
+    arrays = as_data({} if data is None else data) if not isinstance(data, Batch) else data[0]
     check_dims(model.dims, check_shapes(model, arrays), coords)
-    if isinstance(data, Batch):
-        return condition(model, replace(data, problems={})), data.names
-    return condition(model, arrays), None
+    for dataset, (label, one) in enumerate(labelled(batch or arrays)):
+        if not quarantine.bad[dataset]:
+            try:
+                check_fit(model, one, label)
+            except InputError as problem:
+                quarantine.add(dataset, problem)
+    return condition(model, replace(batch, problems={}) if batch else arrays), quarantine
 
 
 def _warn_of_misfits(engine: Any, statistics: dict[str, np.ndarray]) -> None:

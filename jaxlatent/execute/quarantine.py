@@ -4,7 +4,7 @@ Another dataset stands in for one that is set aside, so that programs, and the n
 its lanes take no step, and what they hold is blanked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -25,12 +25,12 @@ class Quarantine:
         problems: known so far, by name.
     """
 
-    def __init__(self, names: Sequence[Any] | None, wanted: bool, problems: Mapping[Any, InputError]) -> None:
+    def __init__(self, names: tuple[Any, ...] | None, wanted: bool, problems: Mapping[Any, InputError]) -> None:
         self.names, self.wanted = names, wanted and names is not None
         self.problems: dict[Any, str] = {}
         self.status = np.full(1 if names is None else len(names), Status.OK)
         for name, problem in problems.items():
-            self.add(list(names or ()).index(name), problem)
+            self.add((names or ()).index(name), problem)
 
     @property
     def bad(self) -> np.ndarray:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxlatent.model import Model
 
 #: Equations that call a function once, with their own inputs and outputs.
-_CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call")
+CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call")
 
 
 def graph_of(model: "Model", data: Data | None = None) -> Graph:
@@ -87,7 +87,7 @@ def _trace(
         out: list[Any] = []
         for name, thing in function(dict(zip(names, values, strict=True)), data).items():
             nodes.append(describe(name, thing))
-            found = list(_arrays(thing))
+            found = list(arrays_in(thing))
             owners.extend([name] * len(found))
             out.extend(found)
         return out
@@ -106,12 +106,12 @@ def _trace(
     return nodes, [(source, node.name) for node in nodes for source in names if (source, node.name) in pairs]
 
 
-def _arrays(thing: Any) -> Iterator[Any]:
+def arrays_in(thing: Any) -> Iterator[Any]:
     """All arrays of a derived quantity or inside a distribution, also of one that does not declare its pytree fields."""
     leaves = jax.tree.leaves(thing, is_leaf=lambda leaf: isinstance(leaf, dist.Distribution))
     for leaf in leaves:
         if isinstance(leaf, dist.Distribution):
-            yield from _arrays(vars(leaf))
+            yield from arrays_in(vars(leaf))
         elif isinstance(leaf, jax.Array):
             yield leaf
 
@@ -126,7 +126,7 @@ def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozen
     look_up = lambda atom: nothing if isinstance(atom, Literal) else known.get(atom, nothing)
     for equation in jaxpr.eqns:
         given = [look_up(atom) for atom in equation.invars]
-        if equation.primitive.name in _CALLS:
+        if equation.primitive.name in CALLS:
             inner: Any = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
             outputs = _dependencies(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner, given)
         else:

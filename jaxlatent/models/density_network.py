@@ -13,6 +13,7 @@ from jaxlatent.errors import require
 from jaxlatent.model import Model
 from jaxlatent.models.network import Network
 from jaxlatent.models.parts import floored_scale
+from jaxlatent.pickling import family
 from jaxlatent.typing import Array
 
 
@@ -79,6 +80,7 @@ class FeaturesFirst(nn.Module):
         return kernel @ x + bias[:, None]
 
 
+@family
 def mixture_density_network(
     num_components: int,
     num_inputs: int,

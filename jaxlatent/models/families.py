@@ -18,12 +18,14 @@ from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, Li
 from jaxlatent.models.parts import Updates
 from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
+from jaxlatent.pickling import family
 from jaxlatent.typing import Key, Params
 
 #: What belongs to every component at the start, so that none begins empty.
 _SHARED = 0.02
 
 
+@family
 def hmm(
     num_states: int,
     emissions: Any,
@@ -64,6 +66,7 @@ def hmm(
     )
 
 
+@family
 def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None = None) -> Model:
     """A mixture of any emissions.
 

@@ -58,7 +58,7 @@ def check(result: "Result") -> Report:
     if not result.has_draws:
         found += separated(result)
     elif not any(finding.fatal for finding in found):
-        chains = "n_steps" in result.statistics
+        chains = result.engine.kind == "chains"
         # Lanes of an approximation are not chains of one posterior: only the best is looked at.
         view = view_of(result if chains else result.best())
         for look in (*_CHAINS, *_DRAWS) if chains else _DRAWS:

@@ -73,6 +73,7 @@ def conflicts(view: View) -> Iterator[Finding]:
     if view.prior is None or view.switching:
         return
     below = np.mean(view.prior < np.median(view.flat, 0), 0)
+    # Of an improper prior, whose draws are NaN, nothing is surprising.
     rare = np.flatnonzero((np.minimum(below, 1 - below) < _SURPRISE) & (np.ptp(view.prior, 0) > 0))
     if len(rare):
         labels = tuple(view.labels[i] for i in rare)
@@ -87,20 +88,23 @@ def conflicts(view: View) -> Iterator[Finding]:
 def bounds(view: View) -> Iterator[Finding]:
     """Posteriors that press against the border of their support, far from what the prior expected."""
     model = getattr(view.result.posterior.density, "model", None)
-    if model is None or view.prior is None:
+    if model is None:
         return
     for name in model.prior:
         support = model.prior_of(name, view.first, view.result.posterior.data).support
         while hasattr(support, "base_constraint"):
             support = support.base_constraint
         parts = [i for i, other in enumerate(view.names) if other == name]
-        values, expected = view.flat[:, parts], view.prior[:, parts]
+        values = view.flat[:, parts]
         for side in ("lower", "upper"):
             limit = np.asarray(getattr(support, f"{side}_bound", np.nan), float)
             if limit.size != 1 or not np.isfinite(limit).all():
                 continue
             near = np.mean(np.abs(values - limit) < 0.1 * values.std(0), 0)
-            pressed = np.flatnonzero((near > _PRESSED) & (values.std(0) < 0.1 * expected.std(0)))
+            pressed = np.flatnonzero(near > _PRESSED)
+            if len(pressed) and view.prior is not None:
+                # By quartiles, which a heavy tail has as well.
+                pressed = pressed[_width(values[:, pressed]) < 0.1 * _width(view.prior[:, parts][:, pressed])]
             if len(pressed):
                 labels = tuple(view.labels[parts[i]] for i in pressed)
                 yield Finding(
@@ -109,3 +113,8 @@ def bounds(view: View) -> Iterator[Finding]:
                     f"{listed(labels)} presses against {float(limit):g}, the {side} end of its support: the data want to go further.",
                     "Ask whether its sign or bound is right, and give it a prior with a wider support.",
                 )
+
+
+def _width(draws: np.ndarray) -> np.ndarray:
+    """The distance of the quartiles."""
+    return np.subtract(*np.quantile(draws, [0.75, 0.25], axis=0))

@@ -114,6 +114,7 @@ def divergences(view: View) -> Iterator[Finding]:
 def disagreements(view: View) -> Iterator[Finding]:
     """Chains that did not find the same distribution, by the reason if it is known."""
     apart = np.flatnonzero(~view.mixing)
+    below, what_to_do = _below(view)
     if view.switching:
         names = ", ".join(f'"{name}": (0,)' for name in view.switching[:3])
         yield Finding(
@@ -130,15 +131,18 @@ def disagreements(view: View) -> Iterator[Finding]:
         yield Finding(
             "stuck chain",
             (f"chain {lone}", *(view.labels[i] for i in apart)),
-            f"Chain {lone} is elsewhere than the others, which agree: it is stuck, or found another mode. {_worst(view, apart)}",
-            "Run more chains to see how often this happens, start them elsewhere (`init=`), or write the model such that the mode is one.",
+            f"Chain {lone} is elsewhere than the others, which agree: it is stuck, or found another mode. {_worst(view, apart)}{below}",
+            what_to_do
+            or "Run more chains to see how often this happens, start them elsewhere (`init=`), or write the model such that there is one "
+            "mode.",
         )
         return
     yield Finding(
         "chains disagree",
         tuple(view.labels[i] for i in apart),
-        f"The chains have not found one distribution. {_worst(view, apart)}",
-        "Run a longer warm-up and more draws; if that does not help, the posterior has several modes or a direction that the data do "
+        f"The chains have not found one distribution. {_worst(view, apart)}{below}",
+        what_to_do
+        or "Run a longer warm-up and more draws; if that does not help, the posterior has several modes or a direction that the data do "
         "not tell: look at a trace.",
     )
 
@@ -171,6 +175,24 @@ def _worst(view: View, apart: np.ndarray) -> str:
     return f"R-hat is {view.r_hat[worst]:.2f} for {view.labels[worst]} (1.01 is good)."
 
 
+def _below(view: View) -> tuple[str, str]:
+    """Which chains lie far below the best in log density, and what to do about them; nothing where none does."""
+    lp = view.result.statistics.get("lp")
+    if lp is None:
+        return "", ""
+    nats = np.max(lp.mean(1)) - lp.mean(1)
+    # In equilibrium log densities have a standard deviation of about sqrt(dim / 2); means of chains differ by less.
+    low = np.flatnonzero(nats > 5 + 3 * np.sqrt(view.result.positions.shape[-1] / 2))
+    if not len(low):
+        return "", ""
+    deep = listed([f"chain {view.chains[i]} is {nats[i]:.0f} nats" for i in low])
+    return (
+        f" On average, the log density of {deep} below that of the best chain: next to nothing of the posterior is there.",
+        "Start all chains where the best one ended, `jl.fit(..., init=result.best())`, and see whether they stay; if they do not, "
+        "a longer warm-up or other coordinates are needed.",
+    )
+
+
 def _lone_chain(view: View, apart: np.ndarray) -> int | None:
     """The chain without which the others agree, if there is one."""
     chains = view.draws.shape[0]
@@ -180,4 +202,4 @@ def _lone_chain(view: View, apart: np.ndarray) -> int | None:
     spread = lambda x: np.max(np.ptp(x.mean(1), 0) / np.maximum(x.std((0, 1)), 1e-300))
     without = [spread(np.delete(draws, chain, 0)) for chain in range(chains)]
     best = int(np.argmin(without))
-    return best if without[best] < 0.5 and without[best] < 0.25 * spread(draws) else None
+    return int(view.chains[best]) if without[best] < 0.5 and without[best] < 0.25 * spread(draws) else None

@@ -12,6 +12,9 @@ from jaxlatent.report.view import View
 _RIDGE = 0.99
 #: Above it a distribution has no variance worth estimating.
 _HEAVY = 0.7
+#: The share of the farthest draw in the sum of squared distances, above which tails are looked at: of 4000 independent draws it is about
+#: 0.003 for a Gaussian and 0.014 for an exponential, and at `_HEAVY` it was above 0.06 in each of 200 samples.
+_SHARE = 0.03
 
 
 def ridges(view: View) -> Iterator[Finding]:
@@ -19,9 +22,11 @@ def ridges(view: View) -> Iterator[Finding]:
     if view.switching:
         return
     together = _correlations(view.flat)
-    # What the prior already ties, such as the shares of two components, is no news.
-    tied = np.zeros_like(together) if view.prior is None else _correlations(view.prior)
-    one, other = np.nonzero(np.triu((np.abs(together) > _RIDGE) & (np.abs(tied) < _RIDGE), 1))
+    suspects = np.triu(np.abs(together) > _RIDGE, 1)
+    if suspects.any() and view.prior is not None:
+        # What the prior already ties, such as the shares of two components, is no news.
+        suspects &= np.abs(_correlations(view.prior)) < _RIDGE
+    one, other = np.nonzero(suspects)
     if not len(one):
         return
     worst = np.argmax(np.abs(together[one, other]))
@@ -46,7 +51,12 @@ def tails(view: View) -> Iterator[Finding]:
     if not view.mixing.all() or view.switching:
         return
     distance = np.abs(view.flat - np.median(view.flat, 0))
-    khat = np.asarray(psis(jnp.log(jnp.asarray(distance.T) + 1e-30))[1])
+    # Without a variance the largest distance is a good part of the sum of squares.
+    suspects = np.flatnonzero(np.max(distance, 0) ** 2 > _SHARE * np.sum(distance**2, 0))
+    if not len(suspects):
+        return
+    khat = np.zeros(distance.shape[1])
+    khat[suspects] = np.asarray(psis(jnp.log(jnp.asarray(distance[:, suspects].T) + 1e-30))[1])
     heavy = np.flatnonzero(khat > _HEAVY)
     if len(heavy):
         worst = heavy[np.argmax(khat[heavy])]

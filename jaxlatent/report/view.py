@@ -1,20 +1,23 @@
 """What the checks look at, computed once."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
+from jaxlatent.compiled import compiled
 from jaxlatent.diagnostics import relabel, rhat
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
-from jaxlatent.errors import InputError
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.latent import hidden_in
+from jaxlatent.model import Model
 from jaxlatent.summary import diagnostics, labels
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, Data, Key, Params
 
 if TYPE_CHECKING:
     from jaxlatent.results import Result
@@ -24,28 +27,31 @@ _PRIOR_DRAWS = 4000
 MIXING = 0.05
 
 
-class View(NamedTuple):
-    """A result of draws, flat.
+@dataclass(frozen=True)
+class View:
+    """A result of draws, flat, without the lanes that failed.
 
     Attributes:
         result: itself.
+        chains: numbers of the lanes that did not fail.
         names: the parameter of each part.
         labels: of the scalar parts of all parameters, such as ``theta[3]``; those that are constant are left out.
+        moving: which parts these are.
         draws: ``(chain, draw, part)``.
         r_hat, ess: by part; ``ess`` is the smaller of bulk and tail.
         observed: distributions of the observations at one draw, for shapes and kinds; empty for a bare log density.
-        prior: draws of the prior ``(draw, part)``; None where it is improper or unknown.
         switching: names of parameters whose labels are in another order in other chains or draws.
     """
 
     result: "Result"
+    chains: np.ndarray
     names: tuple[str, ...]
     labels: tuple[str, ...]
+    moving: np.ndarray
     draws: np.ndarray
     r_hat: np.ndarray
     ess: np.ndarray
     observed: Mapping[str, dist.Distribution]
-    prior: np.ndarray | None
     switching: tuple[str, ...]
 
     @property
@@ -64,20 +70,30 @@ class View(NamedTuple):
         chains, draws = self.draws.shape[:2]
         return (self.r_hat < 1.05) | (self.ess > max(5 * chains, MIXING * chains * draws))
 
+    @cached_property
+    def prior(self) -> np.ndarray | None:
+        """Draws of the prior ``(draw, part)``; NaN where it is improper, None where there is none."""
+        drawn = _prior(self.result)
+        return None if drawn is None else drawn[:, self.moving]
+
 
 def view_of(result: "Result") -> View:
     """The view of a result of draws."""
+    standing = np.flatnonzero(~result._failed())
+    kept = lambda name: jax.tree.map(lambda x: x[standing], getattr(result, name))
+    result = replace(
+        result, **{name: kept(name) for name in ("params", "derived", "positions", "statistics", "objective", "status")}
+    )
     parts = [(name, label) for name, value in result.params.items() for label in labels(result, name, value)]
     draws = _joined(result.params, 2)
     moving = np.ptp(draws, (0, 1)) > 0
-    draws, prior = draws[..., moving], _prior(result)
+    draws = draws[..., moving]
     names, texts = zip(*(part for part, moves in zip(parts, moving, strict=True) if moves), strict=True)
     found = {name: values[0] for name, values in diagnostics(draws[None]).items()}
     ess = np.minimum(found["ess_bulk"], found["ess_tail"])
     observed = result.posterior.density.observed(_first(result), result.posterior.data)
     switching = _switching(result, observed) if np.any(found["r_hat"] > 1.05) else ()
-    prior = None if prior is None else prior[:, moving]
-    return View(result, names, texts, draws, found["r_hat"], ess, observed, prior, switching)
+    return View(result, standing, names, texts, moving, draws, found["r_hat"], ess, observed, switching)
 
 
 def _first(result: "Result") -> dict[str, Array]:
@@ -91,15 +107,32 @@ def _joined(params: Mapping[str, np.ndarray], leading: int) -> np.ndarray:
 
 
 def _prior(result: "Result") -> np.ndarray | None:
-    model, data = getattr(result.posterior.density, "model", None), result.posterior.data
+    model = getattr(result.posterior.density, "model", None)
     if model is None:
         return None
-    try:
-        keys = jax.random.split(key_for(Purpose.CHECK, 0), _PRIOR_DRAWS)
-        draws = jax.vmap(lambda key: model.sample_prior(key, data))(keys)
-    except InputError:
-        return None
+    known = {name: value.reshape(-1, *value.shape[2:]) for name, value in result.params.items()}
+    rows = np.linspace(0, len(next(iter(known.values()))) - 1, _PRIOR_DRAWS).astype(int)
+    keys = jax.random.split(key_for(Purpose.CHECK, 0), _PRIOR_DRAWS)
+    draws = _draw_prior(model, keys, {name: value[rows] for name, value in known.items()}, result.posterior.data)
     return _joined({name: draws[name] for name in result.params}, 1)
+
+
+@compiled("model", quick=True)
+def _draw_prior(model: Model, keys: Key, known: Params, data: Data) -> Params:
+    """One draw for each key; NaN where the prior is improper, and what follows from such a parameter is drawn at what is ``known``."""
+
+    def one(key: Key, known: Params) -> Params:
+        params: Params = {}
+        improper: Params = {}
+        for i, name in enumerate(model.prior):
+            try:
+                params[name] = model.prior_of(name, params, data).sample(jax.random.fold_in(key, i))
+            except NotImplementedError:
+                params[name] = known[name]
+                improper[name] = jnp.full_like(known[name], jnp.nan)
+        return params | improper
+
+    return jax.vmap(one)(keys, known)
 
 
 def _switching(result: "Result", observed: Mapping[str, dist.Distribution]) -> tuple[str, ...]:

@@ -1,0 +1,55 @@
+"""The values of data: whether a model can be trusted with them."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.checks.indices import check_indices
+from jaxlatent.checks.masks import check_masks
+from jaxlatent.checks.terms import Purpose, reading_of, some_params
+from jaxlatent.model import Model
+from jaxlatent.posterior import layout
+from jaxlatent.typing import Data, Params
+
+
+def check_fit(model: Model, data: Data, label: str = "") -> None:
+    """Masks and indices of one dataset to be fitted.
+
+    Args:
+        model: the declaration.
+        data: arrays, of shapes that were checked.
+        label: put before names in messages.
+
+    Raises:
+        InputError: naming the entry.
+    """
+    dtype = jnp.result_type(float)
+    shapes = {site.name: jax.ShapeDtypeStruct(site.shape, dtype) for site in layout(model, data)}
+    _check(model, shapes, cache(lambda: some_params(model, data)), data, "fit", label)
+
+
+def check_use(model: Model, params: Params, data: Data, purpose: Purpose, label: str = "") -> None:
+    """Names, shapes, masks and indices of other data that a fit is to be used with.
+
+    Args:
+        model: the declaration.
+        params: one draw.
+        data: arrays of one dataset.
+        purpose: "score" or "predict".
+        label: put before names in messages.
+
+    Raises:
+        InputError: naming the entry.
+    """
+    _check(model, params, lambda: params, data, purpose, label)
+
+
+def _check(
+    model: Model, shapes: Mapping[str, Any], params: Callable[[], Params], data: Data, purpose: Purpose, label: str
+) -> None:
+    reading = reading_of(model, shapes, data, purpose)
+    check_indices(model, params, data, purpose, reading, label)
+    check_masks(model, params, data, purpose, reading, label)

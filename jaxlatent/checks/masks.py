@@ -1,0 +1,94 @@
+"""Masked entries that are read all the same: what stands there is zero, which is not what was lost."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.checks.terms import Purpose, Reading, terms
+from jaxlatent.compiled import compiled
+from jaxlatent.data import Masked
+from jaxlatent.errors import InputError
+from jaxlatent.model import Model
+from jaxlatent.typing import Array, Data, Params
+
+_COVARIATE = (
+    "mask the same entries in the observations too, drop those rows, or impute them: give the entry a distribution in the likelihood and "
+    "what was lost a prior, and read data.at[lost].set(imputed)."
+)
+_OBSERVATION = (
+    "split sequences at the gap, mask what reads it too, or impute it: give what was lost a prior, and read "
+    "data.at[lost].set(imputed)."
+)
+
+
+def check_masks(
+    model: Model, params: Callable[[], Params], data: Data, purpose: Purpose, reading: Reading, label: str = ""
+) -> None:
+    """No prior and no value that was seen depends on a masked entry.
+
+    Told by what happens when something else stands there. Padding is masked in the observations too, and passes; so does a model that
+    takes care of gaps itself.
+
+    Args:
+        model: the declaration.
+        params: makes any values with nothing special about them.
+        data: of one dataset.
+        purpose: what they are for. To predict, where no observation tells which rows matter, what is masked at the end is padding.
+        reading: what the model reads.
+        label: put before names in messages.
+
+    Raises:
+        InputError: naming the entry, and who reads it.
+    """
+    for name, value in data.items():
+        readers = [
+            what for what, read in reading.reads.items() if f"data {name}" in read and not what.startswith("derived")
+        ]
+        if not isinstance(value, Masked) or not readers or (purpose == "predict" and name in reading.observations):
+            continue
+        filled = _filled(value, purpose == "predict")
+        if filled is None:
+            continue
+        before, after = (_terms(model, params(), one, purpose) for one in (data, {**data, name: filled}))
+        changed = [what for what in before if not _equal(before[what], after[what])]
+        if changed:
+            lost = np.argwhere(~np.asarray(value.mask))
+            raise InputError(
+                f"{label}data {name!r}",
+                got=f"{len(lost)} of {value.mask.size} entries masked, the first at index {tuple(map(int, lost[0]))}, and "
+                f"{' and '.join(changed)} reads what stands there",
+                expected="nothing that was seen to depend on an entry that was not",
+                remedy=_OBSERVATION if name in reading.observations else _COVARIATE,
+            )
+
+
+@compiled("model", "purpose")
+def _terms(model: Model, params: Params, data: Data, purpose: Purpose) -> dict[str, Any]:
+    return terms(model, params, data, purpose)
+
+
+def _filled(value: Masked, gaps_only: bool) -> Masked | None:
+    """With another value in place of zero at masked entries: the largest that was seen, or one; None if there is no such entry."""
+    values, mask = np.asarray(value.values), np.asarray(value.mask)
+    lost = ~mask
+    if gaps_only and mask.ndim:
+        lost &= np.flip(np.logical_or.accumulate(np.flip(mask, -1), -1), -1)
+    if not lost.any():
+        return None
+    seen = values[mask]
+    other = seen.flat[np.argmax(np.abs(seen))] if seen.size else 0
+    lost = lost.reshape(lost.shape + (1,) * (values.ndim - lost.ndim))
+    return Masked(jnp.asarray(np.where(lost, other if other else np.ones((), values.dtype), values)), value.mask)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """To rounding, as far as programs of other values round in other ways; where nothing is finite, nothing can be told."""
+    return all(map(_close, jax.tree.leaves(one), jax.tree.leaves(other)))
+
+
+def _close(one: Array, other: Array) -> bool:
+    a, b = np.asarray(one, float), np.asarray(other, float)
+    return bool(np.allclose(a, b, rtol=np.sqrt(np.finfo(np.float32).eps), atol=1e-5, equal_nan=True))

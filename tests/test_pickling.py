@@ -1,0 +1,148 @@
+"""Models, posteriors and results cross the border of a process, as they are: by pickle, by workers that spawn, by joblib; and threads."""
+
+import concurrent.futures
+import copy
+import multiprocessing
+import pickle
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import optax
+import pytest
+
+import jaxlatent as jl
+from jaxlatent.models import emissions
+
+Y = np.array([0.0, 0.3, 4.0, 4.2, 0.1, 3.9, -0.2, 4.1], np.float32)
+MODELS = {
+    "mixture": lambda: jl.models.gaussian_mixture(2, None),
+    "hmm": lambda: jl.models.hmm(2, emissions.Gaussian()),
+    "regressions": lambda: jl.models.regression_mixture(2, 1),
+    "experts": lambda: jl.models.mixture_of_experts(2, 1),
+    "network": lambda: jl.models.mixture_density_network(2, 1, hidden=(3,)),
+    "fixed": lambda: jl.fix(jl.models.gaussian_mixture(2, None), means=np.array([0.0, 4.0])),
+    "tied": lambda: jl.tie(jl.models.gaussian_mixture(2, None), covs=[0, 0]),
+}
+
+
+def hand_written():
+    return jl.Model({"mu": dist.Normal(0.0, 10.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([8])})
+
+
+def normal(y):
+    numpyro.sample("y", dist.Normal(numpyro.sample("mu", dist.Normal(0.0, 10.0)), 1.0).expand([8]), obs=y)
+
+
+def density(p, y):
+    return -jnp.sum((p["mu"] - y) ** 2)
+
+
+def again(value):
+    return pickle.loads(pickle.dumps(value))
+
+
+def fitted(model=None):
+    return jl.fit(model or MODELS["mixture"](), {"y": Y}, jl.EM(restarts=2, max_iter=20), 0)
+
+
+def mean_of(result):
+    """What a worker does: go on from a result."""
+    return float(result.best().score())
+
+
+@pytest.fixture(scope="module")
+def result():
+    return fitted()
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_ready_families_stay_what_they_are(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    model = make()
+    back = again(model)
+    assert back == model == make() and hash(back) == hash(model)
+    assert list(back.prior) == list(model.prior) and back.name == model.name
+
+
+def test_results_of_ready_families_need_nothing_else(result, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    back = again(result)
+    assert back.posterior.density == result.posterior.density
+    np.testing.assert_array_equal(back.best().smooth()["y"], result.best().smooth()["y"])
+    batch = jl.batch({"a": {"y": Y}, "b": {"y": [np.nan]}})
+    assert again(batch).names == ("a", "b") and "not finite" in str(again(batch).problems["b"])
+    assert again(jl.condition(MODELS["mixture"](), jl.batch([{"y": Y}]))).names == (0,)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: jl.condition(hand_written(), {"y": Y}),
+        lambda: jl.from_numpyro(normal, Y),
+        lambda: jl.from_numpyro(lambda y: normal(y), Y),
+        lambda: jl.from_log_density(density, {"mu": 0.0}, args=(Y,)),
+        lambda: jl.from_log_density(lambda p, y: density(p, y), {"mu": 0.0}, args=(Y,)),
+    ],
+)
+def test_functions_without_a_name_go_by_value(make):
+    posterior = make()
+    back = again(posterior)
+    at = jnp.array([0.5])
+    np.testing.assert_array_equal(back.log_density(at), posterior.log_density(at))
+
+
+def test_without_cloudpickle_a_model_written_by_hand_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(jl.InputError, match="pip install cloudpickle"):
+        pickle.dumps(hand_written())
+
+
+def test_what_was_changed_afterwards_is_not_what_the_family_makes():
+    import dataclasses
+
+    model = dataclasses.replace(MODELS["mixture"](), name="other")
+    assert again(model).name == "other"
+    assert copy.deepcopy(model) is model and copy.copy(model) is model
+
+
+def test_optimisers_go_by_value():
+    engine = jl.Optimize(optimizer=optax.adam(1e-2), max_iter=3)
+    assert again(engine) == engine
+    fit = jl.fit(jl.from_log_density(density, {"mu": 0.0}, args=(Y,)), None, engine, 0)
+    np.testing.assert_array_equal(again(fit).params["mu"], fit.params["mu"])
+
+
+def test_errors_come_home_from_a_worker():
+    error = again(jl.InputError("this", got="a", expected="b", remedy="c"))
+    assert isinstance(error, jl.InputError) and error.remedy == "c" and "expected: b" in str(error)
+
+
+def test_threads_fit_side_by_side(result):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: fitted(), range(4)))
+    for one in found:
+        np.testing.assert_array_equal(one.params["means"], result.params["means"])
+
+
+def test_a_worker_that_is_spawned_fits_and_goes_on_from_results(result):
+    # Unlike `multiprocessing.Pool`, it does not wait for ever for a worker that cannot start.
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        theirs = pool.submit(fitted, result.posterior.density.model).result()
+        assert abs(pool.submit(mean_of, result).result() - mean_of(result)) < 1e-4
+    assert theirs.posterior.density == result.posterior.density
+    np.testing.assert_allclose(theirs.params["means"], result.params["means"], rtol=1e-4, atol=1e-4)
+
+
+def test_joblib_takes_models_written_by_hand(result):
+    joblib = pytest.importorskip("joblib")
+    work = lambda model, fit: (jl.condition(model, {"y": Y}), mean_of(fit))
+    ((posterior, mean),) = joblib.Parallel(n_jobs=2, backend="loky")([joblib.delayed(work)(hand_written(), result)])
+    assert abs(mean - mean_of(result)) < 1e-4
+    at = jnp.array([0.5])
+    np.testing.assert_allclose(
+        posterior.log_density(at), jl.condition(hand_written(), {"y": Y}).log_density(at), rtol=1e-5
+    )
