@@ -143,7 +143,7 @@ def test_fits_in_four_threads_equal_those_one_after_the_other():
         jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
 
 
-# --- small products ---------------------------------------------------------------------------------------------------
+# --- small products: those of models in test_engine_grid.py -----------------------------------------------------------
 
 #: A matrix of each dataset, a vector of each lane, a product that is used more than once.
 PRODUCTS = """
@@ -152,29 +152,9 @@ both = jax.vmap(jax.vmap(lambda matrix, x: (matrix @ x,) * 3, (None, 0)))
 jax.jit(both).lower(jnp.ones((3, 3, 3)), jnp.ones((3, 2, 3))).compile()
 """
 
-DERIVED = """
-import numpy as np, numpyro.distributions as dist
-import jaxlatent as jl
-
-def derived(p, d):
-    mean = d.x @ p.b
-    return {"mean": mean, "again": mean}
-
-model = jl.Model(
-    {"b": dist.Normal(0, 1).expand([2]).to_event(1)}, lambda p, d: {"y": dist.Normal(d.x @ p.b, 1.0)}, derived=derived
-)
-data = jl.batch([{"x": np.ones((3, 2)), "y": np.ones(3)}] * 3)
-jl.fit(model, data, jl.Optimize(restarts=2), 0, progress=False)
-"""
-
 
 def test_small_products_still_abort_elsewhere():
     assert python(PRODUCTS).returncode == (-signal.SIGABRT if FORMER_XLA else 0), "small_products.py can go"
-
-
-def test_small_products_of_a_model_do_not_abort():
-    ended = python(DERIVED)
-    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
