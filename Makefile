@@ -19,8 +19,7 @@ demo: $(VENV)/.installed  ## census income, from raw counts to a finished analys
 
 test: $(VENV)/.installed  ## the test suite on two workers: all of it on one device, the laws about devices on two and eight
 	$(TESTS) -n 2 --dist loadfile -m 'not slow'
-	$(TESTS) --devices 2 -m 'not slow'
-	$(TESTS) --devices 8 -m 'not slow'
+	$(TESTS) --devices 2 -m 'not slow' & two=$$!; $(TESTS) --devices 8 -m 'not slow' && wait $$two
 
 test-slow: $(VENV)/.installed  ## long statistical runs
 	$(TESTS) -m slow

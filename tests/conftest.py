@@ -27,6 +27,8 @@ def pytest_configure(config):
     jax.config.update("jax_disable_most_optimizations", True)
     if config.getoption("--devices") > 1:
         jl.use_cpu_cores(config.getoption("--devices"))
+    # Started here, JAX keeps its devices whatever a test calls.
+    assert len(jax.devices()) == config.getoption("--devices")
 
 
 def pytest_collection_modifyitems(config, items):

