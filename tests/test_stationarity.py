@@ -85,8 +85,42 @@ def test_inputs_that_say_the_same_share_the_effect(x64):
     x = rng.normal(size=300)
     data = {"x": np.column_stack([x, 3 * x]), "y": 2 * x + 0.1 * rng.normal(size=300)}
     best = jl.fit(mixture(1, emissions.LinearRegression(2)), data, jl.EM(restarts=2), seed=0).best()
+    assert "duplicate predictor" in best.check().illnesses and "x[..., 1]" in str(best.check())
     # One standard deviation of each is worth the same under the default prior.
     np.testing.assert_allclose(best.params["weights"], [[1.0, 1.0 / 3]], rtol=1e-3)
+
+
+def test_a_component_that_shrank_onto_a_few_values_is_named():
+    y = np.concatenate([np.random.default_rng(7).normal(size=60), [9.0, 9.0, 9.0001]])
+    result = jl.fit(jl.models.gaussian_mixture(2, None), {"y": y}, jl.EM(restarts=5), seed=0)
+    assert "tiny component" in result.check().illnesses and "3.0 of the 63" in str(result.check())
+
+
+SHAPES = {
+    "numbers for vectors": (hmm(2, emissions.Gaussian(2)), {"y": np.arange(8.0)}, r"data 'y'[\s\S]*\(\.\.\., 2\)"),
+    "inputs without their axis": (
+        hmm(2, emissions.LinearRegression(1)),
+        {"y": np.arange(8.0), "x": np.arange(8.0)},
+        r"data 'x'[\s\S]*x\[\.\.\., None\]",
+    ),
+    "inputs of transitions without their axis": (
+        hmm(2, emissions.Gaussian(), jl.models.InputDriven(1)),
+        {"y": np.arange(8.0), "u": np.arange(8.0)},
+        r"data 'u'[\s\S]*u\[\.\.\., None\]",
+    ),
+    "labels that count from one": (
+        hmm(2, emissions.Categorical(3)),
+        {"y": np.array([1, 2, 3, 1])},
+        r"1 of 4 values outside the support, the first at index \(2,\): 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_data_that_do_not_go_with_a_family_are_named(name):
+    model, data, message = SHAPES[name]
+    with pytest.raises(jl.InputError, match=message):
+        jl.fit(model, data, jl.EM(restarts=1), seed=0)
 
 
 def test_an_autoregression_is_a_regression_on_what_was_seen_before():

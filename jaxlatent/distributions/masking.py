@@ -46,4 +46,6 @@ def inside_support(d: dist.Distribution, observation: Any) -> Array:
     if isinstance(d, Factor):
         return jnp.ones((), bool)
     value, mask = split(observation)
+    # Of a sequence step by step: the first that is outside can then be named.
+    d = getattr(d, "emissions", d)
     return d.support(value if mask is None else feasible(d, value, mask))

@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 
 from jaxlatent.engines.newton import climb
 from jaxlatent.latent import Expected
-from jaxlatent.models.coefficients import Coefficients, require_scale
+from jaxlatent.models.coefficients import Coefficients, require_inputs, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
 from jaxlatent.models.parts import Updates, simplex_mode
 from jaxlatent.typing import Array, Params
@@ -102,7 +102,7 @@ class InputDriven:
     @property
     def coefficients(self) -> Coefficients:
         """``transition_weights`` and ``transition_biases``, under their prior."""
-        return Coefficients(self.num_inputs, self.prior_scale, ("transition_weights", "transition_biases"))
+        return Coefficients(self.num_inputs, self.prior_scale, ("transition_weights", "transition_biases"), "u")
 
     def prior(self, num_states: int) -> dict[str, Any]:
         """Weights and biases."""
@@ -117,6 +117,7 @@ class InputDriven:
 
     def matrix(self, p: Any, d: Any) -> Array:
         """``(..., T - 1, K, K)``."""
+        require_inputs(d.u, self.num_inputs, "u")
         from_state = lambda value: value.reshape(-1, *value.shape[2:])
         logits = affine(d.u, from_state(p.transition_weights), from_state(p.transition_biases), centre_of(d, d.u))
         return jax.nn.softmax(logits.reshape(*d.u.shape[:-1], *p.transition_biases.shape)[..., 1:, :, :], -1)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.centring import noncentred
-from jaxlatent.errors import require
+from jaxlatent.errors import InputError, require
 from jaxlatent.models.parts import rows
 from jaxlatent.models.units import Units, units_of_inputs
 from jaxlatent.typing import Array
@@ -34,6 +34,17 @@ def require_scale(what: str, scale: Any, flat: bool) -> None:
     fine = fine or (isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale < float("inf"))
     expected = "'auto', a positive number, or None for a flat prior" if flat else "'auto' or a positive number"
     require(fine, what, got=scale, expected=expected)
+
+
+def require_inputs(x: Array, num_inputs: int, name: str = "x") -> None:
+    """Raise `InputError` unless inputs, called ``name``, end with an axis of ``num_inputs``."""
+    if jnp.shape(x)[-1:] != (num_inputs,):
+        raise InputError(
+            f"data {name!r}",
+            got=f"shape {jnp.shape(x)}",
+            expected=f"(..., {num_inputs}), the inputs on the last axis",
+            remedy=f"for one input, give {name}[..., None].",
+        )
 
 
 class Design(NamedTuple):
@@ -89,11 +100,13 @@ class Coefficients:
             default priors of rstanarm do not. A number: weights and biases are normal about zero of that standard deviation, as
             they are. None: flat.
         names: of weights and biases; without the second there are no biases.
+        source: the name of the inputs in the data, for messages.
     """
 
     num_inputs: int
     scale: Scale
     names: tuple[str, ...] = ("weights", "biases")
+    source: str = "x"
 
     def __post_init__(self) -> None:
         require(self.num_inputs >= 1, "a regression (num_inputs=...)", got=self.num_inputs, expected="at least 1 input")
@@ -157,6 +170,7 @@ class Coefficients:
 
     def _units(self, d: Any, x: Array) -> Units:
         """Of the inputs; without biases nothing could take up a shift."""
+        require_inputs(x, self.num_inputs, self.source)
         units = units_of_inputs(d, x)
         if len(self.names) > 1:
             return units

@@ -47,11 +47,11 @@ def seen_steps(d: Any, leading: tuple[int, ...]) -> Array:
     return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (len(leading) - mask.ndim)), leading).ravel()
 
 
-def units_of_y(d: Any, event_dim: int = 0) -> Units:
-    """The units of the observation ``y``, each of its event shape.
+def units_of_y(d: Any, dim: int | None = None) -> Units:
+    """The units of the observation ``y``: of numbers, or with ``dim`` of the entries of vectors ``(..., dim)``.
 
     Raises:
-        InputError: if there is none, as where draws from a prior are asked for before anything was observed.
+        InputError: if there is none, as where draws from a prior are asked for before anything was observed; or if it has no such vectors.
     """
     if "y" not in d:
         raise InputError(
@@ -60,6 +60,14 @@ def units_of_y(d: Any, event_dim: int = 0) -> Units:
             expected="'y' among the data, as in a fit",
             remedy="add it, or give numbers for what is 'auto' in the emissions, such as prior_scale=2.0.",
         )
+    if dim is not None and d.y.shape[-1:] != (dim,):
+        raise InputError(
+            "data 'y'",
+            got=f"shape {d.y.shape}",
+            expected=f"(..., {dim}), the entries of each observation on the last axis",
+            remedy="leave out `dim` for observations that are numbers.",
+        )
+    event_dim = 0 if dim is None else 1
     leading = d.y.shape[: d.y.ndim - event_dim]
     return units_of(rows(d.y, event_dim), seen_steps(d, leading))
 

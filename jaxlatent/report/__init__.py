@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jaxlatent.errors import InputError
 from jaxlatent.report.finding import Finding
-from jaxlatent.report.latent import separated
+from jaxlatent.report.latent import components
 from jaxlatent.report.modelling import bounds, conflicts, duplicates, separations
 from jaxlatent.report.running import disagreements, divergences, failures, poor_fits, standstill, too_few_draws
 from jaxlatent.report.shape import ridges, tails
@@ -56,7 +56,7 @@ def check(result: "Result") -> Report:
         )
     found = [*failures(result), *standstill(result), *poor_fits(result)]
     if not result.has_draws:
-        found += separated(result)
+        found += components(result)
     elif not any(finding.fatal for finding in found):
         chains = result.engine.kind == "chains"
         # Lanes of an approximation are not chains of one posterior: only the best is looked at.

@@ -1,12 +1,12 @@
 """What prior, data and likelihood have to do with each other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import numpyro.distributions as dist
 
-from jaxlatent.data import split
 from jaxlatent.distributions.centring import family_of
+from jaxlatent.report.covariates import same_covariates
 from jaxlatent.report.finding import Finding, listed
 from jaxlatent.report.view import View
 
@@ -14,34 +14,12 @@ from jaxlatent.report.view import View
 _SURPRISE = 0.001
 #: The share of draws within a tenth of a standard deviation of a bound: 0.095 for an exponential that presses against it.
 _PRESSED = 0.08
-_SAME = 0.999
 
 
 def duplicates(view: View) -> Iterator[Finding]:
     """Covariates that say the same."""
-    columns: dict[str, np.ndarray] = {}
-    data = view.result.posterior.data
-    if not isinstance(data, Mapping):
-        return
-    for name, entry in data.items():
-        values = np.asarray(split(entry)[0])
-        if name in view.observed or values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
-            continue
-        for i, column in enumerate(np.atleast_2d(values.T)):
-            if len(column) > 2 and np.ptp(column) > 0:
-                columns[name if values.ndim == 1 else f"{name}[:, {i}]"] = column.astype(float)
-    names = list(columns)
-    for i, one in enumerate(names):
-        for other in names[i + 1 :]:
-            if len(columns[one]) == len(columns[other]):
-                same = np.corrcoef(columns[one], columns[other])[0, 1]
-                if abs(same) > _SAME:
-                    yield Finding(
-                        "duplicate predictor",
-                        (one, other),
-                        f"The covariates {one} and {other} say the same (correlation {same:.4f}): their effects cannot be told apart.",
-                        "Leave one of them out.",
-                    )
+    posterior = view.result.posterior
+    yield from same_covariates(posterior.density.covariates(posterior.data, view.observed), view.observed)
 
 
 def separations(view: View) -> Iterator[Finding]:

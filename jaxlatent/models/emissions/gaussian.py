@@ -89,13 +89,13 @@ class Gaussian(Clustered):
 
     def _mean(self, d: Any) -> Any:
         """Of the prior of the means: a number, or for each entry."""
-        return units_of_y(d, self.event_dim).centre if self.mean == "auto" else self.mean
+        return units_of_y(d, self.dim).centre if self.mean == "auto" else self.mean
 
     def _scale(self, d: Any) -> Any:
         """Of the prior of the covariances: a number, or for each entry."""
         if self.scale != "auto":
             return self.scale
-        variances = _WEAK_SCALE * units_of_y(d, self.event_dim).spread ** 2
+        variances = _WEAK_SCALE * units_of_y(d, self.dim).spread ** 2
         return jnp.mean(variances) if self.covariance == "spherical" else variances
 
     def _prior_of_means(self, shape: tuple[int, ...]) -> Any:
@@ -156,7 +156,7 @@ class Gaussian(Clustered):
 
     def start(self, num_states: int, d: Any) -> Params:
         """Means and covariances of all observations together: the M-step moves them to the clusters."""
-        units = units_of_y(d, self.event_dim)
+        units = units_of_y(d, self.dim)
         means, variances = jnp.broadcast_to(units.centre, event_shape(num_states, self.dim)), units.spread**2
         if self._matrices:
             covs = variances * jnp.eye(self.dim)

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
 
-from jaxlatent.errors import InputError
-from jaxlatent.models.coefficients import Coefficients, Design, Scale
+from jaxlatent.models.coefficients import Coefficients, Design, Scale, require_inputs
 from jaxlatent.models.parts import rows
 from jaxlatent.models.starts import cluster, windows
 from jaxlatent.models.units import Units, units_of_inputs
@@ -64,17 +63,8 @@ def affine(
         centre: ``(num_inputs,)``, from which inputs are counted: with calendar years as they are, 32 bits would lose a predictor in
             the difference of two large numbers.
         link: of the predictors.
-
-    Raises:
-        InputError: if the inputs do not end with the ``num_inputs`` of the weights.
     """
-    if jnp.shape(x)[-1:] != weights.shape[-1:]:
-        raise InputError(
-            "data 'x'",
-            got=f"shape {jnp.shape(x)}",
-            expected=f"(..., {weights.shape[-1]}), the inputs on the last axis",
-            remedy="for one input, give x[..., None].",
-        )
+    require_inputs(x, weights.shape[-1])
     # States first in memory, for `jaxlatent.distributions.components`.
     eta = weights @ (x.reshape(-1, x.shape[-1]) - centre).T
     level = weights @ centre if biases is None else biases + weights @ centre
