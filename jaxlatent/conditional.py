@@ -268,9 +268,13 @@ def of(
     first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
     data = jax.tree.map(lambda x: x[0], posterior.data)
     known: list[str] = []
-    jax.eval_shape(
-        lambda: known.extend(k for k, d in posterior.density.observed(first, data).items() if not isinstance(d, Factor))
-    )
+
+    def look(params: Params, data: Any) -> None:
+        observed = posterior.density.observed(params, data)
+        known.extend(name for name, d in observed.items() if not isinstance(d, Factor))
+
+    # As arguments: NumPyro refuses parameters that it can see to be NaN, as those of a dataset that was set aside are.
+    jax.eval_shape(look, first, data)
     if (name is None and len(known) != 1) or (name is not None and name not in known):
         raise InputError(
             "result.conditional(name=...)",

@@ -260,8 +260,23 @@ def _on_host(data: Data, label: str) -> dict[str, Any]:
             if hasattr(data, "columns")
             else 'name the arrays, as in {"y": y, "x": x}.',
         )
-    _check_lengths(label, {name: tuple(map(_length, value)) for name, value in data.items() if _is_ragged(value)})
-    return {name: _as_array(f"{label}data {name!r}", value) for name, value in data.items()}
+    for name in data:
+        if not isinstance(name, str):
+            raise InputError(
+                f"{label}data {name!r}",
+                got=f"a name of type {type(name).__name__}",
+                expected="a string, as models read data by d.name",
+                remedy="rename it.",
+            )
+    given = {name: _as_list(value) for name, value in data.items()}
+    _check_lengths(label, {name: tuple(map(_length, value)) for name, value in given.items() if _is_ragged(value)})
+    return {name: _as_array(f"{label}data {name!r}", value) for name, value in given.items()}
+
+
+def _as_list(value: Any) -> Any:
+    """NumPy's arrays of arrays are lists of sequences."""
+    jagged = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
+    return list(value) if jagged and all(isinstance(one, np.ndarray | list) for one in value) else value
 
 
 def _as_array(what: str, value: Any) -> Any:

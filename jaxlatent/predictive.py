@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxlatent.compiled import compiled
 from jaxlatent.lanes import over_lanes
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.typing import Array, Key, Params
 
 
@@ -47,6 +47,36 @@ def observations(posterior: Posterior, params: Params, names: tuple[str, ...]) -
         return {name: posterior.density.observation(name, params, posterior.data) for name in names}
 
     return jax.vmap(one)(posterior, params)
+
+
+@compiled("draws", "wanted")
+def with_new_levels(
+    posterior: Posterior, key: Key, params: Params, draws: bool, wanted: tuple[tuple[str, int], ...]
+) -> Params:
+    """Parameters with entries added along their first axis, drawn from their priors given the other parameters.
+
+    Args:
+        posterior: of a `Model`, with the data of the fit.
+        key: a typed JAX key.
+        params: lead with ``(dataset, lane)``, and ``draw`` if ``draws``.
+        draws: whether lanes are chains of draws.
+        wanted: by name, the length of the first axis; priors whose entries along it are independent and identical.
+    """
+    assert isinstance(posterior.density, ModelDensity)
+    model, leading = posterior.density.model, next(iter(params.values())).shape[: 3 if draws else 2]
+
+    def one(posterior: Posterior, key: Key, params: Params) -> Params:
+        longer = dict(params)
+        for i, (name, length) in enumerate(wanted):
+            had = params[name].shape[0]
+            copies = -(-(length - had) // had)
+            prior = model.prior_of(name, params, posterior.data)
+            new = prior.sample(jax.random.fold_in(key, i), (copies,)).reshape(-1, *params[name].shape[1:])
+            longer[name] = jnp.concatenate([params[name], new[: length - had].astype(params[name].dtype)])
+        return longer
+
+    mapped = over_lanes(jax.vmap(one, (None, 0, 0)) if draws else one, (1, 0, 0))
+    return mapped(posterior, jax.random.split(key, leading), params)
 
 
 @compiled("names")

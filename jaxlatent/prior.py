@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxlatent import convert
+from jaxlatent.checks import check_use
 from jaxlatent.compiled import compiled
 from jaxlatent.data import as_data
 from jaxlatent.keys import Purpose, key_for
@@ -65,8 +66,9 @@ def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorD
         seed: an int or a typed JAX key.
 
     Raises:
-        InputError: if a prior is improper.
+        InputError: if a prior is improper, or for data that the model cannot use.
     """
-    key = key_for(Purpose.SAMPLE_PRIOR, seed)
-    params, derived, observed = _draw(model, key, as_data(data), draws)
+    arrays = as_data(data)
+    params, derived, observed = _draw(model, key_for(Purpose.SAMPLE_PRIOR, seed), arrays, draws)
+    check_use(model, {name: value[0] for name, value in params.items()}, arrays, "predict")
     return PriorDraws(params, derived, observed, model.dims)

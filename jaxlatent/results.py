@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxlatent import conditional, hidden, idata, predictive, report, scores
 from jaxlatent.checks import Purpose as Use
-from jaxlatent.checks import check_use
+from jaxlatent.checks import check_use, levels_needed
 from jaxlatent.conditional import Conditional
-from jaxlatent.data import Batch, blamed, labelled, split
+from jaxlatent.data import Batch, as_data, blamed, labelled, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, did_you_mean
@@ -250,17 +250,28 @@ class Result:
         self._require(terms, "log_likelihood")
         return terms
 
-    def predict(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+    def predict(
+        self, seed: int | Key, data: Data | Batch | None = None, new_levels: bool = False
+    ) -> dict[str, np.ndarray]:
         """One predictive draw of every observation for each draw of the parameters, leading as `params` does.
 
         Args:
             seed: required, an int or a typed JAX key.
-            data: other covariates; those of the fit by default. Observations in it are not used.
+            data: other covariates; those of the fit by default. Of observations in it only the shapes are used; without one, its draws
+                have the shape that its distribution has by itself.
+            new_levels: whether groups that were not in the data, of indices beyond the effects that there are, are given effects drawn
+                from their population: the prior given the other parameters, once for each group and draw. For priors of independent and
+                identical effects, in whatever coordinates, such as ``jl.informed(dist.Normal(p.mu, p.tau).expand([n]).to_event(1))``.
+
+        Raises:
+            InputError: for indices out of range, covariates that are missing or masked, or a prior that is no population.
         """
-        posterior, params = self._gridded(data, "predict")
-        draws = self._computed(
-            predictive.predict, data, posterior, key_for(Purpose.PREDICT, seed), params, self.has_draws
-        )
+        key, fit = key_for(Purpose.PREDICT, seed), self
+        if new_levels and data is not None:
+            key, key_levels = jax.random.split(key)
+            fit = self._with_new_levels(key_levels, data)
+        posterior, params = fit._gridded(data, "predict")
+        draws = self._computed(predictive.predict, data, posterior, key, params, self.has_draws)
         self._require(draws, "predict")
         return self._ungridded(draws)
 
@@ -451,9 +462,8 @@ class Result:
             data = self._paired(data) if isinstance(data, Batch) else data
             density, other = posterior.density.with_data(data.data if isinstance(data, Batch) else data)
             if isinstance(density, ModelDensity):
-                first = {name: jnp.asarray(x[(0,) * len(self.leading)]) for name, x in self.params.items()}
                 for label, one in labelled(data if isinstance(data, Batch) else other):
-                    check_use(density.model, first, one, use, label)
+                    check_use(density.model, self._first(), one, use, label)
             if not isinstance(data, Batch):
                 datasets = next(iter(params.values())).shape[0]
                 other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)
@@ -463,6 +473,30 @@ class Result:
         if self.has_draws:
             params = _filled(params, self._there().reshape(-1, *self.positions.shape[-3:-1]))
         return posterior, params
+
+    def _first(self) -> dict[str, Any]:
+        """The parameters of one lane, at one draw."""
+        return {name: jnp.asarray(x[(0,) * len(self.leading)]) for name, x in self.params.items()}
+
+    def _with_new_levels(self, key: Key, data: Data | Batch) -> "Result":
+        """With effects for all groups that ``data`` name."""
+        posterior, params = self._gridded()
+        if not isinstance(posterior.density, ModelDensity):
+            raise InputError(
+                "result.predict(new_levels=True)",
+                got="a posterior that does not know its priors",
+                expected="one from a jaxlatent.Model",
+                remedy="declare the model as a jl.Model.",
+            )
+        wanted: dict[str, int] = {}
+        fitted = jax.tree.map(lambda x: x[0], posterior.data)
+        for _, one in labelled(self._paired(data) if isinstance(data, Batch) else as_data(data)):
+            for name, length in levels_needed(posterior.density.model, self._first(), fitted, one).items():
+                wanted[name] = max(wanted.get(name, 0), length)
+        if not wanted:
+            return self
+        longer = predictive.with_new_levels(posterior, key, params, self.has_draws, tuple(sorted(wanted.items())))
+        return replace(self, params=self._ungridded(longer))
 
     def _paired(self, data: Batch) -> Batch:
         """Other data of the same datasets, in the order of the result: by name, or one for each where they have no names."""

@@ -149,6 +149,16 @@ def test_data_that_are_no_dict():
     refused(lambda: fit(normal(), [{"y": Y}]), "data", "list")
 
 
+def test_a_name_that_is_no_string():
+    refused(lambda: fit(normal(), {"y": Y, 3: Y}), "data 3", "int", "rename")
+
+
+def test_prior_draws_at_indices_out_of_range():
+    prior = {"a": dist.Normal(0.0, 1.0).expand([3]).to_event(1)}
+    model = jl.Model(prior, lambda p, d: {"y": dist.Normal(p.a[d.g], 1.0)})
+    refused(lambda: jl.sample_prior(model, {"g": [1, 2, 3]}, 3, 0), "data 'g'", "parameter 'a'", "from 1 to 3")
+
+
 def test_data_that_are_an_array():
     refused(lambda: fit(normal(), Y), "data", "ndarray", "dict")
 

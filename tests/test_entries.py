@@ -101,6 +101,7 @@ IMPUTED = jl.Model(
 
 READ = {
     "a covariate": (LINE, LOST, "the likelihood of 'y'"),
+    "a covariate of far observations": (LINE, {**LOST, "y": 1e4 + Y}, "the likelihood of 'y'"),
     "NumPy's masks": (LINE, {"y": Y, "x": np.ma.masked_less(X, 0.0)}, "the likelihood of 'y'"),
     "observed in part": (LINE, {**LOST, "y": jl.Masked(Y, np.arange(N) >= 2)}, "the likelihood of 'y'"),
     "labels": (PLAIN, {"y": Y, "g": jl.Masked(G, SEEN)}, "the likelihood of 'y'"),

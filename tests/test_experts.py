@@ -154,8 +154,9 @@ def test_fixed_draws_reach_the_best_bound_in_a_hundred_evaluations():
     engine = jl.DADVI(restarts=4, linear_response=False)
     with pytest.warns(UserWarning, match="k-hat"):
         fixed = jl.fit(MODEL, inverse_problem().data, engine, seed=0)
-    # A thousand fresh draws measure each bound; lanes differ by half a nat, by their own fixed draws too.
-    assert fixed.agreeing() == 4 and np.all(np.abs(fixed.objective - 856) < 1)
+    # Each lane has fixed draws of its own, and its bound is measured on a thousand fresh ones: of 32 lanes, a mean of 855.2 and a
+    # standard deviation of 0.9. Four are off by 4.5 standard errors once in 150,000 keys, and none falls short by six nats.
+    assert abs(fixed.objective.mean() - 855.2) < 4.5 * 0.9 / 2 and fixed.agreeing(within=6.0) == 4
     assert fixed.statistics["n_steps"].max() < 300
 
 

@@ -67,6 +67,9 @@ def test_best_points_and_what_follows_are_nan_there_and_nowhere_else(points):
         for name, value in values.items():
             if name != "free_parameters":
                 assert np.isnan(value[1]).all() and np.isfinite(value[[0, 2]]).all()
+    means = best.conditional(name="z").mean()
+    assert np.isnan(means[1]).all() and np.isfinite(means[[0, 2]]).all()
+    assert np.isnan(points["huge"].conditional(name="z").mean()).all()
     with pytest.raises(jl.InputError, match="NaN or infinite") as caught:
         points["huge"].best()
     assert "stopping rule" not in str(caught.value)

@@ -120,6 +120,10 @@ def test_ragged_entries_agree_sequence_by_sequence(y, x):
         as_data({"y": y, "x": x})
 
 
+def test_arrays_of_arrays_are_sequences():
+    assert read(np.array([ONE, TWO], object)).mask.shape == (2, 5)
+
+
 def test_inputs_may_lack_a_step_everywhere():
     assert as_data({"y": [ONE, TWO], "u": [THREE, TWO[:2]]})["u"].shape == (2, 4)
 

@@ -69,9 +69,22 @@ def posterior(request):
     return request.param, POSTERIORS[request.param]()
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def result(request, posterior):
-    return posterior[0], jl.fit(posterior[1], None, ENGINES[request.param], 0)
+def often(kind, count, engine):
+    """Half of all cases, in which everything occurs, run often; the others where there is time."""
+    return kind == "numpyro" or (count == "one") == (engine == "draws")
+
+
+CASES = [
+    pytest.param((of, engine), id="-".join([*of, engine]), marks=() if often(*of, engine) else pytest.mark.slow)
+    for of in POSTERIORS
+    for engine in ENGINES
+]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def result(request):
+    of, engine = request.param
+    return of, jl.fit(POSTERIORS[of](), None, ENGINES[engine], 0)
 
 
 def answer(call):

@@ -32,12 +32,12 @@ class Place(NamedTuple):
     Attributes:
         length: of the axis.
         data: the entries that the index is computed from.
-        operand: whose axis it is, for messages.
+        operand: the parameters that what is indexed is computed from, as ``param x``; without any the data, as ``data x``.
     """
 
     length: int
     data: tuple[str, ...]
-    operand: str
+    operand: tuple[str, ...]
 
 
 def check_indices(
@@ -59,20 +59,24 @@ def check_indices(
     Raises:
         InputError: naming data, parameter and ranges.
     """
-    places, evaluate = _ranges(reading)
-    if not places:
-        return
-    for place, (low, high) in zip(places, evaluate(jax.tree.leaves(dict(data))), strict=True):
+    for place, low, high in indices_in(data, reading):
         if low >= 0 and high < place.length:
             continue
         readers = _readers(model, params(), data, purpose, place, reading)
         if readers:
             raise InputError(
                 f"{label}data {' and '.join(map(repr, place.data))}",
-                got=f"indices from {low} to {high} into an axis of length {place.length} of {place.operand}, read by {readers}",
+                got=f"indices from {low} to {high} into an axis of length {place.length} of {_listed(place)}, read by {readers}",
                 expected=f"indices from 0 to {place.length - 1}",
                 remedy=_UNKNOWN if purpose == "predict" and low >= 0 else _COUNT,
             )
+
+
+def indices_in(data: Data, reading: Reading) -> list[tuple[Place, int, int]]:
+    """Where data index an axis, and the lowest and highest index there."""
+    places, evaluate = _ranges(reading)
+    found = evaluate(jax.tree.leaves(dict(data))) if places else []
+    return [(place, int(low), int(high)) for place, (low, high) in zip(places, found, strict=True)]
 
 
 @lru_cache(maxsize=256)
@@ -104,9 +108,13 @@ def _places(program: Program, sources: tuple[str, ...], observations: tuple[str,
         if names and not any(kind == "param" for kind, _ in origins):
             indexed = sorted(known.get(site.operand, ())) if isinstance(site.operand, int) else []
             of = [name for name in indexed if name.startswith("param ")] or indexed
-            operand = " and ".join(f"{kind} {name!r}" for kind, name in (source.split(" ", 1) for source in of))
-            found.append((site, Place(site.length, names, operand.replace("param ", "parameter ") or "a constant")))
+            found.append((site, Place(site.length, names, tuple(of))))
     return found
+
+
+def _listed(place: Place) -> str:
+    named = (source.replace("param ", "parameter ").split(" ", 1) for source in place.operand)
+    return " and ".join(f"{kind} {name!r}" for kind, name in named) or "a constant"
 
 
 def _readers(model: Model, params: Params, data: Data, purpose: Purpose, place: Place, reading: Reading) -> str:

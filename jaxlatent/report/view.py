@@ -119,7 +119,7 @@ def _prior(result: "Result") -> np.ndarray | None:
 
 @compiled("model", quick=True)
 def _draw_prior(model: Model, keys: Key, known: Params, data: Data) -> Params:
-    """One draw for each key; NaN where the prior is improper, and what follows from such a parameter is drawn at what is ``known``."""
+    """One draw for each key; NaN where the prior is improper, while what follows from such a parameter is drawn at its ``known`` value."""
 
     def one(key: Key, known: Params) -> Params:
         params: Params = {}
