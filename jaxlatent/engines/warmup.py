@@ -30,9 +30,9 @@ _EARLY_DEPTH = 6
 #: Windows of this length are past the search for the typical set; more divergences than this share of their second halves tell
 #: of a bent posterior.
 _SETTLED, _BENT = 80, 0.005
-#: Chains have nothing in common where the variance of their means is so many times that of their draws, and there is no hope for them
-#: where so large a share of their trajectories ends at the depth limit as well.
-_APART, _CAPPED = 8.0, 0.9
+#: Chains have nothing in common where the variance of their means is so many times that of their draws (R-hat is above 1.7), and are lost
+#: where so large a share of their trajectories ends at the depth limit as well; in the second half of a window, after its long steps.
+_APART, _CAPPED = 2.0, 0.75
 
 
 class Shared(NamedTuple):
@@ -146,7 +146,7 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     late = counted & (index >= counts[:, None] // 2)
     share = jnp.sum(window.diverging & late) / jnp.maximum(jnp.sum(late), 1)
     bent = shared.bent | (automatic & learn & (stage.steps >= _SETTLED) & (share > _BENT))
-    running = valid & (jnp.isfinite(level) & (counts > 1))[:, None]
+    running = valid & (index >= counts[:, None] // 2) & (jnp.isfinite(level) & (counts > 1))[:, None]
     capped = jnp.sum(running & (window.depth >= shared.limit(stage))) > _CAPPED * jnp.sum(running)
     lost = jnp.where(stage.steps >= _SETTLED, capped & _apart(window.draws, running), shared.lost)
     return Shared(metric.flattened(bent), step_size.astype(shared.step_size.dtype), bent, lost)
