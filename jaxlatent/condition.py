@@ -2,7 +2,8 @@
 
 import jax
 
-from jaxlatent.data import Batch, as_data
+from jaxlatent.checks import check_fit, check_shapes
+from jaxlatent.data import Batch, as_data, labelled
 from jaxlatent.guides import find_guides
 from jaxlatent.model import Model
 from jaxlatent.posterior import ModelDensity, Posterior, batched, layout
@@ -18,12 +19,26 @@ def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
             batched posterior, whose data lead with ``dataset``: to be fitted, or mapped over.
 
     Raises:
-        InputError: if the data hold something that no model can use (NaN, infinity, text); see `jaxlatent.checks` for the rest.
+        InputError: for data that the model cannot use (NaN, infinity, text, other shapes, indices out of range, masked entries that are
+            read). Inside a trace only shapes are known, and nothing but what they tell is checked.
     """
     if isinstance(data, Batch):
         data.checked()
+    else:
+        data = as_data({} if data is None else data)
+    check_shapes(model, data[0] if isinstance(data, Batch) else data)
+    if not any(
+        isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(data.data if isinstance(data, Batch) else data)
+    ):
+        for label, one in labelled(data):
+            check_fit(model, one, label)
+    return conditioned(model, data)
+
+
+def conditioned(model: Model, data: Data | Batch) -> Posterior:
+    """As `condition`, of data that were read and checked."""
+    if isinstance(data, Batch):
         density = ModelDensity(model, layout(model, data[0]))
         return batched(density, data.data, data.names, jax.vmap(lambda one: find_guides(density, one))(data.data))
-    arrays = as_data({} if data is None else data)
-    density = ModelDensity(model, layout(model, arrays))
-    return Posterior(density, arrays, find_guides(density, arrays))
+    density = ModelDensity(model, layout(model, data))
+    return Posterior(density, dict(data), find_guides(density, data))

@@ -184,7 +184,13 @@ def test_solving_is_linear_algebra():
     right = rng.normal(size=7)
     ours = solve(jnp.asarray(root @ root.T, jnp.float32), jnp.asarray(right, jnp.float32))
     np.testing.assert_allclose(ours, np.linalg.solve(root @ root.T, right), rtol=2e-2)
-    np.testing.assert_allclose(solve(jnp.diag(jnp.array([2.0, -4.0])), jnp.ones(2)), [0.5, 0.25])
+    np.testing.assert_allclose(solve(jnp.diag(jnp.array([2.0, -4.0])), jnp.ones(2)), [0.5, 0.25], rtol=1e-6)
+    # Variables in units of their own.
+    units = 10.0 ** np.arange(-3, 4)
+    scaled = solve(
+        jnp.asarray(root @ root.T * np.outer(units, units), jnp.float32), jnp.asarray(right * units, jnp.float32)
+    )
+    np.testing.assert_allclose(scaled * units, ours, rtol=1e-3)
 
 
 def test_climbing_finds_the_top_and_never_falls():

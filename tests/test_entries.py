@@ -116,14 +116,10 @@ READ = {
         "dataset 1, data 'x'",
     ),
     "inputs of a chain": (REGRESSION, {"y": Y, "x": GAP}, "the likelihood of 'y'"),
-    "the step before": (
-        jl.models.hmm(2, emissions.Autoregression(1)),
-        {"y": jl.Masked(Y, np.arange(N) != 4)},
-        "the likelihood of 'y'",
-    ),
 }
 
 UNREAD = {
+    "the step before": (jl.models.hmm(2, emissions.Autoregression(1)), {"y": jl.Masked(Y, np.arange(N) != 4)}),
     "masked in the observation too": (LINE, {**LOST, "y": jl.Masked(Y, SEEN)}),
     "more masked in the observation": (LINE, {**LOST, "y": jl.Masked(Y, np.arange(N) >= 5)}),
     "imputed": (IMPUTED, LOST),
@@ -164,6 +160,15 @@ def test_predictions_of_padded_rows_are_not():
     check_use(LINE, {"b": jnp.ones(())}, as_data({"x": [X[:3], X[:5]]}), "predict")
 
 
+def test_what_reads_nothing_is_no_trouble():
+    constant = jl.Model(
+        prior={"b": dist.Normal(0.0, 1.0)},
+        likelihood=lambda p, d: {"y": dist.Normal(0.0, 1.0), "z": dist.Normal(p.b, 1.0)},
+        derived=lambda p, d: {"one": 1.0},
+    )
+    check(constant, {"y": Y, "z": Y})
+
+
 def test_scores_need_the_observation():
     with pytest.raises(jl.InputError, match="observation 'y'"):
         check_use(LINE, {"b": jnp.ones(())}, as_data({"x": X}), "score")
@@ -176,3 +181,14 @@ def test_fit_and_predict_check():
     for use in (lambda data: result.predict(1, data), result.log_likelihood, result.conditional):
         with pytest.raises(jl.InputError, match="from 1 to 5"):
             use(FROM_ONE)
+
+
+@pytest.mark.parametrize("data", [FROM_ONE, jl.batch([{"y": Y, "g": G}, FROM_ONE])], ids=["one dataset", "a batch"])
+def test_a_posterior_for_other_algorithms_is_checked_too(data):
+    with pytest.raises(jl.InputError, match="from 1 to 5"):
+        jl.condition(PLAIN, data)
+
+
+def test_inside_a_trace_a_posterior_is_made_of_what_is_known_there():
+    density = lambda y: jl.condition(PLAIN, {"y": y, "g": G}).log_density(jnp.zeros(5))
+    np.testing.assert_allclose(jax.jit(density)(Y), density(Y), rtol=1e-6)

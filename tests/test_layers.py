@@ -23,9 +23,9 @@ coordinates  graph
 model
 posterior
 guides*  fixing
-condition*  adapters
+adapters
 checks  dims  predictive  hidden  engines  convert  provenance
-conditional  prior
+conditional  prior  condition*
 summary  scores
 report  idata
 results

@@ -130,5 +130,5 @@ def test_inputs_may_lack_a_step_everywhere():
 
 def test_rows_agree_dataset_by_dataset():
     with pytest.raises(jl.InputError, match="dataset 'b', 'x'"):
-        jl.batch({"a": {"y": ONE, "x": ONE}, "b": {"y": TWO, "x": THREE}})
-    jl.batch([{"y": ONE, "groups": TWO}, {"y": TWO, "groups": TWO[:2]}])
+        jl.batch({"a": {"y": ONE, "x": ONE}, "b": {"y": TWO, "x": THREE}}).checked()
+    jl.batch([{"y": ONE, "groups": TWO}, {"y": TWO, "groups": TWO[:2]}]).checked()

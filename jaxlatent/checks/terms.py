@@ -92,7 +92,9 @@ def _reading_of(model: Model, params: Shapes, data: Shapes, purpose: Purpose) ->
     known = program.dependencies([frozenset([source]) for source in sources])
     reads: dict[str, frozenset[str]] = {}
     for what, output in zip(owners, program.outputs, strict=True):
-        reads[what] = reads.get(what, frozenset()) | known.get(output, frozenset())
+        # A constant stands for itself, and reads nothing.
+        read = known.get(output, frozenset()) if isinstance(output, int) else frozenset()
+        reads[what] = reads.get(what, frozenset()) | read
     return Reading(program, sources, reads, tuple(observations))
 
 

@@ -3,7 +3,6 @@
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal, cast
 
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.checks import check_fit, check_shapes, explain_start, explain_support
-from jaxlatent.condition import condition
+from jaxlatent.condition import conditioned
 from jaxlatent.data import Batch, as_data, labelled
 from jaxlatent.diagnostics.psis import khat_threshold
 from jaxlatent.dims import check_dims, shapes_of
@@ -392,7 +391,7 @@ def _condition(
                 check_fit(model, one, label)
             except InputError as problem:
                 quarantine.add(dataset, problem)
-    return condition(model, replace(batch, problems={}) if batch else arrays), quarantine
+    return conditioned(model, batch or arrays), quarantine
 
 
 def _warn_of_misfits(engine: Any, statistics: dict[str, np.ndarray]) -> None:

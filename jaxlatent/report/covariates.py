@@ -47,4 +47,5 @@ def _columns(name: str, entry: Any) -> Iterator[tuple[str, np.ndarray]]:
         rows = rows[np.broadcast_to(mask.reshape(mask.shape + (1,) * (len(leading) - mask.ndim)), leading).ravel()]
     for i, column in enumerate(rows.T.astype(float)):
         if len(column) > 2 and np.ptp(column) > 0:
-            yield name if single else f"{name}[..., {i}]", column
+            axes = ":, " if values.ndim == 2 else "..., "
+            yield name if single else f"{name}[{axes}{i}]", column
