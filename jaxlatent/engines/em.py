@@ -19,7 +19,7 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, foreseen
 from jaxlatent.posterior import Posterior
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, Key, Params, Position
+from jaxlatent.typing import Array, Key, LogDensity, Params, Position
 
 #: A lane stands still too early if a Newton step on the expected complete log joint promises more than so many times the tolerance.
 _LEFT = 10
@@ -61,8 +61,9 @@ class EM(Search):
 
     Args:
         restarts: lanes per dataset, each from a start of its own.
-        tol: a lane has converged when the log joint gains no more than this in one iteration, in nats per observation; 0
-            runs all ``max_iter``.
+        tol: a lane has converged when the log joint gains no more than this in one iteration, in nats per observation, and a Newton
+            step on the expected complete log joint promises not much more (`jaxlatent.engines.stationarity`); otherwise it has
+            STALLED. 0 runs all ``max_iter``.
         max_iter: iterations at most.
         accelerate: whether to extrapolate every third iteration (SQUAREM: Varadhan and Roland 2008), falling back where that does not
             raise the log joint.
@@ -152,10 +153,7 @@ class EM(Search):
     ) -> Array:
         """What became of a lane: where the objective gains no more, is there nothing left for an M-step to gain?"""
         status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
-        complete = lambda position: posterior.density.expected_log_joint(
-            posterior.constrain(position), posterior.data, expected
-        )
-        left = promised_gain(complete, position) / _observations(expected)
+        left = promised_gain(_complete(posterior, expected), position) / _observations(expected)
         level = left <= _LEFT * jnp.maximum(self.tol, _resolution(state.objective, expected))
         # Where numbers are large, rounding moves the objective more than it moves the slope.
         status = jnp.where((status == Status.DECREASED) & level, Status.CONVERGED, status)
@@ -198,9 +196,7 @@ class EM(Search):
         if closed is not None:
             return closed
         position = posterior.unconstrain(params)
-        complete = lambda position: posterior.density.expected_log_joint(
-            posterior.constrain(position), posterior.data, expected
-        )
+        complete = _complete(posterior, expected)
         if position.shape[0] <= _NEWTON_DIM:
             return posterior.constrain(climb(complete, position, self.m_step_iter))
         search = LBFGS(0.0)
@@ -238,6 +234,13 @@ class EM(Search):
 def _choose(when: Array, yes: Any, no: Any) -> Any:
     """One tree or the other."""
     return jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
+
+
+def _complete(posterior: Posterior, expected: dict[str, Expected]) -> LogDensity:
+    """The expected complete log joint, which an M-step raises, as a function of the position."""
+    return lambda position: posterior.density.expected_log_joint(
+        posterior.constrain(position), posterior.data, expected
+    )
 
 
 def _observations(expected: dict[str, Expected]) -> Array:
