@@ -132,7 +132,8 @@ def mixture_of_experts(num_experts: int, num_inputs: int, experts: Any = None, g
 def _started(key: Key, d: Any, emissions: Any, count: int, first: Params, updates: Updates, sequences: bool) -> Params:
     """Parameters from ``first`` on, raised given the labels that the emissions start from."""
     leading = d.y.shape[: d.y.ndim - emissions.event_dim]
-    seen = seen_steps(d, leading)
+    mask = seen_steps(d, leading)
+    seen = jnp.ones(leading, bool).ravel() if mask is None else mask
     labels = emissions.labels(key, d, seen, count, sequences)
     weights = ((1 - _SHARED) * labels + _SHARED / count) * seen[:, None]
     expected = Expected(jnp.zeros(()), weights.reshape(*leading, count))

@@ -22,28 +22,35 @@ class Units(NamedTuple):
     spread: Array
 
 
-def units_of(values: Array, seen: Array) -> Units:
-    """The units of ``values`` ``(N, ...)`` over the rows that were ``seen`` ``(N,)``."""
+def units_of(values: Array, seen: Array | None) -> Units:
+    """The units of ``values`` ``(N, ...)`` over the rows that were ``seen`` ``(N,)``; None where all were.
+
+    A mask that is a constant would be folded by XLA while it compiles, at microseconds a row.
+    """
     values = jnp.asarray(values, jnp.result_type(float))
-    seen = seen.reshape(seen.shape + (1,) * (values.ndim - 1))
-    count = jnp.maximum(jnp.sum(seen), 1)
+    if seen is not None:
+        seen = seen.reshape(seen.shape + (1,) * (values.ndim - 1))
+    kept = lambda x, otherwise: x if seen is None else jnp.where(seen, x, otherwise)
+    count = values.shape[0] if seen is None else jnp.maximum(jnp.sum(seen), 1)
     # From a value among them: sums of small numbers, however far away zero is.
-    off = jnp.where(seen, values - values[jnp.argmax(seen)], 0.0)
+    origin = jnp.max(kept(values, -jnp.inf), 0)
+    origin = jnp.where(jnp.isfinite(origin), origin, 0.0)
+    off = kept(values - origin, 0.0)
     middle = jnp.sum(off, 0) / count
-    off = jnp.where(seen, off - middle, 0.0)
+    off = kept(off - middle, 0.0)
     # By the largest: squares of very small or large numbers leave the range of 32 bits.
     largest = jnp.max(jnp.abs(off), 0)
     scale = jnp.where(largest > 0, largest, 1.0)
     spread = scale * jnp.sqrt(jnp.sum((off / scale) ** 2, 0) / count)
-    centre = values[jnp.argmax(seen)] + middle
+    centre = origin + middle
     return Units(centre, jnp.where(spread > 0, spread, jnp.where(centre == 0, 1.0, jnp.abs(centre))))
 
 
-def seen_steps(d: Any, leading: tuple[int, ...]) -> Array:
-    """Which of the steps ``leading`` have an observation ``y``, flat ``(N,)``: all of them where the data do not say."""
+def seen_steps(d: Any, leading: tuple[int, ...]) -> Array | None:
+    """Which of the steps ``leading`` have an observation ``y``, flat ``(N,)``; None where the data do not say: all of them."""
     mask = mask_of(d, "y")
     if mask is None or jnp.shape(mask) != leading[: jnp.ndim(mask)]:
-        return jnp.ones(leading, bool).ravel()
+        return None
     return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (len(leading) - mask.ndim)), leading).ravel()
 
 

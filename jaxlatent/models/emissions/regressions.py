@@ -121,7 +121,8 @@ class Autoregression(LinearRegression):
         return jnp.all(self._lags(self._seen(d)), -1)
 
     def _seen(self, d: Any) -> Array:
-        return seen_steps(d, d.y.shape).reshape(d.y.shape)
+        seen = seen_steps(d, d.y.shape)
+        return jnp.ones(d.y.shape, bool) if seen is None else seen.reshape(d.y.shape)
 
     def _lags(self, y: Array) -> Array:
         """The values before each step ``(..., T, num_inputs)``, zero before the first."""
