@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
@@ -94,6 +95,19 @@ def test_a_component_that_shrank_onto_a_few_values_is_named():
     y = np.concatenate([np.random.default_rng(7).normal(size=60), [9.0, 9.0, 9.0001]])
     result = jl.fit(jl.models.gaussian_mixture(2, None), {"y": y}, jl.EM(restarts=5), seed=0)
     assert "tiny component" in result.check().illnesses and "3.0 of the 63" in str(result.check())
+
+
+def test_components_of_several_families_have_a_status_too():
+    def likelihood(p, d):
+        zeros = dist.Normal(jnp.zeros(d.y.shape), 0.1)
+        weights = dist.Categorical(jnp.broadcast_to(jnp.stack([p.share, 1 - p.share]), (*d.y.shape, 2)))
+        return {"y": dist.MixtureGeneral(weights, [zeros, dist.StudentT(3.0, jnp.broadcast_to(p.mu, d.y.shape))])}
+
+    model = jl.Model({"share": dist.Beta(2.0, 2.0), "mu": dist.Normal(0.0, 5.0)}, likelihood)
+    y = np.concatenate([0.1 * np.random.default_rng(8).normal(size=40), np.random.default_rng(9).normal(4.0, 1.0, 60)])
+    result = jl.fit(model, {"y": y}, jl.EM(restarts=2), seed=0)
+    assert (result.status == jl.Status.CONVERGED).all() and not result.check(), (result.status, result.check())
+    np.testing.assert_allclose(result.params["share"], 0.4, atol=0.02)
 
 
 SHAPES = {

@@ -22,7 +22,7 @@ from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Params, Position
 
 #: A lane stands still too early if a Newton step on the expected complete log joint promises more than so many times the tolerance.
-_LEFT = 10
+_LEFT = 30
 #: Up to so many unknowns a Hessian is worth its cost.
 _NEWTON_DIM = 100
 

@@ -23,7 +23,10 @@ def chances(d: Any, observation: Any) -> Array | None:
         d: the distribution of an observation, a hidden Markov model or a mixture.
         observation: an array or `jaxlatent.Masked`.
     """
-    components = d.emissions if isinstance(d, HiddenMarkov) else d.component_distribution
+    components = d.emissions if isinstance(d, HiddenMarkov) else getattr(d, "component_distribution", None)
+    # Components of several families come one by one: nothing is known of what they have in common.
+    if components is None:
+        return None
     shape = getattr(components, "base_dist", components).batch_shape
     if len(shape) < 2 or components.support is None or not components.support.is_discrete:
         return None
