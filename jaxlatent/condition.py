@@ -1,5 +1,7 @@
 """`condition`: where a model meets its data."""
 
+from dataclasses import replace
+
 import jax
 
 from jaxlatent.checks import check_fit, check_shapes
@@ -37,8 +39,12 @@ def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
 
 def conditioned(model: Model, data: Data | Batch) -> Posterior:
     """As `condition`, of data that were read and checked."""
+    posterior = unguided(model, data)
+    return replace(posterior, guides=find_guides(posterior, isinstance(data, Batch)))
+
+
+def unguided(model: Model, data: Data | Batch) -> Posterior:
+    """As `conditioned`, without what the data say about varying effects."""
     if isinstance(data, Batch):
-        density = ModelDensity(model, layout(model, data[0]))
-        return batched(density, data.data, data.names, jax.vmap(lambda one: find_guides(density, one))(data.data))
-    density = ModelDensity(model, layout(model, data))
-    return Posterior(density, dict(data), find_guides(density, data))
+        return batched(ModelDensity(model, layout(model, data[0])), data.data, data.names)
+    return Posterior(ModelDensity(model, layout(model, data)), dict(data))

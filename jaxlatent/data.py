@@ -222,11 +222,11 @@ def _stack(items: Sequence[Any]) -> Any:
     if not axes:
         return np.stack(values)
     fill = lambda x: np.pad(x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)])
-    seen = [_mask_of(item, axes) for item in items]
+    seen = [mask_over(item, axes) for item in items]
     return _masked(np.stack([fill(value) for value in values]), np.stack([fill(mask) for mask in seen]))
 
 
-def _mask_of(item: Any, axes: int) -> np.ndarray:
+def mask_over(item: Any, axes: int) -> np.ndarray:
     """The mask over the first ``axes`` axes of an array."""
     shape = item.shape[:axes]
     if not isinstance(item, Masked):

@@ -4,30 +4,34 @@ Slope and curvature of the likelihood, as functions of the effects alone, near t
 Newton's step from there, and it only chooses coordinates.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxlatent.compiled import compiled
 from jaxlatent.distributions.centring import Guide, Informed, is_multivariate
-from jaxlatent.posterior import ModelDensity
+from jaxlatent.posterior import ModelDensity, Posterior
 from jaxlatent.typing import Array, Data, Params, Position
 
 _STEPS = 500
 
 
-@compiled("density")
-def find_guides(density: ModelDensity, data: Data) -> dict[str, Guide]:
-    """A guide for each `Informed` prior of a model, by name; empty if there is none."""
-    params = jax.eval_shape(
-        lambda z: density.constrain(z, data, {}), jax.ShapeDtypeStruct((density.dim,), jnp.zeros(0).dtype)
-    )
-    zeros = {name: jnp.zeros(value.shape, value.dtype) for name, value in params.items()}
-    names = [name for name in density.model.prior if isinstance(density.model.prior_of(name, zeros, data), Informed)]
-    if not names:
+def find_guides(posterior: Posterior, batched: bool) -> dict[str, Guide]:
+    """A guide for each `Informed` prior of a model, by name; leading with ``dataset`` if the data do."""
+    density = posterior.density
+    assert isinstance(density, ModelDensity)
+    if not any(site.informed for site in density.sites):
         return {}
+    find = partial(_find, density)
+    return (jax.vmap(find) if batched else find)(posterior.data)
+
+
+@compiled("density")
+def _find(density: ModelDensity, data: Data) -> dict[str, Guide]:
     params = density.constrain(_rough_mode(density, data), data, {})
-    return {name: _guide(density, name, params, data) for name in names}
+    return {site.name: _guide(density, site.name, params, data) for site in density.sites if site.informed}
 
 
 def _rough_mode(density: ModelDensity, data: Data) -> Position:

@@ -46,6 +46,8 @@ class Model(ByValue):
         m_step: optional closed form of the M-step of EM: by parameter (or tuple of parameters raised together), in order,
             ``p, d, expected -> value``, where ``p`` holds the values raised before and ``expected`` the `jaxlatent.latent.Expected`
             counts by observation. Each maximises the expected complete log joint given all other parameters.
+        row_wise: whether masked rows (steps, of sequences) that are appended to the data change nothing, so that fits to 100 and to 101
+            rows can share their programs. None: `jaxlatent.fit` finds out, and appends none to models that have an ``m_step``.
         name: what figures and tables call it.
         key: two models with equal keys are equal and share compiled programs. Families set it to their name and arguments;
             a model written by hand has none and compares by identity.
@@ -57,6 +59,7 @@ class Model(ByValue):
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     start: Callable[[Key, Namespace], Mapping[str, Array]] | None = None
     m_step: Mapping[Any, Callable[[Namespace, Namespace, Mapping[str, Expected]], Any]] | None = None
+    row_wise: bool | None = None
     name: str = "model"
     key: Hashable = None
 
@@ -82,7 +85,9 @@ class Model(ByValue):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return isinstance(other, Model) and self.key is not None and self.key == other.key
+        if not isinstance(other, Model) or self.key is None:
+            return False
+        return (self.key, self.row_wise) == (other.key, other.row_wise)
 
     def __hash__(self) -> int:
         return id(self) if self.key is None else hash(self.key)

@@ -16,7 +16,7 @@ from numpyro.distributions import Distribution
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.coordinates import constrain, size, unconstrain, unconstrained_shape
 from jaxlatent.data import as_data, shapes_of
-from jaxlatent.distributions.centring import Guide, family_of
+from jaxlatent.distributions.centring import Guide, Informed, family_of
 from jaxlatent.errors import InputError
 from jaxlatent.latent import EStep, Expected
 from jaxlatent.model import Model
@@ -214,13 +214,14 @@ def batched(
 
 
 class Site(NamedTuple):
-    """One parameter's place in the position."""
+    """One parameter's place in the position; ``informed`` if its coordinates wait for what the data say about it."""
 
     name: str
     shape: tuple[int, ...]
     unconstrained: tuple[int, ...]
     start: int
     stop: int
+    informed: bool
 
 
 @dataclass(frozen=True)
@@ -377,7 +378,7 @@ def _layout(model: Model, shapes: tuple[tuple[str, Any], ...]) -> tuple[Site, ..
             require_continuous(name, d)
             params[name] = jnp.zeros(d.shape())
             shape = unconstrained_shape(d)
-            sites.append(Site(name, d.shape(), shape, start, start + size(shape)))
+            sites.append(Site(name, d.shape(), shape, start, start + size(shape), isinstance(d, Informed)))
             start = sites[-1].stop
 
     with tracing_for():

@@ -63,9 +63,15 @@ class Engine(Protocol):
         kind: "chains", whose draws follow each other and mix with those of the other lanes; "draws", of an approximation that each lane has
             of its own; or "point".
         phases: names of what ``Stage.kind`` counts as warm-up, for progress and timings.
+        by_rows: whether rows of the data are drawn or held out by their numbers: none are then appended to share programs.
     """
 
     kind: ClassVar[str]
+
+    @property
+    def by_rows(self) -> bool:
+        """See above."""
+        ...
 
     @property
     def lanes(self) -> int:
@@ -118,6 +124,7 @@ class Search:
 
     max_iter: int
     restarts: int
+    by_rows: ClassVar[bool] = False
 
     @property
     def lanes(self) -> int:

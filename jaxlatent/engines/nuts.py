@@ -171,6 +171,7 @@ class NUTS:
     divergence_threshold: float = 1000.0
 
     kind: ClassVar[str] = "chains"
+    by_rows: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(self.chains >= 1, "NUTS(chains=...)", got=self.chains, expected="at least 1 chain")

@@ -123,7 +123,7 @@ class Optimize(Search):
         )
         for name, value in (("jacobian", self.jacobian), ("standard_errors", self.standard_errors)):
             require(
-                not (value and self._in_rows),
+                not (value and self.by_rows),
                 f"Optimize({name}=True)",
                 got="minibatches or rows held out",
                 expected="all rows in every evaluation",
@@ -133,16 +133,17 @@ class Optimize(Search):
             object.__setattr__(self, "optimizer", interned(self.optimizer))
 
     @property
-    def _in_rows(self) -> bool:
+    def by_rows(self) -> bool:  # type: ignore[override]
+        """Whether minibatches are drawn or rows held out."""
         return self.batch_size is not None or self.validation > 0
 
     def shared(self, posterior: Posterior, key: Key) -> PyTree:
         """A random order of the rows, the same for all lanes: they can be compared by those held out."""
-        return jax.random.permutation(key, find_rows(posterior).length) if self._in_rows else ()
+        return jax.random.permutation(key, find_rows(posterior).length) if self.by_rows else ()
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane that has still to evaluate its first position."""
-        rows = deal(shared, self.validation, self.batch_size, position) if self._in_rows else ()
+        rows = deal(shared, self.validation, self.batch_size, position) if self.by_rows else ()
         return State(self._algorithm.init(position), jnp.zeros((), jnp.int32), rows)
 
     def step(
@@ -150,7 +151,7 @@ class Optimize(Search):
     ) -> tuple[State, Record, Array]:
         """One evaluation."""
         evaluations = state.evaluations + 1
-        if not self._in_rows:
+        if not self.by_rows:
             function = self._cost(posterior)
             value, gradient = jax.value_and_grad(function)(state.search.trial)
             search = self._algorithm.update(state.search, value, gradient, function)
@@ -179,7 +180,7 @@ class Optimize(Search):
         """The best point, ``covariance`` ``(dim, dim)`` of the position there, ``n_steps``: evaluations."""
         point, status = state.search.point, state.search.status
         statistics = {"n_steps": state.evaluations}
-        if self._in_rows:
+        if self.by_rows:
             return self._finish_rows(posterior, state, statistics)
         status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
         wanted = posterior.dim <= _HESSIAN_DIM if self.standard_errors is None else self.standard_errors

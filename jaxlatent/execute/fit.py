@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal, cast
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.checks import check_fit, check_shapes, explain_start, explain_support
-from jaxlatent.condition import conditioned
+from jaxlatent.condition import unguided
 from jaxlatent.data import Batch, as_data, labelled
 from jaxlatent.diagnostics.psis import khat_threshold
 from jaxlatent.dims import check_dims, shapes_of
@@ -20,10 +21,12 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out
 from jaxlatent.execute.mixing import judged
+from jaxlatent.execute.padding import reads_rows, with_ample_rows
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
+from jaxlatent.guides import find_guides
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
 from jaxlatent.posterior import ModelDensity, Posterior
@@ -104,7 +107,14 @@ def fit(
     label = f"{given.density.label} · {type(engine).__name__}"
     line = Line(label, sum(stage.steps for stage in stages), progress)
     with line:
-        posterior = grid.put(grid.fill(_lead(given.nameless) if names is None else given.nameless), 1)
+        led = _lead(given.nameless) if names is None else given.nameless
+        padded = led if engine.by_rows else with_ample_rows(led)
+        if isinstance(model, Model):
+            guides = find_guides(padded, batched=True)
+            padded, led = replace(padded, guides=guides), replace(led, guides=guides)
+            given = replace(given, guides=guides if names else jax.tree.map(lambda x: x[0], guides))
+        posterior = grid.put(grid.fill(padded), 1)
+        naming = grid.put(grid.fill(led), 1) if reads_rows(led, padded) else posterior
         keys = programs.keys_of(grid, key)
         positions = _starts(grid, posterior, keys.start, init, quarantine)
         if quarantine.bad.any():
@@ -125,7 +135,7 @@ def fit(
         collected = _loop(
             grid, kernel, stages, capacity, posterior, keys.step, states, shared, line, until, ~quarantine.bad
         )
-        result = quarantine.blank(_collect(grid, kernel, posterior, keys.finish, collected))
+        result = quarantine.blank(_collect(grid, kernel, posterior, naming, keys.finish, collected))
     warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
     timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
     _warn_of_misfits(engine, result["statistics"])
@@ -210,9 +220,9 @@ def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: 
 
 
 def _collect(
-    grid: Grid, engine: Engine, posterior: Posterior, keys: Array, collected: dict[str, Any]
+    grid: Grid, engine: Engine, posterior: Posterior, naming: Posterior, keys: Array, collected: dict[str, Any]
 ) -> dict[str, Any]:
-    """Everything a `Result` holds, leading with ``(dataset, lane)``."""
+    """Everything a `Result` holds, leading with ``(dataset, lane)``; values are named, and others derived, by ``naming``."""
     final = programs.finish(grid, engine, posterior, keys, collected["states"])
     own = lambda x: np.asarray(x)[: grid.datasets, : grid.lanes]
     kept = collected["kept"]
@@ -223,17 +233,17 @@ def _collect(
         positions = joined.pop("position")
         status = judged(status, positions)
         statistics = {**joined, **statistics}
-        params, derived = _name_in_legs(grid, posterior, positions)
+        params, derived = _name_in_legs(grid, naming, positions)
     else:
         trace = joined.pop("objective")
         statistics = {**joined, **statistics}
         positions = own(final.positions)
         if final.params is not None:
-            params, derived = final.params, programs.derive(grid, posterior, final.params)
+            params, derived = final.params, programs.derive(grid, naming, final.params)
         elif engine.kind == "draws":
-            params, derived = _name_in_legs(grid, posterior, positions)
+            params, derived = _name_in_legs(grid, naming, positions)
         else:
-            params, derived = programs.name_values(grid, 0, posterior, final.positions)
+            params, derived = programs.name_values(grid, 0, naming, final.positions)
     return {
         "positions": positions,
         "params": jax.tree.map(own, params),
@@ -391,7 +401,7 @@ def _condition(
                 check_fit(model, one, label)
             except InputError as problem:
                 quarantine.add(dataset, problem)
-    return conditioned(model, batch or arrays), quarantine
+    return unguided(model, batch or arrays), quarantine
 
 
 def _warn_of_misfits(engine: Any, statistics: dict[str, np.ndarray]) -> None:

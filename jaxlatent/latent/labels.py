@@ -20,7 +20,9 @@ def expect(d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None
         weights = one_hot(jnp.argmax(joint, -1))
     elif how == "draw":
         assert key is not None, "draws need a key"
-        weights = jnp.mean(one_hot(jax.random.categorical(key, joint, shape=(draws, *joint.shape[:-1]))), 0)
+        # A key for each draw: rows that are appended change none of the others.
+        draw = lambda key: one_hot(jax.random.categorical(key, joint))
+        weights = jnp.mean(jax.vmap(draw)(jax.random.split(key, draws)), 0)
     else:
         weights = jax.nn.softmax(joint, -1)
     if mask is not None:

@@ -117,6 +117,7 @@ def mixture_density_network(
         prior=network.prior(),
         likelihood=lambda p, d: {"y": network.apply(p, d.x)},
         start=lambda key, d: network.start(key),
+        row_wise=True,
         name=f"mixture density network of {num_components}",
         key=("mixture_density_network", network),
     )

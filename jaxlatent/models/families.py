@@ -61,6 +61,7 @@ def hmm(
         likelihood=likelihood,
         start=start,
         m_step=_of_y({**initial.m_step(), **transitions.m_step(), **emissions.m_step()}),
+        row_wise=True,
         name=f"{num_states}-state HMM, {type(emissions).__name__}",
         key=("hmm", num_states, emissions, transitions, initial),
     )
@@ -97,6 +98,7 @@ def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None
         likelihood=likelihood,
         start=lambda key, d: _started(key, d, emissions, num_components, weights.start(num_components), updates, False),
         m_step=_of_y(updates),
+        row_wise=True,
         name=f"mixture of {num_components}, {type(emissions).__name__}",
         key=("mixture", num_components, emissions, weights),
     )

@@ -27,7 +27,10 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
         chosen = jnp.arange(count) < k
         nearest = jnp.min(jnp.where(chosen, distances(centres), jnp.inf), -1)
         odds = jnp.where(mask, jnp.where(k > 0, nearest, 1.0), 0.0)
-        return centres.at[k].set(points[jax.random.categorical(jax.random.fold_in(key, k), jnp.log(odds))])
+        # By one number whatever the number of rows: those that do not count then change no draw.
+        below = jnp.cumsum(odds)
+        drawn = jnp.searchsorted(below, jax.random.uniform(jax.random.fold_in(key, k)) * below[-1], side="right")
+        return centres.at[k].set(points[drawn])
 
     centres = jax.lax.fori_loop(0, count, pick, jnp.zeros((count, points.shape[1]), points.dtype))
     label = lambda centres: jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen
@@ -40,11 +43,10 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
     return label(jax.lax.fori_loop(0, rounds, lloyd, centres))
 
 
-def windows(key: Key, mask: Array, count: int, length: int) -> Array:
-    """A random stretch of neighbouring rows for each component, one-hot ``(N, K)``: where a regression can start."""
-    size = mask.shape[0]
-    first = jax.random.randint(key, (count,), 0, max(size - length, 0) + 1)
-    index = jnp.arange(size)[:, None]
+def windows(key: Key, mask: Array, count: int, length: Array) -> Array:
+    """A random stretch of neighbouring rows that count for each component, one-hot ``(N, K)``: where a regression can start."""
+    first = jax.random.randint(key, (count,), 0, jnp.maximum(jnp.sum(mask) - length, 0) + 1)
+    index = (jnp.cumsum(mask) - 1)[:, None]
     return ((index >= first) & (index < first + length) & mask[:, None]).astype(jnp.result_type(float))
 
 

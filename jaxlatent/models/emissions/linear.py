@@ -38,7 +38,7 @@ class Regression:
         """``(N, K)``: of ``sequences`` a short random stretch for each state, otherwise clusters of inputs and observations."""
         if not sequences:
             return cluster(key, jnp.column_stack([rows(self.inputs(d), 1), d.y.ravel()]), mask, num_states)
-        length = max(5 * (self.num_inputs + 1), mask.size // (10 * num_states))
+        length = jnp.maximum(5 * (self.num_inputs + 1), jnp.sum(mask) // (10 * num_states))
         return windows(key, mask, num_states, length)
 
 
