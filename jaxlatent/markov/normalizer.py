@@ -86,7 +86,9 @@ def arrange(
     if mask is not None:
         mask = jnp.broadcast_to(mask, (*leading, steps))
         log_likelihoods = jnp.where(mask[..., None], log_likelihoods, 0.0)
-        live = batch(jnp.flip(jax.lax.cummax(jnp.flip(mask.astype(jnp.int32), -1), mask.ndim - 1), -1) > 0, 1)
+        # From lengths, in the layout in which it is read: a transposed mask costs as much as a pass.
+        lengths = jnp.max(jnp.where(mask, jnp.arange(1, steps + 1), 0), -1).ravel()
+        live = jnp.arange(steps)[:, None] < lengths
     return Problem(
         batch(initial_probs, 1),
         transition_matrix if transition_matrix.ndim == 2 else batch(transition_matrix, 3),
