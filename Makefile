@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CACHE := $(CURDIR)/.jax_cache
 TESTS := JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow lint types bench clean
+.PHONY: demo test test-64 test-slow lint types bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxlatent needs Python 3.11 or newer; set PYTHON=")'
@@ -20,6 +20,9 @@ demo: $(VENV)/.installed  ## census income, from raw counts to a finished analys
 test: $(VENV)/.installed  ## the test suite on two workers: all of it on one device, the laws about devices on two and eight
 	$(TESTS) -n 2 --dist loadfile -m 'not slow'
 	$(TESTS) --devices 2 -m 'not slow' & two=$$!; $(TESTS) --devices 8 -m 'not slow' && wait $$two
+
+test-64: $(VENV)/.installed  ## the test suite in 64 bits, on one device
+	$(TESTS) --bits 64 -n 2 --dist loadfile -m 'not slow'
 
 test-slow: $(VENV)/.installed  ## long statistical runs
 	$(TESTS) -m slow

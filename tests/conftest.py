@@ -1,6 +1,7 @@
 """The setting of the tests: a process as a user has it, with one CPU device and no call before the first computation.
 
 With `--devices 8` the process has eight, and only laws about devices run, those marked `devices`; `make test` does so after all else.
+`make test-64` runs all tests with `--bits 64`; what is about 32 bits asks for `x32`.
 
 Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and
 ranks (`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro. What they guard, that no computation
@@ -22,9 +23,12 @@ def pytest_addoption(parser):
         "--devices", type=int, default=1, help="CPU devices; of more than one, run only the laws about them"
     )
 
+    parser.addoption("--bits", type=int, default=32, choices=[32, 64], help="JAX's precision")
+
 
 def pytest_configure(config):
     jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_enable_x64", config.getoption("--bits") == 64)
     if config.getoption("--devices") > 1:
         jl.use_cpu_cores(config.getoption("--devices"))
     # Started here, JAX keeps its devices whatever a test calls.
@@ -47,6 +51,13 @@ def pytest_collection_modifyitems(config, items):
 def x64():
     """64 bits inside one test."""
     with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def x32():
+    """32 bits inside one test."""
+    with jax.enable_x64(False):
         yield
 
 

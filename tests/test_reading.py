@@ -41,7 +41,7 @@ def read(value):
         (range(1, 251, 249), "i"),
     ],
 )
-def test_numbers_of_any_width_arrive_in_jax_s_own(value, kind):
+def test_numbers_of_any_width_arrive_in_jax_s_own(value, kind, x32):
     array = read(value)
     np.testing.assert_array_equal(array, [1, 250])
     assert array.dtype == (jnp.result_type(int) if kind == "i" else jnp.result_type(float))
@@ -72,7 +72,7 @@ def test_booleans_stay_booleans():
         ({1.0, 2.0}, "numbers"),
     ],
 )
-def test_what_would_change_is_refused(value, words):
+def test_what_would_change_is_refused(value, words, x32):
     with pytest.raises(jl.InputError, match=words):
         read(value)
 
@@ -84,7 +84,7 @@ def test_numbers_that_need_64_bits_have_them(x64):
 
 
 @pytest.mark.parametrize("rows", [100, 50_000])
-def test_floats_that_lose_their_differences_are_told(rows):
+def test_floats_that_lose_their_differences_are_told(rows, x32):
     with pytest.warns(UserWarning, match="data 'y': .* Subtract an origin"):
         as_data({"y": 1.7e9 + 60.0 * np.arange(rows)})
 

@@ -124,7 +124,7 @@ def test_the_printed_form_says_what_there_is(single):
 
 def test_provenance_tells_how_it_came_about(single):
     p = single.provenance
-    assert p.engine == "NUTS" and p.seed == 4 and p.x64 is False
+    assert p.engine == "NUTS" and p.seed == 4 and p.x64 is jax.config.jax_enable_x64
     assert p.settings["draws"] == 500 and p.settings["target_accept"] == 0.8
     assert p.versions["jax"] == jax.__version__ and {"python", "jaxlatent", "numpyro"} <= p.versions.keys()
     assert p.device.startswith("1 x ") and p.created.endswith("+00:00")
