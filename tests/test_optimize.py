@@ -185,7 +185,7 @@ def test_a_broken_dataset_leaves_the_others_alone():
     def outcome(flags):
         batched = posterior(flags)
         states = over_lanes(engine.init, (1, 0, 0, None))(batched, keys, start, ())
-        states = drive(engine, batched, keys, states, (), Stage(50, 0, 0, True), jnp.full(3, 50), 50)[0]
+        states = drive(engine, batched, keys, states, (), Stage(50, 0, 0, True), jnp.full((3, 1), 50), 50)[0]
         return over_lanes(engine.finish, (1, 0, 0))(batched, keys, states)
 
     broken, whole = outcome([False, True, False]), outcome([False, False, False])

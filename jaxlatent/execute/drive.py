@@ -15,6 +15,9 @@ from jaxlatent.lanes import over_lanes
 from jaxlatent.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
 
+#: Datasets, of which one is few enough to leave.
+_FEW = 4
+
 
 def drive(
     engine: Engine,
@@ -25,7 +28,8 @@ def drive(
     stage: Stage,
     wanted: Array,
     capacity: int,
-) -> tuple[PyTree, PyTree, Array]:
+    patience: Array | None = None,
+) -> tuple[PyTree, PyTree, Array, Array]:
     """Step all lanes until each has emitted the records ``wanted`` of it or is done.
 
     A lane's steps and records depend on nothing but itself, whatever the grouping.
@@ -37,27 +41,33 @@ def drive(
         states: lead with ``(dataset, lane)``.
         shared: leads with ``dataset``.
         stage: traced.
-        wanted: ``(dataset,)``, records of each of its lanes: ``stage.steps``, or none where a dataset has stopped.
+        wanted: ``(dataset, lane)``, records of each: ``stage.steps``, or none where a dataset has stopped.
         capacity: static, at least ``stage.steps``.
+        patience: steps that others wait for the last quarter of the datasets, or four times those that they themselves took if that is
+            more; the last are then left where they are, for the caller to go on with. None: for ever.
 
     Returns:
         states: as they came, a stage later.
         records: lead with ``(dataset, lane, capacity)``; rows from ``counts`` on are undefined.
         counts: records of each lane, ``(dataset, lane)``.
+        left: lanes that have still to go on, ``(dataset, lane)``: none without ``patience``.
     """
     # Traced for its shapes and again in the loop: as a program of its own it is traced once.
     step = jax.jit(over_lanes(engine.step, (1, 0, 0, 1, None)), inline=True)
     done = over_lanes(engine.done, (0,))
 
-    def turn(posterior: Posterior, keys: Key, states: PyTree, own: PyTree) -> tuple[PyTree, PyTree, Array]:
-        shared, wanted = own
-        return _loop(lambda states: step(posterior, keys, states, shared, stage), done, states, wanted, capacity)
+    def turn(posterior: Posterior, lanes: PyTree, states: PyTree, shared: PyTree) -> PyTree:
+        keys, wanted = lanes
+        go = lambda states: step(posterior, keys, states, shared, stage)
+        return _loop(go, done, states, wanted, capacity, patience)
 
     size = turn_of(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
-    return in_turns(turn, size, posterior, keys, states, (shared, wanted))
+    return in_turns(turn, size, posterior, (keys, wanted), states, shared)
 
 
-def _loop(step: Any, done: Any, states: PyTree, wanted: Array, capacity: int) -> tuple[PyTree, PyTree, Array]:
+def _loop(
+    step: Any, done: Any, states: PyTree, wanted: Array, capacity: int, patience: Array | None
+) -> tuple[PyTree, PyTree, Array, Array]:
     """`drive`, of lanes that go step by step together."""
     record_of = jax.eval_shape(step, states)[1]
     one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
@@ -68,26 +78,40 @@ def _loop(step: Any, done: Any, states: PyTree, wanted: Array, capacity: int) ->
     alone = lanes == (1, 1)
 
     def running(states: PyTree, counts: Array) -> Array:
-        return (counts < wanted[:, None]) & ~done(states)
+        return (counts < wanted) & ~done(states)
 
-    def body(carry: tuple[PyTree, Array, Array]) -> tuple[PyTree, Array, Array]:
-        states, rows, counts = carry
+    patient = patience is None or lanes[0] < _FEW
+
+    def go_on(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> Array:
+        live, waiting = carry[3:]
+        if patient:
+            return jnp.any(live)
+        steps, waited = waiting
+        return jnp.any(live) & ((waited <= patience) | (waited <= 4 * (steps - waited)))
+
+    def body(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> tuple[PyTree, Array, Array, Array, PyTree]:
+        states, rows, counts, live, waiting = carry
         # The loop ends with its last lane: one that is alone is live as long as it runs.
-        live = jnp.ones(lanes, bool) if alone else running(states, counts)
+        live = jnp.ones(lanes, bool) if alone else live
         stepped, record, emitted = step(states)
-        keep = lambda new, old: new.astype(old.dtype) if alone else jnp.where(_as(live, new), new, old)
+        keep = lambda new, old: jnp.where(live.reshape(live.shape + (1,) * (new.ndim - 2)), new, old)
         states = jax.tree.map(keep, stepped, states)
         # Every step writes the record as it stands; the one that completes it writes last. Idle lanes write to a spare row.
         rows = write(rows, pack(record), jnp.where(live, counts, capacity))
-        return states, rows, counts + (live & emitted)
+        counts = counts + (live & emitted)
+        live = running(states, counts)
+        if not patient:
+            few = _FEW * jnp.sum(jnp.any(live, 1)) <= lanes[0]
+            waiting = waiting[0] + 1, waiting[1] + few
+        return states, rows, counts, live, waiting
 
     # Derived from the states, so that under shard_map they vary over devices as the states do.
     counts = jnp.zeros(lanes, jnp.int32) + 0 * done(states)
     rows = jnp.zeros((*lanes, capacity + 1, packed.size), packed.dtype) + 0 * counts[..., None, None]
-    states, rows, counts = jax.lax.while_loop(
-        lambda carry: jnp.any(running(carry[0], carry[2])), body, (states, rows, counts)
-    )
-    return states, jax.vmap(jax.vmap(jax.vmap(unpack)))(rows[:, :, :capacity]), counts
+    none = jnp.sum(0 * counts)
+    carry = (states, rows, counts, running(states, counts), () if patient else (none, none))
+    states, rows, counts, live, _ = jax.lax.while_loop(go_on, body, carry)
+    return states, jax.vmap(jax.vmap(jax.vmap(unpack)))(rows[:, :, :capacity]), counts, live
 
 
 def adapt(

@@ -26,6 +26,7 @@ from jaxlatent.execute.progress import Line
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
+from jaxlatent.execute.stragglers import advance
 from jaxlatent.guides import find_guides
 from jaxlatent.keys import as_key
 from jaxlatent.model import Model
@@ -124,7 +125,7 @@ def fit(
         states, shared = programs.begin(grid, kernel, posterior, keys, positions)
         nothing = _traced(stages[0]._replace(steps=0))
         # Stages of no steps: everything is compiled before the clock of the warm-up starts.
-        states, records, counts = programs.advance(
+        states, records, counts = advance(
             grid, kernel, capacity, posterior, keys.step, states, shared, nothing, _wanted(grid, nothing)
         )
         longest = max((stage.steps for stage in stages if not stage.keep), default=0)
@@ -177,9 +178,7 @@ def _loop(
             clock = time.perf_counter()
             now = _traced(stage)
             wanted = _wanted(grid, now, watch.running)
-            states, records, counts = programs.advance(
-                grid, engine, capacity, posterior, keys, states, shared, now, wanted
-            )
+            states, records, counts = advance(grid, engine, capacity, posterior, keys, states, shared, now, wanted)
             if stage.keep:
                 kept.append(_to_host(grid, engine, records, counts, stage.steps))
                 lengths.append(stage.steps)
@@ -440,7 +439,7 @@ def _traced(stage: Stage) -> Stage:
 
 
 def _wanted(grid: Grid, stage: Stage, running: np.ndarray | bool = True) -> Array:
-    """Records that the lanes of each dataset of the filled grid are to emit: none where it has stopped or only fills."""
-    steps = np.zeros(grid.filled[0], np.int32)
-    steps[: grid.datasets] = stage.steps * np.asarray(running)
-    return grid.put(steps, 1)
+    """Records that each lane of the filled grid is to emit: none where its dataset has stopped or only fills."""
+    steps = np.zeros(grid.filled, np.int32)
+    steps[: grid.datasets] = stage.steps * np.reshape(running, (-1, 1))
+    return grid.put(steps, 2)

@@ -61,8 +61,8 @@ def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, posit
 
 def advance(
     grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *lanes: PyTree
-) -> tuple[PyTree, PyTree, Array]:
-    """One stage of ``keys, states, shared, stage, wanted`` on all devices; each loops on its own until its lanes are through."""
+) -> tuple[PyTree, PyTree, Array, Array]:
+    """One stage of ``keys, states, shared, stage, wanted, patience`` on all devices; each loops on its own until its lanes are through."""
     size = sum(x.nbytes for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
     return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *lanes)
 
@@ -77,18 +77,45 @@ def _advance(
     shared: PyTree,
     stage: Stage,
     wanted: Array,
-) -> tuple[PyTree, PyTree, Array]:
+    patience: Array | None,
+) -> tuple[PyTree, PyTree, Array, Array]:
     two, one, none = grid.spec(2), grid.spec(1), grid.spec(0)
 
-    def local(posterior, keys, states, shared, stage, wanted):
-        return loop.drive(engine, posterior, keys, states, shared, stage, wanted, capacity)
+    def local(posterior, keys, states, shared, stage, wanted, patience):
+        return loop.drive(engine, posterior, keys, states, shared, stage, wanted, capacity, patience)
 
-    specs = (one, two, two, one, none, one)
+    specs = (one, two, two, one, none, two, none)
     sharded = jax.shard_map(local, mesh=grid.mesh, in_specs=specs, out_specs=two, check_vma=False)
-    return sharded(posterior, keys, states, shared, stage, wanted)
+    return sharded(posterior, keys, states, shared, stage, wanted, patience)
 
 
 _advance_few, _advance_many = (compiled("grid", "engine", "capacity", quick=quick)(_advance) for quick in (True, False))
+
+
+@_once()
+def take(tree: PyTree, datasets: Array) -> PyTree:
+    """Some datasets of what leads with them; the last stands in for numbers beyond it."""
+    return jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
+
+
+@_once("grid")
+def put_back(
+    grid: Grid, all_of: tuple[PyTree, PyTree, Array], some: tuple[PyTree, PyTree, Array], datasets: Array
+) -> tuple[PyTree, PyTree, Array]:
+    """States, records and counts of a stage, of which ``some`` went on alone; their records follow those that they had."""
+    states, records, counts = all_of
+    begun = jnp.take(counts, datasets, 0, mode="clip")
+
+    def joined(rows: Array, more: Array) -> Array:
+        had = jnp.take(rows, datasets, 0, mode="clip")
+        place = jnp.arange(rows.shape[2]) - begun[..., None]
+        place = place.reshape(place.shape + (1,) * (rows.ndim - 3))
+        rest = jnp.take_along_axis(more, jnp.maximum(place, 0), 2)
+        return rows.at[datasets].set(jnp.where(place < 0, had, rest), mode="drop")
+
+    states = jax.tree.map(lambda x, new: x.at[datasets].set(new, mode="drop"), states, some[0])
+    counts = counts.at[datasets].add(some[2], mode="drop")
+    return grid.constrain((states, jax.tree.map(joined, records, some[1]), counts), 2)
 
 
 @_once("grid", "engine", "longest")

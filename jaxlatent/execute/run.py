@@ -64,8 +64,8 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
 
     def row(carry: tuple[Any, Any], stage: Stage) -> tuple[tuple[Any, Any], Any]:
         states, shared = carry
-        states, records, counts = drive(
-            engine, batched, keys.step, states, shared, stage, jnp.full(1, stage.steps), capacity
+        states, records, counts, _ = drive(
+            engine, batched, keys.step, states, shared, stage, jnp.full((1, engine.lanes), stage.steps), capacity
         )
         adapted = adapt(engine, engine.lanes, states, shared, records, counts, stage)
         carry = jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), adapted, (states, shared))

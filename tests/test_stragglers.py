@@ -1,0 +1,92 @@
+"""Datasets that take very much longer than the others of their batch: they go on alone, and nothing else changes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import optax
+import pytest
+
+import jaxlatent as jl
+from jaxlatent.execute import stragglers
+
+# Two parameters of which the data know the sum: by its noise, a ridge of any narrowness.
+MODEL = jl.Model(
+    {"x": dist.Normal(0.0, 1.0).expand([2])},
+    lambda p, d: {"y": dist.Normal(p.x.sum(), d["noise"])},
+    key="ridge",
+)
+WIDE, NARROW = 1.0, 1e-2
+NUTS = jl.NUTS(chains=2, warmup=20, draws=6)
+EVERYTHING = 2**31 - 1
+
+
+def ridges(narrow, datasets=8):
+    rng = np.random.default_rng(0)
+    noise = np.where(np.isin(np.arange(datasets), narrow), NARROW, WIDE)
+    return jl.batch({str(i): {"y": rng.normal(size=3) * s, "noise": s} for i, s in enumerate(noise)})
+
+
+@pytest.fixture
+def regrouped(monkeypatch):
+    """Fits with little patience or with none at all, and which datasets went on alone meanwhile."""
+    alone = []
+    put_back = stragglers.programs.put_back
+
+    def watched(grid, all_of, some, datasets):
+        alone.append([i for i in np.asarray(datasets).tolist() if i < grid.datasets])
+        return put_back(grid, all_of, some, datasets)
+
+    monkeypatch.setattr(stragglers.programs, "put_back", watched)
+
+    def fit(data, engine, patience, **options):
+        alone.clear()
+        monkeypatch.setattr(stragglers, "_PATIENCE", np.int32(patience))
+        result = jl.fit(MODEL, data, engine, 1, **options)
+        return result, sorted({i for some in alone for i in some})
+
+    return fit
+
+
+def agree(one, other, datasets, **tolerance):
+    """Draws, statistics and statuses of some datasets."""
+    check = np.testing.assert_allclose if tolerance else np.testing.assert_array_equal
+    of = lambda result: (result.params, result.statistics, result.status)
+    jax.tree.map(lambda a, b: check(np.asarray(a)[datasets], np.asarray(b)[datasets], **tolerance), of(one), of(other))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("narrow", [[3], [0, 7]])
+def test_the_others_keep_their_draws_to_the_bit_and_those_that_went_on_alone_theirs_to_rounding(regrouped, narrow, x64):
+    data = ridges(narrow)
+    waited, nobody = regrouped(data, NUTS, EVERYTHING)
+    short, alone = regrouped(data, NUTS, 60)
+    assert nobody == []
+    if jax.device_count() < 8:  # A device of its own has no others to hold.
+        assert set(alone) & set(narrow)
+    others = np.setdiff1d(np.arange(8), alone)
+    agree(short, waited, others)
+    agree(short, waited, np.arange(8), rtol=1e-6, atol=1e-9)
+
+
+def test_engines_that_end_by_a_rule_of_their_own_are_regrouped_too(regrouped, x64):
+    # A valley that Adam walks for thousands of steps, among seven that it leaves at once.
+    data, engine = ridges([5]), jl.Optimize(optimizer=optax.adam(0.02), restarts=2, max_iter=5000)
+    waited, _ = regrouped(data, engine, EVERYTHING)
+    early, alone = regrouped(data, engine, 5)
+    assert alone == [5]
+    agree(early, waited, np.arange(8), rtol=1e-6, atol=1e-9)
+
+
+def test_a_dataset_that_has_enough_draws_stops_whoever_went_on_alone(regrouped):
+    until = jl.until(ess=10, rhat=1.9)
+    result, alone = regrouped(ridges([2]), jl.NUTS(chains=2, warmup=20, draws=40), 60, until=until)
+    waited, _ = regrouped(ridges([2]), jl.NUTS(chains=2, warmup=20, draws=40), EVERYTHING, until=until)
+    assert alone == [2]
+    draws = np.isfinite(np.asarray(result.params["x"])[..., 0]).sum((1, 2))
+    np.testing.assert_array_equal(draws, np.isfinite(np.asarray(waited.params["x"])[..., 0]).sum((1, 2)))
+
+
+def test_three_datasets_wait_for_each_other(regrouped):
+    result, alone = regrouped(ridges([1], datasets=3), NUTS, 60)
+    assert alone == [] and jnp.isfinite(result.params["x"]).all()
