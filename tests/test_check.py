@@ -244,3 +244,14 @@ def test_one_dataset_at_a_time():
     with pytest.raises(jl.InputError, match="pick one first"):
         several.check()
     assert not several[several.names[0]].check()
+
+
+@pytest.mark.parametrize(("x", "y", "where"), [(2000.0, 0.0, "x[:, 0]"), (0.0, 1e4, "y"), (0.0, 0.0, None)])
+def test_what_a_network_meets_far_from_unit_scale_is_named(x, y, where):
+    rng = np.random.default_rng(0)
+    data = {"x": x + rng.normal(size=(50, 1)), "y": y + rng.normal(size=50)}
+    report = jl.fit(
+        jl.models.mixture_density_network(2, 1, hidden=(3,)), data, jl.Optimize(max_iter=20), seed=0
+    ).check()
+    named = [finding.where for finding in report.findings if finding.illness == "data far from unit scale"]
+    assert named == ([(where,)] if where else [])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxlatent.errors import InputError
+from jaxlatent.report.covariates import unscaled
 from jaxlatent.report.finding import Finding
 from jaxlatent.report.latent import components
 from jaxlatent.report.modelling import bounds, conflicts, duplicates, separations
@@ -55,6 +56,7 @@ def check(result: "Result") -> Report:
             remedy="pick one first, as in result[name].check().",
         )
     found = [*failures(result), *standstill(result), *poor_fits(result)]
+    found += unscaled(result.posterior.data, result.params)
     if not result.has_draws:
         found += components(result)
     elif not any(finding.fatal for finding in found):

@@ -1,6 +1,6 @@
 """What is wrong with covariates."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,10 @@ from jaxlatent.report.finding import Finding, listed
 
 #: The share of a covariate's variance that does not follow from the others, below which it says the same.
 _LEFT = 1e-3
+#: The least standard deviation, and one over the largest, that the weights of a network are at ease with.
+_NEAR = 1e-2
+#: Standard deviations from zero that they can bridge.
+_FAR = 10.0
 #: The least part of a column in a combination that is constant.
 _PART = 0.1
 
@@ -33,6 +37,25 @@ def same_covariates(data: dict[str, Any], observed: Collection[str]) -> Iterator
                 f"{'s' if len(same) > 2 else ''}, and their effects cannot be told apart.",
                 "Leave one of them out.",
             )
+
+
+def unscaled(data: Any, params: Collection[str]) -> Iterator[Finding]:
+    """Data that a network meets as they are, too large, too small or too far from zero for the weights that it starts from."""
+    if not isinstance(data, Mapping) or not any(name.endswith(".kernel") for name in params):
+        return
+    columns = [(label, column) for name, entry in data.items() for label, column in _columns(name, entry)]
+    far = [
+        (label, x) for label, x in columns if not _NEAR < np.std(x) < 1 / _NEAR or abs(np.mean(x)) > _FAR * np.std(x)
+    ]
+    if far:
+        label, x = far[0]
+        yield Finding(
+            "data far from unit scale",
+            tuple(label for label, _ in far),
+            f"A network meets {listed([label for label, _ in far])} as they are ({label}: mean {np.mean(x):.4g}, standard deviation "
+            f"{np.std(x):.4g}): its layers start saturated or dead there, and may stay so whatever the status.",
+            "Subtract the mean and divide by the standard deviation, of observations too, and keep both for predictions.",
+        )
 
 
 def _columns(name: str, entry: Any) -> Iterator[tuple[str, np.ndarray]]:
