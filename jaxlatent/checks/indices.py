@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent._compat.tracing import tracing_for
-from jaxlatent.checks.program import Program, Site, flatten
+from jaxlatent.checks.program import NOTHING, Program, Sources, flatten, is_variable
+from jaxlatent.checks.sites import Site, Use, sites_of
 from jaxlatent.checks.terms import Purpose, Reading, derived_of, sources_of, terms
+from jaxlatent.checks.watch import Watch
 from jaxlatent.data import shapes_of
 from jaxlatent.errors import InputError
 from jaxlatent.model import Model
@@ -25,19 +27,33 @@ _UNKNOWN = (
     "result.predict(seed, data, new_levels=True), or leave those rows out."
 )
 
+_BRANCH = "count branches from 0, and give the switch one for each value."
+_REMEDIES = {"read": _COUNT, "write": _COUNT, "branch": _BRANCH}
+#: What is indexed, where it is computed from neither parameters nor data.
+_NAMELESS = {"read": "a constant", "write": "a sum"}
+
 
 class Place(NamedTuple):
-    """Where data index an axis.
+    """Where data index an axis, or choose a branch.
 
     Attributes:
-        length: of the axis.
+        length: of the axis, or the number of branches.
+        size: entries of the axis that one index stands for, in a row.
+        use: what is done there.
         data: the entries that the index is computed from.
         operand: the parameters that what is indexed is computed from, as ``param x``; without any the data, as ``data x``.
     """
 
     length: int
+    size: int
+    use: Use
     data: tuple[str, ...]
     operand: tuple[str, ...]
+
+    @property
+    def last(self) -> int:
+        """The highest index that is in range."""
+        return self.length - self.size
 
 
 def check_indices(
@@ -45,8 +61,8 @@ def check_indices(
 ) -> None:
     """Every index that is computed from data lies in the axis that it indexes, or what it finds there does not matter.
 
-    Indices are evaluated before JAX wraps them; where one is out of range, the model is evaluated with other entries in its place.
-    Those inside of loops and branches, those that depend on parameters, and those of scatters are not seen.
+    Indices are evaluated before JAX wraps them, those inside of loops and branches too; where one is out of range, the model is evaluated
+    with other entries in its place. Those that depend on parameters are not seen.
 
     Args:
         model: the declaration.
@@ -60,67 +76,79 @@ def check_indices(
         InputError: naming data, parameter and ranges.
     """
     for place, low, high in indices_in(data, reading):
-        if low >= 0 and high < place.length:
+        if low >= 0 and high <= place.last:
             continue
         readers = _readers(model, params(), data, purpose, place, reading)
         if readers:
+            unknown = purpose == "predict" and place.use == "read" and low >= 0
+            what = "indices" if place.size == 1 else f"slices of {place.size} entries"
             raise InputError(
                 f"{label}data {' and '.join(map(repr, place.data))}",
-                got=f"indices from {low} to {high} into an axis of length {place.length} of {_listed(place)}, read by {readers}",
-                expected=f"indices from 0 to {place.length - 1}",
-                remedy=_UNKNOWN if purpose == "predict" and low >= 0 else _COUNT,
+                got=f"{what} from {low} to {high} into {_into(place)}, read by {readers}",
+                expected=f"{what} from 0 to {place.last}",
+                remedy=_UNKNOWN if unknown else _REMEDIES[place.use],
             )
 
 
 def indices_in(data: Data, reading: Reading) -> list[tuple[Place, int, int]]:
-    """Where data index an axis, and the lowest and highest index there."""
+    """Where data index an axis, and the lowest and highest index there; places that are never reached are left out."""
     places, evaluate = _ranges(reading)
     found = evaluate(jax.tree.leaves(dict(data))) if places else []
-    return [(place, int(low), int(high)) for place, (low, high) in zip(places, found, strict=True)]
+    return [(place, int(low), int(high)) for place, (low, high) in zip(places, found, strict=True) if low <= high]
 
 
 @lru_cache(maxsize=256)
 def _ranges(reading: Reading) -> tuple[list[Place], Callable[..., Any]]:
     """Where data index an axis, and a function of the data to the lowest and highest index at each place."""
-    sites = _places(reading.program, reading.sources, reading.observations)
-    indices = reading.program.only(site.index for site, _ in sites)
+    known = reading.program.dependencies([frozenset([source]) for source in reading.sources])
+    found = _places(reading.program, known, reading.observations)
+    sites = [site for site, _ in found]
+    # No index depends on a parameter.
+    watch = Watch(sites, frozenset(variable for variable, sources in known.items() if _parameters(sources)))
+    program = reading.program.only(variable for site in sites for variable in (site.given, site.used))
     positions = [i for i, source in enumerate(reading.sources) if source.startswith("data ")]
 
     @jax.jit
     def evaluate(leaves: list[Array]) -> list[tuple[Any, Any]]:
-        # No index depends on a parameter.
         given: list[Any] = [None] * len(reading.sources)
         for position, leaf in zip(positions, leaves, strict=True):
             given[position] = leaf
-        found = indices.evaluate(given, lambda _, value, __: value)
-        return [(jnp.min(index), jnp.max(index)) if jnp.size(index) else (0, 0) for index in found]
+        ranges = watch.run(program, given)[1]
+        return [ranges[number] for number in range(len(sites))]
 
-    return [place for _, place in sites], evaluate
+    return [place for _, place in found], evaluate
 
 
-def _places(program: Program, sources: tuple[str, ...], observations: tuple[str, ...]) -> list[tuple[Site, Place]]:
+def _places(program: Program, known: dict[int, Sources], observations: tuple[str, ...]) -> list[tuple[Site, Place]]:
     """The sites whose index is computed from covariates alone."""
-    known = program.dependencies([frozenset([source]) for source in sources])
     found = []
-    for site in program.sites():
-        origins = {tuple(source.split(" ", 1)) for source in known.get(site.index, ())}
+    for site in sites_of(program):
+        origins = {tuple(source.split(" ", 1)) for source in known.get(site.given, ())}
         names = tuple(sorted(name for kind, name in origins if kind == "data" and name not in observations))
         if names and not any(kind == "param" for kind, _ in origins):
-            indexed = sorted(known.get(site.operand, ())) if isinstance(site.operand, int) else []
-            of = [name for name in indexed if name.startswith("param ")] or indexed
-            found.append((site, Place(site.length, names, tuple(of))))
+            indexed = known.get(site.operand, NOTHING) if is_variable(site.operand) else NOTHING
+            of = _parameters(indexed) or sorted(indexed)
+            found.append((site, Place(site.length, site.size, site.use, names, tuple(of))))
     return found
 
 
-def _listed(place: Place) -> str:
+def _parameters(sources: Sources) -> list[str]:
+    return sorted(source for source in sources if source.startswith("param "))
+
+
+def _into(place: Place) -> str:
+    if place.use == "branch":
+        return f"the {place.length} branches of a switch"
     named = (source.replace("param ", "parameter ").split(" ", 1) for source in place.operand)
-    return " and ".join(f"{kind} {name!r}" for kind, name in named) or "a constant"
+    of = " and ".join(f"{kind} {name!r}" for kind, name in named)
+    return f"an axis of length {place.length} of {of or _NAMELESS[place.use]}"
 
 
 def _readers(model: Model, params: Params, data: Data, purpose: Purpose, place: Place, reading: Reading) -> str:
-    """What changes if indices out of range at ``place`` point elsewhere in the axis."""
+    """What changes if indices out of range at ``place`` point elsewhere in the axis, or what is written there is dropped."""
     evaluate = _redirected(model, shapes_of(params), shapes_of(data), purpose, place, reading.observations)
-    first, *others = (evaluate(params, data, end) for end in (0, place.length // 2, place.length - 1))
+    ends = [0, (place.last + 1) // 2, place.last, *([place.length] if place.use == "write" else [])]
+    first, *others = (evaluate(params, data, end) for end in ends)
     same = lambda what, other: all(
         np.array_equal(a, b, equal_nan=True)
         for a, b in zip(jax.tree.leaves(first[what]), jax.tree.leaves(other[what]), strict=True)
@@ -137,19 +165,18 @@ def _redirected(
     with tracing_for():
         traced, shape = jax.make_jaxpr(whole, return_shape=True)(dict(params), dict(data))
     program = flatten(traced)
-    sites = {
-        site.wrapped: site for site, other in _places(program, sources_of(params, data), observations) if other == place
-    }
+    known = program.dependencies([frozenset([source]) for source in sources_of(params, data)])
+    sites = [site for site, other in _places(program, known, observations) if other == place]
 
     @jax.jit
     def evaluate(params: Params, data: Data, end: Array) -> dict[str, Any]:
-        def change(variable: int, value: Any, look_up: Callable[[Any], Any]) -> Any:
-            if variable not in sites:
-                return value
-            index = look_up(sites[variable].index)
-            return jnp.where((index < 0) | (index >= place.length), end, value).astype(value.dtype)
+        def redirect(site: Site, index: Array, used: Array) -> Array:
+            outside = (index < 0) | (index > place.last)
+            if site.column is not None:
+                outside &= jnp.arange(index.shape[-1]) == site.column
+            return jnp.where(outside, end, used).astype(used.dtype)
 
-        outputs = program.evaluate(jax.tree.leaves((params, data)), change)
+        outputs, _ = Watch(sites, redirect=redirect).run(program, jax.tree.leaves((params, data)))
         return jax.tree.unflatten(jax.tree.structure(shape), outputs)
 
     return evaluate
