@@ -8,7 +8,9 @@ import pytest
 from jax import lax
 
 import jaxlatent as jl
-from jaxlatent.checks import check_fit, check_use, levels_needed
+from jaxlatent.checks import check_fit, check_use, indices, levels_needed
+from jaxlatent.checks.indices import indices_in
+from jaxlatent.checks.terms import reading_of
 from jaxlatent.data import as_data
 
 N, GROUPS = 12, 5
@@ -242,6 +244,45 @@ def test_groups_read_one_by_one_count_as_new_levels(name):
     assert levels_needed(model, params, as_data({"g": G, "y": Y}), new) == {"a": 9}
     with pytest.raises(jl.InputError, match="new_levels=True"):
         check_use(model, params, new, "predict")
+
+
+#: What a model may make of indices before it reads with them, and what NumPy makes of them.
+COMPUTED = {
+    "as they are": (lambda g: g, lambda g: g),
+    "in another shape": (lambda g: g.T[..., None], lambda g: g),
+    "as small integers": (lambda g: g.astype(jnp.int8), lambda g: g.astype(np.int8)),
+    "a part": (lambda g: g[1:], lambda g: g[1:]),
+    "less one": (lambda g: g - 1, lambda g: g - 1),
+    "summed up": (lambda g: jnp.cumsum(g, 0), lambda g: np.cumsum(g, 0)),
+}
+LOOPS = {
+    "no loop": lambda a, rows: a[rows],
+    "a loop": lambda a, rows: lax.map(lambda row: a[row], rows),
+    "a loop in a loop": lambda a, rows: lax.map(lambda row: lax.map(lambda g: a[g], row), rows),
+    "constants of a loop": lambda a, rows: lax.fori_loop(0, 2, lambda i, c: c + a[rows].sum(), jnp.zeros(())),
+    "a loop of no known length": lambda a, rows: lax.while_loop(
+        lambda state: state[0] < rows.shape[0],
+        lambda state: (state[0] + 1, state[1] + a[rows[state[0]]].sum()),
+        (0, jnp.zeros(())),
+    )[1],
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize("compute, expected", COMPUTED.values(), ids=COMPUTED)
+def test_ranges_are_those_of_numpy(compute, expected, loop):
+    g = np.random.default_rng(0).integers(-300, 300, (4, 6))
+    read = lambda a, d: loop(jnp.broadcast_to(a[0], ()) * jnp.ones(GROUPS), compute(d.g)).sum()
+    data, wanted = as_data({"y": Y, "g": g}), expected(g)
+    reading = reading_of(groups(read), {"a": jnp.zeros(GROUPS)}, data, "fit")
+    found = [(low, high) for place, low, high in indices_in(data, reading) if place.operand == ("param a",)]
+    assert found == [(wanted.min(), wanted.max())]
+
+
+def test_nothing_is_compiled_for_data_that_index_as_they_are(monkeypatch):
+    monkeypatch.setattr(indices.Watch, "run", lambda *_: pytest.fail("a program was run"))
+    for read in (lambda a, d: a[d.g], CLIPPED["scan"], CLIPPED["map"], CLIPPED["a loop in a loop"]):
+        check_fit(groups(read), as_data({"y": Y, "g": G}))
 
 
 def test_a_fit_is_refused():

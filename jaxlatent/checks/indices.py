@@ -27,8 +27,12 @@ _UNKNOWN = (
     "result.predict(seed, data, new_levels=True), or leave those rows out."
 )
 
-_BRANCH = "count branches from 0, and give the switch one for each value."
-_REMEDIES = {"read": _COUNT, "write": _COUNT, "branch": _BRANCH}
+_WRITE = (
+    "count from 0, as in labels, codes = np.unique(values, return_inverse=True), and make the result as long as there are labels: JAX "
+    "drops the others. What is to be dropped may go to an entry of its own, jnp.zeros(n + 1).at[codes].add(x)[:n]."
+)
+_SLICE = "start slices where they end within the axis, or lengthen it with jnp.pad: JAX moves those that do not."
+_BRANCH = "count branches from 0, and give the switch one for each value; jnp.clip says that the last is meant for all that are higher."
 #: What is indexed, where it is computed from neither parameters nor data.
 _NAMELESS = {"read": "a constant", "write": "a sum"}
 
@@ -80,13 +84,12 @@ def check_indices(
             continue
         readers = _readers(model, params(), data, purpose, place, reading)
         if readers:
-            unknown = purpose == "predict" and place.use == "read" and low >= 0
             what = "indices" if place.size == 1 else f"slices of {place.size} entries"
             raise InputError(
                 f"{label}data {' and '.join(map(repr, place.data))}",
                 got=f"{what} from {low} to {high} into {_into(place)}, read by {readers}",
                 expected=f"{what} from 0 to {place.last}",
-                remedy=_UNKNOWN if unknown else _REMEDIES[place.use],
+                remedy=_remedy(place, purpose == "predict" and low >= 0),
             )
 
 
@@ -103,20 +106,43 @@ def _ranges(reading: Reading) -> tuple[list[Place], Callable[..., Any]]:
     known = reading.program.dependencies([frozenset([source]) for source in reading.sources])
     found = _places(reading.program, known, reading.observations)
     sites = [site for site, _ in found]
-    # No index depends on a parameter.
-    watch = Watch(sites, frozenset(variable for variable, sources in known.items() if _parameters(sources)))
-    program = reading.program.only(variable for site in sites for variable in (site.given, site.used))
-    positions = [i for i, source in enumerate(reading.sources) if source.startswith("data ")]
+    copies = reading.program.copies()
+    entered = {n: copies[site.given] for n, site in enumerate(sites) if site.given in copies and site.column is None}
+    computed = [n for n in range(len(sites)) if n not in entered]
+    run = _running(reading, known, [sites[n] for n in computed])
 
-    @jax.jit
-    def evaluate(leaves: list[Array]) -> list[tuple[Any, Any]]:
-        given: list[Any] = [None] * len(reading.sources)
-        for position, leaf in zip(positions, leaves, strict=True):
-            given[position] = leaf
-        ranges = watch.run(program, given)[1]
-        return [ranges[number] for number in range(len(sites))]
+    def evaluate(leaves: list[Array]) -> list[tuple[int, int]]:
+        data = iter(leaves)
+        given = [next(data) if source.startswith("data ") else None for source in reading.sources]
+        by_input = dict(zip(reading.program.inputs, given, strict=True))
+        # Most indices are data as they are, and nothing is compiled for those.
+        ranges = {n: _range(by_input[variable]) for n, variable in entered.items()}
+        if computed:
+            ranges.update(zip(computed, run(given), strict=True))
+        return [ranges[n] for n in range(len(sites))]
 
     return [place for _, place in found], evaluate
+
+
+def _range(index: Any) -> tuple[int, int]:
+    values = np.asarray(index)
+    return (int(values.min()), int(values.max())) if values.size else (0, -1)
+
+
+def _running(
+    reading: Reading, known: dict[int, Sources], sites: list[Site]
+) -> Callable[[list[Any]], list[tuple[int, int]]]:
+    """Indices that have to be computed, as a function of the inputs."""
+    # None of them depends on a parameter.
+    watch = Watch(sites, frozenset(variable for variable, sources in known.items() if _parameters(sources)))
+    program = reading.program.only(variable for site in sites for variable in (site.given, site.used))
+
+    @jax.jit
+    def run(given: list[Any]) -> list[tuple[Array, Array]]:
+        ranges = watch.run(program, given)[1]
+        return [ranges[n] for n in range(len(sites))]
+
+    return run
 
 
 def _places(program: Program, known: dict[int, Sources], observations: tuple[str, ...]) -> list[tuple[Site, Place]]:
@@ -142,6 +168,16 @@ def _into(place: Place) -> str:
     named = (source.replace("param ", "parameter ").split(" ", 1) for source in place.operand)
     of = " and ".join(f"{kind} {name!r}" for kind, name in named)
     return f"an axis of length {place.length} of {of or _NAMELESS[place.use]}"
+
+
+def _remedy(place: Place, unknown: bool) -> str:
+    if place.use == "branch":
+        return _BRANCH
+    if place.size > 1:
+        return _SLICE
+    if place.use == "write":
+        return _WRITE
+    return _UNKNOWN if unknown else _COUNT
 
 
 def _readers(model: Model, params: Params, data: Data, purpose: Purpose, place: Place, reading: Reading) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jax.extend.core.primitives import copy_p
 
@@ -17,6 +18,9 @@ Atom: TypeAlias = Any
 Sources: TypeAlias = frozenset[str]
 
 NOTHING: Sources = frozenset()
+
+#: Equations that move values around and leave them what they are.
+MOVES = frozenset(["broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "copy", "stop_gradient"])
 
 #: Where the indices of an equation stand among its inputs.
 INDICES = {
@@ -80,6 +84,23 @@ class Program:
                 known.update(zip(equation.outputs, outputs, strict=True))
         return known
 
+    def copies(self) -> dict[int, int]:
+        """Variables that hold the values of an input, all of them and nothing else, those within loops of known length too."""
+        known = {variable: variable for variable in self.inputs}
+        look_up = lambda atom: known.get(atom) if is_variable(atom) else None
+        for equation in self.equations:
+            loop, name = equation.inner, equation.primitive.name
+            wider = name == "convert_element_type" and _is_wider(equation)
+            if name in MOVES or wider:
+                if (source := look_up(equation.inputs[0])) is not None:
+                    known[equation.outputs[0]] = source
+            elif isinstance(loop, Scan) and loop.length:
+                constants, _, scanned = loop.split(list(zip(loop.body.inputs, equation.inputs, strict=True)))
+                outer = {inside: look_up(atom) for inside, atom in [*constants, *scanned]}
+                within = {variable: outer.get(source) for variable, source in loop.body.copies().items()}
+                known.update((variable, source) for variable, source in within.items() if source is not None)
+        return known
+
     def only(self, wanted: Iterable[Atom]) -> "Program":
         """What computes ``wanted``, here or within loops and branches, and nothing else."""
         needed, kept = set(filter(is_variable, wanted)), []
@@ -99,6 +120,11 @@ class Program:
 def _variables_within(equation: Equation) -> Iterator[int]:
     for program in equation.inner.programs if equation.inner else ():
         yield from program.variables()
+
+
+def _is_wider(conversion: Equation) -> bool:
+    before, after = conversion.avals[0].dtype, conversion.params["new_dtype"]
+    return before.kind in "biu" and np.can_cast(before, after)
 
 
 def is_variable(atom: Atom) -> bool:

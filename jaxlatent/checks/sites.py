@@ -7,24 +7,12 @@ import numpy as np
 from jax.extend.core import Literal
 from jax.lax import GatherScatterMode
 
-from jaxlatent.checks.program import INDICES, Atom, Branches, Equation, Program, is_variable
+from jaxlatent.checks.program import INDICES, MOVES, Atom, Branches, Equation, Program, is_variable
 
 #: What is done there: an axis is read; it is written to; a branch is taken.
 Use = Choice["read", "write", "branch"]
 
-#: Equations that move indices around and leave them what they are.
-_MOVES = frozenset(
-    [
-        "broadcast_in_dim",
-        "reshape",
-        "convert_element_type",
-        "squeeze",
-        "expand_dims",
-        "transpose",
-        "copy",
-        "stop_gradient",
-    ]
-)
+_MOVES = MOVES | {"convert_element_type"}
 
 
 class Site(NamedTuple):
@@ -179,9 +167,11 @@ def _choosing(equation: Equation, program: Program) -> list[Site]:
         return []
     moved = {equation.outputs[0]}
     for other in program.equations:
-        if other.primitive.name in _MOVES and other.inputs[0] in moved:
+        if not other.inputs or not is_variable(other.inputs[0]) or other.inputs[0] not in moved:
+            continue
+        if other.primitive.name in _MOVES:
             moved.update(other.outputs)
-        elif other.inputs and is_variable(other.inputs[0]) and other.inputs[0] in moved:
+        else:
             selects = other.primitive.name == "select_n" and len(other.inputs) - 1
             count = len(other.inner.programs) if isinstance(other.inner, Branches) else selects
             if count and count == int(high.val) + 1:

@@ -41,7 +41,7 @@ class Watch:
         """The outputs of ``program``, and what was seen."""
         values: dict[int, Any] = {**program.constants, **dict(zip(program.inputs, arguments, strict=True))}
         ranges: Ranges = {}
-        look_up = lambda atom: values[atom] if is_variable(atom) else jnp.asarray(atom.val, atom.aval.dtype)
+        look_up = lambda atom: values[atom] if is_variable(atom) else atom.val
         for equation in program.equations:
             outputs, inside = self._run(equation, [look_up(atom) for atom in equation.inputs])
             ranges.update(inside)
@@ -52,7 +52,8 @@ class Watch:
                     index = look_up(site.given)
                     ranges[number] = _range(index if site.column is None else index[..., site.column])
                     values[variable] = self.redirect(site, index, values[variable])
-        return [look_up(atom) for atom in program.outputs], ranges
+        array = lambda atom: values[atom] if is_variable(atom) else jnp.asarray(atom.val, atom.aval.dtype)
+        return list(map(array, program.outputs)), ranges
 
     def _run(self, equation: Equation, inputs: list[Any]) -> tuple[Sequence[Any], Ranges]:
         inner = equation.inner
@@ -62,6 +63,8 @@ class Watch:
         if inner is None or not (watched or any(value is None for value in inputs)):
             found = equation.primitive.bind(*inputs, **equation.params)
             return (found if equation.primitive.multiple_results else [found]), {}
+        given = zip(inputs, equation.avals, strict=True)
+        inputs = [value if value is None else jnp.asarray(value, aval.dtype) for value, aval in given]
         match inner:
             case Scan():
                 return self._scan(inner, inputs)
