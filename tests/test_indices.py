@@ -105,6 +105,9 @@ CLIPPED = {
     "fori_loop": fori,
     "while_loop": whiled,
     "the test of a while_loop": ended,
+    "loops of unequal length": lambda a, d: jax.vmap(lambda g: lax.fori_loop(0, g, lambda i, c: c + a[i], 0.0))(
+        d.g + 1
+    ),
     "a while_loop that parameters end": until_converged,
     "a loop in a loop": nested,
     "cond": branched,
@@ -207,6 +210,9 @@ ON_PURPOSE = {
     "set(mode='clip')": lambda a, d: a.at[d.g].set(1.0, mode="clip").sum(),
     "an update of zero": lambda a, d: jax.ops.segment_sum((d.g < 5) * d.y, d.g, 5).sum() * a[0],
     "one_hot": scanned(lambda a, g: jax.nn.one_hot(g, 5) @ a),
+    "up to the length": lambda a, d: jax.vmap(
+        lambda g: lax.fori_loop(0, jnp.minimum(g, 5), lambda i, c: c + a[i], 0.0)
+    )(d.g),
     "a counter": lambda a, d: lax.fori_loop(0, 9, lambda i, c: c + a[i], ZERO) + 0.0 * d.g,
     "a window with a start of its own": lambda a, d: lax.map(
         lambda t: jnp.where(t < 3, 0.0, lax.dynamic_slice(d.x, (t - 3,), (3,)).sum()) * a[0], d.t

@@ -34,7 +34,7 @@ _WRITE = (
 _SLICE = "start slices where they end within the axis, or lengthen it with jnp.pad: JAX moves those that do not."
 _BRANCH = "count branches from 0, and give the switch one for each value; jnp.clip says that the last is meant for all that are higher."
 #: What is indexed, where it is computed from neither parameters nor data.
-_NAMELESS = {"read": "a constant", "write": "a sum"}
+_NAMELESS = {"read": "a constant", "write": "an array that is written to"}
 
 
 class Place(NamedTuple):

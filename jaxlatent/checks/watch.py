@@ -102,8 +102,10 @@ class Watch:
         test = lambda carry: self.run(loop.test, [*for_test, *carry])
 
         def step(carry: list[Any]) -> tuple[list[Any], Ranges]:
-            outputs, ranges = self.run(loop.body, [*for_body, *carry])
-            return self._known(loop.carried, outputs), {**test(carry)[1], **ranges}
+            (goes_on,), in_test = test(carry)
+            outputs, in_body = self.run(loop.body, [*for_body, *carry])
+            after = self._known(loop.carried, outputs)
+            return [_where(goes_on, *each) for each in zip(after, carry, strict=True)], {**in_test, **in_body}
 
         if self._is_unknown(loop.test.outputs[0]):
             # What is known does not change from one iteration to the next.
@@ -114,7 +116,7 @@ class Watch:
             carry, ranges = step(state[0])
             return carry, _joined(state[1], ranges)
 
-        carry, ranges = jax.lax.while_loop(lambda state: test(state[0])[0][0], further, (start, unreached))
+        carry, ranges = jax.lax.while_loop(lambda state: jnp.any(test(state[0])[0][0]), further, (start, unreached))
         return carry, _joined(ranges, {**unreached, **test(carry)[1]})
 
     def _branches(self, choice: Branches, inputs: list[Any]) -> tuple[list[Any], Ranges]:
@@ -135,6 +137,13 @@ class Watch:
                 ranges = _joined(ranges, branch(program)[1])
             return [None] * len(partly), ranges
         return jax.lax.switch(which, [lambda program=program: branch(program) for program in choice.programs])
+
+
+def _where(goes_on: Array | None, after: Any, before: Any) -> Any:
+    """The carry of those loops that go on, of many that `jax.vmap` made one."""
+    if after is None or goes_on is None or not goes_on.ndim:
+        return after
+    return jnp.where(goes_on.reshape(goes_on.shape + (1,) * (after.ndim - goes_on.ndim)), after, before)
 
 
 def _range(index: Array) -> tuple[Array, Array]:
