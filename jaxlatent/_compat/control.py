@@ -1,6 +1,6 @@
 """What JAX calls the parts of its loops and branches.
 
-- Versions: jax 0.10; that of 0.12 names them alike. No public interface tells them.
+- Versions: jax 0.10 and 0.12, which count the inputs of a scan each in its own way. No public interface tells them.
 - Upstream: none; `jax.extend.core` promises the names of primitives, not their parameters.
 - Gain: checks see into loops. A loop whose parts are named otherwise stays in one piece.
 """
@@ -43,14 +43,20 @@ def control_of(name: str, params: dict[str, Any]) -> Control | None:
     try:
         match name:
             case "scan":
-                return Scan(
-                    params["jaxpr"], params["num_consts"], params["num_carry"], params["length"], params["reverse"]
-                )
+                return Scan(params["jaxpr"], *_counts(params), params["length"], params["reverse"])
             case "while":
                 return While(params["cond_jaxpr"], params["body_jaxpr"], params["cond_nconsts"], params["body_nconsts"])
             # Branches for other platforms cannot be compiled for this one.
             case "cond" if params.get("branches_platforms") is None:
                 return Branches(tuple(params["branches"]))
-    except KeyError:
+    except (KeyError, AttributeError):
         pass
     return None
+
+
+def _counts(params: dict[str, Any]) -> tuple[int, int]:
+    """Constants and carry of a scan."""
+    if "num_carry" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carry, _ = params["ft_in"].unpack()
+    return len(list(constants)), len(list(carry))
