@@ -153,6 +153,28 @@ def test_the_range_is_that_of_all_iterations(seed):
         check_fit(groups(steps), as_data({"y": Y[:4], "g": g}))
 
 
+SINGLE = {
+    "rows": lambda a, d: a[d.g],
+    "take": lambda a, d: jnp.take(a, d.g),
+    "two axes": lambda a, d: jnp.outer(jnp.arange(3.0), a)[1, d.g],
+    "under vmap": lambda a, d: jax.vmap(lambda g: a[g])(d.g),
+    "row by row": CLIPPED["scan"],
+    "segment_sum": lambda a, d: jax.ops.segment_sum(a[0] * d.y, d.g, 1),
+    "the whole axis": lambda a, d: lax.dynamic_slice(a, (d.g.sum(),), (1,)),
+}
+
+
+@pytest.mark.parametrize("mean", SINGLE.values(), ids=SINGLE)
+def test_an_axis_of_one_entry_has_one_index(mean):
+    model = jl.Model(
+        {"a": dist.Normal(0.0, 1.0).expand([1]).to_event(1)}, lambda p, d: {"y": dist.Normal(mean(p.a, d), 1.0)}
+    )
+    check_fit(model, as_data({"y": Y, "g": 0 * G}))
+    for g in (G, 0 * G + 1, -(G == 2).astype(int)):
+        with pytest.raises(jl.InputError, match="into an axis of length 1"):
+            check_fit(model, as_data({"y": Y, "g": g}))
+
+
 SLICES = {
     "dynamic_slice": lambda a, start: lax.dynamic_slice(a, (start,), (3,)),
     "dynamic_slice_in_dim": lambda a, start: lax.dynamic_slice_in_dim(a, start, 3),
@@ -226,6 +248,8 @@ def test_what_is_out_of_range_on_purpose_is_not_refused(mean):
 
 
 def test_rows_that_are_masked_may_hold_anything():
+    one = jl.Model({"a": dist.Normal(0.0, 1.0).expand([1]).to_event(1)}, groups(SINGLE["rows"]).likelihood)
+    check_fit(one, as_data({"y": jl.Masked(Y, G == 0), "g": G}))
     check_fit(groups(CLIPPED["map"]), as_data({"y": jl.Masked(Y, G != 2), "g": BAD}))
     with pytest.raises(jl.InputError, match="from 0 to 7"):
         check_fit(groups(CLIPPED["map"]), as_data({"y": jl.Masked(Y, G != 3), "g": BAD}))

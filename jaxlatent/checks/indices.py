@@ -181,9 +181,9 @@ def _remedy(place: Place, unknown: bool) -> str:
 
 
 def _readers(model: Model, params: Params, data: Data, purpose: Purpose, place: Place, reading: Reading) -> str:
-    """What changes if indices out of range at ``place`` point elsewhere in the axis, or what is written there is dropped."""
+    """What changes if indices out of range at ``place`` point elsewhere in the axis, write nothing, or read one."""
     evaluate = _redirected(model, shapes_of(params), shapes_of(data), purpose, place, reading.observations)
-    ends = [0, (place.last + 1) // 2, place.last, *([place.length] if place.use == "write" else [])]
+    ends = [0, (place.last + 1) // 2, place.last, *([] if place.use == "branch" else [place.length])]
     first, *others = (evaluate(params, data, end) for end in ends)
     same = lambda what, other: all(
         np.array_equal(a, b, equal_nan=True)

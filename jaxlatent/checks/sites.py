@@ -25,6 +25,7 @@ class Site(NamedTuple):
         length: of the axis, or the number of branches.
         size: entries of the axis that one index stands for, in a row.
         operand: what is indexed.
+        result: the first variable that the use sets.
         use: what is done.
     """
 
@@ -34,6 +35,7 @@ class Site(NamedTuple):
     length: int
     size: int
     operand: Atom
+    result: int
     use: Use
 
 
@@ -69,12 +71,13 @@ def _indexing(equation: Equation, made: dict[int, Equation]) -> list[Site]:
             continue
         width = _width(equation, input_)
         wrapping = _wrapping_of(atom, column, width, made)
+        result = equation.outputs[0]
         use: Use = "write" if "update" in name or "scatter" in name else "read"
         if wrapping and wrapping[2] == shape[axis]:
-            found.append(Site(*wrapping[:2], None, shape[axis], size, equation.inputs[0], use))
+            found.append(Site(*wrapping[:2], None, shape[axis], size, equation.inputs[0], result, use))
         else:
             whole = None if width == 1 else column
-            found.append(Site(made[atom].inputs[0], atom, whole, shape[axis], size, equation.inputs[0], use))
+            found.append(Site(made[atom].inputs[0], atom, whole, shape[axis], size, equation.inputs[0], result, use))
     return found
 
 
@@ -175,5 +178,5 @@ def _choosing(equation: Equation, program: Program) -> list[Site]:
             selects = other.primitive.name == "select_n" and len(other.inputs) - 1
             count = len(other.inner.programs) if isinstance(other.inner, Branches) else selects
             if count and count == int(high.val) + 1:
-                return [Site(index, equation.outputs[0], None, count, 1, None, "branch")]
+                return [Site(index, equation.outputs[0], None, count, 1, None, other.outputs[0], "branch")]
     return []

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.lax import GatherScatterMode
 
 from jaxlatent.checks.program import Atom, Branches, Equation, Program, Scan, While, is_variable
 from jaxlatent.checks.sites import Site
@@ -20,18 +21,19 @@ class Watch:
     Args:
         sites: what is watched.
         unknown: variables that are not computed: what stands in for them is None.
-        redirect: of a site, its index and the value used there: the value to use in its place.
+        redirect: of a site, its index and the value used there: the value to use in its place. What is read out of range is one.
     """
 
     def __init__(
         self,
         sites: Sequence[Site],
         unknown: frozenset[int] = frozenset(),
-        redirect: Callable[[Site, Array, Array], Array] = lambda _, __, used: used,
+        redirect: Callable[[Site, Array, Array], Array] | None = None,
     ) -> None:
         self.sites = sites
         self.unknown = unknown
         self.redirect = redirect
+        self.filled = {site.result for site in sites if redirect and site.use == "read"}
         self.at: dict[int, list[int]] = {}
         for number, site in enumerate(sites):
             if site.given not in unknown:
@@ -51,7 +53,8 @@ class Watch:
                     site = self.sites[number]
                     index = look_up(site.given)
                     ranges[number] = _range(index if site.column is None else index[..., site.column])
-                    values[variable] = self.redirect(site, index, values[variable])
+                    if self.redirect:
+                        values[variable] = self.redirect(site, index, values[variable])
         array = lambda atom: values[atom] if is_variable(atom) else jnp.asarray(atom.val, atom.aval.dtype)
         return list(map(array, program.outputs)), ranges
 
@@ -61,6 +64,8 @@ class Watch:
         if not watched and all(variable in self.unknown for variable in equation.outputs):
             return [None] * len(equation.outputs), {}
         if inner is None or not (watched or any(value is None for value in inputs)):
+            if not self.filled.isdisjoint(equation.outputs):
+                return [_filled(equation, inputs)], {}
             found = equation.primitive.bind(*inputs, **equation.params)
             return (found if equation.primitive.multiple_results else [found]), {}
         given = zip(inputs, equation.avals, strict=True)
@@ -137,6 +142,19 @@ class Watch:
                 ranges = _joined(ranges, branch(program)[1])
             return [None] * len(partly), ranges
         return jax.lax.switch(which, [lambda program=program: branch(program) for program in choice.programs])
+
+
+def _filled(equation: Equation, inputs: list[Any]) -> Array:
+    """What a gather or a slice reads, and one out of range."""
+    primitive, params, operand = equation.primitive, equation.params, equation.avals[0]
+    if jnp.issubdtype(operand.dtype, jax.dtypes.extended):
+        return primitive.bind(*inputs, **params)
+    if primitive.name == "gather":
+        return primitive.bind(*inputs, **{**params, "mode": GatherScatterMode.FILL_OR_DROP, "fill_value": 1})
+    ends = zip(inputs[1:], params["slice_sizes"], operand.shape, strict=True)
+    outside = jnp.any(jnp.stack([jnp.asarray(start) + size > length for start, size, length in ends]))
+    found = primitive.bind(*inputs, **params)
+    return jnp.where(outside, jnp.ones_like(found), found)
 
 
 def _where(goes_on: Array | None, after: Any, before: Any) -> Any:
