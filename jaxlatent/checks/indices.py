@@ -26,7 +26,6 @@ _UNKNOWN = (
     "a group that was not in the data has no effect of its own: draw it from its population with "
     "result.predict(seed, data, new_levels=True), or leave those rows out."
 )
-
 _WRITE = (
     "count from 0, as in labels, codes = np.unique(values, return_inverse=True), and make the result as long as there are labels: JAX "
     "drops the others. What is to be dropped may go to an entry of its own, jnp.zeros(n + 1).at[codes].add(x)[:n]."
@@ -66,7 +65,7 @@ def check_indices(
     """Every index that is computed from data lies in the axis that it indexes, or what it finds there does not matter.
 
     Indices are evaluated before JAX wraps them, those inside of loops and branches too; where one is out of range, the model is evaluated
-    with other entries in its place. Those that depend on parameters are not seen.
+    with other entries in its place. Those that depend on parameters are not seen, nor are those for one platform of several.
 
     Args:
         model: the declaration.
