@@ -463,7 +463,7 @@ class Result:
             density, other = posterior.density.with_data(data.data if isinstance(data, Batch) else data)
             if isinstance(density, ModelDensity):
                 for label, one in labelled(data if isinstance(data, Batch) else other):
-                    check_use(density.model, self._first(), one, use, label)
+                    check_use(density.model, self._first(), one, use, other, label)
             if not isinstance(data, Batch):
                 datasets = next(iter(params.values())).shape[0]
                 other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)

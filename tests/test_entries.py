@@ -160,6 +160,30 @@ def test_predictions_of_padded_rows_are_not():
     check_use(LINE, {"b": jnp.ones(())}, as_data({"x": [X[:3], X[:5]]}), "predict")
 
 
+ENDS = {
+    "the last rows": jl.Masked(np.where(SEEN[::-1], X, np.nan), SEEN[::-1]),
+    "NumPy's masks": np.ma.masked_array(X, ~SEEN[::-1]),
+    "the last steps of all sequences": jl.Masked(X.reshape(2, 6), np.arange(6) < [[4], [5]]),
+    "all rows": jl.Masked(X, np.zeros(N, bool)),
+}
+
+
+@pytest.mark.parametrize("x", ENDS.values(), ids=ENDS)
+def test_the_end_is_no_padding_where_nothing_is_longer(x):
+    with pytest.raises(jl.InputError, match=r"data 'x'[^$]*masked"):
+        check_use(LINE, {"b": jnp.ones(())}, as_data({"x": x}), "predict")
+
+
+def test_padding_of_a_batch_is_told_from_rows_that_are_lost():
+    result = jl.fit(LINE, {"y": Y, "x": X}, jl.Optimize(), 0)
+    fits = jl.fit(LINE, jl.batch([{"y": Y, "x": X}, {"y": Y[:8], "x": X[:8]}]), jl.Optimize(), 0)
+    with pytest.raises(jl.InputError, match=r"data 'x'[^$]*masked"):
+        result.predict(0, {"x": ENDS["the last rows"]})
+    fits.predict(0, jl.batch([{"x": X}, {"x": X[:8]}]))
+    with pytest.raises(jl.InputError, match=r"dataset 0, data 'x'[^$]*masked"):
+        fits.predict(0, jl.batch([{"x": ENDS["the last rows"]}, {"x": X[:8]}]))
+
+
 def test_what_reads_nothing_is_no_trouble():
     constant = jl.Model(
         prior={"b": dist.Normal(0.0, 1.0)},

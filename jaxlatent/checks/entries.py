@@ -28,10 +28,12 @@ def check_fit(model: Model, data: Data, label: str = "") -> None:
     """
     dtype = jnp.result_type(float)
     shapes = {site.name: jax.ShapeDtypeStruct(site.shape, dtype) for site in layout(model, data)}
-    _check(model, shapes, cache(lambda: some_params(model, data)), data, "fit", label)
+    _check(model, shapes, cache(lambda: some_params(model, data)), data, "fit", data, label)
 
 
-def check_use(model: Model, params: Params, data: Data, purpose: Purpose, label: str = "") -> None:
+def check_use(
+    model: Model, params: Params, data: Data, purpose: Purpose, whole: Data | None = None, label: str = ""
+) -> None:
     """Names, shapes, masks and indices of other data that a fit is to be used with.
 
     Args:
@@ -39,17 +41,24 @@ def check_use(model: Model, params: Params, data: Data, purpose: Purpose, label:
         params: one draw.
         data: arrays of one dataset.
         purpose: "score" or "predict".
+        whole: all datasets, stacked, if there are several.
         label: put before names in messages.
 
     Raises:
         InputError: naming the entry.
     """
-    _check(model, params, lambda: params, data, purpose, label)
+    _check(model, params, lambda: params, data, purpose, data if whole is None else whole, label)
 
 
 def _check(
-    model: Model, shapes: Mapping[str, Any], params: Callable[[], Params], data: Data, purpose: Purpose, label: str
+    model: Model,
+    shapes: Mapping[str, Any],
+    params: Callable[[], Params],
+    data: Data,
+    purpose: Purpose,
+    whole: Data,
+    label: str,
 ) -> None:
     reading = reading_of(model, shapes, data, purpose)
     check_indices(model, params, data, purpose, reading, label)
-    check_masks(model, params, data, purpose, reading, label)
+    check_masks(model, params, data, purpose, reading, whole, label)

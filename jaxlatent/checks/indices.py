@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent._compat.tracing import tracing_for
-from jaxlatent.checks.program import Program, Site, flatten
+from jaxlatent.checks.program import NOTHING, Program, Sources, flatten, is_variable
+from jaxlatent.checks.sites import Site, Use, sites_of
 from jaxlatent.checks.terms import Purpose, Reading, derived_of, sources_of, terms
+from jaxlatent.checks.watch import Watch
 from jaxlatent.data import shapes_of
 from jaxlatent.errors import InputError
 from jaxlatent.model import Model
@@ -24,20 +26,37 @@ _UNKNOWN = (
     "a group that was not in the data has no effect of its own: draw it from its population with "
     "result.predict(seed, data, new_levels=True), or leave those rows out."
 )
+_WRITE = (
+    "count from 0, as in labels, codes = np.unique(values, return_inverse=True), and make the result as long as there are labels: JAX "
+    "drops the others. What is to be dropped may go to an entry of its own, jnp.zeros(n + 1).at[codes].add(x)[:n]."
+)
+_SLICE = "start slices where they end within the axis, or lengthen it with jnp.pad: JAX moves those that do not."
+_BRANCH = "count branches from 0, and give the switch one for each value; jnp.clip says that the last is meant for all that are higher."
+#: What is indexed, where it is computed from neither parameters nor data.
+_NAMELESS = {"read": "a constant", "write": "an array that is written to"}
 
 
 class Place(NamedTuple):
-    """Where data index an axis.
+    """Where data index an axis, or choose a branch.
 
     Attributes:
-        length: of the axis.
+        length: of the axis, or the number of branches.
+        size: entries of the axis that one index stands for, in a row.
+        use: what is done there.
         data: the entries that the index is computed from.
         operand: the parameters that what is indexed is computed from, as ``param x``; without any the data, as ``data x``.
     """
 
     length: int
+    size: int
+    use: Use
     data: tuple[str, ...]
     operand: tuple[str, ...]
+
+    @property
+    def last(self) -> int:
+        """The highest index that is in range."""
+        return self.length - self.size
 
 
 def check_indices(
@@ -45,8 +64,8 @@ def check_indices(
 ) -> None:
     """Every index that is computed from data lies in the axis that it indexes, or what it finds there does not matter.
 
-    Indices are evaluated before JAX wraps them; where one is out of range, the model is evaluated with other entries in its place.
-    Those inside of loops and branches, those that depend on parameters, and those of scatters are not seen.
+    Indices are evaluated before JAX wraps them, those inside of loops and branches too; where one is out of range, the model is evaluated
+    with other entries in its place. Those that depend on parameters are not seen, nor are those for one platform of several.
 
     Args:
         model: the declaration.
@@ -60,67 +79,111 @@ def check_indices(
         InputError: naming data, parameter and ranges.
     """
     for place, low, high in indices_in(data, reading):
-        if low >= 0 and high < place.length:
+        if low >= 0 and high <= place.last:
             continue
         readers = _readers(model, params(), data, purpose, place, reading)
         if readers:
+            what = "indices" if place.size == 1 else f"slices of {place.size} entries"
             raise InputError(
                 f"{label}data {' and '.join(map(repr, place.data))}",
-                got=f"indices from {low} to {high} into an axis of length {place.length} of {_listed(place)}, read by {readers}",
-                expected=f"indices from 0 to {place.length - 1}",
-                remedy=_UNKNOWN if purpose == "predict" and low >= 0 else _COUNT,
+                got=f"{what} from {low} to {high} into {_into(place)}, read by {readers}",
+                expected=f"{what} from 0 to {place.last}",
+                remedy=_remedy(place, purpose == "predict" and low >= 0),
             )
 
 
 def indices_in(data: Data, reading: Reading) -> list[tuple[Place, int, int]]:
-    """Where data index an axis, and the lowest and highest index there."""
+    """Where data index an axis, and the lowest and highest index there; places that are never reached are left out."""
     places, evaluate = _ranges(reading)
     found = evaluate(jax.tree.leaves(dict(data))) if places else []
-    return [(place, int(low), int(high)) for place, (low, high) in zip(places, found, strict=True)]
+    return [(place, int(low), int(high)) for place, (low, high) in zip(places, found, strict=True) if low <= high]
 
 
 @lru_cache(maxsize=256)
 def _ranges(reading: Reading) -> tuple[list[Place], Callable[..., Any]]:
     """Where data index an axis, and a function of the data to the lowest and highest index at each place."""
-    sites = _places(reading.program, reading.sources, reading.observations)
-    indices = reading.program.only(site.index for site, _ in sites)
-    positions = [i for i, source in enumerate(reading.sources) if source.startswith("data ")]
+    known = reading.program.dependencies([frozenset([source]) for source in reading.sources])
+    found = _places(reading.program, known, reading.observations)
+    sites = [site for site, _ in found]
+    copies = reading.program.copies()
+    entered = {n: copies[site.given] for n, site in enumerate(sites) if site.given in copies and site.column is None}
+    computed = [n for n in range(len(sites)) if n not in entered]
+    run = _running(reading, known, [sites[n] for n in computed])
+
+    def evaluate(leaves: list[Array]) -> list[tuple[int, int]]:
+        data = iter(leaves)
+        given = [next(data) if source.startswith("data ") else None for source in reading.sources]
+        by_input = dict(zip(reading.program.inputs, given, strict=True))
+        # Most indices are data as they are, and nothing is compiled for those.
+        ranges = {n: _range(by_input[variable]) for n, variable in entered.items()}
+        if computed:
+            ranges.update(zip(computed, run(given), strict=True))
+        return [ranges[n] for n in range(len(sites))]
+
+    return [place for _, place in found], evaluate
+
+
+def _range(index: Any) -> tuple[int, int]:
+    values = np.asarray(index)
+    return (int(values.min()), int(values.max())) if values.size else (0, -1)
+
+
+def _running(
+    reading: Reading, known: dict[int, Sources], sites: list[Site]
+) -> Callable[[list[Any]], list[tuple[int, int]]]:
+    """Indices that have to be computed, as a function of the inputs."""
+    # None of them depends on a parameter.
+    watch = Watch(sites, frozenset(variable for variable, sources in known.items() if _parameters(sources)))
+    program = reading.program.only(variable for site in sites for variable in (site.given, site.used))
 
     @jax.jit
-    def evaluate(leaves: list[Array]) -> list[tuple[Any, Any]]:
-        # No index depends on a parameter.
-        given: list[Any] = [None] * len(reading.sources)
-        for position, leaf in zip(positions, leaves, strict=True):
-            given[position] = leaf
-        found = indices.evaluate(given, lambda _, value, __: value)
-        return [(jnp.min(index), jnp.max(index)) if jnp.size(index) else (0, 0) for index in found]
+    def run(given: list[Any]) -> list[tuple[Array, Array]]:
+        ranges = watch.run(program, given)[1]
+        return [ranges[n] for n in range(len(sites))]
 
-    return [place for _, place in sites], evaluate
+    return run
 
 
-def _places(program: Program, sources: tuple[str, ...], observations: tuple[str, ...]) -> list[tuple[Site, Place]]:
+def _places(program: Program, known: dict[int, Sources], observations: tuple[str, ...]) -> list[tuple[Site, Place]]:
     """The sites whose index is computed from covariates alone."""
-    known = program.dependencies([frozenset([source]) for source in sources])
     found = []
-    for site in program.sites():
-        origins = {tuple(source.split(" ", 1)) for source in known.get(site.index, ())}
+    for site in sites_of(program):
+        origins = {tuple(source.split(" ", 1)) for source in known.get(site.given, ())}
         names = tuple(sorted(name for kind, name in origins if kind == "data" and name not in observations))
         if names and not any(kind == "param" for kind, _ in origins):
-            indexed = sorted(known.get(site.operand, ())) if isinstance(site.operand, int) else []
-            of = [name for name in indexed if name.startswith("param ")] or indexed
-            found.append((site, Place(site.length, names, tuple(of))))
+            indexed = known.get(site.operand, NOTHING) if is_variable(site.operand) else NOTHING
+            of = _parameters(indexed) or sorted(indexed)
+            found.append((site, Place(site.length, site.size, site.use, names, tuple(of))))
     return found
 
 
-def _listed(place: Place) -> str:
+def _parameters(sources: Sources) -> list[str]:
+    return sorted(source for source in sources if source.startswith("param "))
+
+
+def _into(place: Place) -> str:
+    if place.use == "branch":
+        return f"the {place.length} branches of a switch"
     named = (source.replace("param ", "parameter ").split(" ", 1) for source in place.operand)
-    return " and ".join(f"{kind} {name!r}" for kind, name in named) or "a constant"
+    of = " and ".join(f"{kind} {name!r}" for kind, name in named)
+    return f"an axis of length {place.length} of {of or _NAMELESS[place.use]}"
+
+
+def _remedy(place: Place, unknown: bool) -> str:
+    if place.use == "branch":
+        return _BRANCH
+    if place.size > 1:
+        return _SLICE
+    if place.use == "write":
+        return _WRITE
+    return _UNKNOWN if unknown else _COUNT
 
 
 def _readers(model: Model, params: Params, data: Data, purpose: Purpose, place: Place, reading: Reading) -> str:
-    """What changes if indices out of range at ``place`` point elsewhere in the axis."""
+    """What changes if indices out of range at ``place`` point elsewhere in the axis, write nothing, or read one."""
     evaluate = _redirected(model, shapes_of(params), shapes_of(data), purpose, place, reading.observations)
-    first, *others = (evaluate(params, data, end) for end in (0, place.length // 2, place.length - 1))
+    ends = [0, (place.last + 1) // 2, place.last, *([] if place.use == "branch" else [place.length])]
+    first, *others = (evaluate(params, data, end) for end in ends)
     same = lambda what, other: all(
         np.array_equal(a, b, equal_nan=True)
         for a, b in zip(jax.tree.leaves(first[what]), jax.tree.leaves(other[what]), strict=True)
@@ -137,19 +200,18 @@ def _redirected(
     with tracing_for():
         traced, shape = jax.make_jaxpr(whole, return_shape=True)(dict(params), dict(data))
     program = flatten(traced)
-    sites = {
-        site.wrapped: site for site, other in _places(program, sources_of(params, data), observations) if other == place
-    }
+    known = program.dependencies([frozenset([source]) for source in sources_of(params, data)])
+    sites = [site for site, other in _places(program, known, observations) if other == place]
 
     @jax.jit
     def evaluate(params: Params, data: Data, end: Array) -> dict[str, Any]:
-        def change(variable: int, value: Any, look_up: Callable[[Any], Any]) -> Any:
-            if variable not in sites:
-                return value
-            index = look_up(sites[variable].index)
-            return jnp.where((index < 0) | (index >= place.length), end, value).astype(value.dtype)
+        def redirect(site: Site, index: Array, used: Array) -> Array:
+            outside = (index < 0) | (index > place.last)
+            if site.column is not None:
+                outside &= jnp.arange(index.shape[-1]) == site.column
+            return jnp.where(outside, end, used).astype(used.dtype)
 
-        outputs = program.evaluate(jax.tree.leaves((params, data)), change)
+        outputs, _ = Watch(sites, redirect=redirect).run(program, jax.tree.leaves((params, data)))
         return jax.tree.unflatten(jax.tree.structure(shape), outputs)
 
     return evaluate

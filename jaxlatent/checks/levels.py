@@ -26,8 +26,9 @@ def levels_needed(model: Model, params: Params, fitted: Data, data: Data) -> dic
     for place, _, high in indices_in(data, reading_of(model, params, data, "predict")):
         for source in place.operand:
             kind, name = source.split(" ", 1)
-            if kind == "param" and high >= place.length and params[name].shape[:1] == (place.length,):
-                wanted[name] = max(wanted.get(name, 0), high + 1)
+            reads = kind == "param" and place.use == "read"
+            if reads and high > place.last and params[name].shape[:1] == (place.length,):
+                wanted[name] = max(wanted.get(name, 0), high + place.size)
     for name in wanted:
         if not _is_population(model, name, params, fitted):
             raise InputError(

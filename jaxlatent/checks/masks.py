@@ -25,7 +25,13 @@ _OBSERVATION = (
 
 
 def check_masks(
-    model: Model, params: Callable[[], Params], data: Data, purpose: Purpose, reading: Reading, label: str = ""
+    model: Model,
+    params: Callable[[], Params],
+    data: Data,
+    purpose: Purpose,
+    reading: Reading,
+    whole: Data,
+    label: str = "",
 ) -> None:
     """No prior and no value that was seen depends on a masked entry.
 
@@ -36,8 +42,10 @@ def check_masks(
         model: the declaration.
         params: makes any values with nothing special about them.
         data: of one dataset.
-        purpose: what they are for. To predict, where no observation tells which rows matter, what is masked at the end is padding.
+        purpose: what they are for. To predict, where no observation tells which rows matter, what is masked at the end is padding, but
+            where none of ``whole`` is longer: there is nothing to pad to.
         reading: what the model reads.
+        whole: all datasets, stacked; ``data`` itself where there is one.
         label: put before names in messages.
 
     Raises:
@@ -49,7 +57,7 @@ def check_masks(
         ]
         if not isinstance(value, Masked) or not readers or (purpose == "predict" and name in reading.observations):
             continue
-        filled = _filled(value, purpose == "predict")
+        filled = _filled(value, longest=_length(whole[name]) if purpose == "predict" else 0)
         if filled is None:
             continue
         before, after = (_terms(model, params(), one, purpose) for one in (data, {**data, name: filled}))
@@ -70,12 +78,22 @@ def _terms(model: Model, params: Params, data: Data, purpose: Purpose) -> dict[s
     return terms(model, params, data, purpose)
 
 
-def _filled(value: Masked, gaps_only: bool) -> Masked | None:
-    """With another value in place of zero at masked entries: the largest that was seen, or one; None if there is no such entry."""
+def _length(value: Masked) -> int:
+    """Steps up to the last that was seen anywhere."""
+    seen = np.asarray(value.mask)
+    return int(np.flatnonzero(seen.reshape(-1, seen.shape[-1]).any(0)).max(initial=-1)) + 1 if seen.ndim else 0
+
+
+def _filled(value: Masked, longest: int) -> Masked | None:
+    """With another value in place of zero at masked entries: the largest that was seen, or one; None if there is no such entry.
+
+    What is masked at the end of the first ``longest`` steps is padding, and left alone.
+    """
     values, mask = np.asarray(value.values), np.asarray(value.mask)
     lost = ~mask
-    if gaps_only and mask.ndim:
-        lost &= np.flip(np.logical_or.accumulate(np.flip(mask, -1), -1), -1)
+    if longest:
+        before_end = np.flip(np.logical_or.accumulate(np.flip(mask, -1), -1), -1)
+        lost &= before_end | (np.arange(mask.shape[-1]) >= longest)
     if not lost.any():
         return None
     seen = values[mask]

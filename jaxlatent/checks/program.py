@@ -1,32 +1,37 @@
-"""The functions of a model as flat programs: what each value depends on, and where data index an axis."""
+"""The functions of a model as programs, calls inlined: what each value depends on."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core.primitives import copy_p
 
+from jaxlatent._compat import control
 from jaxlatent.graph.tracing import CALLS
 
 #: A value of a program: the number of a variable, or a literal.
 Atom: TypeAlias = Any
+#: What a value is computed from, by name.
+Sources: TypeAlias = frozenset[str]
 
-#: Equations that move indices around and leave them what they are.
-_MOVES = frozenset(
-    [
-        "broadcast_in_dim",
-        "reshape",
-        "convert_element_type",
-        "concatenate",
-        "squeeze",
-        "expand_dims",
-        "transpose",
-        "copy",
-        "stop_gradient",
-    ]
-)
+NOTHING: Sources = frozenset()
+
+#: Equations that move values around and leave them what they are.
+MOVES = frozenset(["broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "copy", "stop_gradient"])
+
+#: Where the indices of an equation stand among its inputs.
+INDICES = {
+    "gather": slice(1, 2),
+    "dynamic_slice": slice(1, None),
+    "dynamic_update_slice": slice(2, None),
+    **dict.fromkeys(
+        ("scatter", "scatter-add", "scatter-sub", "scatter-mul", "scatter-min", "scatter-max", "scatter_add"),
+        slice(1, 2),
+    ),
+}
 
 
 class Equation(NamedTuple):
@@ -36,33 +41,23 @@ class Equation(NamedTuple):
         primitive: JAX's.
         params: its static parameters.
         inputs, outputs: what it reads and the numbers of the variables it sets.
+        avals: shapes and dtypes of the inputs.
+        inner: the programs of a loop or of branches.
     """
 
     primitive: Any
     params: dict[str, Any]
     inputs: tuple[Atom, ...]
     outputs: tuple[int, ...]
-
-
-class Site(NamedTuple):
-    """A place where an index enters an axis, as JAX writes ``x[i]``: ``i + length`` where ``i`` is negative, then a gather that clips.
-
-    Attributes:
-        index: the variable ``i``.
-        wrapped: the variable that the gather reads.
-        length: of the axis.
-        operand: what is indexed.
-    """
-
-    index: Atom
-    wrapped: int
-    length: int
-    operand: Atom
+    avals: tuple[Any, ...]
+    inner: "Scan | While | Branches | None" = None
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Equations in order, calls inlined; loops and branches are equations of their own.
+    """Equations in order, calls inlined.
+
+    Every index is copied right before it is used, so that it can be changed there and nowhere else.
 
     Attributes:
         equations: what is computed.
@@ -76,60 +71,165 @@ class Program:
     outputs: tuple[Atom, ...]
     constants: dict[int, Any]
 
-    def dependencies(self, sources: Sequence[frozenset[str]]) -> dict[int, frozenset[str]]:
-        """What each variable depends on, given what the inputs stand for."""
-        known: dict[Any, frozenset[str]] = dict(zip(self.inputs, sources, strict=True))
+    def dependencies(self, sources: Sequence[Sources]) -> dict[int, Sources]:
+        """What each variable depends on, those within loops and branches too, given what the inputs stand for."""
+        known: dict[int, Sources] = dict(zip(self.inputs, sources, strict=True))
         for equation in self.equations:
-            found = frozenset[str]().union(*(known.get(atom, ()) for atom in equation.inputs if _is_variable(atom)))
-            known.update(dict.fromkeys(equation.outputs, found))
+            given = [known.get(atom, NOTHING) if is_variable(atom) else NOTHING for atom in equation.inputs]
+            if equation.inner is None:
+                known.update(dict.fromkeys(equation.outputs, NOTHING.union(*given)))
+            else:
+                outputs, inside = equation.inner.dependencies(given)
+                known.update(inside)
+                known.update(zip(equation.outputs, outputs, strict=True))
         return known
 
-    def sites(self) -> list[Site]:
-        """Every place where a computed index enters an axis."""
-        made = {output: equation for equation in self.equations for output in equation.outputs}
-        read: dict[Any, list[Equation]] = {}
+    def copies(self) -> dict[int, int]:
+        """Variables that hold the values of an input, all of them and nothing else, those within loops of known length too."""
+        known = {variable: variable for variable in self.inputs}
+        look_up = lambda atom: known.get(atom) if is_variable(atom) else None
         for equation in self.equations:
-            for atom in filter(_is_variable, equation.inputs):
-                read.setdefault(atom, []).append(equation)
-        found = []
-        for equation in self.equations:
-            site = _wrapping(equation, made)
-            reader = site and _indexed_by(equation.outputs[0], read)
-            if site and reader and not _fills(reader):
-                found.append(Site(*site, reader.inputs[0]))
-        return found
+            loop, name = equation.inner, equation.primitive.name
+            wider = name == "convert_element_type" and _is_wider(equation)
+            if name in MOVES or wider:
+                if (source := look_up(equation.inputs[0])) is not None:
+                    known[equation.outputs[0]] = source
+            elif isinstance(loop, Scan) and loop.length:
+                constants, _, scanned = loop.split(list(zip(loop.body.inputs, equation.inputs, strict=True)))
+                outer = {inside: look_up(atom) for inside, atom in [*constants, *scanned]}
+                within = {variable: outer.get(source) for variable, source in loop.body.copies().items()}
+                known.update((variable, source) for variable, source in within.items() if source is not None)
+        return known
 
     def only(self, wanted: Iterable[Atom]) -> "Program":
-        """What computes ``wanted``, and nothing else."""
-        outputs = tuple(wanted)
-        needed, kept = set(filter(_is_variable, outputs)), []
+        """What computes ``wanted``, here or within loops and branches, and nothing else."""
+        needed, kept = set(filter(is_variable, wanted)), []
         for equation in reversed(self.equations):
-            if needed.intersection(equation.outputs):
+            if needed.intersection(equation.outputs) or needed.intersection(_variables_within(equation)):
                 kept.append(equation)
-                needed.update(filter(_is_variable, equation.inputs))
-        return Program(tuple(reversed(kept)), self.inputs, outputs, self.constants)
+                needed.update(filter(is_variable, equation.inputs))
+        return Program(tuple(reversed(kept)), self.inputs, (), self.constants)
 
-    def evaluate(self, arguments: Sequence[Any], change: Callable[[int, Any, Callable[[Atom], Any]], Any]) -> list[Any]:
-        """The outputs.
-
-        Args:
-            arguments: for the inputs.
-            change: of the number of a variable, its value, and a function that looks up earlier ones: the value to go on with.
-        """
-        values = {**self.constants, **dict(zip(self.inputs, arguments, strict=True))}
-        look_up = lambda atom: values[atom] if _is_variable(atom) else atom.val
+    def variables(self) -> Iterator[int]:
+        """All that equations set, those within loops and branches too."""
         for equation in self.equations:
-            out = equation.primitive.bind(*map(look_up, equation.inputs), **equation.params)
-            for variable, value in zip(
-                equation.outputs, out if equation.primitive.multiple_results else [out], strict=True
-            ):
-                values[variable] = change(variable, value, look_up)
-        return [look_up(atom) for atom in self.outputs]
+            yield from equation.outputs
+            yield from _variables_within(equation)
+
+
+def _variables_within(equation: Equation) -> Iterator[int]:
+    for program in equation.inner.programs if equation.inner else ():
+        yield from program.variables()
+
+
+def _is_wider(conversion: Equation) -> bool:
+    before, after = conversion.avals[0].dtype, conversion.params["new_dtype"]
+    return before.kind in "biu" and np.can_cast(before, after)
+
+
+def is_variable(atom: Atom) -> bool:
+    """Whether it is the number of a variable, not a literal."""
+    return isinstance(atom, int)
+
+
+def _of_outputs(program: Program, known: dict[int, Sources]) -> list[Sources]:
+    return [known.get(atom, NOTHING) if is_variable(atom) else NOTHING for atom in program.outputs]
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A loop of known length; see `jaxlatent._compat.control`."""
+
+    body: Program
+    constants: int
+    carry: int
+    length: int
+    reverse: bool
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """All that is inside."""
+        return (self.body,)
+
+    def split(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Constants, carry, and what is scanned."""
+        start = self.constants + self.carry
+        return list(inputs[: self.constants]), list(inputs[self.constants : start]), list(inputs[start:])
+
+    def dependencies(self, given: Sequence[Sources]) -> tuple[list[Sources], dict[int, Sources]]:
+        """Of the outputs, and of what is inside."""
+        constants, carry, scanned = self.split(given)
+        while True:
+            inside = self.body.dependencies([*constants, *carry, *scanned])
+            outputs = _of_outputs(self.body, inside)
+            grown = [before | after for before, after in zip(carry, outputs[: self.carry], strict=True)]
+            if grown == carry:
+                return [*carry, *outputs[self.carry :]], inside
+            carry = grown
+
+
+@dataclass(frozen=True, eq=False)
+class While:
+    """A loop of unknown length; see `jaxlatent._compat.control`."""
+
+    test: Program
+    body: Program
+    test_constants: int
+    body_constants: int
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """All that is inside."""
+        return (self.test, self.body)
+
+    def split(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Constants of the test, of the body, and the carry."""
+        start = self.test_constants + self.body_constants
+        return list(inputs[: self.test_constants]), list(inputs[self.test_constants : start]), list(inputs[start:])
+
+    def dependencies(self, given: Sequence[Sources]) -> tuple[list[Sources], dict[int, Sources]]:
+        """Of the outputs, and of what is inside: what changes depends on how often it does."""
+        of_test, of_body, carry = self.split(given)
+        varies = [before != after for before, after in zip(self.carried, self.body.outputs, strict=True)]
+        while True:
+            test, body = self.test.dependencies([*of_test, *carry]), self.body.dependencies([*of_body, *carry])
+            (often,) = _of_outputs(self.test, test)
+            grown = [
+                before | after | often if changes else before
+                for before, after, changes in zip(carry, _of_outputs(self.body, body), varies, strict=True)
+            ]
+            if grown == carry:
+                return carry, {**test, **body}
+            carry = grown
+
+    @property
+    def carried(self) -> tuple[int, ...]:
+        """The variables of the body that hold the carry."""
+        return self.body.inputs[self.body_constants :]
+
+
+@dataclass(frozen=True, eq=False)
+class Branches:
+    """One of several programs; see `jaxlatent._compat.control`."""
+
+    programs: tuple[Program, ...]
+
+    def dependencies(self, given: Sequence[Sources]) -> tuple[list[Sources], dict[int, Sources]]:
+        """Of the outputs, and of what is inside."""
+        which, *rest = given
+        inside = [program.dependencies(rest) for program in self.programs]
+        outputs = zip(*map(_of_outputs, self.programs, inside), strict=True)
+        return [which.union(*each) for each in outputs], {k: v for known in inside for k, v in known.items()}
 
 
 def flatten(program: ClosedJaxpr) -> Program:
     """A traced function, its calls inlined."""
-    fresh, equations, constants = count(), [], {}
+    return _flatten(program, count())
+
+
+def _flatten(program: ClosedJaxpr, fresh: Iterator[int]) -> Program:
+    equations: list[Equation] = []
+    constants: dict[int, Any] = {}
 
     def walk(jaxpr: Jaxpr, consts: Sequence[Any], given: Sequence[Atom]) -> list[Atom]:
         numbers: dict[Any, Atom] = dict(zip(jaxpr.invars, given, strict=True))
@@ -138,14 +238,23 @@ def flatten(program: ClosedJaxpr) -> Program:
             constants[numbers[variable]] = value
         look_up = lambda atom: atom if isinstance(atom, Literal) else numbers[atom]
         for equation in jaxpr.eqns:
-            inputs = tuple(map(look_up, equation.invars))
-            if equation.primitive.name in CALLS:
+            name, inputs = equation.primitive.name, [look_up(atom) for atom in equation.invars]
+            avals = tuple(atom.aval for atom in equation.invars)
+            if name in CALLS:
                 inner: Any = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
                 closed = isinstance(inner, ClosedJaxpr)
                 outputs = walk(inner.jaxpr if closed else inner, inner.consts if closed else (), inputs)
             else:
+                for i in range(len(inputs))[INDICES.get(name, slice(0))]:
+                    if is_variable(inputs[i]):
+                        copied = next(fresh)
+                        equations.append(Equation(copy_p, {}, (inputs[i],), (copied,), (avals[i],)))
+                        inputs[i] = copied
                 outputs = [next(fresh) for _ in equation.outvars]
-                equations.append(Equation(equation.primitive, equation.params, inputs, tuple(outputs)))
+                loop = _inner(control.control_of(name, equation.params), lambda part: _flatten(part, fresh))
+                equations.append(
+                    Equation(equation.primitive, equation.params, tuple(inputs), tuple(outputs), avals, loop)
+                )
             numbers.update(zip(equation.outvars, outputs, strict=True))
         return [look_up(atom) for atom in jaxpr.outvars]
 
@@ -154,47 +263,12 @@ def flatten(program: ClosedJaxpr) -> Program:
     return Program(tuple(equations), tuple(inputs), tuple(outputs), constants)
 
 
-def _is_variable(atom: Atom) -> bool:
-    return isinstance(atom, int)
-
-
-def _wrapping(equation: Equation, made: dict[Any, Equation]) -> tuple[Atom, int, int] | None:
-    """``(i, wrapped, length)`` if ``equation`` selects ``i + length`` where ``i < 0``, and ``i`` elsewhere."""
-    if equation.primitive.name != "select_n" or len(equation.inputs) != 3:
-        return None
-    below, index, shifted = equation.inputs
-    if not all(_is_variable(atom) and atom in made for atom in (below, shifted)) or not _is_variable(index):
-        return None
-    test, sum_ = made[below], made[shifted]
-    if test.primitive.name != "lt" or sum_.primitive.name != "add":
-        return None
-    (tested, zero), (added, length) = test.inputs, sum_.inputs
-    same = _unconverted(tested, made) == _unconverted(added, made) == _unconverted(index, made)
-    if not same or not isinstance(zero, Literal) or not isinstance(length, Literal) or zero.val != 0:
-        return None
-    return index, equation.outputs[0], int(length.val)
-
-
-def _unconverted(atom: Atom, made: dict[Any, Equation]) -> Atom:
-    while _is_variable(atom) and atom in made and made[atom].primitive.name == "convert_element_type":
-        atom = made[atom].inputs[0]
-    return atom
-
-
-def _indexed_by(variable: int, read: dict[Any, list[Equation]]) -> Equation | None:
-    """The gather or slice that a variable is an index of, directly or moved around."""
-    for equation in read.get(variable, ()):
-        if equation.primitive.name in ("gather", "dynamic_slice"):
-            if equation.inputs[0] != variable:
-                return equation
-        elif equation.primitive.name in _MOVES:
-            found = _indexed_by(equation.outputs[0], read)
-            if found:
-                return found
+def _inner(parts: control.Control | None, flat: Callable[[ClosedJaxpr], Program]) -> Scan | While | Branches | None:
+    match parts:
+        case control.Scan():
+            return Scan(flat(parts.body), *parts[1:])
+        case control.While():
+            return While(flat(parts.test), flat(parts.body), *parts[2:])
+        case control.Branches():
+            return Branches(tuple(map(flat, parts.branches)))
     return None
-
-
-def _fills(equation: Equation) -> bool:
-    """Whether a gather was told what to return out of range."""
-    fill = equation.params.get("fill_value")
-    return fill is not None and not np.isnan(fill)
