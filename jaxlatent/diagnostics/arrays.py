@@ -15,7 +15,8 @@ import numpy as np
 import scipy.special
 from jax import lax
 
-from jaxlatent.typing import Array
+#: An array of NumPy or of JAX.
+Either = Any
 
 
 def diagnostic(*static: str) -> Callable[[Callable[..., Any]], Any]:
@@ -42,7 +43,7 @@ def namespace(values: Any) -> Any:
     return jnp if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(values)) else np
 
 
-def sort(values: Array) -> Array:
+def sort(values: Either) -> Either:
     """Sort floats (not NaN); in JAX through integers of the same order, which XLA's CPU sort compares five times as fast.
 
     IEEE 754 numbers order as their bit patterns do, once the bits below the sign of the negative ones are flipped.
@@ -55,7 +56,7 @@ def sort(values: Array) -> Array:
     return lax.bitcast_convert_type(flip(jnp.sort(bits)), values.dtype)
 
 
-def average_ranks(values: Array, size: Array) -> Array:
+def average_ranks(values: Either, size: Either) -> Either:
     """Ranks from 1 on; ties share their average.
 
     Args:
@@ -70,7 +71,7 @@ def average_ranks(values: Array, size: Array) -> Array:
     return (below + jnp.minimum(upto, jnp.asarray(size, upto.dtype)) + 1).astype(values.dtype) / 2
 
 
-def _average_ranks(values: np.ndarray) -> np.ndarray:
+def _average_ranks(values: Either) -> Either:
     order = np.argsort(values, -1)
     ordered, place = np.take_along_axis(values, order, -1), np.arange(values.shape[-1])
     new = np.ones((*values.shape[:-1], values.shape[-1] + 1), bool)
@@ -82,29 +83,29 @@ def _average_ranks(values: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def windows(values: Array, start: Array, width: int) -> Array:
+def windows(values: Either, start: Either, width: int) -> Either:
     """``width`` entries from ``start`` on."""
     if namespace((values, start)) is np:
         return values[..., start : start + width]
     return lax.dynamic_slice_in_dim(values, start, width, axis=-1)
 
 
-def cumulative_minimum(values: Array) -> Array:
+def cumulative_minimum(values: Either) -> Either:
     """The smallest so far."""
     return np.minimum.accumulate(values, -1) if namespace(values) is np else lax.cummin(values, values.ndim - 1)
 
 
-def normal_quantile(prob: Array) -> Array:
+def normal_quantile(prob: Either) -> Either:
     """Inverse of the normal distribution function."""
     return scipy.special.ndtri(prob) if namespace(prob) is np else jax.scipy.special.ndtri(prob)
 
 
-def beta_quantile(prob: Array, a: Array, b: Array) -> Array:
+def beta_quantile(prob: Either, a: Either, b: Either) -> Either:
     """Inverse of the regularised incomplete beta function; in JAX by bisection to the last bit of the number's type."""
     if namespace((prob, a, b)) is np:
         return scipy.special.betaincinv(a, b, prob)
 
-    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: int, bracket: tuple[Either, Either]) -> tuple[Either, Either]:
         low, high = bracket
         middle = (low + high) / 2
         left = jax.scipy.special.betainc(a, b, middle) < prob

@@ -10,16 +10,16 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.diagnostics.arrays import namespace, sort, windows
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.diagnostics.arrays import Either, namespace, sort, windows
+from jaxlatent.typing import ArrayLike
 
 #: Fewer draws than this give NaN, as in ArviZ and Stan: there is nothing left to split.
 MIN_DRAWS = 4
 #: Draws that are worked on together on the host: what fits a processor's cache.
-_TOGETHER = 2**16
+_TOGETHER = 2**15
 
 
-def over_parameters(statistic: Callable[[Array, Array], Array], draws: ArrayLike, n: ArrayLike | None) -> Array:
+def over_parameters(statistic: Callable[[Either, Either], Either], draws: ArrayLike, n: ArrayLike | None) -> Either:
     """Apply a statistic to all parameters.
 
     Args:
@@ -47,7 +47,7 @@ def over_parameters(statistic: Callable[[Array, Array], Array], draws: ArrayLike
     return values.astype(x.dtype).reshape((*shape, *values.shape[1:]))
 
 
-def _on_host(statistic: Callable[[Array, Array], Array], columns: np.ndarray) -> np.ndarray:
+def _on_host(statistic: Callable[[Either, Either], Either], columns: Either) -> Either:
     """A few parameters at a time, in double precision."""
     _, chains, length = columns.shape
     step, count = max(1, _TOGETHER // (chains * length)), np.asarray(length)
@@ -59,27 +59,27 @@ def _on_host(statistic: Callable[[Array, Array], Array], columns: np.ndarray) ->
     return np.concatenate(parts)
 
 
-def _guarded(statistic: Callable[[Array, Array], Array], x: Array, n: Array) -> Array:
+def _guarded(statistic: Callable[[Either, Either], Either], x: Either, n: Either) -> Either:
     xp, mask = namespace((x, n)), counted(x, n)
     value = statistic(xp.where(mask, x, 0), n)
     lost = xp.any(mask & xp.isnan(x), (-2, -1)) | (n < MIN_DRAWS)
     return xp.where(lost.reshape(lost.shape + (1,) * (value.ndim - 1)), xp.nan, value)
 
 
-def floating(values: ArrayLike) -> Array:
+def floating(values: ArrayLike) -> Either:
     """As an array of floats: floats keep their type, integers and booleans take the namespace's default."""
     xp = namespace(values)
-    values = xp.asarray(values)
-    return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
+    array = xp.asarray(values)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
-def counted(x: Array, n: Array) -> Array:
+def counted(x: Either, n: Either) -> Either:
     """Which draws count: a mask of the shape of ``x``."""
     xp = namespace((x, n))
     return xp.broadcast_to(xp.arange(x.shape[-1]) < n, x.shape)
 
 
-def split(x: Array, n: Array) -> tuple[Array, Array]:
+def split(x: Either, n: Either) -> tuple[Either, Either]:
     """Cut every chain in two halves; the middle draw of an odd number is left out.
 
     Args:
@@ -93,7 +93,7 @@ def split(x: Array, n: Array) -> tuple[Array, Array]:
     return namespace((x, n)).concatenate([x[..., :width], windows(x, n - half, width)], -2), half
 
 
-def moments(x: Array, mask: Array) -> tuple[Array, Array]:
+def moments(x: Either, mask: Either) -> tuple[Either, Either]:
     """Mean and unbiased variance of the draws that count, over the last axis.
 
     Deviations are taken from the first draw, so that a constant chain has variance zero to the last bit and a large
@@ -114,7 +114,7 @@ def moments(x: Array, mask: Array) -> tuple[Array, Array]:
     return (origin + mean)[..., 0], (xp.square(deviation).sum(-1, keepdims=True) / (size - 1))[..., 0]
 
 
-def pool(x: Array, n: Array) -> tuple[Array, Array]:
+def pool(x: Either, n: Either) -> tuple[Either, Either]:
     """Sort the draws of all chains together, padding last.
 
     Returns:
@@ -124,13 +124,13 @@ def pool(x: Array, n: Array) -> tuple[Array, Array]:
     return sort(values), size
 
 
-def together(x: Array, n: Array) -> tuple[Array, Array]:
+def together(x: Either, n: Either) -> tuple[Either, Either]:
     """The draws of all chains on one axis, infinite where they do not count, and how many count."""
     xp = namespace((x, n))
     return xp.where(counted(x, n), x, xp.inf).reshape(*x.shape[:-2], -1), x.shape[-2] * n
 
 
-def quantile(ordered: Array, size: Array, prob: ArrayLike) -> Array:
+def quantile(ordered: Either, size: Either, prob: ArrayLike) -> Either:
     """Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996), as NumPy's default.
 
     Args:
@@ -145,6 +145,6 @@ def quantile(ordered: Array, size: Array, prob: ArrayLike) -> Array:
     return xp.where(low == high, low, low + (position - below) * (high - low))
 
 
-def median(ordered: Array, size: Array) -> Array:
+def median(ordered: Either, size: Either) -> Either:
     """Mean of the two middle order statistics."""
     return (ordered[..., (size - 1) // 2] + ordered[..., size // 2]) / 2

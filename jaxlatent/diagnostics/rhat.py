@@ -59,8 +59,8 @@ def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | N
             expected=f"{chains} chains in two or more superchains of equal size",
             remedy="give a number that divides the number of chains, or one superchain id for each chain.",
         )
-    draws = namespace(draws).asarray(draws)
-    return _nested_rhat(draws[np.argsort(ids, kind="stable")], n, superchains=len(sizes))
+    ordered = namespace(draws).asarray(draws)[np.argsort(ids, kind="stable")]
+    return _nested_rhat(ordered, n, superchains=len(sizes))
 
 
 @diagnostic("superchains")
