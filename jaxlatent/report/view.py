@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
+from jaxlatent._compat.short_generator import short_key
 from jaxlatent.compiled import compiled
 from jaxlatent.diagnostics import relabel, rhat
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
@@ -120,13 +121,8 @@ def _prior(result: "Result") -> np.ndarray | None:
 
 @compiled("model", quick=True)
 def _draw_prior(model: Model, seed: Key, known: Params, data: Data) -> Params:
-    """One draw for each of ``known``; NaN where the prior is improper, and what follows from such a parameter is drawn at its known value.
-
-    The generator is the one that compiles fastest: `jax.random.key` calls it unsafe because its keys need not be independent to
-    cryptographers, and what compiles for a second is drawn from in milliseconds.
-    """
-    words = jax.random.key_data(key_for(Purpose.CHECK, seed))
-    keys = jax.random.split(jax.random.wrap_key_data(jnp.tile(words, 2), impl="unsafe_rbg"), _PRIOR_DRAWS)
+    """A draw for each of ``known``; NaN where the prior is improper, while what follows from such a parameter is drawn at its known one."""
+    keys = jax.random.split(short_key(key_for(Purpose.CHECK, seed)), _PRIOR_DRAWS)
 
     def one(key: Key, known: Params) -> Params:
         params: Params = {}
