@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -244,3 +245,21 @@ def test_one_dataset_at_a_time():
     with pytest.raises(jl.InputError, match="pick one first"):
         several.check()
     assert not several[several.names[0]].check()
+
+
+@pytest.mark.parametrize(("engine", "most"), [(jl.NUTS(chains=4, warmup=100, draws=100), 12), (jl.EM(restarts=2), 3)])
+def test_the_first_look_at_a_result_compiles_next_to_nothing(engine, most):
+    """Prior draws, or memberships, are one program, beside keys, copies and bounds. Operation by operation there were many more."""
+    model, data = HEALTHY["ordered mixture" if engine.kind == "point" else "schools"][:2]
+    result, seen = jl.fit(model, data, engine, seed=1), []
+    listen = lambda event, *_, **__: seen.append(event) if event.endswith("backend_compile_duration") else None
+    jax.clear_caches()
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        if result.has_draws:
+            result.summary()
+            assert not seen
+        result.check()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(seen) <= most, len(seen)
