@@ -192,7 +192,7 @@ class Result:
         """A table of every parameter and derived quantity, as a pandas ``DataFrame``.
 
         Mean, standard deviation, equal-tailed interval, Monte Carlo errors, effective sample sizes and R-hat (Vehtari et al. 2021),
-        computed on the device for all of them at once. For point fits: value, and standard error where known.
+        computed on the host. For point fits: value, and standard error where known.
 
         Args:
             names: which; all by default.

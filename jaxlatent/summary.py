@@ -1,22 +1,17 @@
-"""The table of a result, in ArviZ's columns, computed on the device for all parameters at once."""
+"""The table of a result, in ArviZ's columns, computed on the host, where draws are: nothing is compiled."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from jaxlatent.diagnostics import ess_bulk, ess_tail, mcse_mean, mcse_sd, rhat
 from jaxlatent.errors import InputError, did_you_mean
-from jaxlatent.typing import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from jaxlatent.results import Result
-
-#: Parameters that are diagnosed together.
-_COLUMNS = 64
 
 
 def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> "pd.DataFrame":
@@ -58,22 +53,10 @@ def summarise(result: "Result", names: Sequence[str] | None, prob: float) -> "pd
 _DIAGNOSTICS = {"mcse_mean": mcse_mean, "mcse_sd": mcse_sd, "ess_bulk": ess_bulk, "ess_tail": ess_tail, "r_hat": rhat}
 
 
-@jax.jit
-def _diagnose(draws: Array) -> tuple[Array, ...]:
-    return tuple(statistic(draws) for statistic in _DIAGNOSTICS.values())
-
-
 def diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
-    """Diagnostics of draws ``(dataset, chain, draw, parameter)``, ``_COLUMNS`` parameters at a time.
-
-    Whatever their number, results of as many chains and draws so share one compiled program.
-    """
-    columns = np.moveaxis(draws, 0, 2).reshape(*draws.shape[1:3], -1)
-    count = columns.shape[2]
-    columns = np.pad(columns, ((0, 0), (0, 0), (0, -count % _COLUMNS)), mode="edge")
-    parts = [_diagnose(columns[:, :, start : start + _COLUMNS]) for start in range(0, columns.shape[2], _COLUMNS)]
-    join = lambda *x: np.concatenate(x)[:count].reshape(draws.shape[0], draws.shape[3])
-    return {name: join(*pieces) for name, *pieces in zip(_DIAGNOSTICS, *parts, strict=True)}
+    """Diagnostics of draws ``(dataset, chain, draw, parameter)``, each ``(dataset, parameter)``."""
+    columns = np.moveaxis(draws, 0, 2)
+    return {name: np.asarray(statistic(columns)) for name, statistic in _DIAGNOSTICS.items()}
 
 
 def stacked(tables: Mapping[Any, "pd.DataFrame"]) -> "pd.DataFrame":

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -255,3 +256,21 @@ def test_what_a_network_meets_far_from_unit_scale_is_named(x, y, where):
     ).check()
     named = [finding.where for finding in report.findings if finding.illness == "data far from unit scale"]
     assert named == ([(where,)] if where else [])
+
+
+@pytest.mark.parametrize(("engine", "most"), [(jl.NUTS(chains=4, warmup=100, draws=100), 12), (jl.EM(restarts=2), 3)])
+def test_the_first_look_at_a_result_compiles_next_to_nothing(engine, most):
+    """Prior draws, or memberships, are one program, beside keys, copies and bounds. Operation by operation there were many more."""
+    model, data = HEALTHY["ordered mixture" if engine.kind == "point" else "schools"][:2]
+    result, seen = jl.fit(model, data, engine, seed=1), []
+    listen = lambda event, *_, **__: seen.append(event) if event.endswith("backend_compile_duration") else None
+    jax.clear_caches()
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        if result.has_draws:
+            result.summary()
+            assert not seen
+        result.check()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(seen) <= most, len(seen)

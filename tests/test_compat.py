@@ -15,10 +15,12 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 from jax.sharding import Mesh
+from scipy.stats import kstest
 
 import jaxlatent as jl
 from jaxlatent._compat.fusion_emitters import QUICK
 from jaxlatent._compat.one_kernel import one_kernel
+from jaxlatent._compat.short_generator import short_key
 from jaxlatent._compat.tracing import on_cpu, probably_on_cpu, tracing_for, tracing_platform
 from jaxlatent._compat.versions import FORMER_XLA
 from jaxlatent._compat.ynnpack import products_only
@@ -302,3 +304,37 @@ def test_arguments_that_can_be_seen_are_checked():
         dist.Normal(0.0, -1.0)
     with pytest.raises(ValueError, match="invalid scale"):
         dist.Normal(0.0, -1.0)
+
+
+# --- the short generator ----------------------------------------------------------------------------------------------
+
+
+def _normals(key):
+    draw = lambda key: jnp.stack([jax.random.normal(jax.random.fold_in(key, i), (3,)) for i in range(4)]).ravel()
+    return jax.vmap(draw)(jax.random.split(key, 4000))
+
+
+def test_the_short_generator_makes_shorter_programs_than_those_of_jax():
+    def length(key):
+        return len(jax.jit(_normals).lower(key).compile().as_text())
+
+    key = jax.random.key(0)
+    for other in (key, jax.random.key(0, impl="unsafe_rbg")):
+        assert length(short_key(key)) < 0.6 * length(other)
+
+
+def test_the_short_generator_draws_independent_normal_numbers():
+    draws = np.asarray(jax.jit(_normals)(short_key(jax.random.key(3)))).astype(float)
+    # 12 tests, 66 correlations between columns and 12 between neighbouring rows: false alarms once in some thousand runs
+    assert min(kstest(column, "norm").pvalue for column in draws.T) > 1e-5
+    between = np.corrcoef(draws, rowvar=False) - np.eye(12)
+    along = [np.corrcoef(column[1:], column[:-1])[0, 1] for column in draws.T]
+    assert max(np.abs(between).max(), np.abs(along).max()) < 5 / np.sqrt(4000)
+
+
+def test_the_short_generator_fills_every_bit_and_follows_its_key():
+    keys = [short_key(jax.random.key(seed)) for seed in range(2)]
+    first, other = (np.asarray(jax.random.bits(key, (1 << 16,), "uint32")) for key in keys)
+    for words in (first, first ^ other, first[1:] ^ first[:-1]):
+        shares = np.unpackbits(words.view(np.uint8).reshape(-1, 4), axis=1).mean(0)
+        assert np.abs(shares - 0.5).max() < 5 * 0.5 / 2**8

@@ -4,6 +4,7 @@ from functools import partial
 
 import arviz as az
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from often import often
@@ -56,56 +57,74 @@ with_reference = pytest.mark.parametrize(
 )
 
 
+# On the host, and compiled: draws are given as the one array or the other.
+@pytest.fixture(params=["numpy", "jax"])
+def given(request):
+    return np.asarray if request.param == "numpy" else jnp.asarray
+
+
 # Most tests share this shape and pass `n`, so that each statistic is compiled a few times only.
 SHAPE = (4, 101, 4)
 
 
 @with_reference
-def test_agrees_with_arviz(name, x64):
+def test_agrees_with_arviz(name, given, x64):
     ours, reference = CASES[name]
     shifted = autoregressive(SHAPE[:2], 0.5) + np.arange(4)[:, None]
     cauchy = np.random.default_rng(1).standard_cauchy(SHAPE[:2])
     columns = [autoregressive(SHAPE[:2], -0.7), autoregressive(SHAPE[:2], 0.97), shifted, cauchy]
     for n in (4, 5, 6, 7, 10, 51, 100, 101):
-        np.testing.assert_allclose(ours(np.stack(columns, -1), n=n), [reference(x[:, :n]) for x in columns], rtol=1e-9)
+        values = ours(given(np.stack(columns, -1)), n=n)
+        np.testing.assert_allclose(values, [reference(x[:, :n]) for x in columns], rtol=1e-9)
 
 
 @with_reference
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_agrees_with_arviz_on_ties_constants_and_infinities(name, x64):
+def test_agrees_with_arviz_on_ties_constants_and_infinities(name, given, x64):
     ours, reference = CASES[name]
     rounded = autoregressive(SHAPE[:2], 0.5).round(1)
     infinite = np.where(rounded > 1.5, np.inf, rounded)
     ranks_only = infinite if name in ("rhat", "ess_bulk") else rounded
     columns = [rounded, (rounded > 0).astype(float), np.full(SHAPE[:2], 2.5), ranks_only]
-    np.testing.assert_allclose(ours(np.stack(columns, -1), n=101), [reference(x) for x in columns], rtol=1e-9)
+    np.testing.assert_allclose(ours(given(np.stack(columns, -1)), n=101), [reference(x) for x in columns], rtol=1e-9)
 
 
 @every
-def test_nan_in_one_parameter_stays_there(name):
+def test_nan_in_one_parameter_stays_there(name, given):
     draws = autoregressive(SHAPE, 0.3)
     draws[1, 7, 0] = np.nan
-    assert np.isnan(CASES[name][0](draws, n=101)).tolist() == [True, False, False, False]
+    assert np.isnan(CASES[name][0](given(draws), n=101)).tolist() == [True, False, False, False]
 
 
 @every
-def test_fewer_than_four_draws_give_nan(name):
-    assert np.isnan(CASES[name][0](autoregressive((4, 3, 2), 0.3))).all()
-    assert np.isnan(CASES[name][0](autoregressive(SHAPE, 0.3), n=3)).all()
+def test_fewer_than_four_draws_give_nan(name, given):
+    assert np.isnan(CASES[name][0](given(autoregressive((4, 3, 2), 0.3)))).all()
+    assert np.isnan(CASES[name][0](given(autoregressive(SHAPE, 0.3)), n=3)).all()
 
 
 @every
-def test_padded_equals_sliced(name, x64):
+def test_padded_equals_sliced(name, given, x64):
     statistic = CASES[name][0]
     draws = autoregressive(SHAPE, 0.6).round(2)
     draws[:, 31:] = np.nan
-    np.testing.assert_allclose(statistic(draws, n=31), statistic(draws[:, :31]), rtol=1e-10)
+    np.testing.assert_allclose(statistic(given(draws), n=31), statistic(draws[:, :31]), rtol=1e-10)
 
 
-def test_infinite_draws_do_not_tie_with_the_padding(x64):
+def test_infinite_draws_do_not_tie_with_the_padding(given, x64):
     draws = autoregressive((4, 101), 0.6)
     draws[2, 5:9] = np.inf
-    np.testing.assert_allclose(rhat(draws, n=41), rhat(draws[:, :41]), rtol=1e-10)
+    np.testing.assert_allclose(rhat(given(draws), n=41), rhat(draws[:, :41]), rtol=1e-10)
+
+
+def test_draws_on_the_host_compile_nothing():
+    draws, heard = autoregressive((4, 47, 2), 0.6), []
+    listen = lambda event, seconds, **_: heard.append(event)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        values = [statistic(draws) for statistic, _ in CASES.values()]
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert not heard and all(type(value) is np.ndarray for value in values)
 
 
 def test_growing_draws_compile_once():
@@ -127,19 +146,19 @@ def test_vmap_equals_loop(name, x64):
 
 
 @every
-def test_float32_agrees_with_float64(name):
+def test_float32_agrees_with_float64(name, given):
     draws = autoregressive(SHAPE, 0.6).astype(np.float32)
-    single = CASES[name][0](draws, n=101)
+    single = CASES[name][0](given(draws), n=101)
     with jax.enable_x64(True):
-        double = CASES[name][0](draws.astype(float), n=101)
+        double = CASES[name][0](given(draws.astype(float)), n=101)
     assert single.dtype == np.float32 and double.dtype == np.float64
     np.testing.assert_allclose(single, double, rtol=2e-4)
 
 
-def test_float32_survives_large_numbers():
+def test_float32_survives_large_numbers(given):
     draws = autoregressive(SHAPE, 0.6).astype(np.float32)
     for error in (mcse_mean, mcse_sd):
-        np.testing.assert_allclose(error(draws * 1e12, n=101) / 1e12, error(draws, n=101), rtol=1e-3)
+        np.testing.assert_allclose(error(given(draws * 1e12), n=101) / 1e12, error(draws, n=101), rtol=1e-3)
 
 
 def test_trailing_shape_is_kept():

@@ -1,6 +1,7 @@
 """Diagnostics of draws: convergence, Monte Carlo error, predictive performance.
 
-All functions take arrays ``(chains, draws, ...)``, treat every trailing parameter at once on the device, and may be
+All functions take arrays ``(chains, draws, ...)`` and treat every trailing parameter at once: those of NumPy on the host, where
+nothing is compiled and numbers are doubles (R-hat, ESS, MCSE), those of JAX on the device. All may be
 used inside `jax.jit` and `jax.vmap` unless they say that they return text or tables.
 """
 

@@ -1,75 +1,99 @@
-"""Draws of one parameter as a padded table of chains: the common ground of the convergence diagnostics.
+"""Draws as padded tables of chains: the common ground of the convergence diagnostics.
 
-Every diagnostic is written for one parameter: an array ``x`` of shape ``(chains, draws)`` of which the first ``n``
-draws of each chain count and the rest is padding. `over_parameters` lifts it to any trailing shape. Because ``n`` may
-be traced, a stopping rule evaluates one compiled program while the draws grow.
+Every diagnostic is written for arrays ``x`` of shape ``(..., chains, draws)`` of which the first ``n`` draws of each chain count and
+the rest is padding. `over_parameters` brings draws into that shape. Because ``n`` may be traced, a compiled program evaluates a
+diagnostic while the draws grow; on the host nothing is padded. See `jaxlatent.diagnostics.arrays` for which of the two is used.
 """
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+import numpy as np
 
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.diagnostics.arrays import Either, namespace, sort, windows
+from jaxlatent.typing import ArrayLike
 
 #: Fewer draws than this give NaN, as in ArviZ and Stan: there is nothing left to split.
 MIN_DRAWS = 4
+#: Draws that are worked on together on the host: what fits a processor's cache.
+_TOGETHER = 2**15
 
 
-def over_parameters(statistic: Callable[[Array, Array], Array], draws: ArrayLike, n: ArrayLike | None) -> Array:
-    """Apply a statistic of one parameter to all of them at once.
+def over_parameters(statistic: Callable[[Either, Either], Either], draws: ArrayLike, n: ArrayLike | None) -> Either:
+    """Apply a statistic to all parameters.
 
     Args:
-        statistic: maps ``(x, n)``, with ``x`` of shape ``(chains, draws)`` and a scalar integer ``n``, to an array.
+        statistic: maps ``(x, n)``, with ``x`` of shape ``(parameters, chains, draws)`` and a scalar integer ``n``, to an array that
+            leads with ``parameters``.
         draws: shape ``(chains, draws, ...)``, padded at the end of the draw axis when ``n`` is given.
         n: number of draws that count, possibly traced; all of them by default.
 
     Returns:
-        Shape ``(..., *statistic)``; NaN where a draw that counts is NaN and everywhere below four draws.
+        Shape ``(..., *statistic)``, of the type of the draws; NaN where a draw that counts is NaN and everywhere below four draws.
     """
+    xp = namespace((draws, n))
+    if xp is np and n is not None:
+        draws = np.asarray(draws)[:, : int(np.asarray(n))]
     x = floating(draws)
     chains, length, *shape = x.shape
-    count = jnp.asarray(length if n is None else n, int)
-
-    def guarded(x):
-        mask = counted(x, count)
-        value = statistic(jnp.where(mask, x, 0), count)
-        return jnp.where(jnp.any(mask & jnp.isnan(x)) | (count < MIN_DRAWS), jnp.nan, value)
-
     if length < MIN_DRAWS:
-        return jnp.full(shape, jnp.nan, x.dtype)
-    values = jax.vmap(guarded)(jnp.moveaxis(x.reshape(chains, length, -1), -1, 0))
-    return values.reshape(*shape, *values.shape[1:])
+        return xp.full(shape, xp.nan, x.dtype)
+    columns = xp.moveaxis(x.reshape(chains, length, -1), -1, 0)
+    if xp is np:
+        values = _on_host(statistic, columns)
+    else:
+        count = jnp.asarray(length if n is None else n, int)
+        values = _guarded(statistic, columns, count)
+    return values.astype(x.dtype).reshape((*shape, *values.shape[1:]))
 
 
-def floating(values: ArrayLike) -> Array:
-    """As an array of floats: floats keep their type, integers and booleans take JAX's default."""
-    values = jnp.asarray(values)
-    return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
+def _on_host(statistic: Callable[[Either, Either], Either], columns: Either) -> Either:
+    """A few parameters at a time, in double precision."""
+    _, chains, length = columns.shape
+    step, count = max(1, _TOGETHER // (chains * length)), np.asarray(length)
+    with np.errstate(all="ignore"):
+        parts = [
+            _guarded(statistic, np.ascontiguousarray(columns[i : i + step], float), count)
+            for i in range(0, max(len(columns), 1), step)
+        ]
+    return np.concatenate(parts)
 
 
-def counted(x: Array, n: Array) -> Array:
+def _guarded(statistic: Callable[[Either, Either], Either], x: Either, n: Either) -> Either:
+    xp, mask = namespace((x, n)), counted(x, n)
+    value = statistic(xp.where(mask, x, 0), n)
+    lost = xp.any(mask & xp.isnan(x), (-2, -1)) | (n < MIN_DRAWS)
+    return xp.where(lost.reshape(lost.shape + (1,) * (value.ndim - 1)), xp.nan, value)
+
+
+def floating(values: ArrayLike) -> Either:
+    """As an array of floats: floats keep their type, integers and booleans take the namespace's default."""
+    xp = namespace(values)
+    array = xp.asarray(values)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
+
+
+def counted(x: Either, n: Either) -> Either:
     """Which draws count: a mask of the shape of ``x``."""
-    return jnp.broadcast_to(jnp.arange(x.shape[-1]) < n, x.shape)
+    xp = namespace((x, n))
+    return xp.broadcast_to(xp.arange(x.shape[-1]) < n, x.shape)
 
 
-def split(x: Array, n: Array) -> tuple[Array, Array]:
+def split(x: Either, n: Either) -> tuple[Either, Either]:
     """Cut every chain in two halves; the middle draw of an odd number is left out.
 
     Args:
-        x: shape ``(chains, draws)``.
+        x: shape ``(..., chains, draws)``.
         n: number of draws that count.
 
     Returns:
-        The halves, shape ``(2 * chains, draws // 2)``, and the number of draws that count in each.
+        The halves, shape ``(..., 2 * chains, draws // 2)``, and the number of draws that count in each.
     """
-    width, half = x.shape[1] // 2, n // 2
-    second = lax.dynamic_slice_in_dim(x, n - half, width, axis=1)
-    return jnp.concatenate([x[:, :width], second]), half
+    width, half = x.shape[-1] // 2, n // 2
+    return namespace((x, n)).concatenate([x[..., :width], windows(x, n - half, width)], -2), half
 
 
-def moments(x: Array, mask: Array) -> tuple[Array, Array]:
+def moments(x: Either, mask: Either) -> tuple[Either, Either]:
     """Mean and unbiased variance of the draws that count, over the last axis.
 
     Deviations are taken from the first draw, so that a constant chain has variance zero to the last bit and a large
@@ -82,47 +106,45 @@ def moments(x: Array, mask: Array) -> tuple[Array, Array]:
     Returns:
         Two arrays of shape ``(...)``.
     """
+    xp = namespace((x, mask))
     origin, size = x[..., :1], mask.sum(-1, keepdims=True).astype(x.dtype)
-    shifted = jnp.where(mask, x - origin, 0)
+    shifted = xp.where(mask, x - origin, 0)
     mean = shifted.sum(-1, keepdims=True) / size
-    deviation = jnp.where(mask, shifted - mean, 0)
-    return (origin + mean)[..., 0], (jnp.square(deviation).sum(-1, keepdims=True) / (size - 1))[..., 0]
+    deviation = xp.where(mask, shifted - mean, 0)
+    return (origin + mean)[..., 0], (xp.square(deviation).sum(-1, keepdims=True) / (size - 1))[..., 0]
 
 
-def pool(x: Array, n: Array) -> tuple[Array, Array]:
+def pool(x: Either, n: Either) -> tuple[Either, Either]:
     """Sort the draws of all chains together, padding last.
 
     Returns:
-        The sorted draws, shape ``(chains * draws,)``, infinite beyond the last one that counts, and how many count.
+        The sorted draws, shape ``(..., chains * draws)``, infinite beyond the last one that counts, and how many count.
     """
-    return sort(jnp.where(counted(x, n), x, jnp.inf).ravel()), x.shape[0] * n
+    values, size = together(x, n)
+    return sort(values), size
 
 
-def sort(values: Array) -> Array:
-    """Sort floats (not NaN) through integers of the same order, which XLA's CPU sort compares five times as fast.
-
-    IEEE 754 numbers order as their bit patterns do, once the bits below the sign of the negative ones are flipped.
-    """
-    integer = jnp.dtype(f"int{8 * values.dtype.itemsize}")
-    flip = lambda bits: jnp.where(bits < 0, bits ^ jnp.iinfo(integer).max, bits)
-    bits = flip(lax.bitcast_convert_type(values, integer))
-    return lax.bitcast_convert_type(flip(jnp.sort(bits)), values.dtype)
+def together(x: Either, n: Either) -> tuple[Either, Either]:
+    """The draws of all chains on one axis, infinite where they do not count, and how many count."""
+    xp = namespace((x, n))
+    return xp.where(counted(x, n), x, xp.inf).reshape(*x.shape[:-2], -1), x.shape[-2] * n
 
 
-def quantile(ordered: Array, size: Array, prob: ArrayLike) -> Array:
+def quantile(ordered: Either, size: Either, prob: ArrayLike) -> Either:
     """Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996), as NumPy's default.
 
     Args:
-        ordered: sorted values, padded at the end.
+        ordered: sorted values, padded at the end of the last axis.
         size: how many of them count.
-        prob: probability in [0, 1].
+        prob: probability in [0, 1], a scalar.
     """
-    position = jnp.asarray(prob, ordered.dtype) * (size - 1).astype(ordered.dtype)
-    below = jnp.floor(position)
-    low, high = ordered[below.astype(int)], ordered[jnp.ceil(position).astype(int)]
-    return jnp.where(low == high, low, low + (position - below) * (high - low))
+    xp = namespace((ordered, size, prob))
+    position = xp.asarray(prob, ordered.dtype) * xp.asarray(size - 1, ordered.dtype)
+    below = xp.floor(position)
+    low, high = ordered[..., below.astype(int)], ordered[..., xp.ceil(position).astype(int)]
+    return xp.where(low == high, low, low + (position - below) * (high - low))
 
 
-def median(ordered: Array, size: Array) -> Array:
+def median(ordered: Either, size: Either) -> Either:
     """Mean of the two middle order statistics."""
-    return (ordered[(size - 1) // 2] + ordered[size // 2]) / 2
+    return (ordered[..., (size - 1) // 2] + ordered[..., size // 2]) / 2

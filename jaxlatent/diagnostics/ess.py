@@ -1,12 +1,10 @@
 """Effective sample size: how many independent draws are the draws worth?"""
 
-from functools import partial
+from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
-from jax import lax
 from scipy.fft import next_fast_len
 
+from jaxlatent.diagnostics.arrays import cumulative_minimum, diagnostic, namespace
 from jaxlatent.diagnostics.chains import counted, over_parameters, pool, quantile, split
 from jaxlatent.diagnostics.ranks import rank_normalise
 from jaxlatent.typing import Array, ArrayLike
@@ -15,7 +13,7 @@ from jaxlatent.typing import Array, ArrayLike
 CONSTANT = 1e-15
 
 
-@jax.jit
+@diagnostic()
 def ess_bulk(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     """Bulk effective sample size: split chains, rank-normalised (Vehtari et al. 2021, section 4).
 
@@ -29,7 +27,7 @@ def ess_bulk(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     return over_parameters(lambda x, n: effective(*_ranked(*split(x, n))), draws, n)
 
 
-@partial(jax.jit, static_argnames="probs")
+@diagnostic("probs")
 def ess_tail(draws: ArrayLike, n: ArrayLike | None = None, *, probs: tuple[float, float] = (0.05, 0.95)) -> Array:
     """Tail effective sample size: the smaller ESS of two extreme quantiles (Vehtari et al. 2021, section 4).
 
@@ -41,10 +39,10 @@ def ess_tail(draws: ArrayLike, n: ArrayLike | None = None, *, probs: tuple[float
     Returns:
         Shape ``(...)``. NaN for NaN draws or fewer than four.
     """
-    return over_parameters(lambda x, n: of_quantiles(x, n, jnp.asarray(probs)).min(), draws, n)
+    return over_parameters(lambda x, n: of_quantiles(x, n, probs).min(-1), draws, n)
 
 
-@jax.jit
+@diagnostic()
 def ess_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     """Effective sample size for the mean: split chains, as they are (Gelman et al. 2013, section 11.5).
 
@@ -58,7 +56,7 @@ def ess_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     return over_parameters(lambda x, n: effective(*split(x, n)), draws, n)
 
 
-@jax.jit
+@diagnostic()
 def ess_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> Array:
     """Effective sample size for a quantile: that of the indicator of lying below it (Vehtari et al. 2021, section 4).
 
@@ -70,14 +68,15 @@ def ess_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) 
     Returns:
         Shape ``(...)``. NaN for NaN draws or fewer than four.
     """
-    return over_parameters(lambda x, n: of_quantiles(x, n, jnp.asarray(prob)[None])[0], draws, n)
+    return over_parameters(lambda x, n: of_quantiles(x, n, (prob,))[..., 0], draws, n)
 
 
-def of_quantiles(x: Array, n: Array, probs: Array) -> Array:
-    """Effective sample sizes for the quantiles ``probs`` of one parameter, shape ``(quantiles,)``."""
-    ordered, size = pool(x, n)
-    below = lambda prob: (x <= quantile(ordered, size, prob)).astype(x.dtype)
-    return jax.vmap(lambda prob: effective(*split(below(prob), n)))(probs)
+def of_quantiles(x: Array, n: Array, probs: Sequence[ArrayLike]) -> Array:
+    """Effective sample sizes for the quantiles ``probs``, shape ``(..., quantiles)``."""
+    xp, (ordered, size) = namespace((x, n, probs)), pool(x, n)
+    limits = xp.stack([quantile(ordered, size, prob) for prob in probs], -1)
+    below = (x[..., None, :, :] <= limits[..., None, None]).astype(x.dtype)
+    return effective(*split(below, n))
 
 
 def effective(x: Array, n: Array) -> Array:
@@ -89,32 +88,35 @@ def effective(x: Array, n: Array) -> Array:
     and ArviZ.
 
     Args:
-        x: shape ``(chains, draws)``.
+        x: shape ``(..., chains, draws)``.
         n: number of draws that count.
 
     Returns:
-        A scalar, at most ``S log10(S)`` for ``S`` draws in all.
+        Shape ``(...)``, at most ``S log10(S)`` for ``S`` draws in all.
     """
-    chains, length = x.shape
-    mask, size = counted(x, n), n.astype(x.dtype)
+    xp = namespace((x, n))
+    chains, length = x.shape[-2:]
+    mask, size = counted(x, n), xp.asarray(n, x.dtype)
     total = chains * size
-    shifted = jnp.where(mask, x - x[0, 0], 0)
-    spread = shifted.max() - shifted.min()
+    shifted = xp.where(mask, x - x[..., :1, :1], 0)
+    spread = shifted.max((-2, -1)) - shifted.min((-2, -1))
     # the result does not depend on the scale, and squares of large numbers would overflow in float32
-    shifted = shifted / jnp.where(spread > 0, spread, 1)
-    means = shifted.sum(1) / size
-    covariance = _autocovariance(jnp.where(mask, shifted - means[:, None], 0)).mean(0) / size
-    variance = covariance[0] + (jnp.var(means, ddof=1) if chains > 1 else 0)
-    correlation = (1 - (covariance[0] * size / (size - 1) - covariance) / variance).at[0].set(1)
+    shifted = shifted / xp.where(spread > 0, spread, 1)[..., None, None]
+    means = shifted.sum(-1) / size
+    covariance = _autocovariance(xp.where(mask, shifted - means[..., None], 0)).mean(-2) / size
+    variance = covariance[..., :1] + (xp.var(means, -1, ddof=1, keepdims=True) if chains > 1 else 0)
+    correlation = 1 - (covariance[..., :1] * size / (size - 1) - covariance) / variance
+    correlation = xp.where(xp.arange(length) == 0, 1, correlation)
 
-    even, odd = correlation[: length // 2 * 2].reshape(-1, 2).T
-    pairs = even + odd
-    positive = lax.cumprod((pairs > 0).astype(int)).sum()
-    final = jnp.minimum(positive, jnp.maximum((n - 3) // 2, 0))
-    earlier = jnp.arange(len(pairs)) < final
-    last = jnp.where((even[final] > 0) | (pairs[final] >= 0), even[final], 0)
-    time = -1 + 2 * jnp.where(earlier, lax.cummin(pairs), 0).sum() + last
-    return jnp.where(spread < CONSTANT, total, total / jnp.maximum(time, 1 / jnp.log10(total)))
+    pairs = correlation[..., : length // 2 * 2].reshape(*correlation.shape[:-1], -1, 2)
+    even, pairs = pairs[..., 0], pairs.sum(-1)
+    positive = xp.cumprod((pairs > 0).astype(int), -1).sum(-1)
+    final = xp.minimum(positive, xp.maximum((n - 3) // 2, 0))[..., None]
+    earlier = xp.arange(pairs.shape[-1]) < final
+    last_even, last_pair = (xp.take_along_axis(values, final, -1)[..., 0] for values in (even, pairs))
+    last = xp.where((last_even > 0) | (last_pair >= 0), last_even, 0)
+    time = -1 + 2 * xp.where(earlier, cumulative_minimum(pairs), 0).sum(-1) + last
+    return xp.where(spread < CONSTANT, total, total / xp.maximum(time, 1 / xp.log10(total)))
 
 
 def _ranked(x, n):
@@ -123,7 +125,7 @@ def _ranked(x, n):
 
 def _autocovariance(centred):
     """Sums of lagged products along the last axis, by a Fourier transform padded so that nothing wraps around."""
-    length = centred.shape[-1]
+    xp, length = namespace(centred), centred.shape[-1]
     padded = next_fast_len(2 * length, real=True)
-    spectrum = jnp.fft.rfft(centred, padded)
-    return jnp.fft.irfft(jnp.square(spectrum.real) + jnp.square(spectrum.imag), padded)[..., :length]
+    spectrum = xp.fft.rfft(centred, padded)
+    return xp.fft.irfft(xp.square(spectrum.real) + xp.square(spectrum.imag), padded)[..., :length]

@@ -1,16 +1,14 @@
 """Monte Carlo standard errors: how far may an estimate from these draws be from the posterior's own value?"""
 
-import jax
-import jax.numpy as jnp
-from jax import lax
-from jax.scipy.special import betainc, ndtr
+from scipy.special import ndtr
 
+from jaxlatent.diagnostics.arrays import beta_quantile, diagnostic, namespace
 from jaxlatent.diagnostics.chains import counted, moments, over_parameters, pool, split
 from jaxlatent.diagnostics.ess import effective, of_quantiles
 from jaxlatent.typing import Array, ArrayLike
 
 
-@jax.jit
+@diagnostic()
 def mcse_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     """Standard error of the posterior mean: standard deviation over the root of the ESS for the mean.
 
@@ -24,7 +22,7 @@ def mcse_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     return over_parameters(_mean_error, draws, n)
 
 
-@jax.jit
+@diagnostic()
 def mcse_sd(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     """Standard error of the posterior standard deviation, by the delta method on the mean of squared deviations.
 
@@ -40,7 +38,7 @@ def mcse_sd(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     return over_parameters(_sd_error, draws, n)
 
 
-@jax.jit
+@diagnostic()
 def mcse_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> Array:
     """Standard error of a posterior quantile: half the width of its central 68% interval.
 
@@ -54,43 +52,38 @@ def mcse_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None)
     Returns:
         Shape ``(...)``, in the units of the draws.
     """
-    return over_parameters(lambda x, n: _quantile_error(x, n, jnp.asarray(prob, x.dtype)), draws, n)
+    return over_parameters(lambda x, n: _quantile_error(x, n, namespace(x).asarray(prob, x.dtype)), draws, n)
 
 
 def _mean_error(x, n):
-    _, variance = moments(x.ravel(), counted(x, n).ravel())
-    return jnp.sqrt(variance / effective(*split(x, n)))
+    _, variance = _pooled_moments(x, n)
+    return namespace((x, n)).sqrt(variance / effective(*split(x, n)))
 
 
 def _sd_error(x, n):
-    mask = counted(x, n)
-    mean, variance = moments(x.ravel(), mask.ravel())
+    xp, mask = namespace((x, n)), counted(x, n)
+    mean, variance = _pooled_moments(x, n)
     # in units of the standard deviation the fourth power stays finite in float32
-    scale = jnp.sqrt(jnp.where(variance > 0, variance, 1))
-    squares = jnp.where(mask, jnp.square((x - mean) / scale), 0)
-    total = mask.sum().astype(x.dtype)
-    second, fourth = squares.sum() / total, jnp.square(squares).sum() / total
-    return scale * jnp.sqrt((fourth - jnp.square(second)) / effective(*split(squares, n)) / second) / 2
+    scale = xp.sqrt(xp.where(variance > 0, variance, 1))
+    squares = xp.where(mask, xp.square((x - mean[..., None, None]) / scale[..., None, None]), 0)
+    total = xp.asarray(x.shape[-2] * n, x.dtype)
+    second, fourth = squares.sum((-2, -1)) / total, xp.square(squares).sum((-2, -1)) / total
+    return scale * xp.sqrt((fourth - xp.square(second)) / effective(*split(squares, n)) / second) / 2
+
+
+def _pooled_moments(x, n):
+    """Mean and variance of the draws of all chains."""
+    flat = (*x.shape[:-2], -1)
+    return moments(x.reshape(flat), counted(x, n).reshape(flat))
 
 
 def _quantile_error(x, n, prob):
-    effective_size = of_quantiles(x, n, prob[None])[0]
-    one_sigma = ndtr(jnp.asarray([-1, 1], x.dtype))
-    interval = _beta_quantile(one_sigma, effective_size * prob + 1, effective_size * (1 - prob) + 1)
+    xp, effective_size = namespace((x, n, prob)), of_quantiles(x, n, (prob,))
+    one_sigma = xp.asarray(ndtr([-1.0, 1.0]), x.dtype)
+    interval = beta_quantile(one_sigma, effective_size * prob + 1, effective_size * (1 - prob) + 1)
     ordered, size = pool(x, n)
-    low, high = interval * size.astype(x.dtype) - 1
-    index = jnp.stack([jnp.floor(low), jnp.ceil(high)]).astype(int).clip(0, size - 1)
-    return jnp.diff(ordered[index])[0] / 2
-
-
-def _beta_quantile(prob, a, b):
-    """Inverse of the regularised incomplete beta function, by bisection to the last bit of the number's type."""
-
-    def halve(_, bracket):
-        low, high = bracket
-        middle = (low + high) / 2
-        left = betainc(a, b, middle) < prob
-        return jnp.where(left, middle, low), jnp.where(left, high, middle)
-
-    low, high = lax.fori_loop(0, jnp.finfo(prob.dtype).nmant, halve, (jnp.zeros_like(prob), jnp.ones_like(prob)))
-    return (low + high) / 2
+    ends = interval * xp.asarray(size, x.dtype) - 1
+    index = xp.stack([xp.floor(ends[..., 0]), xp.ceil(ends[..., 1])], -1)
+    # no effective sample size, no quantile
+    index = xp.where(xp.isnan(index), 0, index).astype(int).clip(0, size - 1)
+    return xp.diff(xp.take_along_axis(ordered, index, -1))[..., 0] / 2

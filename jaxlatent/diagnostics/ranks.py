@@ -1,9 +1,7 @@
 """Rank normalisation: what makes R-hat and bulk ESS meaningful for heavy tails (Vehtari et al. 2021, section 4)."""
 
-import jax.numpy as jnp
-from jax.scipy.special import ndtri
-
-from jaxlatent.diagnostics.chains import counted, median, pool
+from jaxlatent.diagnostics.arrays import average_ranks, namespace, normal_quantile
+from jaxlatent.diagnostics.chains import counted, median, pool, together
 from jaxlatent.typing import Array
 
 
@@ -14,20 +12,17 @@ def rank_normalise(x: Array, n: Array) -> Array:
     (Blom 1958; Vehtari et al. 2021, equation 14).
 
     Args:
-        x: shape ``(chains, draws)``.
+        x: shape ``(..., chains, draws)``.
         n: number of draws that count.
 
     Returns:
-        Normal scores, shape ``(chains, draws)``, zero in the padding.
+        Normal scores, shape ``(..., chains, draws)``, zero in the padding.
     """
-    mask, (ordered, size) = counted(x, n), pool(x, n)
-    below = jnp.searchsorted(ordered, x, side="left")
-    # infinite draws tie with the padding: their run of ties ends at the last draw that counts
-    upto = jnp.minimum(jnp.searchsorted(ordered, x, side="right"), size.astype(below.dtype))
-    rank = (below + upto + 1).astype(x.dtype) / 2
-    return jnp.where(mask, ndtri((rank - 3 / 8) / (size.astype(x.dtype) + 1 / 4)), 0)
+    values, size = together(x, n)
+    rank, xp = average_ranks(values, size).reshape(x.shape), namespace((x, n))
+    return xp.where(counted(x, n), normal_quantile((rank - 3 / 8) / (xp.asarray(size, x.dtype) + 1 / 4)), 0)
 
 
 def fold(x: Array, n: Array) -> Array:
     """Distance from the median of all chains: turns a difference in scale into one in location."""
-    return jnp.abs(x - median(*pool(x, n)))
+    return abs(x - median(*pool(x, n))[..., None, None])

@@ -2,17 +2,16 @@
 
 from functools import partial
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from jaxlatent.diagnostics.arrays import diagnostic, namespace
 from jaxlatent.diagnostics.chains import counted, moments, over_parameters, split
 from jaxlatent.diagnostics.ranks import fold, rank_normalise
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array, ArrayLike
 
 
-@jax.jit
+@diagnostic()
 def rhat(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     """Rank-normalised split R-hat, the larger of bulk and folded (Vehtari et al. 2021, section 4).
 
@@ -48,7 +47,7 @@ def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | N
     Raises:
         InputError: fewer than two superchains, or of unequal sizes.
     """
-    chains = jnp.shape(draws)[0]
+    chains = np.shape(draws)[0]
     ids = np.asarray(superchains)
     if ids.ndim == 0:
         ids = np.repeat(np.arange(int(ids)), chains // max(int(ids), 1))
@@ -60,36 +59,43 @@ def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | N
             expected=f"{chains} chains in two or more superchains of equal size",
             remedy="give a number that divides the number of chains, or one superchain id for each chain.",
         )
-    return _nested_rhat(jnp.asarray(draws)[np.argsort(ids, kind="stable")], n, superchains=len(sizes))
+    ordered = namespace(draws).asarray(draws)[np.argsort(ids, kind="stable")]
+    return _nested_rhat(ordered, n, superchains=len(sizes))
 
 
-@partial(jax.jit, static_argnames="superchains")
+@diagnostic("superchains")
 def _nested_rhat(draws, n, superchains):
     return over_parameters(partial(_larger_of_bulk_and_folded, partial(_nested, superchains=superchains)), draws, n)
 
 
 def _larger_of_bulk_and_folded(statistic, x, n):
-    halves, half = split(x, n)
+    xp, (halves, half) = namespace((x, n)), split(x, n)
     bulk = statistic(rank_normalise(halves, half), half)
     folded = statistic(rank_normalise(fold(halves, half), half), half)
     # two-valued draws fold to a constant, whose R-hat is undefined: the bulk then speaks alone
-    return jnp.where(jnp.isnan(folded), bulk, jnp.maximum(bulk, folded))
+    return xp.where(xp.isnan(folded), bulk, xp.maximum(bulk, folded))
 
 
 def _rhat(x, n):
-    means, variances = moments(x, counted(x, n))
-    size = n.astype(x.dtype)
-    return jnp.sqrt(_variance(means) / variances.mean() + (size - 1) / size)
+    xp, (means, variances) = namespace((x, n)), moments(x, counted(x, n))
+    size = xp.asarray(n, x.dtype)
+    return xp.sqrt(_variance(means) / variances.mean(-1) + (size - 1) / size)
 
 
 def _nested(x, n, superchains):
     means, variances = moments(x, counted(x, n))
     # the two halves of a chain belong to the same superchain
-    means, variances = (jnp.hstack(jnp.split(v.reshape(2 * superchains, -1), 2)) for v in (means, variances))
-    within = variances.mean(1) + jax.vmap(_variance)(means)
-    return jnp.sqrt(1 + _variance(means.mean(1)) / within.mean())
+    means, variances = (_by_superchain(v, superchains) for v in (means, variances))
+    within = variances.mean(-1) + _variance(means)
+    return namespace((x, n)).sqrt(1 + _variance(means.mean(-1)) / within.mean(-1))
+
+
+def _by_superchain(values, superchains):
+    """Values of all first and then all second halves, ``(..., 2 * chains)``, as ``(..., superchain, half of a chain)``."""
+    apart = values.reshape(*values.shape[:-1], 2, superchains, -1)
+    return namespace(values).concatenate([apart[..., 0, :, :], apart[..., 1, :, :]], -1)
 
 
 def _variance(means):
     """Zero to the last bit where they are equal, so that constant draws give NaN and not infinity."""
-    return jnp.var(means - means[0], ddof=1)
+    return namespace(means).var(means - means[..., :1], -1, ddof=1)

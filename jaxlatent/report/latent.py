@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlatent.compiled import compiled
 from jaxlatent.data import split
 from jaxlatent.latent import chances, hidden_in
+from jaxlatent.posterior import Posterior
 from jaxlatent.report.covariates import same_covariates
 from jaxlatent.report.finding import Finding
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, Params
 
 if TYPE_CHECKING:
     from jaxlatent.results import Result
@@ -28,18 +31,27 @@ def components(result: "Result") -> Iterator[Finding]:
     params = {
         name: jnp.asarray(value[lane] if result.objective.ndim else value) for name, value in result.params.items()
     }
-    observed = density.observed(params, data)
+    observed = jax.eval_shape(density.observed, params, data)
     yield from same_covariates(density.covariates(data, observed), observed)
-    for name, d in observed.items():
+    for name, (weights, probable) in _memberships(result.posterior.nameless, params).items():
+        weights = np.asarray(weights).reshape(-1, weights.shape[-1])
+        yield from _separated(name, weights, probable)
+        yield from _tiny(name, weights)
+
+
+@compiled(quick=True)
+def _memberships(posterior: Posterior, params: Params) -> dict[str, tuple[Array, Array | None]]:
+    """By observation that hides components: how likely each value came from each, 0 where nothing was seen; and its `chances`."""
+    density, data = posterior.density, posterior.data
+    found = {}
+    for name, d in density.observed(params, data).items():
         kind = hidden_in(d)
         if kind is not None:
             observation = density.observation(name, params, data)
             value, mask = split(observation)
-            weights = np.asarray(kind.probs(d, value, mask))
-            weights = weights if mask is None else weights * np.asarray(mask)[..., None]
-            weights = weights.reshape(-1, weights.shape[-1])
-            yield from _separated(name, weights, chances(d, observation))
-            yield from _tiny(name, weights)
+            weights = kind.probs(d, value, mask)
+            found[name] = weights if mask is None else weights * mask[..., None], chances(d, observation)
+    return found
 
 
 def _separated(name: str, weights: np.ndarray, probable: Array | None) -> Iterator[Finding]:

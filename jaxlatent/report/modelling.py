@@ -1,14 +1,19 @@
 """What prior, data and likelihood have to do with each other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
+import jax
 import numpy as np
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.centring import family_of
+from jaxlatent.model import Model
 from jaxlatent.report.covariates import same_covariates
 from jaxlatent.report.finding import Finding, listed
 from jaxlatent.report.view import View
+from jaxlatent.typing import Data, Params
 
 #: The share of prior draws beyond the posterior's median that is called a conflict.
 _SURPRISE = 0.001
@@ -69,9 +74,10 @@ def bounds(view: View) -> Iterator[Finding]:
     if model is None:
         return
     for name in model.prior:
-        support = model.prior_of(name, view.first, view.result.posterior.data).support
-        while hasattr(support, "base_constraint"):
-            support = support.base_constraint
+        support_at = partial(_support, model, name)
+        if not _has_bounds(support_at, view.first, view.result.posterior.data):
+            continue
+        support = support_at(view.first, view.result.posterior.data)
         parts = [i for i, other in enumerate(view.names) if other == name]
         values = view.flat[:, parts]
         for side in ("lower", "upper"):
@@ -91,6 +97,26 @@ def bounds(view: View) -> Iterator[Finding]:
                     f"{listed(labels)} presses against {float(limit):g}, the {side} end of its support: the data want to go further.",
                     "Ask whether its sign or bound is right, and give it a prior with a wider support.",
                 )
+
+
+def _support(model: Model, name: str, params: Params, data: Data) -> Any:
+    """Where each entry of a parameter may lie."""
+    support = model.prior_of(name, params, data).support
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return support
+
+
+def _has_bounds(support_at: Callable[[Params, Data], Any], params: Params, data: Data) -> bool:
+    """Whether a support has any, by tracing: effects mostly have none, and nothing need be computed to know."""
+    found: list[bool] = []
+
+    def traced(params: Params, data: Data) -> None:
+        support = support_at(params, data)
+        found.append(hasattr(support, "lower_bound") or hasattr(support, "upper_bound"))
+
+    jax.eval_shape(traced, params, data)
+    return found[0]
 
 
 def _width(draws: np.ndarray) -> np.ndarray:

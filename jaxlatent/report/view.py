@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
+from jaxlatent._compat.short_generator import short_key
 from jaxlatent.compiled import compiled
 from jaxlatent.diagnostics import relabel, rhat
 from jaxlatent.distributions.hidden_markov import HiddenMarkov
@@ -39,7 +40,7 @@ class View:
         moving: which parts these are.
         draws: ``(chain, draw, part)``.
         r_hat, ess: by part; ``ess`` is the smaller of bulk and tail.
-        observed: distributions of the observations at one draw, for shapes and kinds; empty for a bare log density.
+        observed: distributions of the observations, of shapes and kinds only, without values; empty for a bare log density.
         switching: names of parameters whose labels are in another order in other chains or draws.
     """
 
@@ -91,7 +92,8 @@ def view_of(result: "Result") -> View:
     names, texts = zip(*(part for part, moves in zip(parts, moving, strict=True) if moves), strict=True)
     found = {name: values[0] for name, values in diagnostics(draws[None]).items()}
     ess = np.minimum(found["ess_bulk"], found["ess_tail"])
-    observed = result.posterior.density.observed(_first(result), result.posterior.data)
+    # Traced, which computes and compiles nothing.
+    observed = jax.eval_shape(result.posterior.density.observed, _first(result), result.posterior.data)
     switching = _switching(result, observed) if np.any(found["r_hat"] > 1.05) else ()
     return View(result, standing, names, texts, moving, draws, found["r_hat"], ess, observed, switching)
 
@@ -112,14 +114,15 @@ def _prior(result: "Result") -> np.ndarray | None:
         return None
     known = {name: value.reshape(-1, *value.shape[2:]) for name, value in result.params.items()}
     rows = np.linspace(0, len(next(iter(known.values()))) - 1, _PRIOR_DRAWS).astype(int)
-    keys = jax.random.split(key_for(Purpose.CHECK, 0), _PRIOR_DRAWS)
-    draws = _draw_prior(model, keys, {name: value[rows] for name, value in known.items()}, result.posterior.data)
+    known = {name: value[rows] for name, value in known.items()}
+    draws = _draw_prior(model, jax.random.key(0), known, result.posterior.data)
     return _joined({name: draws[name] for name in result.params}, 1)
 
 
 @compiled("model", quick=True)
-def _draw_prior(model: Model, keys: Key, known: Params, data: Data) -> Params:
-    """One draw for each key; NaN where the prior is improper, while what follows from such a parameter is drawn at its ``known`` value."""
+def _draw_prior(model: Model, seed: Key, known: Params, data: Data) -> Params:
+    """A draw for each of ``known``; NaN where the prior is improper, while what follows from such a parameter is drawn at its known one."""
+    keys = jax.random.split(short_key(key_for(Purpose.CHECK, seed)), _PRIOR_DRAWS)
 
     def one(key: Key, known: Params) -> Params:
         params: Params = {}
@@ -151,7 +154,7 @@ def _label_axes(result: "Result", observed: Mapping[str, dist.Distribution]) -> 
     for d in observed.values():
         if hidden_in(d) is None:
             continue
-        count = d.num_states if isinstance(d, HiddenMarkov) else d.mixing_distribution.probs.shape[-1]
+        count = d.num_states if isinstance(d, HiddenMarkov) else d.mixture_size
         for name, value in result.params.items():
             places = tuple(axis for axis, length in enumerate(value.shape[2:]) if length == count)
             # The transition matrix has the label twice; elsewhere a second axis of the same length is something else.
