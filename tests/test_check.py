@@ -172,7 +172,8 @@ def test_the_planted_illness_is_named(illness):
 @pytest.mark.parametrize("name", often(HEALTHY, {"schools"}))
 def test_nothing_is_said_of_the_healthy(name):
     model, data = HEALTHY[name]
-    report = jl.fit(model, data, NUTS, seed=2).check()
+    # With a thousand draws the groups' mean has too few for two seeds of six, and the report says so.
+    report = jl.fit(model, data, replace(NUTS, draws=2000), seed=2).check()
     assert not report and str(report) == "", str(report)
 
 

@@ -42,7 +42,7 @@ def ours(engine, key, start, step_size, scale, limit):
     stage = Stage(jnp.int32(1), jnp.int32(SAMPLE), limit, None)
     lead = lambda tree: jax.tree.map(lambda x: x[None], tree)
     _, record, counts, _ = drive(
-        engine, posterior, keys[None], lead(states), lead(shared), stage, jnp.ones((1, 1)), capacity=1
+        engine, posterior, keys[None], lead(states), lead(shared), stage, jnp.ones((1, len(keys))), capacity=1
     )
     info = {name: value[0, :, 0] for name, value in record.info._asdict().items()}
     return {**info, "position": record.position[0, :, 0], "count": counts[0]}
@@ -123,7 +123,7 @@ def test_chains_from_the_posterior_stay_in_it():
         lead = lambda tree: jax.tree.map(lambda x: x[None], tree)
         stage = Stage(jnp.int32(1), jnp.int32(SAMPLE), jnp.int32(10), None)
         return drive(
-            engine, lead(POSTERIOR), keys[None], lead(states), lead(shared), stage, jnp.ones((1, 1)), capacity=1
+            engine, lead(POSTERIOR), keys[None], lead(states), lead(shared), stage, jnp.ones((1, len(keys))), capacity=1
         )[1].position[0, :, 0]
 
     moved = np.asarray(move(jax.random.split(key, LANES), exact))
