@@ -22,7 +22,6 @@ def pytest_addoption(parser):
     parser.addoption(
         "--devices", type=int, default=1, help="CPU devices; of more than one, run only the laws about them"
     )
-
     parser.addoption("--bits", type=int, default=32, choices=[32, 64], help="JAX's precision")
 
 

@@ -10,12 +10,11 @@ from jaxlatent.report.finding import Finding, listed
 
 #: The share of a covariate's variance that does not follow from the others, below which it says the same.
 _LEFT = 1e-3
-#: The least standard deviation, and one over the largest, that the weights of a network are at ease with.
-_NEAR = 1e-2
-#: Standard deviations from zero that they can bridge.
-_FAR = 10.0
 #: The least part of a column in a combination that is constant.
 _PART = 0.1
+#: Rules of thumb: the least standard deviation, and one over the largest, and how many of them from zero, where a network that starts from
+#: weights near one neither saturates nor sees one value in all.
+_NEAR, _FAR = 1e-2, 10.0
 
 
 def same_covariates(data: dict[str, Any], observed: Collection[str]) -> Iterator[Finding]:
@@ -40,7 +39,7 @@ def same_covariates(data: dict[str, Any], observed: Collection[str]) -> Iterator
 
 
 def unscaled(data: Any, params: Collection[str]) -> Iterator[Finding]:
-    """Data that a network meets as they are, too large, too small or too far from zero for the weights that it starts from."""
+    """Data too large, too small or too far from zero for the weights that a network among the parameters starts from."""
     if not isinstance(data, Mapping) or not any(name.endswith(".kernel") for name in params):
         return
     columns = [(label, column) for name, entry in data.items() for label, column in _columns(name, entry)]
@@ -52,8 +51,9 @@ def unscaled(data: Any, params: Collection[str]) -> Iterator[Finding]:
         yield Finding(
             "data far from unit scale",
             tuple(label for label, _ in far),
-            f"A network meets {listed([label for label, _ in far])} as they are ({label}: mean {np.mean(x):.4g}, standard deviation "
-            f"{np.std(x):.4g}): its layers start saturated or dead there, and may stay so whatever the status.",
+            f"A network starts from weights for data near unit scale, and {listed([label for label, _ in far])} are far from it "
+            f"({label}: mean {np.mean(x):.4g}, standard deviation {np.std(x):.4g}): layers that meet them as they are start saturated "
+            "or dead, and may stay so whatever the status.",
             "Subtract the mean and divide by the standard deviation, of observations too, and keep both for predictions.",
         )
 
