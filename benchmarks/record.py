@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxlatent.devices import cpu_cores
+from jaxlatent.execute.devices import cpu_cores
 
 PACKAGES = (
     "jaxlatent",

@@ -3,23 +3,20 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from jaxlatent import models
-from jaxlatent.adapters import from_log_density, from_numpyro
-from jaxlatent.calibration import calibrate
-from jaxlatent.condition import condition
 from jaxlatent.data import Batch, Masked, batch
-from jaxlatent.devices import use_cpu_cores
 from jaxlatent.diagnostics import compare
-from jaxlatent.distributions import Factor, HiddenMarkov, centred, informed, noncentred, ordered, partially_centred
+from jaxlatent.distributions import Factor, centred, informed, noncentred, ordered, partially_centred
 from jaxlatent.engines import ADVI, DADVI, EM, NUTS, Laplace, Optimize, Pathfinder
 from jaxlatent.errors import InputError, JaxlatentError
 from jaxlatent.execute import fit, run, until
-from jaxlatent.fixing import fix, tie
+from jaxlatent.execute.devices import use_cpu_cores
 from jaxlatent.latent import responsibilities
-from jaxlatent.model import Model
+from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.model import Model, fix, tie
 from jaxlatent.models import MixtureDensityNetwork
-from jaxlatent.posterior import Posterior
-from jaxlatent.prior import PriorDraws, sample_prior
-from jaxlatent.results import Result
+from jaxlatent.posterior import Posterior, condition, from_log_density, from_numpyro
+from jaxlatent.results import PriorDraws, Result, sample_prior
+from jaxlatent.selection import calibrate
 from jaxlatent.status import Status
 
 try:

@@ -5,7 +5,7 @@ only, by the outermost call, before any long work.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -52,3 +52,11 @@ def require(holds: bool, what: str, *, got: Any, expected: str, remedy: str = "c
     """Raise `InputError` unless ``holds``; for settings."""
     if not holds:
         raise InputError(what, got=repr(got), expected=expected, remedy=remedy)
+
+
+def listed(labels: Sequence[str], most: int = 4) -> str:
+    """``a, b and 3 more``."""
+    shown = [str(label) for label in labels[:most]]
+    if len(labels) > most:
+        return f"{', '.join(shown)} and {len(labels) - most} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -6,7 +6,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.data import as_data
+from jaxlatent.data.arrays import as_data
 
 ONE, TWO = np.arange(3.0), np.arange(2.0)
 

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.engines.newton import climb, solve
+from jaxlatent.engines.optimize.newton import climb, solve
 from jaxlatent.execute import turns
 from jaxlatent.latent import expect, expected_log_prob
 from jaxlatent.models import emissions, gaussian_mixture, hmm

@@ -9,10 +9,10 @@ from often import often
 from sklearn.linear_model import LogisticRegression
 
 import jaxlatent as jl
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.datasets import inverse_problem
 from jaxlatent.latent import Expected
 from jaxlatent.models import Gate, emissions, mixture_of_experts
-from jaxlatent.namespace import Namespace
 
 DATA = inverse_problem(300).data
 MODEL = mixture_of_experts(

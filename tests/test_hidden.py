@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent import markov
+from jaxlatent.latent import markov
 from jaxlatent.models import emissions, gaussian_mixture, hmm
 
 MODEL = hmm(2, emissions.Gaussian())

@@ -8,10 +8,10 @@ import pytest
 from jax import lax
 
 import jaxlatent as jl
-from jaxlatent.checks import check_fit, check_use, indices, levels_needed
-from jaxlatent.checks.indices import indices_in
-from jaxlatent.checks.terms import reading_of
-from jaxlatent.data import as_data
+from jaxlatent.data.arrays import as_data
+from jaxlatent.model.checks import check_fit, check_use, indices, levels_needed
+from jaxlatent.model.checks.indices import indices_in
+from jaxlatent.model.checks.terms import reading_of
 
 N, GROUPS = 12, 5
 RNG = np.random.default_rng(0)

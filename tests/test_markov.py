@@ -9,8 +9,9 @@ import pytest
 from jax.scipy.special import logsumexp
 from often import often
 
-from jaxlatent import InputError, markov
+from jaxlatent import InputError
 from jaxlatent._compat.versions import FORMER_XLA
+from jaxlatent.latent import markov
 
 METHODS = ("sequential", "associative")
 smooth, filtered, log_normalizer = (

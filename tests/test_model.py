@@ -15,7 +15,7 @@ from often import often
 from scipy import stats
 
 import jaxlatent as jl
-from jaxlatent.compiled import compiled
+from jaxlatent._compat.compiled import compiled
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -6,7 +6,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.checks import levels_needed
+from jaxlatent.model.checks import levels_needed
 
 GROUPS, ROWS = 6, 60
 RNG = np.random.default_rng(0)

@@ -11,9 +11,9 @@ from numpyro.distributions import constraints
 
 import jaxlatent as jl
 from jaxlatent.engines.base import Stage
-from jaxlatent.engines.optimize import Optimize
+from jaxlatent.engines.optimize.optimize import Optimize
 from jaxlatent.execute.drive import drive
-from jaxlatent.lanes import over_lanes
+from jaxlatent.posterior.lanes import over_lanes
 
 MEAN = np.array([1.0, -2.0, 3.0])
 COV = np.array([[2.0, 0.9, 0.0], [0.9, 1.0, -0.3], [0.0, -0.3, 0.5]])

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.data import as_data
+from jaxlatent.data.arrays import as_data
 
 ONE, TWO, THREE = (np.arange(float(n)) for n in (5, 3, 4))
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from jaxlatent import markov
 from jaxlatent.diagnostics import rhat
 from jaxlatent.diagnostics.relabelling import (
     assign,
@@ -19,6 +18,7 @@ from jaxlatent.diagnostics.relabelling import (
     relabel,
 )
 from jaxlatent.errors import InputError
+from jaxlatent.latent import markov
 
 AXES = {"weights": (0,), "means": (0,), "transition_matrix": (0, 1)}
 

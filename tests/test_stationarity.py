@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.engines.stationarity import promised_gain
+from jaxlatent.engines.optimize.stationarity import promised_gain
 from jaxlatent.models import emissions, hmm, mixture
 
 

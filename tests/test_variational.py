@@ -15,13 +15,13 @@ import pytest
 from scipy import stats
 
 import jaxlatent as jl
-from jaxlatent.engines.advi import ADVI
 from jaxlatent.engines.base import Stage
-from jaxlatent.engines.dadvi import DADVI
 from jaxlatent.engines.laplace import Laplace
 from jaxlatent.engines.pathfinder import Pathfinder
+from jaxlatent.engines.variational.advi import ADVI
+from jaxlatent.engines.variational.dadvi import DADVI
 from jaxlatent.execute.drive import drive
-from jaxlatent.lanes import over_lanes
+from jaxlatent.posterior.lanes import over_lanes
 
 MEAN = np.array([1.0, -2.0, 30.0])
 COV = np.array([[2.0, 0.9, 0.0], [0.9, 1.0, -3.0], [0.0, -3.0, 50.0]])

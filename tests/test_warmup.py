@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxlatent.engines.base import Stage
-from jaxlatent.engines.metric import identity
-from jaxlatent.engines.warmup import LAST, WINDOW, Shared, Window, pool, warmup_stages
+from jaxlatent.engines.nuts.metric import identity
+from jaxlatent.engines.nuts.warmup import LAST, WINDOW, Shared, Window, pool, warmup_stages
 
 LANES, LENGTH, DIM = 4, 100, 2
 COVARIANCE = np.array([[1.0, 0.9], [0.9, 1.0]])

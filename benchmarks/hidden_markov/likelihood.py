@@ -6,7 +6,7 @@ from dynamax.hidden_markov_model import hmm_filter
 
 from benchmarks.hidden_markov import simulate
 from benchmarks.measure import alternate, compiled, entries
-from jaxlatent import markov
+from jaxlatent.latent import markov
 
 #: (B, T, K) and the target.
 CASES = {(64, 1000, 3): 3.0, (64, 1000, 8): 3.0, (1, 10000, 4): 1.4}

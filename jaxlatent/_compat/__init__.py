@@ -4,8 +4,8 @@ Each file says for which versions it is, what is known upstream, what it gains, 
 `tests/test_compat.py` fails when the version in use no longer shows the fault. Nothing outside this folder names a version, a backend
 or a compiler option.
 
-A workaround that concerns tracing holds only inside `tracing.tracing_for`, which `jaxlatent.compiled` and `jaxlatent.run` enter: nothing
-is replaced for the rest of the process, and threads do not meet.
+A workaround that concerns tracing holds only inside `tracing.tracing_for`, which `compiled` and `run` enter: nothing is replaced for
+the rest of the process, and threads do not meet.
 """
 
 # What these set is set once, when the package is imported.

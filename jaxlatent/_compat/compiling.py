@@ -11,7 +11,7 @@ from jaxlatent._compat.ynnpack import products_only
 
 
 def jit(fn: Callable[..., Any], static: Sequence[str], quick: bool) -> Any:
-    """``jax.jit(fn)`` for the platform that is being traced for; see `jaxlatent.compiled` for ``quick``."""
+    """``jax.jit(fn)`` for the platform that is being traced for; see `jaxlatent._compat.compiled` for ``quick``."""
     on_cpu = tracing_platform() == "cpu"
     options = (QUICK if quick else {}) | products_only() if on_cpu else None
     return jax.jit(fn, static_argnames=static, compiler_options=options)

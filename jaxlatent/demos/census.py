@@ -7,7 +7,7 @@ men's and women's.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -110,3 +110,17 @@ def _model(
         name=label or name,
         key=("census", name, key),
     )
+
+
+class Fits(NamedTuple):
+    """One model, fitted three ways.
+
+    Attributes:
+        nuts: the draws that everything else is compared with.
+        map: joint maxima of the posterior, from several starts.
+        advi: the Gaussian approximation.
+    """
+
+    nuts: jl.Result
+    map: jl.Result
+    advi: jl.Result

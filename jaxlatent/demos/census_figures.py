@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 
@@ -15,15 +15,13 @@ from matplotlib.axes import Axes
 import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.datasets import Dataset
+from jaxlatent.demos.census import Fits
 from jaxlatent.plots._common import COLOURS, style
-
-if TYPE_CHECKING:
-    from jaxlatent.demos.census_run import Fits
 
 _DPI = 150
 
 
-def draw(folder: Path, fits: Mapping[str, "Fits"], dataset: Dataset, predicted: np.ndarray, seed: int) -> list[Path]:
+def draw(folder: Path, fits: Mapping[str, Fits], dataset: Dataset, predicted: np.ndarray, seed: int) -> list[Path]:
     """Draw and write all of them.
 
     Args:

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 from rich.console import Console
@@ -13,23 +12,10 @@ from rich.console import Console
 import jaxlatent as jl
 from jaxlatent.datasets import Dataset, census_income
 from jaxlatent.demos import census, census_tables
+from jaxlatent.demos.census import Fits
 from jaxlatent.engines.base import Engine
 
 CENTRINGS = {"informed": jl.informed, "noncentred": jl.noncentred, "centred": jl.centred}
-
-
-class Fits(NamedTuple):
-    """One model, fitted three ways.
-
-    Attributes:
-        nuts: the draws that everything else is compared with.
-        map: joint maxima of the posterior, from several starts.
-        advi: the Gaussian approximation.
-    """
-
-    nuts: jl.Result
-    map: jl.Result
-    advi: jl.Result
 
 
 class Clock:

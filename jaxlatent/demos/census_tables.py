@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 import jaxlatent as jl
+from jaxlatent.demos.census import Fits
 from jaxlatent.diagnostics import geweke as geweke_scores
 from jaxlatent.diagnostics import mcse_mean
-from jaxlatent.summary import labels
-
-if TYPE_CHECKING:
-    from jaxlatent.demos.census_run import Fits
+from jaxlatent.results.summary import labels
 
 #: Derived quantities with a table of their own, and a matrix whose free entry is shown as ``rho``.
 _ELSEWHERE = ("p", "advantage", "corr_chol")
@@ -25,7 +22,7 @@ _ELSEWHERE = ("p", "advantage", "corr_chol")
 _EQUAL = 0.1
 
 
-def model(console: Console, title: str, fits: "Fits", summary: pd.DataFrame) -> None:
+def model(console: Console, title: str, fits: Fits, summary: pd.DataFrame) -> None:
     """NUTS, with MAP and ADVI beside it, and how well each of them went."""
     names = [name for name in {**fits.nuts.params, **fits.nuts.derived} if name not in _ELSEWHERE]
     point, found = _maximum(fits.map, names)
@@ -143,7 +140,7 @@ def geweke(console: Console, result: jl.Result, name: str) -> None:
 
 
 def questions(
-    console: Console, fits: Mapping[str, "Fits"], summaries: Mapping[str, pd.DataFrame], predicted: np.ndarray
+    console: Console, fits: Mapping[str, Fits], summaries: Mapping[str, pd.DataFrame], predicted: np.ndarray
 ) -> None:
     """Probabilities and predictions, each with its Monte Carlo error."""
     # Men are column 1; professional school and Bachelors are educations 3 and 4.

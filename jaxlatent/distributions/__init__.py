@@ -2,12 +2,10 @@
 
 from jaxlatent.distributions.centring import Recentred, centred, informed, noncentred, partially_centred
 from jaxlatent.distributions.factor import Factor
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.ordered import Ordered, ordered
 
 __all__ = [
     "Factor",
-    "HiddenMarkov",
     "Ordered",
     "Recentred",
     "centred",

@@ -51,7 +51,7 @@ class Affine(NamedTuple):
 class Recentred(dist.Distribution):
     """``base``, sampled in the coordinates of an affine map that may depend on earlier parameters and data.
 
-    Density, draws, support and shapes are those of ``base``: only `jaxlatent.coordinates` looks at the other two.
+    Density, draws, support and shapes are those of ``base``: only `jaxlatent.model.coordinates` looks at the other two.
 
     Args:
         base: the prior of the effect ``x``.
@@ -137,7 +137,7 @@ class Guide(NamedTuple):
 
 
 class Informed(Recentred):
-    """A prior whose coordinates wait for a `Guide`; `jaxlatent.guides` finds it when the model meets its data."""
+    """A prior whose coordinates wait for a `Guide`; `jaxlatent.posterior.guides` finds it when the model meets its data."""
 
     pytree_data_fields = ("base",)
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.data import split
+from jaxlatent.data.arrays import split
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.errors import InputError, did_you_mean, require
-from jaxlatent.pickling import ByValue
-from jaxlatent.posterior import Posterior
+from jaxlatent.model.pickling import ByValue
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
 

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.engines.base import Final, Search, Stage, engine
-from jaxlatent.engines.lbfgs import LBFGS
-from jaxlatent.engines.newton import climb
-from jaxlatent.engines.stationarity import promised_gain
+from jaxlatent.engines.optimize.lbfgs import LBFGS
+from jaxlatent.engines.optimize.newton import climb
+from jaxlatent.engines.optimize.stationarity import promised_gain
 from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, foreseen
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Params, Position
 
@@ -62,7 +62,7 @@ class EM(Search):
     Args:
         restarts: lanes per dataset, each from a start of its own.
         tol: a lane has converged when the log joint gains no more than this in one iteration, in nats per observation, and a Newton
-            step on the expected complete log joint promises not much more (`jaxlatent.engines.stationarity`); otherwise it has
+            step on the expected complete log joint promises not much more (`jaxlatent.engines.optimize.stationarity`); otherwise it has
             STALLED. 0 runs all ``max_iter``.
         max_iter: iterations at most.
         accelerate: whether to extrapolate every third iteration (SQUAREM: Varadhan and Roland 2008), falling back where that does not

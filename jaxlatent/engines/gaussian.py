@@ -6,7 +6,7 @@ from jax.scipy.linalg import solve_triangular
 
 from jaxlatent.diagnostics.psis import psis
 from jaxlatent.engines.base import Final
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array
 
 #: Draws whose log density is evaluated at once: bounds memory where data are large.

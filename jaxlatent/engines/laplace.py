@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from jaxlatent.engines.base import Final, Search, Stage, engine
 from jaxlatent.engines.gaussian import inverse_root, outcome, standard_log_density
-from jaxlatent.engines.optimize import Optimize, Record, State
+from jaxlatent.engines.optimize.optimize import Optimize, Record, State
 from jaxlatent.errors import require
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
 

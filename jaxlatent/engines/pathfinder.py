@@ -1,6 +1,6 @@
 """Pathfinder (Zhang, Carpenter, Gelman and Vehtari 2022): the best of the Gaussians along an optimisation path.
 
-The algebra of the approximations (their algorithms 3 and 4) is BlackJAX's; the path is `jaxlatent.engines.lbfgs`'s, one
+The algebra of the approximations (their algorithms 3 and 4) is BlackJAX's; the path is `jaxlatent.engines.optimize.lbfgs`'s, one
 gradient a step, and every approximation is weighed when its point is reached, so that a lane holds one of them and not
 the path.
 """
@@ -11,12 +11,12 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines import lbfgs
 from jaxlatent.engines.base import Final, Search, Stage, engine, when
 from jaxlatent.engines.gaussian import outcome
-from jaxlatent.engines.lbfgs import LBFGS, select
+from jaxlatent.engines.optimize import lbfgs
+from jaxlatent.engines.optimize.lbfgs import LBFGS, select
 from jaxlatent.errors import require
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
 

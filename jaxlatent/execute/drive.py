@@ -11,8 +11,8 @@ from jax.flatten_util import ravel_pytree
 
 from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.turns import in_turns, turn_of
-from jaxlatent.lanes import over_lanes
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.lanes import over_lanes
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
 
 #: Datasets, of which one is few enough to leave.

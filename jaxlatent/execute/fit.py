@@ -4,21 +4,18 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.checks import check_fit, check_shapes, explain_start, explain_support
-from jaxlatent.condition import unguided
-from jaxlatent.data import Batch, as_data, labelled
+from jaxlatent.data.arrays import Batch, as_data, labelled
 from jaxlatent.diagnostics.psis import khat_threshold
-from jaxlatent.dims import check_dims, shapes_of
 from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
+from jaxlatent.execute.explaining import explain_start, explain_support
 from jaxlatent.execute.grid import Grid, lay_out
 from jaxlatent.execute.mixing import judged
 from jaxlatent.execute.padding import reads_rows, with_ample_rows
@@ -27,12 +24,17 @@ from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.execute.stragglers import advance
-from jaxlatent.guides import find_guides
 from jaxlatent.keys import as_key
-from jaxlatent.model import Model
-from jaxlatent.posterior import ModelDensity, Posterior
-from jaxlatent.provenance import provenance
-from jaxlatent.results import Result
+from jaxlatent.model.checks import check_fit
+from jaxlatent.model.dims import check_dims
+from jaxlatent.model.model import Model
+from jaxlatent.posterior.condition import unguided
+from jaxlatent.posterior.guides import find_guides
+from jaxlatent.posterior.model_density import ModelDensity
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.posterior.shapes import shapes_of
+from jaxlatent.results.provenance import provenance
+from jaxlatent.results.result import Result
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Data, Key, PyTree
 
@@ -307,8 +309,8 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
     """Starting values by name, leading with ``(dataset, lane)`` of the filled grid."""
     if isinstance(init, Result):
         init = _last(init, grid.lanes)
-    leaves, structure = jax.tree.flatten(posterior)
-    shapes = _shapes_of_params(structure, tuple(jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in leaves))
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), posterior.nameless)
+    shapes = shapes_of(one)[0]
     if init.keys() != shapes.keys():
         missing, unknown = sorted(shapes.keys() - init.keys()), sorted(init.keys() - shapes.keys())
         raise InputError(
@@ -333,13 +335,6 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
         fill = [(0, filled - had) for filled, had in zip(grid.filled, own, strict=True)]
         spread[name] = np.pad(value, fill + [(0, 0)] * len(shape.shape), mode="edge")
     return spread
-
-
-@lru_cache(maxsize=256)
-def _shapes_of_params(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes of named values by parameter; remembered, because tracing takes longer than a small fit."""
-    posterior = jax.tree.unflatten(structure, leaves)
-    return jax.eval_shape(lambda p: p.constrain(jnp.zeros(p.dim)), posterior)
 
 
 def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
@@ -379,9 +374,10 @@ def _condition(
         first = model if model.names is None else _one(model, 0)
         density = model.density
         if isinstance(density, ModelDensity):
-            check_dims(density.dims, check_shapes(density.model, first.data), coords)
+            check_dims(density.dims, density.model.shapes(first.data).named, coords)
         elif coords:
-            check_dims(density.dims, shapes_of(first), coords)
+            params, others = shapes_of(first)
+            check_dims(density.dims, {name: x.shape for name, x in {**params, **others}.items()}, coords)
         return model, Quarantine(model.names, wanted, {})
     if not isinstance(model, Model):
         raise InputError(
@@ -393,7 +389,7 @@ def _condition(
     batch = data if isinstance(data, Batch) else None
     quarantine = Quarantine(batch.names if batch else None, wanted, batch.problems if batch else {})
     arrays = as_data({} if data is None else data) if not isinstance(data, Batch) else data[0]
-    check_dims(model.dims, check_shapes(model, arrays), coords)
+    check_dims(model.dims, model.shapes(arrays).named, coords)
     for dataset, (label, one) in enumerate(labelled(batch or arrays)):
         if not quarantine.bad[dataset]:
             try:

@@ -15,13 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.tracing import tracing_for
-from jaxlatent.compiled import compiled
-from jaxlatent.data import Masked, mask_over, shape_of, shapes_of, split
+from jaxlatent.data.arrays import Masked, mask_over, shape_of, shapes_of, split
 from jaxlatent.distributions.factor import Factor
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.keys import Purpose, key_for
-from jaxlatent.posterior import ModelDensity, Posterior, layout
+from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.posterior.model_density import ModelDensity
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Data, PyTree
 
 #: So many rows are left as they are.
@@ -142,10 +143,12 @@ def _farthest(values: np.ndarray, axis: int, count: int) -> np.ndarray:
 
 def _is_row_wise(density: ModelDensity, data: Data, padded: Data, rows: Rows, lengths: tuple[int, ...]) -> bool:
     """Whether masked rows change nothing of a model, as far as a few positions show it."""
-    if density.model.m_step is not None or layout(density.model, _one(padded)) != density.sites:
+    if density.model.m_step is not None:
         return False
     verdict = _verdict(density, tuple((name, *_kind(value, rows)) for name, value in data.items()))
     try:
+        if density.model.shapes(_one(padded)).sites != density.sites:
+            return False
         if not verdict:
             # By a thirtieth at least, which must show.
             enough = lambda had, made: made if made - had >= had / 32 else ample(had + had // 8)

@@ -7,14 +7,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.compiled import compiled
+from jaxlatent._compat.compiled import compiled
 from jaxlatent.engines.base import Engine, Final, Stage
 from jaxlatent.execute import drive as loop
 from jaxlatent.execute.grid import Grid
 from jaxlatent.execute.start import initial_position, supported
 from jaxlatent.keys import Streams, streams
-from jaxlatent.lanes import over_lanes
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.lanes import over_lanes
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
 
 _once = partial(compiled, quick=True)

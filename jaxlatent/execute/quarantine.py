@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxlatent.errors import InputError
-from jaxlatent.results import blanked
+from jaxlatent.results.outcome import blanked
 from jaxlatent.status import Status
 from jaxlatent.typing import PyTree
 

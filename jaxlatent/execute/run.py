@@ -10,8 +10,8 @@ from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.drive import adapt, drive
 from jaxlatent.execute.start import initial_position
 from jaxlatent.keys import as_key, streams
-from jaxlatent.lanes import over_lanes
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.lanes import over_lanes
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
 
 

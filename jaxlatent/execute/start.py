@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.distributions.masking import inside_support
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Position
 
 _TRIES = 100

@@ -10,7 +10,7 @@ import numpy as np
 from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid
-from jaxlatent.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, PyTree
 
 #: Steps that are waited, whatever the others took.

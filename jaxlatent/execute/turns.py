@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, subjaxprs
 
 from jaxlatent._compat.tracing import probably_on_cpu
-from jaxlatent.devices import cpu_cores
+from jaxlatent.execute.devices import cpu_cores
 from jaxlatent.typing import PyTree
 
 #: Bytes that the largest array of a step may take, that of all lanes of a turn together, for each core of a device.

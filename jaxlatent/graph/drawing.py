@@ -1,7 +1,7 @@
 """A graph drawn with matplotlib."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,9 +13,7 @@ from matplotlib.textpath import TextPath
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
 from jaxlatent.graph.layout import Point, lay_out
-
-if TYPE_CHECKING:
-    from jaxlatent.graph.structure import Graph, Node, Plate
+from jaxlatent.graph.structure import Node, Plate, Structure
 
 _NODE_FONT, _LABEL_FONT = 9.0, 8.0
 _OBSERVED, _LINE, _PLATE, _PLATE_LABEL = "#d9d9d9", "#000000", "#7f7f7f", "#404040"
@@ -25,7 +23,7 @@ _INSET = 0.06
 _SLANT = 0.55
 
 
-def draw(graph: "Graph", ax: Axes | None, new_figure: Callable[..., Figure]) -> Axes:
+def draw(graph: Structure, ax: Axes | None, new_figure: Callable[..., Figure]) -> Axes:
     """Nodes, arrows from border to border, and plates.
 
     Args:
@@ -92,7 +90,7 @@ def _text_size(text: str, font: float) -> Point:
     return extent.width / 72, font * 1.15 / 72
 
 
-def _size(node: "Node") -> Point:
+def _size(node: Node) -> Point:
     """Of the shape around a node's text."""
     measured = [_text_size(line, _NODE_FONT) for line in node.lines]
     width, height = max(width for width, _ in measured), sum(height for _, height in measured)
@@ -101,7 +99,7 @@ def _size(node: "Node") -> Point:
     return max(1.18 * width + 0.14, 0.7), height + 0.22
 
 
-def _shape(node: "Node", centre: Point, size: Point, scale: float) -> Patch:
+def _shape(node: Node, centre: Point, size: Point, scale: float) -> Patch:
     (x, y), (width, height) = centre, size
     style: dict[str, Any] = {"edgecolor": _LINE, "linewidth": 0.9 * scale, "facecolor": "white"}
     if node.kind == "derived":

@@ -2,15 +2,13 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
 
 from jaxlatent.graph.ordering import Box, Leaf, arrange
-
-if TYPE_CHECKING:
-    from jaxlatent.graph.structure import Graph, Plate
+from jaxlatent.graph.structure import Plate, Structure
 
 #: Between neighbours in a layer, between layers, and between a plate and what is in it; the height of a plate's label.
 _APART, _BETWEEN, _PAD, _LABEL = 0.25, 0.42, 0.12, 0.14
@@ -64,7 +62,7 @@ class End(NamedTuple):
     half: float
 
 
-def lay_out(graph: "Graph", sizes: Mapping[str, Point], labels: Mapping[str, float]) -> Layout:
+def lay_out(graph: Structure, sizes: Mapping[str, Point], labels: Mapping[str, float]) -> Layout:
     """Layers from top to bottom, the children of every plate side by side.
 
     Args:

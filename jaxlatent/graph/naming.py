@@ -6,10 +6,10 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
 from jaxlatent.distributions.centring import Recentred
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.normals import Normals
 from jaxlatent.distributions.ordered import Ordered
 from jaxlatent.distributions.restricted import Restricted
+from jaxlatent.latent.hidden_markov import HiddenMarkov
 
 #: Distributions around another one: how they are written, and the attribute that holds it.
 _AROUND = {

@@ -6,10 +6,9 @@ of each of them, whatever is moved.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from jaxlatent.graph.structure import Graph, Plate
+from jaxlatent.graph.structure import Plate, Structure
 
 _SWEEPS = 12
 
@@ -36,7 +35,7 @@ class Box(NamedTuple):
         children: leaves and boxes.
     """
 
-    plate: "Plate"
+    plate: Plate
     first: int
     last: int
     children: "list[Leaf | Box]"
@@ -57,7 +56,7 @@ class Box(NamedTuple):
                 yield from child.boxes()
 
 
-def arrange(graph: "Graph") -> tuple[Box, dict[tuple[str, str], list[Leaf]]]:
+def arrange(graph: Structure) -> tuple[Box, dict[tuple[str, str], list[Leaf]]]:
     """The page, ordered, and the leaves that each edge passes, from parent to child."""
     layers = _layers(graph)
     page = _box(graph.root, layers)
@@ -71,7 +70,7 @@ def arrange(graph: "Graph") -> tuple[Box, dict[tuple[str, str], list[Leaf]]]:
     return page, routes
 
 
-def _layers(graph: "Graph") -> dict[str, int]:
+def _layers(graph: Structure) -> dict[str, int]:
     """Of every node: below its parents, and those without parents just above their first reader."""
     layers: dict[str, int] = {}
     # A parameter is declared before its readers.
@@ -85,7 +84,7 @@ def _layers(graph: "Graph") -> dict[str, int]:
     return layers
 
 
-def _box(plate: "Plate", layers: dict[str, int]) -> Box:
+def _box(plate: Plate, layers: dict[str, int]) -> Box:
     boxes = [_box(inner, layers) for inner in plate.plates]
     own = [Leaf(name, layers[name]) for name in plate.nodes]
     first = min([leaf.layer for leaf in own] + [box.first for box in boxes])

@@ -1,16 +1,10 @@
-"""What a graph is made of, and the ways to see it."""
+"""What a graph is made of."""
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-from jaxlatent.graph import text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from typing import Literal, NamedTuple
 
 
 class Axis(NamedTuple):
@@ -70,8 +64,8 @@ class Plate:
 
 
 @dataclass(frozen=True)
-class Graph:
-    """A model as a directed graph; see `jaxlatent.Model.graph`. In a notebook it shows itself.
+class Structure:
+    """Nodes, edges and plates of a model.
 
     Attributes:
         name: of the model.
@@ -94,46 +88,6 @@ class Graph:
     def plates(self) -> tuple[Plate, ...]:
         """The outermost plates."""
         return self.root.plates
-
-    def mermaid(self) -> str:
-        """A Mermaid flowchart, for Markdown."""
-        return text.mermaid(self)
-
-    def dot(self) -> str:
-        """Graphviz source."""
-        return text.dot(self)
-
-    def draw(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw it with matplotlib, in a layout of our own.
-
-        Args:
-            ax: where to draw, text scaled to fit; by default a new figure of just the size needed.
-        """
-        import matplotlib.pyplot as plt
-
-        from jaxlatent.graph.drawing import draw
-
-        return draw(self, ax, plt.figure)
-
-    def svg(self) -> str:
-        """An SVG image: by Graphviz where its Python package and its program are installed, otherwise as `draw` draws."""
-        try:
-            import graphviz
-
-            return graphviz.Source(self.dot()).pipe(format="svg", encoding="utf-8")
-        except (ImportError, FileNotFoundError):
-            from matplotlib.figure import Figure
-
-            from jaxlatent.graph.drawing import draw
-
-            # Not through pyplot, which would show the figure a second time.
-            buffer = io.StringIO()
-            figure: Any = draw(self, None, Figure).figure
-            figure.savefig(buffer, format="svg")
-            return buffer.getvalue()
-
-    def _repr_svg_(self) -> str:
-        return self.svg()
 
 
 def _nest(label: str, members: Sequence[tuple[Sequence[Axis], str]]) -> Plate:

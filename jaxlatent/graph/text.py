@@ -1,10 +1,8 @@
 """A graph as text: Mermaid for Markdown, Graphviz source for everything else."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from jaxlatent.graph.structure import Graph, Node, Plate
+from jaxlatent.graph.structure import Node, Plate, Structure
 
 #: Opening and closing brackets of Mermaid's shapes.
 _MERMAID = {"parameter": ("([", "])"), "observed": ("([", "])"), "derived": ("(", ")")}
@@ -16,11 +14,11 @@ _DOT = {
 }
 
 
-def mermaid(graph: "Graph") -> str:
+def mermaid(graph: Structure) -> str:
     """A flowchart; nodes are numbered, because names may be words of Mermaid's own."""
     ids = _ids(graph)
 
-    def write(node: "Node") -> str:
+    def write(node: Node) -> str:
         opened, closed = _MERMAID[node.kind]
         label = "<br/>".join(line.replace('"', "#quot;").replace("<", "#lt;") for line in node.lines)
         return f'{ids[node.name]}{opened}"{label}"{closed}'
@@ -36,11 +34,11 @@ def mermaid(graph: "Graph") -> str:
     return "\n".join(["flowchart TD", *lines]) + "\n"
 
 
-def dot(graph: "Graph") -> str:
+def dot(graph: Structure) -> str:
     """A digraph with a cluster for each plate."""
     ids = _ids(graph)
 
-    def write(node: "Node") -> str:
+    def write(node: Node) -> str:
         label = "\\n".join(map(_quoted, node.lines))
         return f'{ids[node.name]} [label="{label}", {_DOT[node.kind]}];'
 
@@ -55,13 +53,13 @@ def dot(graph: "Graph") -> str:
 
 
 def _nested(
-    graph: "Graph", write: Callable[["Node"], str], begin: Callable[[int, "Plate"], str], end: str
+    graph: Structure, write: Callable[[Node], str], begin: Callable[[int, Plate], str], end: str
 ) -> Iterator[str]:
     """The lines of all nodes, indented inside those that begin and end their plates."""
     nodes = {node.name: node for node in graph.nodes}
     number = 0
 
-    def inside(plate: "Plate", indent: str) -> Iterator[str]:
+    def inside(plate: Plate, indent: str) -> Iterator[str]:
         nonlocal number
         for name in plate.nodes:
             yield indent + write(nodes[name])
@@ -74,7 +72,7 @@ def _nested(
     yield from inside(graph.root, "    ")
 
 
-def _ids(graph: "Graph") -> dict[str, str]:
+def _ids(graph: Structure) -> dict[str, str]:
     return {node.name: f"n{i}" for i, node in enumerate(graph.nodes)}
 
 

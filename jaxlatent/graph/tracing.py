@@ -2,27 +2,56 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from jaxlatent.data import as_data, blamed
+from jaxlatent.data.arrays import as_data, blamed
 from jaxlatent.errors import InputError
+from jaxlatent.graph.graph import Graph
 from jaxlatent.graph.naming import name_of, replicated
-from jaxlatent.graph.structure import Axis, Graph, Node
+from jaxlatent.graph.structure import Axis, Node
 from jaxlatent.typing import Data
-
-if TYPE_CHECKING:
-    from jaxlatent.model import Model
 
 #: Equations that call a function once, with their own inputs and outputs.
 CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call")
 
 
-def graph_of(model: "Model", data: Data | None = None) -> Graph:
+class Declaration(Protocol):
+    """What a graph is found from; `jaxlatent.Model` is one."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def prior(self) -> Mapping[str, Any]:
+        """Priors, in order."""
+        ...
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of dimensions."""
+        ...
+
+    def prior_of(self, name: str, params: Mapping[str, Any], data: Data) -> dist.Distribution:
+        """The prior of one parameter, given the earlier ones."""
+        ...
+
+    def deterministic(self, params: Mapping[str, Any], data: Data) -> dict[str, Any]:
+        """Derived quantities."""
+        ...
+
+    def observed(self, params: Mapping[str, Any], data: Data) -> dict[str, dist.Distribution]:
+        """The distribution of every observation."""
+        ...
+
+
+def graph_of(model: Declaration, data: Data | None = None) -> Graph:
     """The graph of ``model``; see `jaxlatent.Model.graph`."""
     shapes = jax.eval_shape(lambda: as_data({} if data is None else data))
     params: dict[str, Any] = {}

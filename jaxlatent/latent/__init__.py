@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.data import split
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.data.arrays import split
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.latent import labels, paths
 from jaxlatent.latent.certainty import chances, foreseen
 from jaxlatent.latent.expected import EStep, Expected
+from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.typing import Array, Key
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxlatent.data import split
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.data.arrays import split
 from jaxlatent.latent.expected import Expected
+from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.typing import Array
 
 #: So few wrong predictions are expected, in all and as a part of the observations, where coefficients grow without end until EM stops;

@@ -8,7 +8,7 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent.distributions.masking import feasible
 from jaxlatent.latent.expected import EStep, Expected, weighted
-from jaxlatent.markov.paths import ABSENT
+from jaxlatent.latent.markov.paths import ABSENT
 from jaxlatent.typing import Array, Key
 
 

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from jaxlatent import markov
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
+from jaxlatent.latent import markov
 from jaxlatent.latent.expected import EStep, Expected, weighted
+from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.typing import Array, Key
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.engines.newton import climb
+from jaxlatent.engines.optimize.newton import climb
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, require_inputs, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of

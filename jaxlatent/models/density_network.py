@@ -10,10 +10,10 @@ import numpyro.distributions as dist
 
 from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.errors import require
-from jaxlatent.model import Model
+from jaxlatent.model.model import Model
+from jaxlatent.model.pickling import family
 from jaxlatent.models.network import Network
 from jaxlatent.models.parts import floored_scale
-from jaxlatent.pickling import family
 from jaxlatent.typing import Array
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.distributions.hidden_markov import HiddenMarkov
 from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
-from jaxlatent.model import Model, raise_in_turn
+from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.model.model import Model, raise_in_turn
+from jaxlatent.model.pickling import family
 from jaxlatent.models.chains import Initial, InputDriven, Stationary
 from jaxlatent.models.coefficients import Scale
 from jaxlatent.models.emissions.gaussian import Gaussian
@@ -18,7 +19,6 @@ from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, Li
 from jaxlatent.models.parts import Updates
 from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
-from jaxlatent.pickling import family
 from jaxlatent.typing import Key, Params
 
 #: What belongs to every component at the start, so that none begins empty.

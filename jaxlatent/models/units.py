@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from jaxlatent.data.namespace import mask_of
 from jaxlatent.errors import InputError
 from jaxlatent.models.parts import rows
-from jaxlatent.namespace import mask_of
 from jaxlatent.typing import Array
 
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxlatent.errors import InputError, did_you_mean
-from jaxlatent.results import Result
-from jaxlatent.summary import labels
+from jaxlatent.results.result import Result
+from jaxlatent.results.summary import labels
 
 #: Okabe and Ito (2008): told apart with every kind of colour vision, and in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from jaxlatent._compat.arviz import is_former_arviz
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.plots._common import parts
-from jaxlatent.results import Result
+from jaxlatent.results.result import Result
 
 
 def checks(

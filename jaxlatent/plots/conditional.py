@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from jaxlatent.conditional import Conditional
 from jaxlatent.plots._common import COLOURS, GREY, axes_or_new, style
+from jaxlatent.results.conditional import Conditional
 
 
 def density_map(conditional: Conditional, x: ArrayLike, y: ArrayLike, ax: Axes | None = None) -> Axes:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from jaxlatent.diagnostics import geweke as geweke_scores
 from jaxlatent.plots._common import COLOURS, GREY, panels, parts, style
-from jaxlatent.results import Result
+from jaxlatent.results.result import Result
 
 
 def geweke(result: Result, name: str, intervals: int = 15) -> Figure:

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from jaxlatent.errors import InputError
 from jaxlatent.plots._common import COLOURS, axes_or_new, style
-from jaxlatent.results import Result
+from jaxlatent.results.result import Result
 
 
 def elbo(result: Result, ax: Axes | None = None, label: str = "ELBO (nats)") -> Axes:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.engines.newton import climb
+from jaxlatent.engines.optimize.newton import climb
 from jaxlatent.latent import Expected
 from jaxlatent.models.parts import Updates, event_shape, rows, simplex_mode, weights_of
 from jaxlatent.models.starts import Clustered

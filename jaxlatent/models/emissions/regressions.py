@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.normals import InverseGamma
-from jaxlatent.engines.newton import climb
+from jaxlatent.engines.optimize.newton import climb
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Scale, require_scale

@@ -1,6 +1,0 @@
-"""Posteriors from elsewhere: a bare log density or a NumPyro model. Every engine accepts them."""
-
-from jaxlatent.adapters.functions import from_log_density
-from jaxlatent.adapters.numpyro import from_numpyro
-
-__all__ = ["from_log_density", "from_numpyro"]

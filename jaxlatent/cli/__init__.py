@@ -1,0 +1,191 @@
+"""The ``jaxlatent`` command."""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+import jaxlatent as jl
+from jaxlatent.demos import DEMOS
+from jaxlatent.demos.regression import ROWS
+from jaxlatent.errors import did_you_mean
+from jaxlatent.execute.devices import cpu_cores
+
+app = typer.Typer(
+    help="Latent-variable and hierarchical Bayesian models in JAX.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class _Demos(TyperGroup):
+    """Analyses by name; a name that there is not gets the closest one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in self.commands:
+            ctx.fail(f"there is no demo {name!r}: {did_you_mean(name, self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+demos = typer.Typer(cls=_Demos, help="Run a whole analysis; without a name, list them.", invoke_without_command=True)
+app.add_typer(demos, name="demo")
+
+#: Width of tables where there is no terminal.
+_WIDTH = 132
+
+
+class Centring(StrEnum):
+    """Coordinates of varying effects."""
+
+    informed = "informed"
+    noncentred = "noncentred"
+    centred = "centred"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"jaxlatent {jl.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Latent-variable and hierarchical Bayesian models in JAX."""
+
+
+@app.command()
+def devices() -> None:
+    """Show what JAX sees: devices, memory, cores, precision, versions."""
+    import jax
+
+    with _plain_errors():
+        _use_cores()
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for head in ("platform", "kind", "count", "memory each"):
+            table.add_column(head)
+        kinds: dict[tuple[str, str], list[jax.Device]] = {}
+        for device in jax.devices():
+            kinds.setdefault((device.platform, device.device_kind), []).append(device)
+        for (platform, kind), alike in kinds.items():
+            table.add_row(platform, kind, str(len(alike)), _memory(alike[0]))
+        console = _console()
+        console.print(table)
+        console.print(f"cores   {cpu_cores()}")
+        console.print(f"x64     {'on' if jax.config.read('jax_enable_x64') else 'off'}")
+        versions = (f"{package} {_version(package)}" for package in ("jaxlatent", "jax", "jaxlib", "numpyro", "arviz"))
+        console.print(f"python  {sys.version.split()[0]}, {', '.join(versions)}", highlight=False)
+
+
+@demos.callback()
+def list_demos(context: typer.Context) -> None:
+    """Run a whole analysis; without a name, list them."""
+    if context.invoked_subcommand is None:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for name, demo in DEMOS.items():
+            table.add_row(f"jaxlatent demo {name}", demo.line)
+        _console().print(table)
+
+
+@demos.command(help=f"{DEMOS['census'].line[0].upper()}{DEMOS['census'].line[1:]}.")
+def census(
+    out: Annotated[Path, typer.Option(help="Directory for figures, draws and the summary.")] = Path("runs/census"),
+    chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
+    warmup: Annotated[int, typer.Option(help="Warm-up transitions per chain.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Kept draws per chain.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
+    centring: Annotated[
+        Centring, typer.Option(help="Coordinates of the varying effects in the fifth model; the fourth is centred.")
+    ] = Centring.informed,
+) -> None:
+    """Five census models."""
+    with _plain_errors():
+        _use_cores()
+        DEMOS["census"].run(out, chains, warmup, draws, seed, centring.value, _console())
+
+
+@demos.command()
+def graphs(
+    out: Annotated[Path, typer.Option(help="Directory for figures and graphs.md.")] = Path("runs/graphs"),
+) -> None:
+    """Model graphs: parameters, observations and plates of the census models and of every ready family of models."""
+    with _plain_errors():
+        DEMOS["graphs"].run(out, _console())
+
+
+def _gallery(name: str, rows: tuple[str, ...]) -> None:
+    """A command that runs rows of the regression gallery; no rows are all of them."""
+
+    @demos.command(name, help=f"{DEMOS[name].line[0].upper()}{DEMOS[name].line[1:]}.")
+    def command(
+        out: Annotated[Path, typer.Option(help="Directory for figures.")] = Path("runs/regression"),
+        seed: Annotated[int, typer.Option(help="Of the simulated data and of the sampler.")] = 0,
+    ) -> None:
+        with _plain_errors():
+            _use_cores()
+            DEMOS[name].run(rows, out, seed, _console())
+
+
+_gallery("regression", ())
+for _row in ROWS:
+    _gallery(f"regression/{_row}", (_row,))
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Errors of the package in plain words and exit code 2; an interruption ends quietly with 130, as shells expect."""
+    try:
+        with warnings.catch_warnings():
+            # A fit that is interrupted hands out what it has, with a warning: here the user wants the whole to stop.
+            warnings.filterwarnings("error", "interrupted", UserWarning)
+            yield
+    except jl.JaxlatentError as error:
+        Console(stderr=True).print(f"jaxlatent: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+    except (KeyboardInterrupt, UserWarning):
+        Console(stderr=True).print("jaxlatent: interrupted")
+        raise typer.Exit(130) from None
+
+
+def _use_cores() -> None:
+    """Every CPU core as a device, unless this process runs JAX already."""
+    try:
+        jl.use_cpu_cores()
+    except jl.InputError as error:
+        Console(stderr=True).print(f"jaxlatent: {error.got}", style="yellow", markup=False)
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+
+
+def _memory(device: object) -> str:
+    """Memory of an accelerator, or of the machine for a CPU."""
+    statistics = device.memory_stats() if hasattr(device, "memory_stats") else None
+    if statistics and "bytes_limit" in statistics:
+        return f"{statistics['bytes_limit'] / 2**30:.1f} GiB"
+    if getattr(device, "platform", "") == "cpu":
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB, shared"
+    return "unknown"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,5 @@
+"""Tables and arrays as people have them, as one dataset or a batch of datasets that share a model."""
+
+from jaxlatent.data.arrays import Batch, Masked, batch
+
+__all__ = ["Batch", "Masked", "batch"]

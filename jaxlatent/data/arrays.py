@@ -1,0 +1,378 @@
+"""Data as arrays: one dataset, or a named batch of datasets that share a model.
+
+Sequences of unequal length become one array and a mask; so do datasets of unequal shapes. A masked entry means one thing everywhere: it
+was not seen, and contributes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.data.namespace import Namespace
+from jaxlatent.data.reading import check_finite, narrow, read
+from jaxlatent.errors import InputError
+from jaxlatent.typing import Array, Data
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["values", "mask"], meta_fields=[])
+@dataclass(frozen=True)
+class Masked:
+    """Values of which some are missing or mere padding.
+
+    Args:
+        values: ``(*leading, *rest)``; what stands at masked entries does not matter, NaN included.
+        mask: ``(*leading)``, True where a value was seen.
+    """
+
+    values: Array
+    mask: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the values."""
+        return tuple(jnp.shape(self.values))
+
+
+def values_of(data: Data) -> dict[str, Array]:
+    """Data without their masks, as JAX arrays: what a model's functions are handed."""
+    return {name: jnp.asarray(value.values if isinstance(value, Masked) else value) for name, value in data.items()}
+
+
+def as_namespace(data: Data) -> Namespace:
+    """Data as a model's functions are handed them: values by name, and the masks for `jaxlatent.data.namespace.mask_of`."""
+    masks = {name: value.mask for name, value in data.items() if isinstance(value, Masked)}
+    return Namespace("data", values_of(data), masks)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Datasets of one model, stacked: every leaf leads with ``dataset``.
+
+    Args:
+        data: name to array of shape ``(dataset, ...)``.
+        names: of the datasets, coordinates of the ``dataset`` dimension.
+        problems: by name, why a dataset cannot be used; another one stands in its place.
+    """
+
+    data: dict[str, Array]
+    names: tuple[Any, ...]
+    problems: Mapping[Any, InputError] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> dict[str, Array]:
+        """The data of one dataset, by position."""
+        return jax.tree.map(lambda x: x[index], self.data)
+
+    def select(self, names: Sequence[Any]) -> "Batch":
+        """The datasets of these names, as in ``batch.select(result.failed)``.
+
+        Raises:
+            InputError: for a name that no dataset has, or none.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown or not len(names):
+            raise InputError(
+                "batch.select(names)",
+                got=f"no dataset {unknown[0]!r}" if unknown else "no names",
+                expected=f"a list of names among {list(self.names)[:8]}",
+                remedy="use batch.names to see them.",
+            )
+        rows = np.array([self.names.index(name) for name in names])
+        problems = {name: self.problems[name] for name in names if name in self.problems}
+        return Batch(jax.tree.map(lambda x: x[rows], self.data), tuple(names), problems)
+
+    def checked(self) -> "Batch":
+        """The batch itself.
+
+        Raises:
+            InputError: for the first dataset that has a problem.
+        """
+        for problem in self.problems.values():
+            raise problem
+        return self
+
+
+def labelled(data: Batch | Data) -> Iterator[tuple[str, Data]]:
+    """Datasets one by one, with how messages call them: not at all where there is only one."""
+    if isinstance(data, Batch):
+        host = jax.tree.map(np.asarray, data.data)
+        for i, name in enumerate(data.names):
+            yield f"dataset {name!r}, ", jax.tree.map(lambda x, i=i: x[i], host)
+    else:
+        yield "", data
+
+
+def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
+    """Data with shapes in place of arrays: hashable, and enough to trace with."""
+    return tuple((name, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), x)) for name, x in data.items())
+
+
+def split(value: Any) -> tuple[Array, Array | None]:
+    """The values and the mask, None if there is none, of one entry of the data."""
+    return (value.values, value.mask) if isinstance(value, Masked) else (value, None)
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of one entry of the data."""
+    return tuple(jnp.shape(split(value)[0]))
+
+
+def blamed(
+    what: str,
+    call: Callable[[], Any],
+    data: Data,
+    remedy: str = "check names and lengths of the data, and the expression itself.",
+) -> Any:
+    """Run a function of the model; let its own error say where it happened and with what data."""
+    try:
+        return call()
+    except InputError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(f"{name}: {shape_of(value)}" for name, value in data.items())
+        raise InputError(
+            what,
+            got=f"{type(error).__name__}: {error}",
+            expected=f"a function that runs on these data: {{{shapes}}}",
+            remedy=remedy,
+        ) from error
+
+
+def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
+    """Stack datasets for one call of `jaxlatent.fit`; what is unequal in shape is padded and `Masked`.
+
+    Args:
+        datasets: a list of data dicts, or a dict of name to data dict whose names are kept.
+
+    Returns:
+        The batch. Datasets that cannot be used (NaN, other names or numbers of axes than most) are its ``problems``: `jaxlatent.fit`
+        raises the first of them, or goes on without them if told ``on_bad_data="quarantine"``.
+
+    Raises:
+        InputError: if no dataset can be used.
+    """
+    named = dict(datasets) if isinstance(datasets, Mapping) else dict(enumerate(datasets))
+    if not named:
+        raise InputError(
+            "batch(...)", got="no datasets", expected="at least one", remedy="pass a non-empty list of data dicts."
+        )
+    arrays: dict[Any, dict[str, Any]] = {}
+    problems: dict[Any, InputError] = {}
+    for label, data in named.items():
+        try:
+            arrays[label] = _on_host(data, f"dataset {label!r}, ")
+        except InputError as problem:
+            problems[label] = problem
+    problems |= _unlike(arrays)
+    problems |= _of_other_lengths({label: data for label, data in arrays.items() if label not in problems})
+    sound = [label for label in named if label not in problems]
+    if not sound:
+        raise next(iter(problems.values()))
+    stacked = {
+        name: _stack([arrays[sound[0] if label in problems else label][name] for label in named])
+        for name in arrays[sound[0]]
+    }
+    return Batch(jax.tree.map(jnp.asarray, stacked), tuple(named), problems)
+
+
+def _unlike(arrays: Mapping[Any, Data]) -> dict[Any, InputError]:
+    """The datasets whose names or numbers of axes are not those of most, and why."""
+    kinds = {label: tuple(sorted((name, len(x.shape)) for name, x in data.items())) for label, data in arrays.items()}
+    if len(set(kinds.values())) < 2:
+        return {}
+    usual = Counter(kinds.values()).most_common(1)[0][0]
+    like = next(label for label, kind in kinds.items() if kind == usual)
+    return {label: _unlikeness(label, arrays[label], like, arrays[like]) for label in kinds if kinds[label] != usual}
+
+
+def _unlikeness(label: Any, data: Data, like: Any, usual: Data) -> InputError:
+    if data.keys() != usual.keys():
+        return InputError(
+            f"dataset {label!r}",
+            got=f"names {sorted(data)}",
+            expected=f"the names of dataset {like!r}: {sorted(usual)}",
+            remedy="give every dataset the same observations and covariates.",
+        )
+    name = next(name for name in data if len(data[name].shape) != len(usual[name].shape))
+    return InputError(
+        f"dataset {label!r}, {name!r}",
+        got=f"shape {data[name].shape}",
+        expected=f"as many axes as in dataset {like!r}: {usual[name].shape}",
+        remedy="give every dataset arrays of the same kind.",
+    )
+
+
+def _stack(items: Sequence[Any]) -> Any:
+    """Arrays of as many axes, one above the other: padded and masked over the axes up to the last that is unequal."""
+    values = [item.values if isinstance(item, Masked) else item for item in items]
+    shapes = np.array([value.shape for value in values]).reshape(len(values), -1)
+    largest = shapes.max(0)
+    unequal = np.flatnonzero((shapes != largest).any(0))
+    masks = [item.mask.ndim for item in items if isinstance(item, Masked)]
+    axes = max([int(unequal[-1]) + 1 if len(unequal) else 0, *masks])
+    if not axes:
+        return np.stack(values)
+    fill = lambda x: np.pad(x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)])
+    seen = [mask_over(item, axes) for item in items]
+    return _masked(np.stack([fill(value) for value in values]), np.stack([fill(mask) for mask in seen]))
+
+
+def mask_over(item: Any, axes: int) -> np.ndarray:
+    """The mask over the first ``axes`` axes of an array."""
+    shape = item.shape[:axes]
+    if not isinstance(item, Masked):
+        return np.ones(shape, bool)
+    return np.broadcast_to(item.mask.reshape(item.mask.shape + (1,) * (axes - item.mask.ndim)), shape)
+
+
+def as_data(data: Data, label: str = "") -> dict[str, Any]:
+    """Data as JAX arrays in JAX's own precision, checked for what no model can use.
+
+    Args:
+        data: name to anything that NumPy understands, to a `Masked` or NumPy's own masked array, or to a list of arrays of unequal
+            length: sequences, which become one `Masked` array ``(sequence, step, ...)``.
+        label: put before names in messages.
+
+    Raises:
+        InputError: for values that are not numeric, NaN or infinite, unless masked; beyond JAX's precision; or for ragged entries whose
+            lengths disagree.
+    """
+    return cast(dict[str, Any], jax.tree.map(jnp.asarray, _on_host(data, label)))
+
+
+def _on_host(data: Data, label: str) -> dict[str, Any]:
+    """As `as_data`, still in NumPy: a thousand datasets are stacked there in a hundredth of the time."""
+    if not isinstance(data, Mapping):
+        raise InputError(
+            f"{label}data",
+            got=type(data).__name__,
+            expected="a dict of name to array",
+            remedy="pick columns, as in dict(frame[['y', 'x']])."
+            if hasattr(data, "columns")
+            else 'name the arrays, as in {"y": y, "x": x}.',
+        )
+    for name in data:
+        if not isinstance(name, str):
+            raise InputError(
+                f"{label}data {name!r}",
+                got=f"a name of type {type(name).__name__}",
+                expected="a string, as models read data by d.name",
+                remedy="rename it.",
+            )
+    given = {name: _as_list(value) for name, value in data.items()}
+    _check_lengths(label, {name: tuple(map(_length, value)) for name, value in given.items() if _is_ragged(value)})
+    return {name: _as_array(f"{label}data {name!r}", value) for name, value in given.items()}
+
+
+def _as_list(value: Any) -> Any:
+    """NumPy's arrays of arrays are lists of sequences."""
+    jagged = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
+    return list(value) if jagged and all(isinstance(one, np.ndarray | list) for one in value) else value
+
+
+def _as_array(what: str, value: Any) -> Any:
+    if isinstance(value, jax.core.Tracer):
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        value = _from_numpy(value)
+    if isinstance(value, Masked):
+        return _as_masked(what, value)
+    if _is_ragged(value):
+        return _stack([_as_array(f"{what}, sequence {i}", one) for i, one in enumerate(value)])
+    array = read(what, value)
+    if array.dtype.kind == "f":
+        check_finite(what, array, np.isfinite(array))
+    return narrow(what, array)
+
+
+def _masked(values: Any, mask: Any) -> Masked:
+    """On the host."""
+    return Masked(values, mask)
+
+
+def _from_numpy(value: np.ma.MaskedArray) -> Any:
+    """NumPy's masked array, whose masks say the opposite; plain where all was seen."""
+    seen = ~np.ma.getmaskarray(value)
+    while seen.ndim > 1 and seen.shape[-1] and (seen == seen[..., :1]).all():
+        seen = seen[..., 0]
+    return np.ma.getdata(value) if seen.all() else _masked(np.ma.getdata(value), seen)
+
+
+def _is_ragged(value: Any) -> bool:
+    """Whether a list of arrays that differ in length, and in nothing else; or some of them masked."""
+    if not isinstance(value, list | tuple):
+        return False
+    if any(isinstance(one, Masked | np.ma.MaskedArray) for one in value):
+        return True
+    shapes = [np.shape(one) for one in value if isinstance(one, list | tuple) or hasattr(one, "__array__")]
+    return len(shapes) == len(value) and len(set(shapes)) > 1 and len({shape[1:] for shape in shapes if shape}) == 1
+
+
+def _length(sequence: Any) -> int:
+    return int(np.shape(split(sequence)[0])[0])
+
+
+def _check_lengths(label: str, lengths: Mapping[str, tuple[int, ...]]) -> None:
+    """Ragged entries agree sequence by sequence, before padding hides it; one may lack a step everywhere, as transitions do."""
+    for (one, first), (other, second) in combinations(lengths.items(), 2):
+        apart = [a - b for a, b in zip(first, second, strict=False)]
+        if len(first) != len(second) or len(set(apart)) > 1 or abs(apart[0]) > 1:
+            where = next((i for i, difference in enumerate(apart) if difference), min(len(first), len(second)))
+            raise InputError(
+                f"{label}data {other!r}",
+                got=f"{len(second)} sequences of lengths {_listed(second)}",
+                expected=f"those of {one!r}, {len(first)} of lengths {_listed(first)}; the first to differ is sequence {where}",
+                remedy="give both the same sequences in the same order, with one value for each step.",
+            )
+
+
+def _listed(lengths: tuple[int, ...]) -> str:
+    return ", ".join(map(str, lengths[:10])) + (", ..." if len(lengths) > 10 else "")
+
+
+def _of_other_lengths(arrays: Mapping[Any, Mapping[str, Any]]) -> dict[Any, InputError]:
+    """The datasets where entries differ in length that are equally long in most: padding would hide rows that are missing or too many."""
+    problems: dict[Any, InputError] = {}
+    columns = {name: [data[name] for data in arrays.values()] for name in next(iter(arrays.values()), {})}
+    rows = {name: [value.shape[0] for value in values] for name, values in columns.items() if values[0].shape}
+    ragged = {name: lengths for name, lengths in rows.items() if len(set(lengths)) > 1}
+    for (one, first), (other, second) in combinations(ragged.items(), 2):
+        equal = [a == b for a, b in zip(first, second, strict=True)]
+        if len(equal) / 2 <= sum(equal) < len(equal):
+            for i in (i for i, same in enumerate(equal) if not same):
+                problem = InputError(
+                    f"dataset {list(arrays)[i]!r}, {other!r}",
+                    got=f"{second[i]} rows",
+                    expected=f"the {first[i]} rows of {one!r}: they are equally long in {sum(equal)} of {len(equal)} datasets",
+                    remedy="give both one value for each row.",
+                )
+                problems.setdefault(list(arrays)[i], problem)
+    return problems
+
+
+def _as_masked(what: str, value: Masked) -> Masked:
+    if isinstance(value.values, jax.core.Tracer) or isinstance(value.mask, jax.core.Tracer):
+        return value
+    values, mask = read(what, value.values), np.asarray(value.mask)
+    if mask.dtype != bool or mask.shape != values.shape[: mask.ndim]:
+        raise InputError(
+            f"{what}, mask",
+            got=f"{mask.dtype} of shape {mask.shape}",
+            expected=f"booleans of the leading axes of the values, {values.shape}",
+            remedy="True where a value was seen.",
+        )
+    seen = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
+    # What stands at masked entries must not meet any arithmetic.
+    filled = np.where(seen, values, np.zeros((), values.dtype))
+    if values.dtype.kind == "f":
+        check_finite(what, filled, np.isfinite(filled))
+    return _masked(narrow(what, filled), mask)

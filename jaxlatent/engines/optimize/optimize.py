@@ -1,0 +1,251 @@
+"""Point estimates: maximum a posteriori and maximum likelihood.
+
+The mode of a density depends on its coordinates. By default the density of the *named, constrained* parameters is
+maximised, without the Jacobian of the transform to unconstrained space, as Stan's ``optimize`` and PyMC's ``find_MAP``
+do; `jaxlatent.engines.laplace` needs the other one. A step is one value and gradient, whatever the optimiser, and that
+is what ``max_iter`` counts.
+"""
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxlatent.engines.base import Final, Search, Stage, engine
+from jaxlatent.engines.gaussian import inverse_root
+from jaxlatent.engines.optimize.descent import Descent
+from jaxlatent.engines.optimize.interning import interned
+from jaxlatent.engines.optimize.lbfgs import LBFGS
+from jaxlatent.engines.optimize.rows import Rows, deal, find_rows, look, take
+from jaxlatent.errors import InputError, require
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.status import Status
+from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
+
+#: Up to so many unknowns standard errors come by default: a Hessian costs their square.
+_HESSIAN_DIM = 100
+
+
+class State(NamedTuple):
+    """A lane between two evaluations.
+
+    Attributes:
+        search: of `LBFGS` or `Descent`.
+        evaluations: so far.
+        rows: which rows of the data are trained on and held out; () if all are trained on at once.
+    """
+
+    search: Any
+    evaluations: Array
+    rows: Any
+
+
+class Record(NamedTuple):
+    """What a lane saw at an evaluation.
+
+    Attributes:
+        objective: the log density at the best point so far; of a minibatch, of the rows seen, scaled up to all.
+        validation: log likelihood of the rows held out, per row, when last looked at; () without.
+    """
+
+    objective: Array
+    validation: Any
+
+
+@engine
+class Optimize(Search):
+    """Maximum a posteriori or maximum likelihood, with standard errors from the curvature.
+
+    Args:
+        optimizer: any Optax optimiser; None is L-BFGS.
+        max_iter: evaluations of the objective and its gradient.
+        tol: what is left to be gained, in nats, when a lane stops: L-BFGS predicts it from the curvature, another
+            optimiser has converged when it gained no more in 100 iterations; 0 then runs all ``max_iter``. Minibatches are too
+            noisy to tell, and do.
+        restarts: lanes per dataset, each from a start of its own.
+        standard_errors: whether to compute the inverse Hessian, ``(dim, dim)``, at the end; None: up to 100 unknowns.
+        objective: "map" for the log posterior, "mle" for the log likelihood alone.
+        jacobian: for "map", whether to maximise the density of the unconstrained position rather than of the
+            constrained parameters.
+        batch_size: rows of the data in each evaluation, in a new random order every epoch; None takes all. Rows are what
+            observations lead with, and every other entry of the data that is as long.
+        validation: fraction of the rows held out, the same for all lanes. The result is then the point that was best for them,
+            and the objective of a lane their log likelihood.
+        patience: epochs (looks, every tenth evaluation, where all rows are taken) without gain on the held-out rows after which
+            a lane stops.
+    """
+
+    optimizer: optax.GradientTransformation | None = None
+    max_iter: int = 1000
+    tol: float = 1e-8
+    restarts: int = 1
+    standard_errors: bool | None = None
+    objective: Literal["map", "mle"] = "map"
+    jacobian: bool = False
+    batch_size: int | None = None
+    validation: float = 0.0
+    patience: int = 50
+
+    kind: ClassVar[str] = "point"
+
+    def __post_init__(self) -> None:
+        optimizer = self.optimizer is None or isinstance(self.optimizer, optax.GradientTransformation)
+        require(
+            optimizer,
+            "Optimize(optimizer=...)",
+            got=self.optimizer,
+            expected="None or an Optax optimiser such as optax.adam(1e-3)",
+        )
+        require(self.max_iter >= 1, "Optimize(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
+        require(self.tol >= 0, "Optimize(tol=...)", got=self.tol, expected="nats, zero or more")
+        require(self.restarts >= 1, "Optimize(restarts=...)", got=self.restarts, expected="at least 1 restart")
+        require(
+            self.objective in ("map", "mle"), "Optimize(objective=...)", got=self.objective, expected="'map' or 'mle'"
+        )
+        batch = self.batch_size is None or self.batch_size >= 1
+        require(batch, "Optimize(batch_size=...)", got=self.batch_size, expected="None or at least 1 row")
+        require(
+            0 <= self.validation < 1, "Optimize(validation=...)", got=self.validation, expected="a fraction in [0, 1)"
+        )
+        require(self.patience >= 1, "Optimize(patience=...)", got=self.patience, expected="at least 1 look")
+        require(
+            self.batch_size is None or self.optimizer is not None,
+            "Optimize(batch_size=...)",
+            got="L-BFGS, which minibatches mislead",
+            expected="an Optax optimiser such as optax.adam(1e-3)",
+        )
+        require(
+            not (self.jacobian and self.objective == "mle"),
+            "Optimize(jacobian=True)",
+            got="objective='mle'",
+            expected="objective='map'",
+        )
+        for name, value in (("jacobian", self.jacobian), ("standard_errors", self.standard_errors)):
+            require(
+                not (value and self.by_rows),
+                f"Optimize({name}=True)",
+                got="minibatches or rows held out",
+                expected="all rows in every evaluation",
+            )
+
+        if self.optimizer is not None:
+            object.__setattr__(self, "optimizer", interned(self.optimizer))
+
+    @property
+    def by_rows(self) -> bool:  # type: ignore[override]
+        """Whether minibatches are drawn or rows held out."""
+        return self.batch_size is not None or self.validation > 0
+
+    def shared(self, posterior: Posterior, key: Key) -> PyTree:
+        """A random order of the rows, the same for all lanes: they can be compared by those held out."""
+        return jax.random.permutation(key, find_rows(posterior).length) if self.by_rows else ()
+
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
+        """A lane that has still to evaluate its first position."""
+        rows = deal(shared, self.validation, self.batch_size, position) if self.by_rows else ()
+        return State(self._algorithm.init(position), jnp.zeros((), jnp.int32), rows)
+
+    def step(
+        self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
+    ) -> tuple[State, Record, Array]:
+        """One evaluation."""
+        evaluations = state.evaluations + 1
+        if not self.by_rows:
+            function = self._cost(posterior)
+            value, gradient = jax.value_and_grad(function)(state.search.trial)
+            search = self._algorithm.update(state.search, value, gradient, function)
+            return State(search, evaluations, ()), Record(-search.point.value, ()), jnp.ones((), bool)
+        rows, batch = take(state.rows, key, state.evaluations, self.batch_size)
+        function = self._cost_of_rows(posterior, batch, rows.training.shape[0] / batch.shape[0])
+        value, gradient = jax.value_and_grad(function)(state.search.trial)
+        search = self._algorithm.update(state.search, value, gradient, function)
+        if self.validation > 0:
+            rows = look(
+                rows, evaluations, self.batch_size, search.point.position, self._cost_of_held_rows(posterior, rows)
+            )
+        best = -search.point.value if self.batch_size is None else -value
+        return State(search, evaluations, rows), Record(best, rows.score), jnp.ones((), bool)
+
+    def done(self, state: State) -> Array:
+        """Whether the lane converged, broke, or gained no more on the rows held out."""
+        ended = state.search.status != Status.OK
+        return ended | (state.rows.since >= self.patience) if self.validation > 0 else ended
+
+    def statistics(self, records: Any) -> dict[str, Array]:
+        """The trace of the objective, and of the ``validation`` score if rows are held out."""
+        return {"objective": records.objective} | ({"validation": records.validation} if self.validation > 0 else {})
+
+    def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
+        """The best point, ``covariance`` ``(dim, dim)`` of the position there, ``n_steps``: evaluations."""
+        point, status = state.search.point, state.search.status
+        statistics = {"n_steps": state.evaluations}
+        if self.by_rows:
+            return self._finish_rows(posterior, state, statistics)
+        status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
+        wanted = posterior.dim <= _HESSIAN_DIM if self.standard_errors is None else self.standard_errors
+        if wanted:
+            factor, definite = inverse_root(jax.hessian(self._cost(posterior))(point.position))
+            statistics["covariance"] = factor @ factor.T
+            status = jnp.where((status == Status.CONVERGED) & ~definite, Status.DEGENERATE, status)
+        return Final(point.position, statistics, -point.value, status)
+
+    def _finish_rows(self, posterior: Posterior, state: State, statistics: dict[str, Array]) -> Final:
+        rows: Rows = state.rows
+        position, status = state.search.point.position, state.search.status
+        if self.validation > 0:
+            # The last point may be better than any that was looked at.
+            last = -self._cost_of_held_rows(posterior, rows)(position)
+            position = jnp.where(last > rows.best_score, position, rows.best)
+            objective = jnp.maximum(last, rows.best_score) * rows.held.shape[0]
+            status = jnp.where((status == Status.OK) & (rows.since >= self.patience), Status.CONVERGED, status)
+        else:
+            objective = -self._cost(posterior)(position)
+        status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
+        return Final(position, statistics, objective, status)
+
+    @property
+    def _algorithm(self) -> "LBFGS | Descent":
+        if self.optimizer is None:
+            return LBFGS(self.tol)
+        return Descent(self.optimizer, self.tol, noisy=self.batch_size is not None)
+
+    def _cost(self, posterior: Posterior) -> LogDensity:
+        if self.objective == "map":
+            return lambda position: -posterior.log_density(position, self.jacobian)
+        return lambda position: -_log_likelihood(posterior, posterior.constrain(position))
+
+    def _cost_of_held_rows(self, posterior: Posterior, rows: Rows) -> LogDensity:
+        """Minus the log likelihood of a row held out."""
+        return self._cost_of_rows(posterior, rows.held, 1 / rows.held.shape[0], "mle")
+
+    def _cost_of_rows(
+        self, posterior: Posterior, index: Array, scale: float, objective: str | None = None
+    ) -> LogDensity:
+        """Minus log prior and log likelihood of some rows, which counts ``scale`` times."""
+        some = find_rows(posterior).of(posterior, index)
+
+        def cost(position: Position) -> Array:
+            params = some.constrain(position)
+            fit = scale * _log_likelihood(some, params)
+            mle = (objective or self.objective) == "mle"
+            return -(fit if mle else fit + some.density.log_prior(params, some.data))
+
+        return cost
+
+
+def _log_likelihood(posterior: Posterior, params: Any) -> Array:
+    """Of all observations, a scalar.
+
+    Raises:
+        InputError: for posteriors that do not know them.
+    """
+    terms = posterior.density.log_likelihood(params, posterior.data)
+    if not terms:
+        raise InputError(
+            "Optimize(objective='mle')",
+            got="a posterior that does not tell prior from likelihood",
+            expected="a jaxlatent.Model or a NumPyro model with observations",
+            remedy="use objective='map'.",
+        )
+    return sum((jnp.sum(term) for term in terms.values()), start=jnp.zeros(()))

@@ -1,0 +1,19 @@
+"""The likelihood by dynamax, one sequence at a time and differentiated by JAX: slower, and what ours is held against."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.typing import Array
+
+
+def log_normalizer(initial: Array, transition: Array, log_likelihoods: Array) -> Array:
+    """The log likelihood of sequences laid out as in `jaxlatent.latent.markov.messages`, ``(B,)``."""
+    # Imported late: dynamax brings TensorFlow Probability, which takes seconds.
+    from dynamax.hidden_markov_model.inference import hmm_filter
+
+    sequences = log_likelihoods.shape[-1]
+    initial = jnp.broadcast_to(initial, (initial.shape[0], sequences))
+    if transition.ndim == 4:
+        transition = jnp.broadcast_to(transition, (*transition.shape[:-1], sequences))
+    one = lambda initial, transition, ll: hmm_filter(initial, transition, ll).marginal_loglik
+    return jax.vmap(one, (-1, None if transition.ndim == 2 else -1, -1))(initial, transition, log_likelihoods)

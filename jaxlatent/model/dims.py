@@ -1,0 +1,78 @@
+"""Names of dimensions and labels along them: checked before a fit, for whatever is fitted."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from jaxlatent.errors import InputError, did_you_mean
+
+#: Axes that results lead with.
+_TAKEN = ("dataset", "chain", "draw", "lane")
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def check_dims(dims: Mapping[str, Sequence[str]], shapes: Shapes, coords: Mapping[str, Sequence[Any]]) -> None:
+    """Named dimensions fit the shapes of what they name and each other, and coordinates their lengths.
+
+    Args:
+        dims: by the name of a parameter, derived quantity or observation; dimensions without a name are called ``name_dim_0``, ...
+        shapes: of all of these.
+        coords: labels by dimension.
+
+    Raises:
+        InputError: naming the dimension.
+    """
+    for name in dims:
+        if name not in shapes:
+            raise InputError(
+                f"Model(dims=...) for {name!r}",
+                got=f"a name that is none of {sorted(shapes)}",
+                expected="a parameter, derived quantity or observation",
+                remedy=did_you_mean(name, shapes),
+            )
+    lengths: dict[str, tuple[int, str]] = {}
+    for name, shape in shapes.items():
+        own = tuple(dims.get(name) or (f"{name}_dim_{i}" for i in range(len(shape))))
+        _check_names(name, own, shape)
+        for dim, length in zip(own, shape, strict=True):
+            known, first = lengths.setdefault(dim, (length, name))
+            if known != length:
+                raise InputError(
+                    f"Model(dims=...) for {name!r}",
+                    got=f"{dim!r} of length {length}",
+                    expected=f"{known}, its length in {first!r}",
+                    remedy="give dimensions of unequal length names of their own.",
+                )
+    for dim, labels in coords.items():
+        if dim not in lengths:
+            raise InputError(
+                f"coords[{dim!r}]",
+                got="labels of a dimension that nothing has",
+                expected=f"a dimension of what is fitted: {sorted(lengths)}",
+                remedy=did_you_mean(dim, lengths) + " Name dimensions in Model(dims=...), or by plates in NumPyro.",
+            )
+        length, name = lengths[dim]
+        if len(labels) != length:
+            raise InputError(
+                f"coords[{dim!r}]",
+                got=f"{len(labels)} labels",
+                expected=f"{length}, the length of that axis of {name!r}",
+                remedy="give one label for each position.",
+            )
+
+
+def _check_names(name: str, dims: Collection[str], shape: tuple[int, ...]) -> None:
+    problem = None
+    if len(dims) != len(shape):
+        problem = (f"{len(dims)} dimensions {tuple(dims)}", f"one name for each axis of shape {shape}")
+    elif len(set(dims)) < len(dims):
+        problem = (f"{tuple(dims)}", "another name for each axis")
+    elif taken := [dim for dim in dims if dim in _TAKEN]:
+        problem = (f"{taken[0]!r}", f"names that no axis of a result has: {', '.join(_TAKEN)} are taken")
+    if problem:
+        raise InputError(
+            f"Model(dims=...) for {name!r}",
+            got=problem[0],
+            expected=problem[1],
+            remedy="name every axis after chain and draw, each by a word of its own.",
+        )

@@ -1,0 +1,185 @@
+"""`fix` and `tie`: a model with parameters, or some of their entries, held at values or equal to each other; for every engine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+from jaxlatent.data.arrays import Masked, split
+from jaxlatent.data.namespace import Namespace
+from jaxlatent.distributions.restricted import HELD, Restricted
+from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.model.model import Model
+from jaxlatent.model.pickling import family
+from jaxlatent.typing import ArrayLike
+
+
+@family
+def fix(model: Model, **values: ArrayLike | Masked) -> Model:
+    """``model`` with parameters held at ``values``: they leave prior and positions, and everything else is conditioned on them.
+
+    Args:
+        model: any model.
+        values: by parameter, each of its full shape; or `Masked`, to hold the entries where the mask is True.
+
+    Raises:
+        InputError: for a name that is no parameter, or if no parameter is left; by EM, if the model's closed-form M-step raises what is
+            held together with what is free.
+    """
+    _check_names("fix", model, values)
+    whole = lambda value: not isinstance(value, Masked) or bool(np.all(value.mask))
+    held = {name: jnp.asarray(split(value)[0]) for name, value in values.items() if whole(value)}
+    partly = {name: value for name, value in values.items() if not whole(value)}
+    if len(held) == len(model.prior):
+        raise InputError(
+            "fix(...)",
+            got="values for every parameter",
+            expected="at least one that stays free",
+            remedy="evaluate the model with jl.condition(model, data) instead.",
+        )
+
+    def restriction(value: Any) -> tuple[tuple[int, ...], Any]:
+        mask, shape = np.asarray(value.mask), np.shape(value.values)
+        if mask.dtype != bool or mask.shape != shape[: mask.ndim]:
+            raise InputError(
+                "fix(...), mask",
+                got=f"{mask.dtype} of shape {mask.shape}",
+                expected=f"booleans of the leading axes of the values, {shape}",
+                remedy="True where an entry is held.",
+            )
+        mask = mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
+        groups = np.where(mask, HELD, np.arange(np.prod(shape, dtype=int)).reshape(shape))
+        return tuple(groups.ravel().tolist()), value.values
+
+    model = _without(model, held) if held else model
+    return _restricted("fix", model, {name: restriction(value) for name, value in partly.items()})
+
+
+@family
+def tie(model: Model, **groups: ArrayLike) -> Model:
+    """``model`` with entries of parameters tied: one value for all that share a number.
+
+    The prior is that of the model on the values that are left, not normalised; `EM` needs ``m_step="generic"``.
+
+    Args:
+        model: any model.
+        groups: by parameter, integers from 0 of its full shape, as in ``jl.tie(model, covs=[0, 0, 1])``.
+
+    Raises:
+        InputError: for a name that is no parameter, or numbers that are none.
+    """
+    _check_names("tie", model, groups)
+    for name, numbers in groups.items():
+        if np.asarray(numbers).dtype.kind not in "iu" or np.min(numbers, initial=0) < 0:
+            raise InputError(
+                f"tie({name}=...)",
+                got=f"{numbers!r}",
+                expected="integers from 0, one for each entry",
+                remedy="give equal numbers to entries that share a value; hold entries with jl.fix.",
+            )
+    return _restricted(
+        "tie", model, {k: (tuple(np.ravel(v).tolist()), np.zeros(np.shape(v))) for k, v in groups.items()}
+    )
+
+
+def _without(model: Model, held: dict[str, Any]) -> Model:
+    """Whole parameters out of the model."""
+
+    def see(function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function`` of all parameters, as one of those that are free."""
+        return lambda p, *rest: function(Namespace("parameter", {**held, **p}), *rest)
+
+    def prior_of(name: str) -> Any:
+        prior = model.prior[name]
+        if isinstance(prior, dist.Distribution):
+            return prior
+        return lambda p, d: model.prior_of(name, {**held, **p}, d)
+
+    start = model.start
+    return replace(
+        model,
+        prior={name: prior_of(name) for name in model.prior if name not in held},
+        likelihood=see(model.likelihood) if model.likelihood else None,
+        derived=see(model.derived) if model.derived else None,
+        start=(lambda key, d: {k: v for k, v in start(key, d).items() if k not in held}) if start else None,
+        m_step=_m_step(model, held, lambda update: see(update)),
+        dims={name: dims for name, dims in model.dims.items() if name not in held},
+        key=model.key and ("fix", model.key, tuple((k, np.asarray(v).tobytes()) for k, v in held.items())),
+    )
+
+
+def _restricted(what: str, model: Model, restrictions: Mapping[str, tuple[tuple[int, ...], Any]]) -> Model:
+    """Entries of parameters held or tied, under priors that know."""
+    if not restrictions:
+        return model
+
+    def prior_of(name: str) -> Any:
+        groups, held = restrictions[name]
+
+        def prior(p: Any, d: Any) -> Restricted:
+            base = model.prior_of(name, p, d)
+            if base.shape() != np.shape(held):
+                raise InputError(
+                    f"{what}({name}=...)",
+                    got=f"shape {np.shape(held)}",
+                    expected=f"that of the parameter, {base.shape()}",
+                    remedy="give one entry for each of the parameter's.",
+                )
+            return Restricted(base, groups, jnp.asarray(held, jnp.result_type(float)))
+
+        return prior
+
+    return replace(
+        model,
+        prior={name: prior_of(name) if name in restrictions else prior for name, prior in model.prior.items()},
+        m_step=_m_step(model, restrictions, None),
+        key=model.key
+        and (what, model.key, tuple((k, groups, np.asarray(v).tobytes()) for k, (groups, v) in restrictions.items())),
+    )
+
+
+def _m_step(model: Model, bound: Mapping[str, Any], see: Callable[[Any], Any] | None) -> dict[Any, Any] | None:
+    """The updates that are left: without those of ``bound`` parameters, refusing where a bound and a free one are raised together.
+
+    Args:
+        model: whose updates.
+        bound: by name, what is held.
+        see: how an update is to look at free parameters; None where bound parameters have free entries left, which no closed form knows.
+    """
+    if model.m_step is None:
+        return None
+
+    def refuse(names: tuple[str, ...]) -> Callable[..., Any]:
+        def update(*_: Any) -> Any:
+            raise InputError(
+                "EM() of a model with fixed or tied parameters",
+                got=f"bound: {', '.join(n for n in names if n in bound)}, raised in one closed form with what is free of {names}",
+                expected="parameters that are free as a whole, or fixed as a whole",
+                remedy="use jl.EM(m_step='generic').",
+            )
+
+        return update
+
+    updates: dict[Any, Any] = {}
+    for names, update in model.m_step.items():
+        group = names if isinstance(names, tuple) else (names,)
+        concerned = [name in bound for name in group]
+        if not any(concerned):
+            updates[names] = update if see is None else see(update)
+        elif see is None or not all(concerned):
+            updates[names] = refuse(group)
+    return updates
+
+
+def _check_names(what: str, model: Model, values: Mapping[str, Any]) -> None:
+    for name in values:
+        if name not in model.prior:
+            raise InputError(
+                f"{what}({name}=...)",
+                got="a name that is no parameter",
+                expected=f"one of {', '.join(model.prior)}",
+                remedy=did_you_mean(name, model.prior),
+            )

@@ -1,0 +1,279 @@
+"""`Model`: named priors and a likelihood, as pure functions that hold no data.
+
+From one declaration follow the log prior, the pointwise log likelihood, prior and posterior predictive draws, supports, shapes and
+the graph. Everything here is written for one dataset and one value of the parameters; `jax.vmap` gives the rest.
+"""
+
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxlatent._compat.tracing import tracing_for
+from jaxlatent.data.arrays import as_namespace, blamed, shapes_of, split
+from jaxlatent.data.namespace import Namespace
+from jaxlatent.distributions.centring import Informed, family_of
+from jaxlatent.distributions.factor import Factor
+from jaxlatent.distributions.masking import masked_log_prob
+from jaxlatent.errors import InputError
+from jaxlatent.graph import Graph, graph_of
+from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
+from jaxlatent.model.coordinates import size, unconstrained_shape
+from jaxlatent.model.pickling import ByValue
+from jaxlatent.model.shapes import Shapes, Site, check_observed, require_continuous
+from jaxlatent.model.spreading import spread
+from jaxlatent.typing import Array, Data, Key, Params
+
+Prior: TypeAlias = dist.Distribution | Callable[..., dist.Distribution]
+Likelihood = Callable[[Namespace, Namespace], Mapping[str, dist.Distribution]]
+Derived = Callable[[Namespace, Namespace], Mapping[str, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Model(ByValue):
+    """A Bayesian model: priors in order, a likelihood, and what is derived from both.
+
+    Args:
+        prior: by name and in order, NumPyro distributions or callables ``p -> distribution`` or ``p, d -> distribution`` of the
+            earlier parameters (``p.name``) and the data (``d.name``).
+        likelihood: ``p, d -> {observation: distribution}``; each name is looked up in the data. The shape of the data rules: a
+            distribution that broadcasts to its observation stands for independent values of that shape. `jaxlatent.Factor` terms need
+            no entry in the data.
+        derived: optional ``p, d -> {name: array}``, kept with the draws.
+        dims: optional names of the dimensions of parameters, derived quantities and observations, for ArviZ.
+        start: optional ``key, d -> {parameter: value}``: where lanes start, instead of uniform(-2, 2) in unconstrained space.
+        m_step: optional closed form of the M-step of EM: by parameter (or tuple of parameters raised together), in order,
+            ``p, d, expected -> value``, where ``p`` holds the values raised before and ``expected`` the `jaxlatent.latent.Expected`
+            counts by observation. Each maximises the expected complete log joint given all other parameters.
+        row_wise: whether masked rows (steps, of sequences) that are appended to the data change nothing, so that fits to 100 and to 101
+            rows can share their programs. None: `jaxlatent.fit` finds out, and appends none to models that have an ``m_step``.
+        name: what figures and tables call it.
+        key: two models with equal keys are equal and share compiled programs. Families set it to their name and arguments;
+            a model written by hand has none and compares by identity.
+    """
+
+    prior: Mapping[str, Prior]
+    likelihood: Likelihood | None = None
+    derived: Derived | None = None
+    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    start: Callable[[Key, Namespace], Mapping[str, Array]] | None = None
+    m_step: Mapping[Any, Callable[[Namespace, Namespace, Mapping[str, Expected]], Any]] | None = None
+    row_wise: bool | None = None
+    name: str = "model"
+    key: Hashable = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prior, Mapping):
+            raise InputError(
+                "Model(prior=...)",
+                got=f"a {type(self.prior).__name__}",
+                expected="a mapping of names to priors",
+                remedy="write {'mu': dist.Normal(0.0, 1.0)}; a prior that reads other parameters is a callable under its own name.",
+            )
+        if not self.prior:
+            raise InputError("Model(prior=...)", got="no prior", expected="at least one named prior", remedy="add one.")
+        for name, prior in self.prior.items():
+            if not isinstance(prior, dist.Distribution) and not callable(prior):
+                raise InputError(
+                    f"the prior of {name!r}",
+                    got=type(prior).__name__,
+                    expected="a numpyro distribution or a callable that returns one",
+                    remedy="wrap a fixed number with numpyro.distributions.Delta, or close over it in the likelihood.",
+                )
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Model) or self.key is None:
+            return False
+        return (self.key, self.row_wise) == (other.key, other.row_wise)
+
+    def __hash__(self) -> int:
+        return id(self) if self.key is None else hash(self.key)
+
+    def prior_of(self, name: str, params: Mapping[str, Array], data: Data) -> dist.Distribution:
+        """The prior distribution of one parameter, given the earlier ones."""
+        prior = self.prior[name]
+        if isinstance(prior, dist.Distribution):
+            return prior
+        arguments = (Namespace("earlier parameter", params), as_namespace(data))
+        d = prior(*arguments[: _arity(prior)])
+        if not isinstance(d, dist.Distribution):
+            raise InputError(
+                f"the prior of {name!r}",
+                got=type(d).__name__,
+                expected="a callable that returns a numpyro distribution",
+                remedy="return the distribution itself.",
+            )
+        return d
+
+    def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, dist.Distribution]:
+        """The distribution of every observation at one value of the parameters, spread over the observation where the data hold it."""
+        if self.likelihood is None:
+            return {}
+        values = as_namespace(data)
+        observed = dict(self.likelihood(Namespace("parameter", params), values))
+        for name, d in observed.items():
+            if isinstance(d, dist.Distribution) and name in values:
+                observed[name] = spread(d, jnp.shape(values[name]))
+        return observed
+
+    def deterministic(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """The derived quantities at one value of the parameters."""
+        if self.derived is None:
+            return {}
+        values = self.derived(Namespace("parameter", params), as_namespace(data))
+        return {name: jnp.asarray(value) for name, value in values.items()}
+
+    def shapes(self, data: Data) -> Shapes:
+        """The shapes of everything that the model declares, found without computing anything; every observation is in the data.
+
+        Raises:
+            InputError: naming the prior, observation or function that does not go with the data.
+        """
+        return _shapes(self, shapes_of(data))
+
+    def log_prior(self, params: Mapping[str, Array], data: Data | None = None) -> Array:
+        """The log prior density of constrained values, a scalar (no Jacobian)."""
+        data = data or {}
+        terms = [jnp.sum(self.prior_of(name, params, data).log_prob(params[name])) for name in self.prior]
+        return sum(terms[1:], terms[0])
+
+    def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """The log likelihood of every observation, each of the batch shape of its distribution; zero where masked."""
+        return {name: masked_log_prob(d, *split(data.get(name))) for name, d in self.observed(params, data).items()}
+
+    def expect(self, params: Params, data: Data, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
+        """The E-step of EM: expected counts by observation."""
+        observed = self.observed(params, data)
+        return {
+            name: expect(d, data.get(name), how, jax.random.fold_in(key, i), draws)
+            for i, (name, d) in enumerate(observed.items())
+        }
+
+    def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:
+        """What an M-step raises: log prior plus expected complete log likelihood, a scalar."""
+        observed = self.observed(params, data)
+        terms = [expected_log_prob(d, data.get(name), expected[name]) for name, d in observed.items()]
+        return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
+
+    def raise_params(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
+        """The M-step in closed form; None if the model has none."""
+        if self.m_step is None:
+            return None
+        return raise_in_turn(self.m_step, params, as_namespace(data), expected)
+
+    def starting_params(self, key: Key, data: Data) -> Params | None:
+        """Where a lane starts; None if the model does not say."""
+        return None if self.start is None else dict(self.start(key, as_namespace(data)))
+
+    def sample_prior(self, key: Key, data: Data | None = None) -> Params:
+        """One draw of all parameters from the prior.
+
+        Raises:
+            InputError: if a prior is improper.
+        """
+        data = data or {}
+        params: Params = {}
+        for i, name in enumerate(self.prior):
+            d = self.prior_of(name, params, data)
+            try:
+                params[name] = d.sample(jax.random.fold_in(key, i))
+            except NotImplementedError:
+                raise InputError(
+                    f"prior draws of {name!r}",
+                    got=f"{type(d).__name__}, which cannot be drawn from",
+                    expected="a proper prior",
+                    remedy="give it a proper prior, or fit without prior draws (positions start from uniform(-2, 2)).",
+                ) from None
+        return params
+
+    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """One draw of every observation at one value of the parameters; ``data`` needs the covariates only.
+
+        Of the shape of the observation where the data hold it, otherwise of the shape that its distribution has by itself.
+        """
+        drawn = self.observed(params, data)
+        return {
+            name: _draw(d, jax.random.fold_in(key, i))
+            for i, (name, d) in enumerate(drawn.items())
+            if not isinstance(d, Factor)
+        }
+
+    def graph(self, data: Data | None = None) -> Graph:
+        """Parameters, derived quantities and observations, who reads whom, and plates: to look at, or as Mermaid or Graphviz text.
+
+        Found by tracing on shapes: whatever depends on a parameter has an edge from it, however that is computed. A derived quantity
+        hangs below the parameters it is computed from.
+
+        Args:
+            data: covariates, and observations as far as shapes follow from them.
+
+        Raises:
+            InputError: if the data lack what the model reads, or cannot be used.
+        """
+        return graph_of(self, data)
+
+
+@lru_cache(maxsize=256)
+def _shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> Shapes:
+    """As `Model.shapes`; remembered, because tracing a model takes longer than a small fit."""
+    sites: list[Site] = []
+    named: dict[str, tuple[int, ...]] = {}
+
+    def walk(data: Data) -> None:
+        params: Params = {}
+        start = 0
+        for name in model.prior:
+            d = blamed(f"the prior of {name!r}", partial(model.prior_of, name, params, data), data)
+            require_continuous(name, d)
+            params[name] = jnp.zeros(d.shape())
+            shape = unconstrained_shape(d)
+            sites.append(Site(name, d.shape(), shape, start, start + size(shape), isinstance(d, Informed)))
+            start = sites[-1].stop
+        observed = blamed("the likelihood", lambda: model.observed(params, data), data)
+        derived = blamed("the derived quantities", lambda: model.deterministic(params, data), data)
+        check_observed(observed, data)
+        arrays = {name: value.shape for name, value in {**params, **derived}.items()}
+        named.update({**arrays, **{name: d.shape() for name, d in observed.items()}})
+
+    with tracing_for():
+        jax.eval_shape(walk, dict(described))
+    return Shapes(tuple(sites), named)
+
+
+def raise_in_turn(m_step: Mapping[Any, Callable[..., Any]], params: Params, data: Namespace, expected: Any) -> Params:
+    """The updates of an M-step one after the other, each given the values that those before it raised; see `Model`."""
+    params = dict(params)
+    for names, update in m_step.items():
+        raised = update(Namespace("parameter", params), data, expected)
+        params.update(zip(names, raised, strict=True) if isinstance(names, tuple) else {names: raised})
+    return params
+
+
+def _draw(d: dist.Distribution, key: Key) -> Array:
+    """One draw of an observation.
+
+    Binomials come from JAX: under ``vmap`` on jax 0.12, NumPyro's rejection loop for them can go on for ever, when its two evaluations
+    of one borderline comparison round differently.
+    """
+    family, shape = family_of(d), d.shape()
+    if isinstance(family, dist.BinomialProbs | dist.BinomialLogits):
+        count = jnp.broadcast_to(family.total_count, shape).astype(jnp.result_type(float))
+        probability = jnp.broadcast_to(family.probs, shape).astype(count.dtype)
+        return jax.random.binomial(key, count, probability, dtype=count.dtype).astype(jnp.result_type(int))
+    return d.sample(key)
+
+
+def _arity(prior: Callable[..., Any]) -> int:
+    """How many of (params, data) a prior's callable takes."""
+    parameters = inspect.signature(prior).parameters.values()
+    positional = [
+        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
+    return min(len(positional), 2)

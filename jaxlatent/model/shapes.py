@@ -1,0 +1,83 @@
+"""The shapes that a model has at given data, and how these must fit each other."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpyro.distributions as dist
+
+from jaxlatent.data.arrays import shape_of
+from jaxlatent.distributions.centring import family_of
+from jaxlatent.distributions.factor import Factor
+from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.graph.naming import name_of
+from jaxlatent.typing import Data
+
+
+class Site(NamedTuple):
+    """One parameter's place in the position; ``informed`` if its coordinates wait for what the data say about it."""
+
+    name: str
+    shape: tuple[int, ...]
+    unconstrained: tuple[int, ...]
+    start: int
+    stop: int
+    informed: bool
+
+
+class Shapes(NamedTuple):
+    """The shapes of a model, see `jaxlatent.model.Model.shapes`.
+
+    Attributes:
+        sites: where each parameter stands in a position, in the order of the declaration.
+        named: shapes of parameters, derived quantities and observations by name.
+    """
+
+    sites: tuple[Site, ...]
+    named: dict[str, tuple[int, ...]]
+
+
+def require_continuous(name: str, prior: dist.Distribution) -> None:
+    """Raise `InputError` for a discrete prior: it has no place in a position."""
+    if prior.support is not None and prior.support.is_discrete:
+        raise InputError(
+            f"the prior of {name!r}",
+            got=f"{type(family_of(prior)).__name__}, which is discrete",
+            expected="a continuous distribution",
+            remedy="sum the parameter out inside the likelihood, for example with numpyro.distributions.MixtureSameFamily.",
+        )
+
+
+def check_observed(observed: Mapping[str, Any], data: Data) -> None:
+    """Every observation has a distribution, and data of its shape."""
+    for name, d in observed.items():
+        if not isinstance(d, dist.Distribution):
+            raise InputError(
+                f"the likelihood of {name!r}",
+                got=type(d).__name__,
+                expected="a numpyro distribution",
+                remedy="return {observation: distribution}; what is computed from parameters goes to `derived`.",
+            )
+        if isinstance(d, Factor):
+            continue
+        if name not in data:
+            raise InputError(
+                f"observation {name!r}",
+                got=f"data named {sorted(data)}",
+                expected=f"data for every name that the likelihood returns: {sorted(observed)}",
+                remedy=did_you_mean(name, data) + " Or add it to the data.",
+            )
+        if shape_of(data[name]) != tuple(d.shape()):
+            raise InputError(
+                f"observation {name!r}",
+                got=f"data of shape {shape_of(data[name])}",
+                expected=f"a shape that its distribution {name_of(d)} of shape {tuple(d.shape())} has or broadcasts to",
+                remedy="give the observation one value for each row of the covariates; bring distributions of other shapes into "
+                "that of the data with `.expand` and `.to_event`; mask what was not seen with jl.Masked(values, mask).",
+            )
+        if 0 in d.shape():
+            raise InputError(
+                f"observation {name!r}",
+                got=f"no values, shape {tuple(d.shape())}",
+                expected="at least one value",
+                remedy="check how the data were selected; for draws from the prior use jl.sample_prior.",
+            )

@@ -1,0 +1,58 @@
+"""The shape of the data rules: a distribution that broadcasts to its observation is spread over it, as in NumPyro and PyMC."""
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxlatent.distributions.factor import Factor
+from jaxlatent.latent.hidden_markov import HiddenMarkov
+
+
+def spread(d: dist.Distribution, shape: tuple[int, ...]) -> dist.Distribution:
+    """``d`` for independent values of ``shape`` together, or ``d`` as it is where it does not broadcast to them.
+
+    Mixtures and hidden Markov models stay what they are, so that what they hide can be found. A `Factor` has no values, and is added
+    once however many there are.
+
+    Args:
+        d: the distribution of an observation.
+        shape: of the observation, its event included.
+    """
+    if isinstance(d, Factor):
+        return d
+    if isinstance(d, HiddenMarkov):
+        return d.of_shape(shape) if _goes(d.sequences or (), shape, d.emissions.event_shape) else d
+    base = d.base_dist if isinstance(d, dist.ExpandedDistribution) else d
+    mixture = isinstance(base, dist.MixtureSameFamily | dist.MixtureGeneral)
+    if not _goes(d.batch_shape, shape, d.event_shape):
+        return d
+    batch = shape[: len(shape) - d.event_dim]
+    if batch == (base if mixture else d).batch_shape:
+        return base if mixture else d
+    if isinstance(base, dist.MixtureSameFamily):
+        return type(base)(base.mixing_distribution, base.component_distribution.expand((*batch, base.mixture_size)))
+    if isinstance(base, dist.MixtureGeneral):
+        parts = [part.expand(batch) for part in base.component_distributions]
+        return dist.MixtureGeneral(base.mixing_distribution, parts, support=base._support)
+    return d.expand(batch)
+
+
+def compact(d: dist.Distribution) -> dist.Distribution:
+    """``d`` without what spreads it over equal values: NumPyro's spread distributions have no distribution function."""
+    if isinstance(d, dist.ExpandedDistribution):
+        return compact(d.base_dist)
+    if isinstance(d, dist.MixtureSameFamily) and isinstance(d.component_distribution, dist.ExpandedDistribution):
+        return dist.MixtureSameFamily(d.mixing_distribution, d.component_distribution.base_dist)
+    if isinstance(d, dist.MixtureGeneral):
+        return dist.MixtureGeneral(d.mixing_distribution, [compact(part) for part in d.component_distributions])
+    return d
+
+
+def _goes(batch: tuple[int, ...], shape: tuple[int, ...], event: tuple[int, ...]) -> bool:
+    """Whether values of ``shape`` are events of shape ``event``, and ``batch`` broadcasts to what is left."""
+    leading = shape[: len(shape) - len(event)]
+    if shape != (*leading, *event) or len(batch) > len(leading):
+        return False
+    try:
+        return jnp.broadcast_shapes(batch, leading) == leading
+    except ValueError:
+        return False

@@ -1,0 +1,339 @@
+"""The posterior of a NumPyro model."""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax.flatten_util import ravel_pytree
+
+from jaxlatent.data.arrays import Batch, Masked, as_data, blamed
+from jaxlatent.errors import InputError
+from jaxlatent.model.coordinates import size
+from jaxlatent.model.pickling import ByValue
+from jaxlatent.posterior.density import Density, Guides
+from jaxlatent.posterior.posterior import Posterior, batched
+from jaxlatent.typing import Array, Data, Key, Params, Position
+
+Sites = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class NumPyroDensity(ByValue, Density):
+    """The density of a NumPyro model without discrete latent sites.
+
+    Its data are the arrays among the arguments of the model, by name.
+
+    Args:
+        fn: the model function.
+        names: of its latent sites, sorted as NumPyro ravels them.
+        shapes: unconstrained, by site.
+        sites: names of the sites that are observed.
+        outcomes: names of the arguments that these sites observe as they are.
+        static: arguments that are not arrays, as sorted pairs.
+        positional: names of the arguments that go by position, in order.
+        required: names of the arguments that have no default.
+        plates: pairs of a site and the names of the dimensions of its values.
+    """
+
+    fn: Callable[..., Any]
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    sites: tuple[str, ...]
+    outcomes: tuple[str, ...]
+    static: tuple[tuple[str, Any], ...]
+    positional: tuple[str, ...]
+    required: tuple[str, ...]
+    plates: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def dim(self) -> int:
+        """The length of a position."""
+        return sum(size(shape) for shape in self.shapes)
+
+    @property
+    def label(self) -> str:
+        """The name of the function."""
+        return getattr(self.fn, "__name__", "posterior")
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the plates of latent, observed and deterministic sites."""
+        return dict(self.plates)
+
+    def log_density(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> Array:
+        """Minus NumPyro's potential energy; without ``jacobian`` NumPyro's joint log density of the latent sites."""
+        from numpyro.infer.util import log_density, potential_energy
+
+        args, keywords = self._arguments(data)
+        if jacobian:
+            return -potential_energy(self.fn, args, keywords, self._unravel(position))
+        return log_density(self.fn, args, keywords, self.constrain(position, data, guides))[0]
+
+    def constrain(self, position: Position, data: Data, guides: Guides) -> Params:
+        """The latent sites at ``position``."""
+        from numpyro.infer.util import constrain_fn
+
+        args, keywords = self._arguments(data)
+        values = constrain_fn(self.fn, args, keywords, self._unravel(position))
+        return {name: values[name] for name in self.names}
+
+    def unconstrain(self, params: Mapping[str, Any], data: Data, guides: Guides) -> Position:
+        """The position of named values."""
+        from numpyro.infer.util import unconstrain_fn
+
+        args, keywords = self._arguments(data)
+        z = unconstrain_fn(self.fn, args, keywords, {name: jnp.asarray(params[name]) for name in self.names})
+        return ravel_pytree({name: z[name] for name in self.names})[0]
+
+    def derived(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """The deterministic sites."""
+        trace = self._trace(params, data)
+        return {name: site["value"] for name, site in trace.items() if site["type"] == "deterministic"}
+
+    def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, dist.Distribution]:
+        """The distribution of every site that is observed, or is to be predicted."""
+        trace = self._trace(params, data)
+        return {name: _spread(*_unmasked(trace[name])[:2]) for name in self.sites if name in trace}
+
+    def observation(self, name: str, params: Mapping[str, Array], data: Data) -> Any:
+        """What was observed at a site, `Masked` where the model masks it; None where it is to be predicted."""
+        site = self._trace(params, data)[name]
+        d, value, mask = _unmasked(site)
+        if not site["is_observed"]:
+            return None
+        return value if mask is None else Masked(value, jnp.broadcast_to(mask, _spread(d, value).batch_shape))
+
+    def covariates(self, data: Data, observed: Collection[str]) -> dict[str, Any]:
+        """The arguments that no site observes as they are."""
+        return {name: value for name, value in data.items() if name not in self.outcomes}
+
+    def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """Pointwise log likelihood of the observed sites."""
+        trace = self._trace(params, data)
+        observed = {name: trace[name] for name in self.sites if name in trace and trace[name]["is_observed"]}
+        return {name: site["fn"].log_prob(site["value"]) for name, site in observed.items()}
+
+    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """One draw of every observed site; ``data`` needs the covariates only."""
+        from numpyro import handlers
+
+        trace = self._trace(params, data, key, handlers.uncondition)
+        drawn = {name: trace[name] for name in self.sites if name in trace}
+        return {name: site["value"] for name, site in drawn.items() if not isinstance(site["fn"], dist.Unit)}
+
+    def with_data(self, data: Data) -> tuple["NumPyroDensity", dict[str, Any]]:
+        """The density and its data for other arguments of the model; those that are no arrays stay as they were if not given."""
+        static, arrays = _separated(data)
+        return replace(self, static=tuple(sorted({**dict(self.static), **static}.items()))), as_data(arrays)
+
+    def _unravel(self, position: Position) -> dict[str, Array]:
+        values, start = {}, 0
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            values[name] = position[start : start + size(shape)].reshape(shape)
+            start += size(shape)
+        return values
+
+    def _arguments(self, data: Data) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments; None for those that are required and not given, as for an ``obs`` to be predicted."""
+        given = {**dict.fromkeys(self.required), **dict(self.static), **data}
+        return tuple(given.pop(name) for name in self.positional), given
+
+    def _start(self, data: Data) -> Sites:
+        from numpyro import handlers
+        from numpyro.infer import init_to_uniform
+
+        args, keywords = self._arguments(data)
+        started = handlers.substitute(handlers.seed(self.fn, jax.random.key(0)), substitute_fn=init_to_uniform)
+        return blamed("the NumPyro model", lambda: handlers.trace(started).get_trace(*args, **keywords), data)
+
+    def _trace(
+        self, params: Mapping[str, Array], data: Data, key: Key | None = None, handler: Callable[..., Any] | None = None
+    ) -> Sites:
+        """The sites of the model at named values."""
+        from numpyro import handlers
+
+        fn = self.fn if handler is None else handler(self.fn)
+        args, keywords = self._arguments(data)
+        seeded = handlers.seed(handlers.substitute(fn, data=dict(params)), jax.random.key(0) if key is None else key)
+        trace = blamed("the NumPyro model", lambda: handlers.trace(seeded).get_trace(*args, **keywords), data)
+        for name in self.names:
+            if name not in trace or jnp.shape(params[name]) != trace[name]["fn"].shape():
+                raise InputError(
+                    f"the latent site {name!r}",
+                    got="no such site" if name not in trace else f"shape {trace[name]['fn'].shape()} with these data",
+                    expected=f"shape {jnp.shape(params[name])}, as with the data of the fit",
+                    remedy="give data of the same groups.",
+                )
+        return trace
+
+
+def from_numpyro(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Posterior:
+    """The posterior of a NumPyro model, for every engine.
+
+    Arrays among the arguments are traced (a second call with other values of the same shapes compiles nothing); others (numbers of
+    components, flags, None) are static. The names of arguments are those of the data: ``result.predict(seed, {"x": other})``. Plates
+    name dimensions.
+
+    Args:
+        fn: a NumPyro model without discrete latent sites.
+        *args: its positional arguments. Or one `Batch`, of datasets whose entries are the arguments by name: then the posterior is one
+            for each dataset, and arguments by keyword are the same for all.
+        **kwargs: its keyword arguments.
+
+    Raises:
+        InputError: for arguments that the model does not take or that are no numbers, and for discrete latent sites.
+    """
+    batch = next((arg for arg in args if isinstance(arg, Batch)), None)
+    if batch is None:
+        given, positional = _bound(fn, args, kwargs)
+        static, arrays = _separated(given)
+        data: Data = as_data(arrays)
+        _check_unmasked(data)
+        return Posterior(_density(fn, data, static, positional), data)
+    if len(args) > 1:
+        raise InputError(
+            "from_numpyro(fn, batch)",
+            got=f"{len(args)} positional arguments, a batch among them",
+            expected="the batch alone",
+            remedy="put what differs between datasets into the dicts of jl.batch, and give the rest by keyword.",
+        )
+    _check_unmasked(batch.checked().data)
+    given, positional = _bound(fn, (), {**batch[0], **kwargs})
+    static, shared = _separated(kwargs)
+    arrays = as_data(shared)
+    density = _density(fn, {**batch[0], **arrays}, static, positional)
+    spread = {name: jnp.broadcast_to(value, (len(batch), *value.shape)) for name, value in arrays.items()}
+    return batched(density, {**batch.data, **spread}, batch.names)
+
+
+def _bound(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Arguments by name, and the names of those that can only go by position."""
+    try:
+        bound = inspect.signature(fn).bind(*args, **kwargs)
+    except TypeError as error:
+        raise InputError(
+            "from_numpyro(fn, ...)",
+            got=str(error),
+            expected=f"the arguments of {getattr(fn, '__name__', 'fn')}{inspect.signature(fn)}",
+            remedy="give the arguments of the model after it, as the model takes them.",
+        ) from None
+    given: dict[str, Any] = {}
+    positional: list[str] = []
+    spreads = any(p.kind is p.VAR_POSITIONAL for p in bound.signature.parameters.values())
+    for name, value in bound.arguments.items():
+        kind = bound.signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            given |= value
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            numbered = {f"{name}_{i}": one for i, one in enumerate(value)}
+            given |= numbered
+            positional += numbered
+        else:
+            given[name] = value
+            if kind is inspect.Parameter.POSITIONAL_ONLY or (spreads and kind is not inspect.Parameter.KEYWORD_ONLY):
+                positional.append(name)
+    return given, tuple(positional)
+
+
+def _separated(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is static, and what are arrays."""
+    is_array = lambda value: hasattr(value, "shape") or isinstance(value, list | Masked)
+    static = {name: value for name, value in given.items() if not is_array(value)}
+    for name, value in static.items():
+        try:
+            hash(value)
+        except TypeError:
+            raise InputError(
+                f"from_numpyro(fn, ...), {name!r}",
+                got=f"a {type(value).__name__}",
+                expected="an array, or something hashable such as a number, a flag or None",
+                remedy="give the arrays as arguments of their own.",
+            ) from None
+    return static, {name: value for name, value in given.items() if name not in static}
+
+
+def _check_unmasked(data: Data) -> None:
+    for name, value in data.items():
+        if isinstance(value, Masked):
+            raise InputError(
+                f"from_numpyro(...), {name!r}",
+                got="masked values, or arrays of unequal shapes",
+                expected="arrays as the model takes them, of equal shapes in all datasets of a batch",
+                remedy="pad them, give the mask as an argument of its own, and use numpyro.handlers.mask in the model.",
+            )
+
+
+def _density(
+    fn: Callable[..., Any], data: Data, static: Mapping[str, Any], positional: tuple[str, ...]
+) -> NumPyroDensity:
+    """The density for data of these shapes."""
+    from numpyro.infer.util import unconstrain_fn
+
+    parameters = inspect.signature(fn).parameters.values()
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    required = tuple(p.name for p in named if p.default is p.empty)
+    draft = NumPyroDensity(fn, (), (), (), (), tuple(sorted(static.items())), positional, required, ())
+    sites = draft._start(data)
+    _check_continuous(sites)
+    args, keywords = draft._arguments(data)
+    start = {n: site["value"] for n, site in sites.items() if site["type"] == "sample" and not site["is_observed"]}
+    latent = dict(sorted(jax.eval_shape(lambda values: unconstrain_fn(fn, args, keywords, values), start).items()))
+    observed = [site["value"] for site in sites.values() if _is_observed(site)]
+    return replace(
+        draft,
+        names=tuple(latent),
+        shapes=tuple(jnp.shape(z) for z in latent.values()),
+        sites=tuple(name for name, site in sites.items() if _is_observed(site)),
+        outcomes=tuple(name for name, value in data.items() if any(value is other for other in observed)),
+        plates=tuple((name, dims) for name, site in sites.items() if (dims := _dims(name, site))),
+    )
+
+
+def _check_continuous(sites: Sites) -> None:
+    """Raise `InputError` for the first latent site that is discrete."""
+    for name, site in sites.items():
+        if site["type"] == "sample" and not site["is_observed"] and site["fn"].support.is_discrete:
+            raise InputError(
+                f"the latent site {name!r}",
+                got=f"{type(site['fn']).__name__}, which is discrete",
+                expected="continuous latent sites",
+                remedy="sum it out inside the model, for example with numpyro.distributions.MixtureSameFamily.",
+            )
+
+
+def _is_observed(site: Mapping[str, Any]) -> bool:
+    return site["type"] == "sample" and site["is_observed"]
+
+
+def _unmasked(site: Mapping[str, Any]) -> tuple[dist.Distribution, Array, Array | None]:
+    """The distribution of a site without the mask that the model put on it, its value, and the mask."""
+    d, value = site["fn"], jnp.asarray(site["value"])
+    return (d.base_dist, value, d._mask) if isinstance(d, dist.MaskedDistribution) else (d, value, None)
+
+
+def _spread(d: dist.Distribution, value: Array) -> dist.Distribution:
+    """A distribution in the shape of the value that it broadcasts to."""
+    shape = jnp.broadcast_shapes(d.batch_shape, value.shape[: value.ndim - d.event_dim])
+    return d if shape == d.batch_shape else d.expand(shape)
+
+
+def _dims(name: str, site: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the dimensions of the values of a site: plates, and counts elsewhere; empty for sites in no plate."""
+    frames = site.get("cond_indep_stack", ())
+    if not frames or site["type"] not in ("sample", "deterministic"):
+        return ()
+    shape = np.shape(site["value"])
+    events = site["fn"].event_dim if site["type"] == "sample" else 0
+    dims = [f"{name}_dim_{i}" for i in range(len(shape))]
+    for frame in frames:
+        axis = len(shape) - events + frame.dim
+        if 0 <= axis < len(shape) and shape[axis] == frame.size:
+            dims[axis] = frame.name
+    return tuple(dims) if len(set(dims)) == len(dims) else ()

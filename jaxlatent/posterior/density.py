@@ -1,0 +1,110 @@
+"""`Density`: what a posterior is made of besides its data."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from numpyro.distributions import Distribution
+
+from jaxlatent.data.arrays import as_data
+from jaxlatent.distributions.centring import Guide
+from jaxlatent.latent import EStep, Expected
+from jaxlatent.typing import Array, Key, Params, Position
+
+Guides = Mapping[str, Guide]
+
+
+class Density:
+    """What a posterior is made of besides its data: static, hashable, and pure in every method.
+
+    A density that is only a number leaves out what follows `unconstrain`.
+
+    Attributes:
+        names: the parameters, in the order of the declaration.
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def dim(self) -> int:
+        """The length of a position."""
+        raise NotImplementedError
+
+    def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
+        """The log density at ``position``, up to a constant: of the position, or without ``jacobian`` of the constrained values."""
+        raise NotImplementedError
+
+    def constrain(self, position: Position, data: Any, guides: Guides) -> Params:
+        """The named values at ``position``."""
+        raise NotImplementedError
+
+    def unconstrain(self, params: Mapping[str, Any], data: Any, guides: Guides) -> Position:
+        """The position of named values."""
+        raise NotImplementedError
+
+    @property
+    def label(self) -> str:
+        """What figures and progress lines call it."""
+        return "posterior"
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters, derived quantities and observations."""
+        return {}
+
+    def derived(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+        """What is kept with the draws besides the parameters."""
+        return {}
+
+    def observed(self, params: Mapping[str, Array], data: Any) -> dict[str, Distribution]:
+        """The distribution of every observation; empty where the density does not know it."""
+        return {}
+
+    def observation(self, name: str, params: Mapping[str, Array], data: Any) -> Any:
+        """What was observed under a name of `observed`: a value, `jaxlatent.Masked` where some is missing; None if it needs none."""
+        raise NotImplementedError
+
+    def covariates(self, data: Any, observed: Collection[str]) -> dict[str, Any]:
+        """The data besides those ``observed``, by name."""
+        return {}
+
+    def with_data(self, data: Any) -> tuple["Density", Any]:
+        """The density of other data, and these as arrays.
+
+        Raises:
+            InputError: for data that no density can use; see `jaxlatent.data.arrays.as_data`.
+        """
+        return self, as_data(data)
+
+    def log_likelihood(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+        """Pointwise log likelihood by observation; empty where the density does not know it."""
+        return {}
+
+    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+        """One predictive draw by observation; empty where the density does not know how."""
+        return {}
+
+    def log_densities(self, position: Position, data: Any, guides: Guides) -> dict[str, Array]:
+        """The terms of `log_density` by the name of the parameter or observation they belong to, for messages."""
+        return {"the log density": self.log_density(position, data, guides)}
+
+    def initial_position(self, key: Key, data: Any, guides: Guides) -> Position:
+        """Where a lane starts."""
+        return jax.random.uniform(key, (self.dim,), minval=-2.0, maxval=2.0)
+
+    def log_prior(self, params: Params, data: Any) -> Array:
+        """The log prior density of named values, a scalar; zero where the density does not tell prior from likelihood."""
+        return jnp.zeros(())
+
+    def expect(self, params: Params, data: Any, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
+        """Expected counts of what is hidden, by observation; empty where the density does not know its observations."""
+        return {}
+
+    def expected_log_joint(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Array:
+        """What an M-step of EM raises, a scalar."""
+        raise NotImplementedError
+
+    def raise_params(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Params | None:
+        """The M-step in closed form; None where there is none."""
+        return None

@@ -1,0 +1,141 @@
+"""`ModelDensity`: the log density of a `jaxlatent.Model` over a flat unconstrained vector."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from numpyro.distributions import Distribution
+
+from jaxlatent.latent import EStep, Expected
+from jaxlatent.model.coordinates import constrain, unconstrain
+from jaxlatent.model.model import Model
+from jaxlatent.model.shapes import Site
+from jaxlatent.posterior.density import Density, Guides
+from jaxlatent.typing import Array, Data, Key, Params, Position
+
+
+@dataclass(frozen=True)
+class ModelDensity(Density):
+    """The density of a `Model` for data of given shapes.
+
+    Args:
+        model: the declaration.
+        sites: where each parameter stands in the position, in the order of the declaration.
+    """
+
+    model: Model
+    sites: tuple[Site, ...]
+
+    @property
+    def dim(self) -> int:
+        """The length of a position."""
+        return self.sites[-1].stop
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The parameters, in the order of the declaration."""
+        return tuple(site.name for site in self.sites)
+
+    def log_density(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> Array:
+        """Log prior, of the position or without ``jacobian`` of the values, plus log likelihood."""
+        params, log_density = self._walk(position, data, guides, jacobian)
+        for term in self.model.log_likelihood(params, data).values():
+            log_density = log_density + jnp.sum(term)
+        return log_density
+
+    def constrain(self, position: Position, data: Data, guides: Guides) -> Params:
+        """The named values at ``position``."""
+        return self._walk(position, data, guides)[0]
+
+    def unconstrain(self, params: Mapping[str, Any], data: Data, guides: Guides) -> Position:
+        """The position of named values."""
+        values: Params = {}
+        pieces = []
+        for site in self.sites:
+            value = jnp.asarray(params[site.name])
+            prior = self.model.prior_of(site.name, values, data)
+            pieces.append(jnp.ravel(unconstrain(prior, value, guides.get(site.name))))
+            values[site.name] = value
+        return jnp.concatenate(pieces)
+
+    @property
+    def label(self) -> str:
+        """The name of the model."""
+        return self.model.name
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of dimensions, as the model declares them."""
+        return self.model.dims
+
+    def derived(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """The model's derived quantities."""
+        return self.model.deterministic(params, data)
+
+    def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, Distribution]:
+        """The distribution of every observation."""
+        return self.model.observed(params, data)
+
+    def observation(self, name: str, params: Mapping[str, Array], data: Data) -> Any:
+        """The entry of the data under that name."""
+        return data.get(name)
+
+    def covariates(self, data: Data, observed: Collection[str]) -> dict[str, Any]:
+        """The other entries of the data."""
+        return {name: value for name, value in data.items() if name not in observed}
+
+    def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """Pointwise log likelihood by observation."""
+        return self.model.log_likelihood(params, data)
+
+    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+        """One predictive draw by observation."""
+        return self.model.sample_observed(key, params, data)
+
+    def log_densities(self, position: Position, data: Data, guides: Guides) -> dict[str, Array]:
+        """The terms of `log_density` by the name of the parameter or observation they belong to, for messages."""
+        params: Params = {}
+        terms: dict[str, Array] = {}
+        for site in self.sites:
+            params[site.name], terms[f"prior of {site.name!r}"] = self._site(site, position, params, data, guides)
+        for name, term in self.model.log_likelihood(params, data).items():
+            terms[f"likelihood of {name!r}"] = jnp.sum(term)
+        return terms
+
+    def initial_position(self, key: Key, data: Data, guides: Guides) -> Position:
+        """Where the model starts, or uniform(-2, 2)."""
+        params = self.model.starting_params(key, data)
+        return super().initial_position(key, data, guides) if params is None else self.unconstrain(params, data, guides)
+
+    def log_prior(self, params: Params, data: Data) -> Array:
+        """The log prior density of named values."""
+        return self.model.log_prior(params, data)
+
+    def expect(self, params: Params, data: Data, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
+        """Expected counts of what is hidden, by observation."""
+        return self.model.expect(params, data, how, key, draws)
+
+    def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:
+        """Log prior plus expected complete log likelihood."""
+        return self.model.expected_log_joint(params, data, expected)
+
+    def raise_params(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
+        """The M-step in closed form, if the model has one."""
+        return self.model.raise_params(params, data, expected)
+
+    def _walk(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> tuple[Params, Array]:
+        params: Params = {}
+        log_density = jnp.zeros((), position.dtype)
+        for site in self.sites:
+            params[site.name], term = self._site(site, position, params, data, guides, jacobian)
+            log_density = log_density + term
+        return params, log_density
+
+    def _site(
+        self, site: Site, position: Position, params: Params, data: Data, guides: Guides, jacobian: bool = True
+    ) -> tuple[Array, Array]:
+        z = position[site.start : site.stop].reshape(site.unconstrained)
+        prior = self.model.prior_of(site.name, params, data)
+        value, log_density = constrain(prior, z, guides.get(site.name))
+        return value, log_density if jacobian else jnp.sum(prior.log_prob(value))

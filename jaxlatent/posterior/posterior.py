@@ -1,0 +1,111 @@
+"""`Posterior`: a model conditioned on data, as a log density over a flat unconstrained vector.
+
+The data are pytree *leaves* and everything else is static, so a posterior is an ordinary argument of ``jit``, ``vmap`` and
+``shard_map``: one compiled program serves every dataset of the same shapes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.distributions.centring import Guide
+from jaxlatent.errors import InputError
+from jaxlatent.posterior.density import Density
+from jaxlatent.typing import Array, Key, Params, Position, PyTree
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["index"], meta_fields=["names"])
+@dataclass(frozen=True)
+class Datasets:
+    """The datasets of a batched posterior.
+
+    Args:
+        names: static.
+        index: ``(dataset,)``. It is mapped over as the data are, so one dataset of a batch is told from all of them.
+    """
+
+    names: tuple[Any, ...]
+    index: Array
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["data", "guides", "datasets"], meta_fields=["density"])
+@dataclass(frozen=True)
+class Posterior:
+    """A log density over flat positions, with its data as leaves; or a batch of them, to be mapped over.
+
+    Args:
+        density: the static part.
+        data: a pytree of arrays.
+        guides: what the data say about each `jaxlatent.informed` effect, by name; moves coordinates only.
+        datasets: of a batch: data and guides lead with ``dataset``. None for one dataset.
+    """
+
+    density: Density
+    data: PyTree
+    guides: dict[str, Guide] = field(default_factory=dict)
+    datasets: Datasets | None = None
+
+    @property
+    def dim(self) -> int:
+        """The length of a position."""
+        return self.density.dim
+
+    @property
+    def names(self) -> tuple[Any, ...] | None:
+        """Names of the datasets of a batch; None for one dataset, one that was taken from a batch included."""
+        return self.datasets.names if self.datasets is not None and self.datasets.index.shape else None
+
+    @property
+    def nameless(self) -> "Posterior":
+        """The same without names of datasets, which would key compiled programs."""
+        return replace(self, datasets=None)
+
+    def log_density(self, position: Position, jacobian: bool = True) -> Array:
+        """The log density at a position ``(dim,)``, up to a constant.
+
+        Args:
+            position: ``(dim,)``.
+            jacobian: True: the density of the position, which samplers need. False: the density of the named, constrained values,
+                whose maximum does not depend on the coordinates (centring included).
+
+        Raises:
+            InputError: for a batch, as every method does.
+        """
+        self._require_one("log_density")
+        return self.density.log_density(position, self.data, self.guides, jacobian)
+
+    def constrain(self, position: Position) -> Params:
+        """The named, constrained values at a position ``(dim,)``."""
+        self._require_one("constrain")
+        return self.density.constrain(position, self.data, self.guides)
+
+    def unconstrain(self, params: Mapping[str, Any]) -> Position:
+        """The position ``(dim,)`` of named, constrained values."""
+        self._require_one("unconstrain")
+        return self.density.unconstrain(params, self.data, self.guides)
+
+    def initial_position(self, key: Key) -> Position:
+        """A start: the model's own, or uniform(-2, 2) in each unconstrained coordinate (as Stan does)."""
+        self._require_one("initial_position")
+        return self.density.initial_position(key, self.data, self.guides)
+
+    def _require_one(self, what: str) -> None:
+        # The log density of stacked data would be that of all datasets pooled.
+        if self.names is not None:
+            raise InputError(
+                f"posterior.{what}(...)",
+                got=f"a batch of {len(self.names)} datasets",
+                expected="one dataset",
+                remedy=f"map over the batch, as in jax.vmap(lambda posterior, x: posterior.{what}(x))(posterior, xs).",
+            )
+
+
+def batched(
+    density: Density, data: PyTree, names: tuple[Any, ...], guides: Mapping[str, Guide] | None = None
+) -> Posterior:
+    """The posterior of a batch: ``data`` and ``guides`` lead with ``dataset``."""
+    return Posterior(density, data, dict(guides or {}), Datasets(names, jnp.arange(len(names))))

@@ -1,0 +1,32 @@
+"""The shapes of what a posterior names, whatever it is made of; found by tracing, and remembered."""
+
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.posterior.posterior import Posterior
+
+Arrays: TypeAlias = dict[str, jax.ShapeDtypeStruct]
+
+
+def shapes_of(posterior: Posterior) -> tuple[Arrays, Arrays]:
+    """Parameters, then derived quantities and observations, of one dataset, by name.
+
+    Args:
+        posterior: of one dataset, of arrays or of their shapes.
+    """
+    leaves, structure = jax.tree.flatten(posterior.nameless)
+    return _shapes_of(structure, tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves))
+
+
+@lru_cache(maxsize=256)
+def _shapes_of(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> tuple[Arrays, Arrays]:
+    def walk(posterior: Posterior) -> tuple[dict[str, Any], dict[str, Any]]:
+        density, data = posterior.density, posterior.data
+        params = posterior.constrain(jnp.zeros(posterior.dim))
+        observed = {name: jnp.zeros(d.shape()) for name, d in density.observed(params, data).items()}
+        return params, {**density.derived(params, data), **observed}
+
+    return jax.eval_shape(walk, jax.tree.unflatten(structure, leaves))

@@ -1,0 +1,82 @@
+"""A result as ArviZ's container: which groups there are, and what is in them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxlatent.data.arrays import split
+from jaxlatent.errors import InputError
+from jaxlatent.results import container
+from jaxlatent.results.fitted import Fitted
+
+
+def to_arviz(result: Fitted, predictions: int | None) -> Any:
+    """See `jaxlatent.Result.to_arviz`."""
+    if not result.has_draws:
+        raise InputError(
+            "result.to_arviz()",
+            got=f"a point fit by {result.provenance.engine}",
+            expected="draws",
+            remedy="use result.params, or fit with NUTS, ADVI, Laplace or Pathfinder.",
+        )
+    dims, coords = result.posterior.density.dims, _coords(result)
+    make = lambda values, leading: container.dataset(values, leading, dims, coords)
+    per_draw = {
+        name: value
+        for name, value in result.statistics.items()
+        if value.shape[: len(result.leading)] == result.positions.shape[:-1]
+    }
+    groups = {
+        "posterior": make({**result.params, **result.derived}, result.leading),
+        "sample_stats": make(per_draw, result.leading),
+    }
+    groups["posterior"].attrs.update(_attributes(result))
+    terms = result._terms()
+    if terms:
+        single = ("dataset",) if result.names is not None else ()
+        constant = _with_gaps(result.posterior.density.covariates(result.posterior.data, terms))
+        observed = _with_gaps(result._observations(terms))
+        if result.names is not None and result.problems:
+            # Another dataset stands in for one that was set aside.
+            bad = np.isin(np.arange(len(result.names)), [result.names.index(name) for name in result.problems])
+            observed, constant = ({k: _gaps(v, ~bad) for k, v in group.items()} for group in (observed, constant))
+        groups["log_likelihood"] = make(terms, result.leading)
+        groups["observed_data"] = make(observed, single)
+        # A covariate may have the name of a parameter: its dimensions are others.
+        groups["constant_data"] = container.dataset(constant, single, {}, coords)
+        if predictions is not None:
+            groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
+    return container.inference_data(groups)
+
+
+def _coords(result: Fitted) -> dict[str, Any]:
+    return dict(result.coords) if result.names is None else {**result.coords, "dataset": list(result.names)}
+
+
+def _attributes(result: Fitted) -> dict[str, Any]:
+    p = result.provenance
+    flat = {f"timing_{name}_s": round(value, 4) for name, value in p.timings.items()}
+    return {
+        "inference_library": "jaxlatent",
+        "inference_library_version": p.versions["jaxlatent"],
+        "created_at": p.created,
+        "engine": p.engine,
+        "settings": ", ".join(f"{name}={value!r}" for name, value in p.settings.items()),
+        "seed": str(p.seed),
+        "device": p.device,
+        **flat,
+    }
+
+
+def _with_gaps(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Entries of the data for a file: NaN where masked; without those that hold nothing."""
+    return {name: _gaps(*split(value)) for name, value in values.items() if value is not None}
+
+
+def _gaps(values: Any, mask: Any) -> np.ndarray:
+    host = np.asarray(values)
+    if mask is None:
+        return host
+    seen = np.asarray(mask).reshape(mask.shape + (1,) * (host.ndim - mask.ndim))
+    return np.where(seen, host, np.nan)

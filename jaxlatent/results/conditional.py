@@ -1,0 +1,291 @@
+"""`Conditional`: what a fit predicts at each row of inputs, as a distribution: moments, quantiles, densities, modes, labelled draws.
+
+For draws of the parameters the predictive distribution is the mean of the distributions at every draw.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax.scipy.special import logsumexp
+
+from jaxlatent._compat.compiled import compiled
+from jaxlatent.data.arrays import split
+from jaxlatent.distributions.factor import Factor
+from jaxlatent.errors import InputError, require
+from jaxlatent.keys import Purpose, key_for
+from jaxlatent.model.spreading import compact
+from jaxlatent.posterior.lanes import over_lanes
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.typing import Array, ArrayLike, Key, Params, PyTree
+
+#: Halvings of the interval that holds a quantile, a few standard deviations wide: to the last digits of float32.
+_HALVINGS = 32
+#: Points of the grid that modes are looked for on.
+_GRID = 512
+
+
+class Components(NamedTuple):
+    """The components of scalar mixtures at each row, each ``(rows, K)``.
+
+    Attributes:
+        weights: probabilities.
+        means: of the components.
+        scales: their standard deviations.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    scales: np.ndarray
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """Predictive distributions of one observation, one for each row; `Result.conditional` makes it.
+
+    Arrays lead with ``(dataset?, lane?)`` as those of the result did, without chains and draws, which are averaged over.
+
+    Attributes:
+        posterior: with the inputs to predict at; data lead with ``dataset``.
+        params: lead with ``(dataset, lane, draw)``: for draws one lane, for point fits one draw.
+        name: of the observation.
+        strip: takes away the axes that the result did not have.
+    """
+
+    posterior: Posterior
+    params: Params
+    name: str
+    strip: Callable[[np.ndarray], np.ndarray]
+
+    def mean(self) -> np.ndarray:
+        """The conditional mean, ``(rows, *event)``."""
+        return self.strip(self._moments()[0])
+
+    def variance(self) -> np.ndarray:
+        """The conditional variance, ``(rows, *event)``: within draws of the parameters, and of their means."""
+        return self.strip(self._moments()[1])
+
+    def components(self) -> Components:
+        """Weights, means and scales of the components; for draws of the parameters their means, sensible where labels do not switch."""
+        return Components(*(self.strip(one) for one in self._averaged(_components, ())))
+
+    def cdf(self, y: ArrayLike) -> np.ndarray:
+        """The distribution function at a grid of values ``(G,)``: ``(rows, G)``; scalar observations only."""
+        return self.strip(self._averaged(_cdf, self._grid(y)))
+
+    def density(self, y: ArrayLike) -> np.ndarray:
+        """The density at a grid of values ``(G,)``: ``(rows, G)``; scalar observations only."""
+        return self.strip(self._averaged(_density, self._grid(y)))
+
+    def quantile(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
+        """The quantiles at probabilities ``(Q,)``: ``(rows, Q)``; continuous scalar observations only."""
+        levels = np.asarray(probs, float)
+        inside = levels.ndim == 1 and bool(np.all((levels > 0) & (levels < 1)))
+        require(
+            inside,
+            "quantile(probs)",
+            got=probs,
+            expected="a list of probabilities in (0, 1)",
+            remedy="as in [0.05, 0.95].",
+        )
+        mean, variance = self._moments()
+        # Chebyshev's inequality: no quantile lies farther out.
+        wide = np.sqrt(variance)[..., None] / np.sqrt(np.minimum(levels, 1 - levels))
+        low, high = mean[..., None] - wide, mean[..., None] + wide
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            below = self._averaged(_cdf, middle) < levels
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return self.strip((low + high) / 2)
+
+    def modes(self, most: int = 5) -> np.ndarray:
+        """Where the density has its peaks, the highest first: ``(rows, most)``, NaN where there are fewer.
+
+        Found on a grid of 512 values over the range of all rows, then by a parabola through the logarithm of the density.
+        """
+        ends = self.quantile([1e-3, 1 - 1e-3])
+        grid = np.linspace(ends[..., 0].min(), ends[..., 1].max(), _GRID)
+        height = np.log(np.maximum(self.density(grid), np.finfo(np.float32).tiny))
+        left, here, right = height[..., :-2], height[..., 1:-1], height[..., 2:]
+        peak = (here > left) & (here >= right)
+        bend = np.where(peak, left - 2 * here + right, -1.0)
+        places = np.where(peak, grid[1:-1] + 0.5 * (grid[1] - grid[0]) * (left - right) / bend, np.nan)
+        order = np.argsort(np.where(peak, -here, np.inf), -1, kind="stable")[..., :most]
+        return np.take_along_axis(places, order, -1)
+
+    def sample(self, seed: int | Key, draws: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draws ``(draws, rows, *event)``, and the component ``(draws, rows)`` that each came from; 0 where there are none.
+
+        The label is drawn first, by the Gumbel-max trick, then the value from its component. Draws of the parameters take turns.
+        """
+        require(draws >= 1, "sample(draws=...)", got=draws, expected="at least 1 draw")
+        leading = next(iter(self.params.values())).shape
+        keys = jax.random.split(key_for(Purpose.SAMPLE, seed), (*leading[:2], draws))
+        turn = np.linspace(0, leading[2], draws, endpoint=False).astype(int)
+        params = jax.tree.map(lambda x: x[:, :, turn], self.params)
+        values, labels = _sampled(self.posterior, params, keys, self.name)
+        return self.strip(np.asarray(values)), self.strip(np.asarray(labels))
+
+    def pit(self) -> np.ndarray:
+        """The distribution function at what was observed, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked."""
+        value, seen = self._observed()
+        return self.strip(np.where(seen, self._averaged(_cdf, value[..., None])[..., 0], np.nan))
+
+    def log_score(self) -> np.ndarray:
+        """The log predictive density of what was observed, ``(rows,)``, in nats: higher is better; NaN if masked."""
+        value, seen = self._observed()
+        each = _log_densities(self.posterior, self.params, value, self.name)
+        score = logsumexp(each, 2) - jnp.log(each.shape[2])
+        return self.strip(np.where(seen, score, np.nan))
+
+    def coverage(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
+        """How much of what was observed lies in central intervals of probabilities ``(Q,)``: ``(Q,)``, near them if calibrated."""
+        off = np.abs(self.pit() - 0.5)[..., None]
+        return np.nanmean(np.where(np.isnan(off), np.nan, off <= np.asarray(probs) / 2), -2)
+
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        mean, square, variance = self._averaged(_moments, ())
+        return mean, variance + np.maximum(square - mean**2, 0.0)
+
+    def _averaged(self, one: Callable[..., Any], y: Any) -> Any:
+        return jax.tree.map(np.asarray, _averaged(self.posterior, self.params, y, self.name, one))
+
+    def _grid(self, y: ArrayLike) -> Array:
+        values = jnp.asarray(y)
+        require(
+            values.ndim == 1, "a grid of values", got=np.shape(y), expected="one axis", remedy="pass a list of values."
+        )
+        return jnp.broadcast_to(values, (*next(iter(self.params.values())).shape[:2], 1, len(values)))
+
+    def _observed(self) -> tuple[Array, Array]:
+        """What was observed, and whether it was, ``(dataset, lane, rows, *event)``."""
+        density = self.posterior.density
+        at = lambda params, data: density.observation(self.name, params, data)
+        first = jax.tree.map(lambda x: x[:, 0, 0], self.params)
+        found = jax.vmap(at)(first, self.posterior.data)
+        if found is None:
+            raise InputError(
+                f"what was observed of {self.name!r}",
+                got="inputs only",
+                expected=f"data that hold {self.name!r}",
+                remedy="add it to the data of result.conditional(data).",
+            )
+        value, mask = split(found)
+        lanes = next(iter(self.params.values())).shape[1]
+        return jnp.repeat(value[:, None], lanes, 1), jnp.ones((), bool) if mask is None else mask[:, None]
+
+
+def _moments(d: dist.Distribution, y: Any) -> tuple[Array, Array, Array]:
+    return d.mean, d.mean**2, d.variance
+
+
+def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
+    if not isinstance(d, dist.MixtureSameFamily) or d.event_dim:
+        raise InputError(
+            "conditional.components()",
+            got=f"{type(d).__name__} of event shape {d.event_shape}",
+            expected="a mixture of scalar components",
+            remedy="use mean() and variance().",
+        )
+    shape = (*d.batch_shape, d.mixture_size)
+    scales = jnp.sqrt(d.component_distribution.variance)
+    parts = (jax.nn.softmax(d.mixing_distribution.logits, -1), d.component_distribution.mean, scales)
+    weights, means, scales = (jnp.broadcast_to(part, shape) for part in parts)
+    return weights, means, scales
+
+
+def _cdf(d: dist.Distribution, y: Array) -> Array:
+    """At values ``(rows or 1, G)``: ``(rows, G)``."""
+    below = compact(d).cdf(jnp.moveaxis(y, -1, 0))
+    return jnp.moveaxis(jnp.broadcast_to(below, (y.shape[-1], *d.batch_shape)), 0, -1)
+
+
+def _density(d: dist.Distribution, y: Array) -> Array:
+    return jnp.moveaxis(jnp.exp(d.log_prob(jnp.moveaxis(y, -1, 0))), 0, -1)
+
+
+@compiled("name", "one")
+def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: Callable[..., PyTree]) -> PyTree:
+    """``one(d, y)`` averaged over draws, leading with ``(dataset, lane)`` as ``y`` does: a draw at a time, to save memory."""
+
+    def lane(posterior: Posterior, params: Params, y: PyTree) -> PyTree:
+        at = lambda params: one(posterior.density.observed(params, posterior.data)[name], y)
+        like = jax.eval_shape(at, jax.tree.map(lambda x: x[0], params))
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+        add = lambda total, params: (jax.tree.map(jnp.add, total, at(params)), None)
+        total, _ = jax.lax.scan(add, nothing, params)
+        return jax.tree.map(lambda x: x / next(iter(params.values())).shape[0], total)
+
+    return over_lanes(lane, (1, 0, 0))(posterior, params, y)
+
+
+@compiled("name")
+def _log_densities(posterior: Posterior, params: Params, y: Array, name: str) -> Array:
+    """Of each row at each draw, ``(dataset, lane, draw, rows)``."""
+
+    def lane(posterior: Posterior, params: Params, y: Array) -> Array:
+        return jax.lax.map(lambda params: posterior.density.observed(params, posterior.data)[name].log_prob(y), params)
+
+    return over_lanes(lane, (1, 0, 0))(posterior, params, y)
+
+
+@compiled("name")
+def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tuple[Array, Array]:
+    """One draw for each of params and its label, ``(dataset, lane, draw, rows)``."""
+
+    def one(posterior: Posterior, params: Params, key: Key) -> tuple[Array, Array]:
+        d: Any = posterior.density.observed(params, posterior.data)[name]
+        if not isinstance(d, dist.MixtureSameFamily):
+            return d.sample(key), jnp.zeros(d.batch_shape, jnp.int32)
+        key_label, key_value = jax.random.split(key)
+        labels = jax.random.categorical(key_label, d.mixing_distribution.logits, shape=d.batch_shape)
+        values = d.component_sample(key_value)
+        index = labels.reshape(*labels.shape, *(1,) * (1 + d.event_dim))
+        return jnp.take_along_axis(values, index, labels.ndim).squeeze(labels.ndim), labels
+
+    return over_lanes(jax.vmap(one, (None, 0, 0)), (1, 0, 0))(posterior, params, keys)
+
+
+def of(
+    posterior: Posterior, params: Params, draws: bool, name: str | None, strip: Callable[[np.ndarray], np.ndarray]
+) -> Conditional:
+    """The predictive distribution of one observation.
+
+    Args:
+        posterior: data lead with ``dataset``.
+        params: lead with ``(dataset, lane)``, and ``draw`` if ``draws``.
+        draws: whether lanes are chains of draws.
+        name: of the observation; None where there is only one.
+        strip: see `Conditional`; of arrays that lead with ``(dataset, lane)``, for draws with ``(dataset,)`` only.
+
+    Raises:
+        InputError: unless there is exactly one observation of that name.
+    """
+    first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
+    data = jax.tree.map(lambda x: x[0], posterior.data)
+    known: list[str] = []
+
+    def look(params: Params, data: Any) -> None:
+        observed = posterior.density.observed(params, data)
+        known.extend(name for name, d in observed.items() if not isinstance(d, Factor))
+
+    # As arguments: NumPyro refuses parameters that it can see to be NaN, as those of a dataset that was set aside are.
+    jax.eval_shape(look, first, data)
+    if (name is None and len(known) != 1) or (name is not None and name not in known):
+        raise InputError(
+            "result.conditional(name=...)",
+            got=repr(name),
+            expected=f"one of {known}",
+            remedy="name the observation, as the likelihood does.",
+        )
+    if draws:
+        params = {key: jnp.reshape(x, (x.shape[0], 1, -1, *x.shape[3:])) for key, x in params.items()}
+        whole = strip
+        strip = lambda x: whole(x[:, 0])
+    else:
+        params = {key: jnp.asarray(x)[:, :, None] for key, x in params.items()}
+    return Conditional(posterior, params, name or known[0], strip)

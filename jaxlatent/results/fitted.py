@@ -1,0 +1,333 @@
+"""`Fitted`: a model at the parameters that were found, and what follows from it: predictions, hidden states, scores."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.data.arrays import Batch, as_data, blamed, labelled, split
+from jaxlatent.diagnostics import InformationCriterion, loo, waic
+from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.keys import Purpose, key_for
+from jaxlatent.model.checks import Purpose as Use
+from jaxlatent.model.checks import check_use, levels_needed
+from jaxlatent.posterior.model_density import ModelDensity
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.results import conditional, hidden, predictive, scores
+from jaxlatent.results.conditional import Conditional
+from jaxlatent.results.outcome import Outcome
+from jaxlatent.typing import Data, Key
+
+
+@dataclass(frozen=True, repr=False)
+class Fitted(Outcome):
+    """An `Outcome` whose parameters are put to use, on the data of the fit or on others."""
+
+    def standard_errors(self, names: tuple[str, ...]) -> np.ndarray:
+        """Standard errors of a point fit from the curvature at the point, all entries of ``names`` on the last axis."""
+        known = {**self.params, **self.derived}
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    "result.standard_errors(...)",
+                    got=repr(name),
+                    expected=f"names among {list(known)}",
+                    remedy=did_you_mean(name, known),
+                )
+        if "covariance" not in self.statistics:
+            raise InputError(
+                "result.standard_errors(...)",
+                got=f"a fit by {self.provenance.engine}, which tells no curvature",
+                expected="a point fit with the covariance at its points",
+                remedy="use jl.Optimize(objective='mle'), or for draws result.summary().",
+            )
+        posterior, _ = self._gridded()
+        dim = self.posterior.dim
+        datasets = 1 if self.names is None else len(self.names)
+        positions = self.positions.reshape(datasets, -1, dim)
+        covariance = self.statistics["covariance"].reshape(datasets, -1, dim, dim)
+        errors = predictive.standard_errors(posterior, positions, covariance, names)
+        return np.asarray(errors).reshape(*self.positions.shape[:-1], -1)
+
+    def log_likelihood(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """Pointwise log likelihood by observation, leading as `params` does; of a hidden Markov model, by sequence.
+
+        Args:
+            data: other data; those of the fit by default.
+        """
+        terms = self._terms(data)
+        self._require(terms, "log_likelihood")
+        return terms
+
+    def predict(
+        self, seed: int | Key, data: Data | Batch | None = None, new_levels: bool = False
+    ) -> dict[str, np.ndarray]:
+        """One predictive draw of every observation for each draw of the parameters, leading as `params` does.
+
+        Args:
+            seed: required, an int or a typed JAX key.
+            data: other covariates; those of the fit by default. Of observations in it only the shapes are used; without one, its draws
+                have the shape that its distribution has by itself.
+            new_levels: whether groups that were not in the data, of indices beyond the effects that there are, are given effects drawn
+                from their population: the prior given the other parameters, once for each group and draw. For priors of independent and
+                identical effects, in whatever coordinates, such as ``jl.informed(dist.Normal(p.mu, p.tau).expand([n]).to_event(1))``.
+
+        Raises:
+            InputError: for indices out of range, covariates that are missing or masked, or a prior that is no population.
+        """
+        key, fit = key_for(Purpose.PREDICT, seed), self
+        if new_levels and data is not None:
+            key, key_levels = jax.random.split(key)
+            fit = self._with_new_levels(key_levels, data)
+        posterior, params = fit._gridded(data, "predict")
+        draws = self._computed(predictive.predict, data, posterior, key, params, self.has_draws)
+        self._require(draws, "predict")
+        return self._ungridded(draws)
+
+    def conditional(self, data: Data | Batch | None = None, name: str | None = None) -> Conditional:
+        """The predictive distribution of an observation at each row: moments, quantiles, densities, labelled draws, calibration.
+
+        Args:
+            data: other inputs, and observations to be judged by; those of the fit by default.
+            name: of the observation, if there are several.
+        """
+        posterior, params = self._gridded(data, "predict")
+        return self._computed(conditional.of, data, posterior, params, self.has_draws, name, self._stripped)
+
+    def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """Probabilities of hidden states or components given all data, ``(..., K)`` by observation, leading as `params` does.
+
+        Args:
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        return self._hidden(self._computed(hidden.smooth, data, posterior, params, self.has_draws), "smooth")
+
+    def most_likely_states(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """The most likely path of every sequence (Viterbi), or label of every value; -1 where there is nothing.
+
+        Args:
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        return self._hidden(
+            self._computed(hidden.most_likely, data, posterior, params, self.has_draws)[0], "most_likely_states", -1
+        )
+
+    def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """Paths or labels drawn given the data, one for each draw of the parameters; -1 where there is nothing.
+
+        Args:
+            seed: required, an int or a typed JAX key.
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        drawn = self._computed(
+            hidden.sample, data, posterior, params, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws
+        )
+        return self._hidden(drawn, "sample_states", -1)
+
+    def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """What comes after the last step of every sequence: one draw of ``steps`` values for each draw of the parameters.
+
+        For hidden Markov models whose transitions and emissions need no inputs; where they do, simulate with `predict`.
+
+        Args:
+            steps: how many.
+            seed: required, an int or a typed JAX key.
+            data: other data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        drawn = self._computed(
+            hidden.forecast, data, posterior, params, key_for(Purpose.FORECAST, seed), steps, self.has_draws
+        )
+        return self._hidden(drawn, "forecast")
+
+    def score(self, data: Data | Batch | None = None) -> np.ndarray:
+        """Log likelihood in nats per observed value, leading as `params` does: on held-out data, what a model is worth.
+
+        Args:
+            data: held-out data; those of the fit by default.
+        """
+        posterior, params = self._gridded(data)
+        value = self._computed(scores.per_value, data, posterior, params, self.has_draws)
+        self._require(value, "score")
+        return self._ungridded(value)[""]
+
+    def criteria(self) -> dict[str, np.ndarray]:
+        """AIC, BIC and ICL of point fits, smaller is better, and ``free_parameters``; by lane. See `jaxlatent.results.scores`.
+
+        Raises:
+            InputError: for draws, and for posteriors that do not know their observations.
+        """
+        if self.has_draws:
+            raise InputError(
+                "result.criteria()",
+                got=f"draws by {self.provenance.engine}",
+                expected="a point fit, as of EM or Optimize(objective='mle')",
+                remedy="use result.loo() or result.waic().",
+            )
+        found = scores.criteria(*self._gridded())
+        self._require(found, "criteria")
+        return self._ungridded(found)
+
+    def _hidden(self, values: Mapping[str, Any], what: str, nothing: float = np.nan) -> dict[str, np.ndarray]:
+        if not values:
+            raise InputError(
+                f"result.{what}()",
+                got="observations whose distributions hide nothing" + (" or need inputs" if what == "forecast" else ""),
+                expected="a HiddenMarkov" + ("" if what == "forecast" else " or a mixture distribution"),
+                remedy="use result.predict().",
+            )
+        return self._ungridded(values, nothing)
+
+    def waic(self) -> InformationCriterion:
+        """The widely applicable information criterion (Watanabe 2010) of one dataset, all observations together."""
+        return waic(*self._one_log_likelihood("waic"))
+
+    def loo(self) -> InformationCriterion:
+        """Leave-one-out cross-validation by Pareto-smoothed importance sampling (Vehtari et al. 2017) of one dataset."""
+        return loo(*self._one_log_likelihood("loo"))
+
+    def _one_log_likelihood(self, what: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Pointwise log likelihood of one dataset, and which terms belong to something that was seen."""
+        if not self.has_draws or self.names is not None:
+            raise InputError(
+                f"result.{what}()",
+                got="a point fit" if not self.has_draws else f"{len(self.names or ())} datasets",
+                expected="draws of one dataset",
+                remedy="pick a dataset first, as in result[name]."
+                if self.has_draws
+                else "fit with an engine that draws.",
+            )
+        terms = self.log_likelihood()
+        observations = self._observations(terms)
+        seen = {}
+        for name, term in terms.items():
+            mask, shape = split(observations[name])[1], term.shape[2:]
+            # A sequence is one term: it counts if any of its steps was seen.
+            told = (
+                np.ones(shape, bool)
+                if mask is None
+                else np.asarray(mask).reshape(*mask.shape[: len(shape)], -1).any(-1)
+            )
+            seen[name] = np.broadcast_to(told.reshape(told.shape + (1,) * (len(shape) - told.ndim)), shape)
+        return terms, seen
+
+    def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
+        """The pointwise log likelihood; empty for a posterior that does not know it."""
+        posterior, params = self._gridded(data)
+        return self._ungridded(self._computed(predictive.log_likelihood, data, posterior, params, self.has_draws))
+
+    def _observations(self, names: Collection[str]) -> dict[str, Any]:
+        """What was observed under these names: values, `jaxlatent.Masked` where some are missing, None where there are none."""
+        posterior, params = self._gridded()
+        first = jax.tree.map(lambda x: x[:, 0, 0] if self.has_draws else x[:, 0], params)
+        found = predictive.observations(posterior, first, tuple(names))
+        return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
+
+    def _computed(self, fn: Callable[..., Any], data: Data | Batch | None, posterior: Posterior, *rest: Any) -> Any:
+        """``fn(posterior, ...)``; other data that it cannot use are to blame for its errors."""
+        if data is None:
+            return fn(posterior, *rest)
+        remedy = "give every covariate, and for likelihoods the observations, in shapes that go together."
+        return blamed("what follows from a result on other data", lambda: fn(posterior, *rest), posterior.data, remedy)
+
+    def _require(self, values: Mapping[str, Any], what: str) -> None:
+        if not values:
+            raise InputError(
+                f"result.{what}()",
+                got="a posterior that does not know its observations",
+                expected="one from a Model or a NumPyro model",
+                remedy="declare the likelihood in a jl.Model.",
+            )
+
+    def _gridded(self, data: Data | Batch | None = None, use: Use = "score") -> tuple[Posterior, dict[str, Any]]:
+        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given, checked.
+
+        Where there is no draw stands another one of the dataset: nothing is computed from NaN, which can end as a count or a label.
+        """
+        posterior, params = self.posterior.nameless, self.params
+        if self.names is None:
+            posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
+        if data is not None:
+            data = self._paired(data) if isinstance(data, Batch) else data
+            density, other = posterior.density.with_data(data.data if isinstance(data, Batch) else data)
+            if isinstance(density, ModelDensity):
+                for label, one in labelled(data if isinstance(data, Batch) else other):
+                    check_use(density.model, self._first(), one, use, other, label)
+            if not isinstance(data, Batch):
+                datasets = next(iter(params.values())).shape[0]
+                other = jax.tree.map(lambda x: jnp.broadcast_to(x, (datasets, *x.shape)), other)
+            posterior = replace(posterior, density=density, data=other)
+        if self._is_best:
+            params = jax.tree.map(lambda x: x[:, None], params)
+        if self.has_draws:
+            params = _filled(params, self._there().reshape(-1, *self.positions.shape[-3:-1]))
+        return posterior, params
+
+    def _first(self) -> dict[str, Any]:
+        """The parameters of one lane, at one draw."""
+        return {name: jnp.asarray(x[(0,) * len(self.leading)]) for name, x in self.params.items()}
+
+    def _with_new_levels(self, key: Key, data: Data | Batch) -> Self:
+        """With effects for all groups that ``data`` name."""
+        posterior, params = self._gridded()
+        if not isinstance(posterior.density, ModelDensity):
+            raise InputError(
+                "result.predict(new_levels=True)",
+                got="a posterior that does not know its priors",
+                expected="one from a jaxlatent.Model",
+                remedy="declare the model as a jl.Model.",
+            )
+        wanted: dict[str, int] = {}
+        fitted = jax.tree.map(lambda x: x[0], posterior.data)
+        for _, one in labelled(self._paired(data) if isinstance(data, Batch) else as_data(data)):
+            for name, length in levels_needed(posterior.density.model, self._first(), fitted, one).items():
+                wanted[name] = max(wanted.get(name, 0), length)
+        if not wanted:
+            return self
+        longer = predictive.with_new_levels(posterior, key, params, self.has_draws, tuple(sorted(wanted.items())))
+        return replace(self, params=self._ungridded(longer))
+
+    def _paired(self, data: Batch) -> Batch:
+        """Other data of the same datasets, in the order of the result: by name, or one for each where they have no names."""
+        own, given = self.names or (), data.checked().names
+        if set(given) == set(own):
+            return data.select(own)
+        if own and given == tuple(range(len(own))):
+            return data
+        raise InputError(
+            "other data",
+            got=f"a batch of {list(given)[:8]}",
+            expected=f"the datasets of the result, {list(own)[:8]}" if own else "the data of one dataset",
+            remedy="name them as in the fit, or pick datasets first, as in result[name].",
+        )
+
+    def _ungridded(self, values: Mapping[str, Any], nothing: float = np.nan) -> dict[str, np.ndarray]:
+        """What was computed from `_gridded`, with its own axes, and ``nothing`` where there is no draw."""
+        own = {name: self._stripped(np.asarray(value)) for name, value in values.items()}
+        there = self._there()
+        if there.all():
+            return own
+        spread = lambda x: there.reshape(there.shape + (1,) * (x.ndim - there.ndim))
+        return {name: np.where(spread(value), value, nothing) for name, value in own.items()}
+
+    def _stripped(self, value: np.ndarray) -> np.ndarray:
+        """Without the axes that `_gridded` added."""
+        value = value[:, 0] if self._is_best else value
+        return value[0] if self.names is None else value
+
+
+def _filled(params: dict[str, Any], there: np.ndarray) -> dict[str, Any]:
+    """Draws ``(dataset, lane, draw, ...)`` where there are some, and in their turn those of the same dataset where there are none."""
+    if there.all():
+        return params
+    own = [np.flatnonzero(one) for one in there.reshape(len(there), -1)]
+    index = np.stack([np.resize(one if len(one) else 0, there[0].size) for one in own]).reshape(there.shape)
+    index = np.where(there, np.arange(there[0].size).reshape(there.shape[1:]), index)
+    row = np.arange(len(there))[:, None, None]
+    return {name: np.asarray(x).reshape(len(there), -1, *x.shape[3:])[row, index] for name, x in params.items()}

@@ -1,0 +1,201 @@
+"""`Outcome`: the arrays that a fit leaves behind, and how datasets and lanes are picked from them."""
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from jaxlatent.engines.base import Engine
+from jaxlatent.errors import InputError, listed
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.results.provenance import Provenance
+from jaxlatent.status import Status
+
+#: The fields that lead with ``(dataset?, lane)``.
+_ARRAYS = ("params", "derived", "positions", "statistics", "objective", "status", "trace")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The arrays of a fit; see `jaxlatent.Result`."""
+
+    posterior: Posterior
+    engine: Engine
+    params: dict[str, np.ndarray]
+    derived: dict[str, np.ndarray]
+    positions: np.ndarray
+    statistics: dict[str, np.ndarray]
+    objective: np.ndarray
+    status: np.ndarray
+    trace: np.ndarray | None
+    names: tuple[Any, ...] | None
+    provenance: Provenance
+    coords: dict[str, list[Any]] = field(default_factory=dict)
+    problems: dict[Any, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # JAX sorts the names of dicts that pass through it; tables and files keep the order of the declaration.
+        ordered = {name: self.params[name] for name in self.posterior.density.names}
+        object.__setattr__(self, "params", ordered)
+
+    def __repr__(self) -> str:
+        shape = ", ".join(f"{name} {value.shape}" for name, value in self.params.items())
+        codes, counts = np.unique(self.status, return_counts=True)
+        ended = ", ".join(f"{count} {Status(code).name}" for code, count in zip(codes, counts, strict=True))
+        agreed = (
+            ""
+            if self.trace is None or self.status.size == 1
+            else f"; {np.sum(self.agreeing())} reached the best objective"
+        )
+        return f"Result({self.provenance.engine}; {shape}; lanes: {ended}{agreed})"
+
+    def agreeing(self, within: float = 1.0) -> np.ndarray:
+        """How many lanes ended ``within`` so many nats of the best, by dataset: one in ten is luck, nine in ten are an answer.
+
+        Args:
+            within: nats.
+        """
+        ended = np.where(self._failed(), -np.inf, self.objective)
+        best = np.max(ended, -1, keepdims=True)
+        return np.sum(np.isfinite(ended) & (ended >= best - within), -1)
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether the engine gave draws, not points."""
+        return self.engine.kind != "point"
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """Names of the leading axes of `params`."""
+        if self.has_draws:
+            axes: tuple[str, ...] = ("dataset", "chain", "draw")
+        else:
+            axes = ("dataset",) if self._is_best else ("dataset", "lane")
+        return axes if self.names is not None else axes[1:]
+
+    @property
+    def _is_best(self) -> bool:
+        """Whether these are points that `best` picked, without an axis of lanes."""
+        return not self.has_draws and self.positions.ndim == (1 if self.names is None else 2)
+
+    def __getitem__(self, dataset: Any) -> Self:
+        """The result of one dataset of a batch, by name."""
+        if self.names is None or dataset not in self.names:
+            raise InputError(
+                f"result[{dataset!r}]",
+                got="a result of one dataset"
+                if self.names is None
+                else f"no such dataset among {list(self.names)[:8]}",
+                expected="the name of a dataset of a batch",
+                remedy="use result.names to see them.",
+            )
+        one = self._select(self.names.index(dataset), None)
+        made = np.flatnonzero(np.any(one._there(), 0)) if one.has_draws else np.zeros(0, int)
+        return one._cut(int(made[-1]) + 1) if made.size else one
+
+    def best(self) -> Self:
+        """The lane of highest objective that did not fail, of each dataset; its lane axis is gone for point fits.
+
+        A dataset of a batch of which every lane failed keeps a status and has NaN for values, with a warning.
+
+        Raises:
+            InputError: if every lane of the only dataset failed.
+        """
+        if self._is_best:
+            return self
+        failed = self._failed()
+        lost = np.asarray(failed.all(-1))
+        if self.names is None and lost:
+            first = Status(int(self.status[0]))
+            # Without a finite objective a lane failed, whatever its status says.
+            cause = first if first.failed else Status.NON_FINITE
+            raise InputError(
+                "result.best()",
+                got=f"no lane that ended well ({', '.join(sorted({Status(code).name for code in self.status}))})",
+                expected="at least one",
+                remedy=cause.advice,
+            )
+        lane = np.argmax(np.where(failed, -np.inf, self.objective), -1)
+        if self.names is None:
+            return self._select(None, int(lane))
+        if lost.any():
+            warnings.warn(
+                f"result.best(): no lane ended well of {listed(self.failed)}; NaN stands there.", stacklevel=2
+            )
+        picked = [self._select(i, int(k)) for i, k in enumerate(lane)]
+        stacked = {
+            name: jax.tree.map(lambda *x: np.stack(x), *(getattr(one, name) for one in picked)) for name in _ARRAYS
+        }
+        status = stacked.pop("status")
+        return replace(self, **jax.tree.map(lambda x: blanked(x, lost), stacked), status=status)
+
+    @property
+    def failed(self) -> tuple[Any, ...]:
+        """Names of the datasets of a batch of which no lane ended well: ``batch.select(result.failed)`` holds them.
+
+        Raises:
+            InputError: for one dataset.
+        """
+        if self.names is None:
+            raise InputError(
+                "result.failed",
+                got="a result of one dataset",
+                expected="a result of a batch",
+                remedy="look at result.status, by lane.",
+            )
+        lost = np.all(self._failed().reshape(len(self.names), -1), -1).tolist()
+        return tuple(name for name, gone in zip(self.names, lost, strict=True) if gone)
+
+    def _failed(self) -> np.ndarray:
+        return np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective)
+
+    def mean(self) -> dict[str, np.ndarray]:
+        """Posterior mean by parameter, over chains and draws; for point fits the points."""
+        if not self.has_draws:
+            return dict(self.params)
+        if self._ragged:
+            return jax.tree.map(lambda *x: np.stack(x), *(self[name].mean() for name in self.names or ()))
+        axes = tuple(self.leading.index(axis) for axis in ("chain", "draw"))
+        return {name: value.mean(axes) for name, value in self.params.items()}
+
+    def _there(self) -> np.ndarray:
+        """Which draws there are: none where a chain failed, nor after a dataset stopped early; of points, which were found."""
+        return ~np.isnan(self.objective) if not self.has_draws else ~np.isnan(self.positions).any(-1)
+
+    @property
+    def _ragged(self) -> bool:
+        """Whether some datasets of a batch stopped before others."""
+        if self.names is None or not self.has_draws:
+            return False
+        there = np.any(self._there(), 1)
+        return bool(np.any(np.any(there, -1) & ~there[:, -1]))
+
+    def _cut(self, draws: int) -> Self:
+        """The first draws of one dataset."""
+        length = self.positions.shape[:2]
+        cut = lambda x: x[:, :draws] if x.shape[:2] == length else x
+        arrays = {
+            name: jax.tree.map(cut, getattr(self, name)) for name in ("params", "derived", "positions", "statistics")
+        }
+        return replace(self, **arrays)
+
+    def _select(self, dataset: int | None, lane: int | None) -> Self:
+        """One dataset, one lane, or both. A lane of draws keeps its axis, of length 1."""
+        index: tuple[Any, ...] = () if dataset is None else (dataset,)
+        if lane is not None:
+            index += (slice(lane, lane + 1) if self.has_draws else lane,)
+        picked = {name: jax.tree.map(lambda x: x[index], getattr(self, name)) for name in _ARRAYS}
+        if dataset is None:
+            return replace(self, **picked)
+        posterior = jax.tree.map(lambda x: x[dataset], self.posterior.nameless)
+        name = (self.names or ())[dataset]
+        problems = {name: self.problems[name]} if name in self.problems else {}
+        return replace(self, posterior=posterior, names=None, problems=problems, **picked)
+
+
+def blanked(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``x`` with NaN (counts: 0) in some of its leading rows."""
+    nothing = np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)
+    return np.where(rows.reshape(-1, *(1,) * (x.ndim - 1)), nothing, x)

@@ -1,0 +1,103 @@
+"""What follows from draws of the parameters: pointwise log likelihoods and predictive draws, for all draws at once."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent._compat.compiled import compiled
+from jaxlatent.posterior.lanes import over_lanes
+from jaxlatent.posterior.model_density import ModelDensity
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.typing import Array, Key, Params
+
+
+@compiled("draws")
+def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
+    """Pointwise log likelihood by observation, leading like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``.
+
+    A `jaxlatent.Factor` that has no entry in the data is no observation.
+    """
+
+    def one(posterior: Posterior, params: Params) -> dict[str, Array]:
+        density, data = posterior.density, posterior.data
+        terms = density.log_likelihood(params, data)
+        return {name: term for name, term in terms.items() if density.observation(name, params, data) is not None}
+
+    return over_lanes(jax.vmap(one, (None, 0)) if draws else one, (1, 0))(posterior, params)
+
+
+@compiled("draws")
+def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict[str, Array]:
+    """One predictive draw of every observation for each draw of the parameters; leads as `log_likelihood` does."""
+    leading = next(iter(params.values())).shape[: 3 if draws else 2]
+
+    def one(posterior: Posterior, key: Key, params: Params) -> dict[str, Array]:
+        return posterior.density.sample_observed(key, params, posterior.data)
+
+    # Lanes and draws as one axis: binomial draws compile three times as fast under one `vmap` as under three.
+    flat = lambda x: x.reshape(leading[0], -1, *x.shape[len(leading) :])
+    drawn = over_lanes(one, (1, 0, 0))(posterior, *jax.tree.map(flat, (jax.random.split(key, leading), params)))
+    return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[2:]), drawn)
+
+
+def observations(posterior: Posterior, params: Params, names: tuple[str, ...]) -> dict[str, Any]:
+    """What was observed under these names, leading with ``dataset``, at one value of ``params`` for each."""
+
+    def one(posterior: Posterior, params: Params) -> dict[str, Any]:
+        return {name: posterior.density.observation(name, params, posterior.data) for name in names}
+
+    return jax.vmap(one)(posterior, params)
+
+
+@compiled("draws", "wanted")
+def with_new_levels(
+    posterior: Posterior, key: Key, params: Params, draws: bool, wanted: tuple[tuple[str, int], ...]
+) -> Params:
+    """Parameters with entries added along their first axis, drawn from their priors given the other parameters.
+
+    Args:
+        posterior: of a `Model`, with the data of the fit.
+        key: a typed JAX key.
+        params: lead with ``(dataset, lane)``, and ``draw`` if ``draws``.
+        draws: whether lanes are chains of draws.
+        wanted: by name, the length of the first axis; priors whose entries along it are independent and identical.
+    """
+    assert isinstance(posterior.density, ModelDensity)
+    model, leading = posterior.density.model, next(iter(params.values())).shape[: 3 if draws else 2]
+
+    def one(posterior: Posterior, key: Key, params: Params) -> Params:
+        longer = dict(params)
+        for i, (name, length) in enumerate(wanted):
+            had = params[name].shape[0]
+            copies = -(-(length - had) // had)
+            prior = model.prior_of(name, params, posterior.data)
+            new = prior.sample(jax.random.fold_in(key, i), (copies,)).reshape(-1, *params[name].shape[1:])
+            longer[name] = jnp.concatenate([params[name], new[: length - had].astype(params[name].dtype)])
+        return longer
+
+    mapped = over_lanes(jax.vmap(one, (None, 0, 0)) if draws else one, (1, 0, 0))
+    return mapped(posterior, jax.random.split(key, leading), params)
+
+
+@compiled("names")
+def standard_errors(posterior: Posterior, positions: Array, covariance: Array, names: tuple[str, ...]) -> Array:
+    """Standard errors of named values by the delta method, ``(dataset, lane, entries of all names)``.
+
+    Args:
+        posterior: data lead with ``dataset``.
+        positions: ``(dataset, lane, dim)``.
+        covariance: of the positions, ``(dataset, lane, dim, dim)``.
+        names: parameters and derived quantities, in the order wanted.
+    """
+
+    def one(posterior: Posterior, position: Array, covariance: Array) -> Array:
+        def values(position: Array) -> Array:
+            params = posterior.constrain(position)
+            named = {**params, **posterior.density.derived(params, posterior.data)}
+            return jnp.concatenate([jnp.ravel(named[name]).astype(position.dtype) for name in names])
+
+        slope = jax.jacfwd(values)(position)
+        return jnp.sqrt(jnp.sum(slope @ covariance * slope, -1))
+
+    return over_lanes(one, (1, 0, 0))(posterior, positions, covariance)

@@ -1,0 +1,74 @@
+"""Draws from the prior: what a model expects before it has seen anything."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxlatent._compat.compiled import compiled
+from jaxlatent.data.arrays import as_data
+from jaxlatent.keys import Purpose, key_for
+from jaxlatent.model.checks import check_use
+from jaxlatent.model.model import Model
+from jaxlatent.results import container
+from jaxlatent.typing import Array, Data, Key, Params
+
+
+class PriorDraws(NamedTuple):
+    """Draws of everything that a model declares, each leading with ``draw``.
+
+    Attributes:
+        params: parameters.
+        derived: derived quantities.
+        observed: observations, the prior predictive.
+        dims: names of their other axes.
+    """
+
+    params: Params
+    derived: dict[str, Array]
+    observed: dict[str, Array]
+    dims: Mapping[str, tuple[str, ...]]
+
+    def to_arviz(self, coords: Mapping[str, Sequence[Any]] | None = None) -> Any:
+        """Groups prior and prior_predictive, as one chain, in ArviZ's container: see `jaxlatent.Result.to_arviz`.
+
+        Args:
+            coords: labels by dimension.
+        """
+
+        def group(values: Mapping[str, Array]) -> Any:
+            arrays = {name: np.asarray(value)[None] for name, value in values.items()}
+            return container.dataset(arrays, ("chain", "draw"), self.dims, coords or {})
+
+        return container.inference_data(
+            {"prior": group({**self.params, **self.derived}), "prior_predictive": group(self.observed)}
+        )
+
+
+@compiled("model", "draws")
+def _draw(model: Model, key: Key, data: Data, draws: int) -> tuple[Params, dict[str, Array], dict[str, Array]]:
+    def one(key: Key) -> tuple[Params, dict[str, Array], dict[str, Array]]:
+        prior_key, observed_key = jax.random.split(key)
+        params = model.sample_prior(prior_key, data)
+        return params, model.deterministic(params, data), model.sample_observed(observed_key, params, data)
+
+    return jax.vmap(one)(jax.random.split(key, draws))
+
+
+def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorDraws:
+    """Draws of parameters, derived quantities and observations from the prior.
+
+    Args:
+        model: with proper priors.
+        data: covariates; observations are not needed, and tell the shapes of draws where distributions are spread over them.
+        draws: how many.
+        seed: an int or a typed JAX key.
+
+    Raises:
+        InputError: if a prior is improper, or for data that the model cannot use.
+    """
+    arrays = as_data(data)
+    params, derived, observed = _draw(model, key_for(Purpose.SAMPLE_PRIOR, seed), arrays, draws)
+    check_use(model, {name: value[0] for name, value in params.items()}, arrays, "predict")
+    return PriorDraws(params, derived, observed, model.dims)

@@ -1,0 +1,69 @@
+"""What is wrong with a result, in plain words: `jaxlatent.Result.check`."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from jaxlatent.errors import InputError
+from jaxlatent.results.fitted import Fitted
+from jaxlatent.results.report.covariates import unscaled
+from jaxlatent.results.report.finding import Finding
+from jaxlatent.results.report.latent import components
+from jaxlatent.results.report.modelling import bounds, conflicts, duplicates, separations
+from jaxlatent.results.report.running import disagreements, divergences, failures, poor_fits, standstill, too_few_draws
+from jaxlatent.results.report.shape import ridges, tails
+from jaxlatent.results.report.view import View, view_of
+
+_Check = Callable[[View], Iterator[Finding]]
+
+#: In the order of the page: what ruins a result comes before what it hints at.
+_CHAINS: tuple[_Check, ...] = (divergences, disagreements, too_few_draws)
+_DRAWS: tuple[_Check, ...] = (duplicates, ridges, separations, conflicts, bounds, tails)
+
+
+class Report(NamedTuple):
+    """A page of findings; empty when all is well.
+
+    Attributes:
+        findings: the gravest first.
+    """
+
+    findings: tuple[Finding, ...]
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.findings))
+
+    def __repr__(self) -> str:
+        return str(self) or "nothing found"
+
+    def __bool__(self) -> bool:
+        return bool(self.findings)
+
+    @property
+    def illnesses(self) -> tuple[str, ...]:
+        """Short names, such as ``"divergences"``, for programs."""
+        return tuple(finding.illness for finding in self.findings)
+
+
+def check(result: Fitted) -> Report:
+    """See `jaxlatent.Result.check`."""
+    if result.names is not None:
+        raise InputError(
+            "result.check()",
+            got=f"{len(result.names)} datasets",
+            expected="one dataset",
+            remedy="pick one first, as in result[name].check().",
+        )
+    found = [*failures(result), *standstill(result), *poor_fits(result)]
+    found += unscaled(result.posterior.data, result.params)
+    if not result.has_draws:
+        found += components(result)
+    elif not any(finding.fatal for finding in found):
+        chains = result.engine.kind == "chains"
+        # Lanes of an approximation are not chains of one posterior: only the best is looked at.
+        view = view_of(result if chains else result.best())
+        for look in (*_CHAINS, *_DRAWS) if chains else _DRAWS:
+            found += look(view)
+    return Report(tuple(found))
+
+
+__all__ = ["Finding", "Report", "check"]

@@ -1,0 +1,125 @@
+"""What prior, data and likelihood have to do with each other."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+
+from jaxlatent.distributions.centring import family_of
+from jaxlatent.errors import listed
+from jaxlatent.model.model import Model
+from jaxlatent.results.report.covariates import same_covariates
+from jaxlatent.results.report.finding import Finding
+from jaxlatent.results.report.view import View
+from jaxlatent.typing import Data, Params
+
+#: The share of prior draws beyond the posterior's median that is called a conflict.
+_SURPRISE = 0.001
+#: The share of draws within a tenth of a standard deviation of a bound: 0.095 for an exponential that presses against it.
+_PRESSED = 0.08
+
+
+def duplicates(view: View) -> Iterator[Finding]:
+    """Covariates that say the same."""
+    posterior = view.result.posterior
+    yield from same_covariates(posterior.density.covariates(posterior.data, view.observed), view.observed)
+
+
+def separations(view: View) -> Iterator[Finding]:
+    """Binary observations that the model predicts without an error."""
+    binary = [
+        name
+        for name, d in view.observed.items()
+        if isinstance(family_of(d), dist.BernoulliLogits | dist.BernoulliProbs)
+    ]
+    if not binary:
+        return
+    terms = view.result.log_likelihood()
+    for name in binary:
+        typical = np.median(terms[name].reshape(-1, *terms[name].shape[2:]), 0)
+        if typical.size > 1 and np.all(typical > np.log(0.5)) and typical.mean() > -0.1:
+            middle = np.median(view.flat, 0)
+            far = int(np.argmax(np.abs(middle)))
+            yield Finding(
+                "separation",
+                (name, view.labels[far]),
+                f"Every 0 and 1 of {name} is predicted almost surely: the predictors separate the two, coefficients want to be infinite, "
+                f"and only the prior holds them ({view.labels[far]} is about {middle[far]:.3g}).",
+                "Use a prior that knows how large effects are, such as Normal(0, 1) on standardised predictors.",
+            )
+
+
+def conflicts(view: View) -> Iterator[Finding]:
+    """Posteriors where the prior hardly is."""
+    if view.prior is None or view.switching:
+        return
+    below = np.mean(view.prior < np.median(view.flat, 0), 0)
+    # Of an improper prior, whose draws are NaN, nothing is surprising.
+    rare = np.flatnonzero((np.minimum(below, 1 - below) < _SURPRISE) & (np.ptp(view.prior, 0) > 0))
+    if len(rare):
+        labels = tuple(view.labels[i] for i in rare)
+        yield Finding(
+            "prior against data",
+            labels,
+            f"The data put {listed(labels)} where the prior has less than one draw in a thousand: prior and data contradict each other.",
+            "Look at prior predictive draws (jl.sample_prior); widen the prior, or find what is wrong with data or likelihood.",
+        )
+
+
+def bounds(view: View) -> Iterator[Finding]:
+    """Posteriors that press against the border of their support, far from what the prior expected."""
+    model = getattr(view.result.posterior.density, "model", None)
+    if model is None:
+        return
+    for name in model.prior:
+        support_at = partial(_support, model, name)
+        if not _has_bounds(support_at, view.first, view.result.posterior.data):
+            continue
+        support = support_at(view.first, view.result.posterior.data)
+        parts = [i for i, other in enumerate(view.names) if other == name]
+        values = view.flat[:, parts]
+        for side in ("lower", "upper"):
+            limit = np.asarray(getattr(support, f"{side}_bound", np.nan), float)
+            if limit.size != 1 or not np.isfinite(limit).all():
+                continue
+            near = np.mean(np.abs(values - limit) < 0.1 * values.std(0), 0)
+            pressed = np.flatnonzero(near > _PRESSED)
+            if len(pressed) and view.prior is not None:
+                # By quartiles, which a heavy tail has as well.
+                pressed = pressed[_width(values[:, pressed]) < 0.1 * _width(view.prior[:, parts][:, pressed])]
+            if len(pressed):
+                labels = tuple(view.labels[parts[i]] for i in pressed)
+                yield Finding(
+                    "wrong support",
+                    labels,
+                    f"{listed(labels)} presses against {float(limit):g}, the {side} end of its support: the data want to go further.",
+                    "Ask whether its sign or bound is right, and give it a prior with a wider support.",
+                )
+
+
+def _support(model: Model, name: str, params: Params, data: Data) -> Any:
+    """Where each entry of a parameter may lie."""
+    support = model.prior_of(name, params, data).support
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return support
+
+
+def _has_bounds(support_at: Callable[[Params, Data], Any], params: Params, data: Data) -> bool:
+    """Whether a support has any, by tracing: effects mostly have none, and nothing need be computed to know."""
+    found: list[bool] = []
+
+    def traced(params: Params, data: Data) -> None:
+        support = support_at(params, data)
+        found.append(hasattr(support, "lower_bound") or hasattr(support, "upper_bound"))
+
+    jax.eval_shape(traced, params, data)
+    return found[0]
+
+
+def _width(draws: np.ndarray) -> np.ndarray:
+    """The distance of the quartiles."""
+    return np.subtract(*np.quantile(draws, [0.75, 0.25], axis=0))

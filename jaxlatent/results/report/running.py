@@ -1,0 +1,203 @@
+"""How lanes ran and ended."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxlatent.diagnostics.psis import khat_threshold
+from jaxlatent.errors import listed
+from jaxlatent.results.fitted import Fitted
+from jaxlatent.results.report.finding import Finding
+from jaxlatent.results.report.view import MIXING, View
+from jaxlatent.status import Status
+
+#: Share of transitions that may diverge by accident.
+_DIVERGING = 0.001
+_RHAT, _ESS_PER_CHAIN = 1.01, 100
+
+
+def failures(result: Fitted) -> Iterator[Finding]:
+    """Lanes that did not end well."""
+    status = np.atleast_1d(result.status)
+    # What UNMIXED chains have to do with each other is told in full by `disagreements`.
+    for code in sorted(Status, key=lambda code: not code.failed):
+        if code in (Status.OK, Status.CONVERGED, Status.UNMIXED):
+            continue
+        lanes = np.flatnonzero(status == code)
+        if len(lanes):
+            yield Finding(
+                code.name.lower().replace("_", " "),
+                tuple(f"lane {lane}" for lane in lanes),
+                f"{len(lanes)} of {len(status)} lanes ({listed([str(lane) for lane in lanes])}):",
+                code.advice,
+                fatal=code.failed and len(lanes) == len(status),
+            )
+
+
+def standstill(result: Fitted) -> Iterator[Finding]:
+    """Draws that are all one point."""
+    if result.has_draws and not any(
+        np.ptp(value) for value in result.positions.reshape(-1, result.positions.shape[-1]).T
+    ):
+        yield Finding(
+            "no movement",
+            (),
+            "No lane left the point where it started: every draw is the same.",
+            "Start elsewhere (`init=`), check that density and gradient are finite there, or run a longer warm-up.",
+            fatal=True,
+        )
+
+
+def poor_fits(result: Fitted) -> Iterator[Finding]:
+    """Approximations that miss the posterior, and optima that only one restart found."""
+    overfit = np.flatnonzero(result.statistics.get("overfit", False))
+    if len(overfit):
+        lost = np.max((result.statistics["bound"] - result.objective)[overfit])
+        yield Finding(
+            "too few fixed draws",
+            tuple(f"lane {lane}" for lane in overfit),
+            "The approximation fits its fixed draws, not the posterior: on fresh ones its bound is lower, "
+            f"by up to {lost:.0f} nats.",
+            "Raise `DADVI(num_samples=...)`, to half the number of unknowns or more.",
+            fatal=len(overfit) == np.size(result.objective),
+        )
+        return
+    khat = result.statistics.get("khat")
+    if khat is not None and result.has_draws:
+        limit = khat_threshold(result.positions.shape[-2])
+        lanes = np.flatnonzero(np.atleast_1d(khat) > limit)
+        if len(lanes):
+            yield Finding(
+                "bad k-hat",
+                tuple(f"lane {lane}" for lane in lanes),
+                f"The draws of {result.provenance.engine} do not follow the posterior: Pareto k-hat is {np.nanmax(khat):.2f}, "
+                f"above {limit:.2f}. Standard deviations may be far too small.",
+                "Use NUTS. Where that is too slow: ADVI(family='full_rank') or DADVI() know correlations, jl.noncentred and jl.informed "
+                "take them away.",
+                fatal=len(lanes) == np.size(khat),
+            )
+            return
+    restarts = np.size(result.status)
+    if result.trace is not None and restarts >= 4 and int(result.agreeing()) == 1:
+        yield Finding(
+            "lonely optimum",
+            (),
+            f"Only one of {restarts} restarts reached the best objective: another run may find a better one.",
+            "Ask for more restarts, or start nearer (`init=`).",
+        )
+
+
+def divergences(view: View) -> Iterator[Finding]:
+    """Transitions that left the region where the integrator follows the density."""
+    diverging = view.result.statistics.get("diverging")
+    if diverging is None or np.mean(diverging) <= _DIVERGING:
+        return
+    count = int(np.sum(diverging))
+    ranks = np.argsort(np.argsort(view.flat, 0), 0) / diverging.size
+    shift = (ranks[np.ravel(diverging)].mean(0) - 0.5) * np.sqrt(12 * count)
+    part = int(np.argmax(np.abs(shift)))
+    crowded = abs(shift[part]) > 4
+    side = "small" if shift[part] < 0 else "large"
+    yield Finding(
+        "divergences",
+        (view.labels[part],) if crowded else (),
+        f"{count} of {diverging.size} transitions diverged"
+        + (f", most of them where {view.labels[part]} is {side}" if crowded else "")
+        + ": parts of the posterior were not reached, and means are biased.",
+        "If it is the scale of some effects, a funnel: wrap the prior of the effects in jl.noncentred(...) or jl.informed(...). Otherwise "
+        "raise target_accept (0.95, 0.99).",
+    )
+
+
+def disagreements(view: View) -> Iterator[Finding]:
+    """Chains that did not find the same distribution, by the reason if it is known."""
+    apart = np.flatnonzero(~view.mixing)
+    below, what_to_do = _below(view)
+    if view.switching:
+        names = ", ".join(f'"{name}": (0,)' for name in view.switching[:3])
+        yield Finding(
+            "label switching",
+            view.switching,
+            f"The chains agree on {listed(view.switching)} but number the components differently: averages over draws mix them.",
+            f"Put them in order with jaxlatent.diagnostics.relabel(result.params, {{{names}}}), or order a prior with jl.ordered(...).",
+        )
+        apart = np.array([i for i in apart if view.names[i] not in view.switching], int)
+    if not len(apart):
+        return
+    lone = _lone_chain(view, apart)
+    if lone is not None:
+        yield Finding(
+            "stuck chain",
+            (f"chain {lone}", *(view.labels[i] for i in apart)),
+            f"Chain {lone} is elsewhere than the others, which agree: it is stuck, or found another mode. {_worst(view, apart)}{below}",
+            what_to_do
+            or "Run more chains to see how often this happens, start them elsewhere (`init=`), or write the model such that there is one "
+            "mode.",
+        )
+        return
+    yield Finding(
+        "chains disagree",
+        tuple(view.labels[i] for i in apart),
+        f"The chains have not found one distribution. {_worst(view, apart)}{below}",
+        what_to_do
+        or "Run a longer warm-up and more draws; if that does not help, the posterior has several modes or a direction that the data do "
+        "not tell: look at a trace.",
+    )
+
+
+def too_few_draws(view: View) -> Iterator[Finding]:
+    """Means and tails that are known too roughly."""
+    chains, draws = view.draws.shape[:2]
+    wanted = _ESS_PER_CHAIN * chains
+    few = np.flatnonzero(view.mixing & ((view.ess < wanted) | (view.r_hat > _RHAT)))
+    few = np.array([i for i in few if view.names[i] not in view.switching], int)
+    if not len(few):
+        return
+    least = few[np.argmin(view.ess[few])]
+    seen = f"{view.labels[least]} has an effective sample size of {view.ess[least]:.0f} and an R-hat of {view.r_hat[least]:.2f}"
+    if view.ess[least] < MIXING * chains * draws:
+        remedy = "Draws follow each other slowly: other coordinates help more than draws (jl.informed, jl.noncentred, centred predictors)."
+    else:
+        more = max(wanted / view.ess[least], 2.0)
+        remedy = f"Ask for about {int(np.ceil(draws * more / 100)) * 100} draws a chain."
+    yield Finding(
+        "too few draws",
+        tuple(view.labels[i] for i in few),
+        f"{seen}; {wanted} and {_RHAT} are good" + (f" (and so for {len(few) - 1} more)" if len(few) > 1 else "") + ".",
+        remedy,
+    )
+
+
+def _worst(view: View, apart: np.ndarray) -> str:
+    worst = apart[np.argmax(np.nan_to_num(view.r_hat[apart], nan=np.inf))]
+    return f"R-hat is {view.r_hat[worst]:.2f} for {view.labels[worst]} (1.01 is good)."
+
+
+def _below(view: View) -> tuple[str, str]:
+    """Which chains lie far below the best in log density, and what to do about them; nothing where none does."""
+    lp = view.result.statistics.get("lp")
+    if lp is None:
+        return "", ""
+    nats = np.max(lp.mean(1)) - lp.mean(1)
+    # In equilibrium log densities have a standard deviation of about sqrt(dim / 2); means of chains differ by less.
+    low = np.flatnonzero(nats > 5 + 3 * np.sqrt(view.result.positions.shape[-1] / 2))
+    if not len(low):
+        return "", ""
+    deep = listed([f"chain {view.chains[i]} is {nats[i]:.0f} nats" for i in low])
+    return (
+        f" On average, the log density of {deep} below that of the best chain: next to nothing of the posterior is there.",
+        "Start all chains where the best one ended, `jl.fit(..., init=result.best())`, and see whether they stay; if they do not, "
+        "a longer warm-up or other coordinates are needed.",
+    )
+
+
+def _lone_chain(view: View, apart: np.ndarray) -> int | None:
+    """The chain without which the others agree, if there is one."""
+    chains = view.draws.shape[0]
+    if chains < 3:
+        return None
+    draws = view.draws[..., apart]
+    spread = lambda x: np.max(np.ptp(x.mean(1), 0) / np.maximum(x.std((0, 1)), 1e-300))
+    without = [spread(np.delete(draws, chain, 0)) for chain in range(chains)]
+    best = int(np.argmin(without))
+    return int(view.chains[best]) if without[best] < 0.5 and without[best] < 0.25 * spread(draws) else None

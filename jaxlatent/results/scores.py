@@ -1,0 +1,67 @@
+"""What a fit is worth: log likelihood per observed value, and information criteria of point fits."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent._compat.compiled import compiled
+from jaxlatent.data.arrays import split
+from jaxlatent.latent import unit_shape
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.results import hidden, predictive
+from jaxlatent.typing import Array, Params
+
+
+def per_value(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
+    """Log likelihood in nats per observed value, ``(dataset, lane)``, and ``draw`` if ``draws``; under an empty name, if known."""
+    terms = predictive.log_likelihood(posterior, params, draws)
+    if not terms:
+        return {}
+    total = _total(terms, 3 if draws else 2)
+    return {"": total / seen(posterior, params, draws).reshape(-1, *(1,) * (total.ndim - 1))}
+
+
+def criteria(posterior: Posterior, params: Params) -> dict[str, np.ndarray]:
+    """Information criteria ``(dataset, lane)`` of point fits, on the log likelihood without the prior.
+
+    AIC (Akaike 1974), BIC (Schwarz 1978), and where something is hidden ICL, which counts the most likely paths or labels as data
+    (Biernacki, Celeux and Govaert 2000). The number of free parameters is the length of a position.
+    """
+    terms = predictive.log_likelihood(posterior, params, False)
+    if not terms:
+        return {}
+    total, dim = _total(terms, 2), posterior.dim
+    penalty = dim * np.log(seen(posterior, params, False))[:, None]
+    found = {"aic": -2 * total + 2 * dim, "bic": -2 * total + penalty}
+    _, complete = hidden.most_likely(posterior, params, False)
+    if complete:
+        found["icl"] = -2 * _total({**terms, **complete}, 2) + penalty
+    return {**{name: np.asarray(value) for name, value in found.items()}, "free_parameters": np.full(total.shape, dim)}
+
+
+def seen(posterior: Posterior, params: Params, draws: bool) -> np.ndarray:
+    """How many values of all observations were seen, by dataset."""
+    first = jax.tree.map(lambda x: x[:, 0, 0] if draws else x[:, 0], params)
+    return np.asarray(_seen(posterior, first), float)
+
+
+@compiled()
+def _seen(posterior: Posterior, params: Params) -> Array:
+    def one(posterior: Posterior, params: Params) -> Array:
+        density, data = posterior.density, posterior.data
+        total = jnp.zeros((), int)
+        for name, d in density.observed(params, data).items():
+            observation = density.observation(name, params, data)
+            if observation is not None:
+                mask = split(observation)[1]
+                total += math.prod(unit_shape(d)) if mask is None else jnp.sum(mask)
+        return total
+
+    return jax.vmap(one)(posterior, params)
+
+
+def _total(terms: dict[str, Array], leading: int) -> Array:
+    """The sum of all terms, over everything but the ``leading`` axes."""
+    return sum((jnp.sum(term.reshape(*term.shape[:leading], -1), -1) for term in terms.values()), start=jnp.zeros(()))

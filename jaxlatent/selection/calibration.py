@@ -1,0 +1,134 @@
+"""`calibrate`: does an engine draw from the posterior of a model? Simulation-based calibration, all simulations in one program."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import chdtrc
+
+from jaxlatent.data.arrays import Batch, Masked, as_data
+from jaxlatent.engines.base import Engine
+from jaxlatent.errors import InputError, require
+from jaxlatent.execute.fit import fit
+from jaxlatent.keys import Purpose, key_for
+from jaxlatent.model.model import Model
+from jaxlatent.results.prior import sample_prior
+from jaxlatent.results.result import Result
+from jaxlatent.typing import Data, Key, Params
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Where the true values stood among posterior draws.
+
+    Attributes:
+        ranks: by parameter and derived quantity ``(simulation, ...)``, from 0 to ``draws``: how many draws lay below the truth.
+        draws: compared in each simulation.
+        truth: the values drawn from the prior, ``(simulation, ...)``.
+        result: all fits.
+    """
+
+    ranks: dict[str, np.ndarray]
+    draws: int
+    truth: dict[str, np.ndarray]
+    result: Result
+
+    def pvalues(self, bins: int = 10) -> dict[str, np.ndarray]:
+        """Of a chi-squared test that ranks are uniform, for every entry of every quantity, each of its own shape.
+
+        Args:
+            bins: of equal numbers of ranks, or nearly so; at least five simulations a bin make the test sound.
+        """
+        require(
+            2 <= bins <= self.draws + 1,
+            "pvalues(bins=...)",
+            got=bins,
+            expected=f"2 to {self.draws + 1}, the number of ranks",
+        )
+        edges = np.linspace(0, self.draws + 1, bins + 1).round()
+        share = np.diff(edges) / (self.draws + 1)
+
+        def test(ranks: np.ndarray) -> np.ndarray:
+            flat = ranks.reshape(len(ranks), -1)
+            counts = np.stack([np.histogram(column, edges)[0] for column in flat.T])
+            expected = len(ranks) * share
+            return chdtrc(bins - 1, np.sum((counts - expected) ** 2 / expected, 1)).reshape(ranks.shape[1:])
+
+        return {name: test(ranks) for name, ranks in self.ranks.items()}
+
+
+def calibrate(
+    model: Model,
+    data: Data,
+    engine: Engine,
+    seed: int | Key,
+    *,
+    simulations: int = 100,
+    draws: int = 99,
+    **options: Any,
+) -> Calibration:
+    """Simulation-based calibration (Talts et al. 2018): ranks of parameters drawn from the prior among draws from the posterior.
+
+    Parameters and observations are drawn from the model, and all simulated datasets fitted as one batch. If engine and model are
+    right, every rank is uniform. Labels that can switch are not: order them, as with `jaxlatent.ordered`.
+
+    Args:
+        model: with proper priors.
+        data: covariates, and observations of the shapes wanted; their values do not matter, a mask does.
+        engine: one that draws, such as ``NUTS(chains=1, warmup=500, draws=500)``.
+        seed: an int or a typed JAX key.
+        simulations: how many datasets.
+        draws: of each fit that are compared, evenly spread over its chains and draws. Correlated draws make ranks pile up at both
+            ends: the effective sample size should be larger.
+        options: of `jaxlatent.fit`.
+
+    Raises:
+        InputError: for improper priors, priors that read the observations, or an engine that does not draw.
+    """
+    require(simulations >= 1, "calibrate(simulations=...)", got=simulations, expected="at least 1 simulation")
+    if engine.kind == "point":
+        raise InputError(
+            "calibrate(engine=...)",
+            got=type(engine).__name__,
+            expected="an engine that draws",
+            remedy="use NUTS, ADVI, Laplace or Pathfinder.",
+        )
+    made = engine.lanes * cast(Any, engine).draws
+    require(1 <= draws <= made, "calibrate(draws=...)", got=draws, expected=f"1 to {made}, the draws of each fit")
+    key = key_for(Purpose.CALIBRATE, seed)
+    arrays = as_data(data)
+    params, derived, observed, _ = sample_prior(model, arrays, simulations, jax.random.fold_in(key, 0))
+    copies = {
+        name: jax.tree.map(lambda x: jnp.broadcast_to(x, (simulations, *x.shape)), x) for name, x in arrays.items()
+    }
+    for name, values in observed.items():
+        given = copies.get(name)
+        copies[name] = Masked(values, given.mask) if isinstance(given, Masked) else values
+    _require_prior_without_observations(model, params, arrays, copies)
+    result = fit(model, Batch(copies, tuple(range(simulations))), engine, jax.random.fold_in(key, 1), **options)
+    truth = {name: np.asarray(value) for name, value in {**params, **derived}.items()}
+    drawn: Mapping[str, np.ndarray] = {**result.params, **result.derived}
+
+    def rank(name: str) -> np.ndarray:
+        pooled = drawn[name].reshape(simulations, -1, *truth[name].shape[1:])
+        picked = pooled[:, np.linspace(0, pooled.shape[1] - 1, draws).round().astype(int)]
+        return np.sum(picked < truth[name][:, None], 1)
+
+    return Calibration({name: rank(name) for name in truth}, draws, truth, result)
+
+
+def _require_prior_without_observations(model: Model, params: Params, given: Data, simulated: Data) -> None:
+    """Raise `InputError` for a prior that depends on what it is to generate, as default priors in units of the data do."""
+    first = lambda tree: jax.tree.map(lambda x: jnp.asarray(x)[0], dict(tree))
+    for name in model.prior:
+        density = lambda data, name=name: model.prior_of(name, first(params), data).log_prob(first(params)[name])
+        if not np.array_equal(density(given), density(first(simulated)), equal_nan=True):
+            raise InputError(
+                f"calibrate(), the prior of {name!r}",
+                got="a prior that reads the observations",
+                expected="one that is known before them",
+                remedy="give numbers for what is 'auto' in ready families, such as prior_scale=2.0.",
+            )
