@@ -13,8 +13,8 @@ import pytest
 from monte_carlo import check_moments
 
 import jaxlatent as jl
-from jaxlatent.execute import drive, programs, turns
-from jaxlatent.execute.mixing import judged
+from jaxlatent.engines.mixing import judged
+from jaxlatent.execute import chunks, drive, programs
 
 
 def make(key=None):
@@ -176,12 +176,12 @@ def test_the_loop_is_compiled_for_run_time_unless_a_dataset_is_small(monkeypatch
 )
 def test_as_many_lanes_share_a_turn_as_fit_in_the_cache(monkeypatch, size, expected):
     """Of arrays of ``size`` numbers in each of four times six lanes: sixteen, four or less than one of them fit."""
-    monkeypatch.setattr(turns, "cpu_cores", jax.local_device_count)
+    monkeypatch.setattr(chunks, "cpu_cores", jax.local_device_count)
 
     def step(x):
         return jax.lax.fori_loop(0, 3, lambda _, x: x + jnp.sum(jnp.exp(x[..., None] * jnp.arange(size)), -1), x)
 
-    assert turns.turn_of(step, (4, 6), jnp.zeros((4, 6), jnp.float32)) == expected
+    assert chunks.chunk_size(step, (4, 6), jnp.zeros((4, 6), jnp.float32)) == expected
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_taking_turns_changes_nothing(monkeypatch, of_local):
     together = jl.fit(MODEL, data, engine, 3, segment=5)
     sizes = []
     turn_of = lambda step, lanes, *_: sizes.append(of_local(*lanes)) or sizes[-1]
-    monkeypatch.setattr(drive, "turn_of", turn_of)
+    monkeypatch.setattr(drive, "chunk_size", turn_of)
     jax.clear_caches()
     in_turns = jl.fit(MODEL, data, engine, 3, segment=5)
     jax.clear_caches()

@@ -4,25 +4,26 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
-import jax
-
 from jaxlatent._compat.compiling import jit
 from jaxlatent._compat.tracing import tracing_for, tracing_platform
 
 
-def compiled(*static: str, quick: bool | None = None) -> Callable[[Callable[..., Any]], Any]:
+def compiled(
+    *static: str, quick: bool | None = None, donate: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], Any]:
     """`jax.jit`, for the platform of the devices in use and with the workarounds that it needs (`jaxlatent._compat`).
 
     Args:
         static: names of static arguments.
         quick: on a CPU, and where XLA has the choice, whether to compile in two thirds of the time to code of half the speed, or less
             where all is exponentials: right for what runs once. None: no choice is made, as JAX takes none where it is already tracing.
+        donate: names of arguments whose buffers the program may use for its results.
     """
 
     def decorate(fn: Callable[..., Any]) -> Any:
         @cache
         def program(platform: str) -> Any:
-            return jax.jit(fn, static_argnames=static) if quick is None else jit(fn, static, quick)
+            return jit(fn, static, donate, quick)
 
         @wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -10,8 +10,8 @@ from jaxlatent._compat.tracing import tracing_platform
 from jaxlatent._compat.ynnpack import products_only
 
 
-def jit(fn: Callable[..., Any], static: Sequence[str], quick: bool) -> Any:
+def jit(fn: Callable[..., Any], static: Sequence[str], donate: Sequence[str], quick: bool | None) -> Any:
     """``jax.jit(fn)`` for the platform that is being traced for; see `jaxlatent._compat.compiled` for ``quick``."""
-    on_cpu = tracing_platform() == "cpu"
+    on_cpu = quick is not None and tracing_platform() == "cpu"
     options = (QUICK if quick else {}) | products_only() if on_cpu else None
-    return jax.jit(fn, static_argnames=static, compiler_options=options)
+    return jax.jit(fn, static_argnames=static, donate_argnames=donate, compiler_options=options)

@@ -5,7 +5,7 @@ stage asks for, or is ``done``; between stages it calls ``adapt`` on the lanes o
 draw (NUTS: one leapfrog step), so that no lane waits for another inside a stage.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from numbers import Integral, Real
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, cast, dat
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.model.pickling import ByValue
@@ -36,22 +37,36 @@ class Stage(NamedTuple):
     keep: bool
 
 
+class Outputs(NamedTuple):
+    """What records, or a lane at its end, have for the result.
+
+    Attributes:
+        statistics: by ArviZ's names; "objective" is the trace of an optimisation.
+        positions: ``(draw, dim)`` of draws, ``(dim,)`` of a point; None where there is none to tell.
+        params: named values of a point, where they may lie on the border that positions cannot reach.
+    """
+
+    statistics: dict[str, Array]
+    positions: Array | None = None
+    params: Params | None = None
+
+
 class Final(NamedTuple):
     """What a lane hands over in the end.
 
     Attributes:
-        positions: ``(draws, dim)``, ``(dim,)`` for a point fit, or None where the kept records are the draws.
-        statistics: by ArviZ's names; leading ``(draws,)`` where per draw, otherwise per lane.
+        outputs: what its records did not tell.
         objective: scalar; what the lane maximised (log density, ELBO).
         status: a `jaxlatent.status.Status` code.
-        params: named values of a point fit, where they may lie on the border that positions cannot reach.
     """
 
-    positions: Array | None
-    statistics: dict[str, Array]
+    outputs: Outputs
     objective: Array
     status: Array
-    params: Params | None = None
+
+    def with_statistics(self, **more: Array) -> "Final":
+        """The same with more statistics."""
+        return self._replace(outputs=self.outputs._replace(statistics={**self.outputs.statistics, **more}))
 
 
 class Engine(Protocol):
@@ -62,11 +77,12 @@ class Engine(Protocol):
     Attributes:
         kind: "chains", whose draws follow each other and mix with those of the other lanes; "draws", of an approximation that each lane has
             of its own; or "point".
-        phases: names of what ``Stage.kind`` counts as warm-up, for progress and timings.
+        crosses: whether lanes adapt together: `cross_lanes` is then called after every step, with all lanes of a dataset.
         by_rows: whether rows of the data are drawn or held out by their numbers: none are then appended to share programs.
     """
 
     kind: ClassVar[str]
+    crosses: ClassVar[bool]
 
     @property
     def by_rows(self) -> bool:
@@ -78,7 +94,7 @@ class Engine(Protocol):
         """Independent runs for each dataset."""
         ...
 
-    def kernel(self) -> "Engine":
+    def compile_key(self) -> "Engine":
         """This engine with the numbers of lanes and steps set to one: what its compiled programs depend on, and so are keyed by."""
         ...
 
@@ -110,12 +126,31 @@ class Engine(Protocol):
         """At the end of a stage, for all lanes of one dataset (leading axis): new states and new shared values."""
         ...
 
-    def statistics(self, records: PyTree) -> dict[str, Array]:
-        """Kept records by name: ArviZ's names for statistics of draws, "objective" for the trace of an optimisation."""
+    def cross_lanes(self, states: PyTree, shared: PyTree, stage: Stage) -> tuple[PyTree, PyTree]:
+        """After a step of all lanes of one dataset (leading axis), of an engine that ``crosses``: new states and shared values."""
+        ...
+
+    def outputs(self, records: PyTree) -> Outputs:
+        """What kept records have for the result, whatever axes they lead with."""
         ...
 
     def finish(self, posterior: Posterior, key: Key, state: PyTree) -> Final:
         """The outcome of a lane."""
+        ...
+
+    def review(
+        self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
+    ) -> tuple[np.ndarray, list[str]]:
+        """On the host, when all is done: what only lanes together can tell of how they ended, and warnings.
+
+        Args:
+            positions: ``(dataset, lane, draw?, dim)``.
+            statistics: leading with ``(dataset, lane)``.
+            status: ``(dataset, lane)``.
+
+        Returns:
+            The status, and sentences to warn with.
+        """
         ...
 
 
@@ -125,13 +160,14 @@ class Search:
     max_iter: int
     restarts: int
     by_rows: ClassVar[bool] = False
+    crosses: ClassVar[bool] = False
 
     @property
     def lanes(self) -> int:
         """Restarts per dataset."""
         return self.restarts
 
-    def kernel(self) -> Self:
+    def compile_key(self) -> Self:
         """With one restart of one step."""
         return replace(cast(Any, self), restarts=1, max_iter=1)
 
@@ -149,9 +185,19 @@ class Search:
         """Lanes share nothing."""
         return state, shared
 
-    def statistics(self, records: Any) -> dict[str, Array]:
+    def cross_lanes(self, states: PyTree, shared: PyTree, stage: Stage) -> tuple[PyTree, PyTree]:
+        """Lanes share nothing."""
+        return states, shared
+
+    def outputs(self, records: Any) -> Outputs:
         """The trace of the objective."""
-        return {"objective": records.objective}
+        return Outputs({"objective": records.objective})
+
+    def review(
+        self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
+    ) -> tuple[np.ndarray, list[str]]:
+        """Lanes tell nothing of each other."""
+        return status, []
 
 
 EngineClass = TypeVar("EngineClass", bound=type)
@@ -211,4 +257,4 @@ def settings(engine: Engine) -> dict[str, Any]:
     return {option.name: getattr(engine, option.name) for option in fields(cast(Any, engine))}
 
 
-__all__ = ["Engine", "Final", "Search", "Stage", "engine", "legs", "settings", "when"]
+__all__ = ["Engine", "Final", "Outputs", "Search", "Stage", "engine", "legs", "settings", "when"]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Search, Stage, engine
+from jaxlatent.engines.base import Final, Outputs, Search, Stage, engine
 from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.newton import climb
 from jaxlatent.engines.optimize.stationarity import promised_gain
@@ -146,7 +146,7 @@ class EM(Search):
         position = jnp.nan_to_num(posterior.unconstrain(state.params), posinf=20.0, neginf=-20.0)
         status = self._final_status(posterior, state, position, expected)
         statistics = {"log_likelihood": log_likelihood, "log_prior": log_prior, "n_steps": state.iterations}
-        return Final(position, statistics, log_likelihood + log_prior, status, state.params)
+        return Final(Outputs(statistics, position, state.params), log_likelihood + log_prior, status)
 
     def _final_status(
         self, posterior: Posterior, state: State, position: Position, expected: dict[str, Expected]

@@ -1,16 +1,40 @@
 """What the engines that end in a Gaussian have in common: a factor of its covariance, and how well its draws do."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 
-from jaxlatent.diagnostics.psis import psis
-from jaxlatent.engines.base import Final
+from jaxlatent.diagnostics.psis import khat_threshold, psis
+from jaxlatent.engines.base import Final, Outputs, Search
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array
 
 #: Draws whose log density is evaluated at once: bounds memory where data are large.
 _TOGETHER = 50
+
+
+class GaussianSearch(Search):
+    """A search whose lanes end in a Gaussian each, and hand over draws from it."""
+
+    draws: int
+    kind: ClassVar[str] = "draws"
+
+    def review(
+        self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
+    ) -> tuple[np.ndarray, list[str]]:
+        """A warning where the approximation misses the posterior, once for all lanes."""
+        khat, limit = statistics["khat"], khat_threshold(self.draws)
+        if not np.any(khat > limit):
+            return status, []
+        return status, [
+            f"{type(self).__name__}: Pareto k-hat above {limit:.2f} in {np.sum(khat > limit)} of {khat.size} lanes, up to "
+            f"{np.nanmax(khat):.2f}: these draws do not follow the posterior, and may be far too narrow. "
+            "Check them against NUTS; DADVI() or ADVI(family='full_rank') know correlations."
+        ]
 
 
 def inverse_root(hessian: Array) -> tuple[Array, Array]:
@@ -54,4 +78,4 @@ def outcome(
     # A draw outside the support has no weight.
     k_hat = psis(jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights))[1]
     statistics = {"lp": lp, "log_q": log_q, "khat": k_hat, "elbo": elbo}
-    return Final(positions, statistics, elbo if objective is None else objective, status)
+    return Final(Outputs(statistics, positions), elbo if objective is None else objective, status)

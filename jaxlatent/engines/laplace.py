@@ -1,12 +1,10 @@
 """The Laplace approximation: a Gaussian at the mode of the unconstrained posterior, with the curvature there."""
 
-from typing import ClassVar
-
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Search, Stage, engine
-from jaxlatent.engines.gaussian import inverse_root, outcome, standard_log_density
+from jaxlatent.engines.base import Final, Stage, engine
+from jaxlatent.engines.gaussian import GaussianSearch, inverse_root, outcome, standard_log_density
 from jaxlatent.engines.optimize.optimize import Optimize, Record, State
 from jaxlatent.errors import require
 from jaxlatent.posterior.posterior import Posterior
@@ -15,7 +13,7 @@ from jaxlatent.typing import Array, Key, Position, PyTree
 
 
 @engine
-class Laplace(Search):
+class Laplace(GaussianSearch):
     """Draws from a Gaussian at the mode of the unconstrained position, and the log evidence.
 
     The objective is Laplace's log evidence, log p(mode) + dim/2 log 2 pi - 1/2 log det(-Hessian) (MacKay 2003, eq.
@@ -32,8 +30,6 @@ class Laplace(Search):
     restarts: int = 1
     max_iter: int = 1000
     tol: float = 1e-8
-
-    kind: ClassVar[str] = "draws"
 
     def __post_init__(self) -> None:
         require(self.draws >= 25, "Laplace(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
@@ -58,7 +54,7 @@ class Laplace(Search):
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``; the objective is the log evidence."""
         mode = self._search.finish(posterior, key, state)
-        peak = mode.positions
+        peak = mode.outputs.positions
         assert peak is not None
         factor, definite = inverse_root(jax.hessian(lambda position: -posterior.log_density(position))(peak))
         z = jax.random.normal(key, (self.draws, posterior.dim), peak.dtype)

@@ -6,13 +6,13 @@ the path.
 """
 
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Search, Stage, engine, when
-from jaxlatent.engines.gaussian import outcome
+from jaxlatent.engines.base import Final, Stage, engine, when
+from jaxlatent.engines.gaussian import GaussianSearch, outcome
 from jaxlatent.engines.optimize import lbfgs
 from jaxlatent.engines.optimize.lbfgs import LBFGS, select
 from jaxlatent.errors import require
@@ -69,7 +69,7 @@ class Record(NamedTuple):
 
 
 @engine
-class Pathfinder(Search):
+class Pathfinder(GaussianSearch):
     """Draws from the Gaussian of highest ELBO along an L-BFGS path, one path a lane.
 
     Args:
@@ -88,8 +88,6 @@ class Pathfinder(Search):
     history: int = 10
     elbo_draws: int = 25
 
-    kind: ClassVar[str] = "draws"
-
     def __post_init__(self) -> None:
         require(self.draws >= 25, "Pathfinder(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
         require(self.paths >= 1, "Pathfinder(paths=...)", got=self.paths, expected="at least 1 path")
@@ -103,7 +101,7 @@ class Pathfinder(Search):
         """Paths per dataset."""
         return self.paths
 
-    def kernel(self) -> "Pathfinder":
+    def compile_key(self) -> "Pathfinder":
         """With one path of one evaluation."""
         return replace(self, paths=1, max_iter=1)
 

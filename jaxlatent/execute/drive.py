@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxlatent.engines.base import Engine, Stage
-from jaxlatent.execute.turns import in_turns, turn_of
+from jaxlatent.execute.chunks import chunk_size, map_in_chunks
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
 
-#: Datasets, of which one is few enough to leave.
-_FEW = 4
+#: Of so many datasets one is few enough to leave.
+FEW = 4
 
 
 def drive(
@@ -29,10 +29,10 @@ def drive(
     wanted: Array,
     capacity: int,
     patience: Array | None = None,
-) -> tuple[PyTree, PyTree, Array, Array]:
+) -> tuple[PyTree, PyTree, PyTree, Array, Array]:
     """Step all lanes until each has emitted the records ``wanted`` of it or is done.
 
-    A lane's steps and records depend on nothing but itself, whatever the grouping.
+    A lane's steps and records depend on nothing but itself, whatever the grouping; if the engine ``crosses``, on those of its dataset.
 
     Args:
         engine: static.
@@ -48,6 +48,7 @@ def drive(
 
     Returns:
         states: as they came, a stage later.
+        shared: likewise; changed by an engine that ``crosses`` only.
         records: lead with ``(dataset, lane, capacity)``; rows from ``counts`` on are undefined.
         counts: records of each lane, ``(dataset, lane)``.
         left: lanes that have still to go on, ``(dataset, lane)``: none without ``patience``.
@@ -55,18 +56,31 @@ def drive(
     # Traced for its shapes and again in the loop: as a program of its own it is traced once.
     step = jax.jit(over_lanes(engine.step, (1, 0, 0, 1, None)), inline=True)
     done = over_lanes(engine.done, (0,))
+    if engine.crosses:
+        together = jax.vmap(lambda states, shared: engine.cross_lanes(states, shared, stage))
+
+        def meet(both: tuple[PyTree, PyTree]) -> tuple[tuple[PyTree, PyTree], PyTree, Array]:
+            states, record, emitted = step(posterior, keys, *both, stage)
+            return together(states, both[1]), record, emitted
+
+        def keep(live: Array, new: tuple[PyTree, PyTree], old: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+            return _where(live, new[0], old[0]), _where(jnp.any(live, 1), new[1], old[1])
+
+        both, *rest = _loop(meet, lambda both: done(both[0]), keep, (states, shared), wanted, capacity, patience)
+        return *both, *rest
 
     def turn(posterior: Posterior, lanes: PyTree, states: PyTree, shared: PyTree) -> PyTree:
         keys, wanted = lanes
         go = lambda states: step(posterior, keys, states, shared, stage)
-        return _loop(go, done, states, wanted, capacity, patience)
+        return _loop(go, done, _where, states, wanted, capacity, patience)
 
-    size = turn_of(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
-    return in_turns(turn, size, posterior, (keys, wanted), states, shared)
+    size = chunk_size(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
+    states, *rest = map_in_chunks(turn, size, posterior, (keys, wanted), states, shared)
+    return states, shared, *rest
 
 
 def _loop(
-    step: Any, done: Any, states: PyTree, wanted: Array, capacity: int, patience: Array | None
+    step: Any, done: Any, keep: Any, states: PyTree, wanted: Array, capacity: int, patience: Array | None
 ) -> tuple[PyTree, PyTree, Array, Array]:
     """`drive`, of lanes that go step by step together."""
     record_of = jax.eval_shape(step, states)[1]
@@ -80,7 +94,7 @@ def _loop(
     def running(states: PyTree, counts: Array) -> Array:
         return (counts < wanted) & ~done(states)
 
-    patient = patience is None or lanes[0] < _FEW
+    patient = patience is None or lanes[0] < FEW
 
     def go_on(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> Array:
         live, waiting = carry[3:]
@@ -94,14 +108,13 @@ def _loop(
         # The loop ends with its last lane: one that is alone is live as long as it runs.
         live = jnp.ones(lanes, bool) if alone else live
         stepped, record, emitted = step(states)
-        keep = lambda new, old: jnp.where(live.reshape(live.shape + (1,) * (new.ndim - 2)), new, old)
-        states = jax.tree.map(keep, stepped, states)
+        states = keep(live, stepped, states)
         # Every step writes the record as it stands; the one that completes it writes last. Idle lanes write to a spare row.
         rows = write(rows, pack(record), jnp.where(live, counts, capacity))
         counts = counts + (live & emitted)
         live = running(states, counts)
         if not patient:
-            few = _FEW * jnp.sum(jnp.any(live, 1)) <= lanes[0]
+            few = FEW * jnp.sum(jnp.any(live, 1)) <= lanes[0]
             waiting = waiting[0] + 1, waiting[1] + few
         return states, rows, counts, live, waiting
 
@@ -127,5 +140,7 @@ def adapt(
     return jax.tree.map(lambda x: x[:, repeat], adapted), shared
 
 
-def _as(mask: Array, like: Array) -> Array:
-    return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))
+def _where(live: Array, new: PyTree, old: PyTree) -> PyTree:
+    """``new`` for what is ``live``, of arrays that lead as that does."""
+    pick = lambda a, b: jnp.where(live.reshape(live.shape + (1,) * (a.ndim - live.ndim)), a, b)
+    return jax.tree.map(pick, new, old)

@@ -11,16 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.data.arrays import Batch, as_data, labelled
-from jaxlatent.diagnostics.psis import khat_threshold
 from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
-from jaxlatent.execute.explaining import explain_start, explain_support
-from jaxlatent.execute.grid import Grid, lay_out
-from jaxlatent.execute.mixing import judged
+from jaxlatent.execute.grid import Grid, lay_out, on_host
+from jaxlatent.execute.naming import Named, named, named_records
 from jaxlatent.execute.padding import reads_rows, with_ample_rows
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.quarantine import Quarantine
+from jaxlatent.execute.session import Session, remaining
+from jaxlatent.execute.sinks import Memory, Sink
+from jaxlatent.execute.starting import find_starts
 from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.execute.stragglers import advance
@@ -35,8 +36,7 @@ from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.posterior.shapes import shapes_of
 from jaxlatent.results.provenance import provenance
 from jaxlatent.results.result import Result
-from jaxlatent.status import Status
-from jaxlatent.typing import Array, Data, Key, PyTree
+from jaxlatent.typing import Array, Data, Key
 
 
 def fit(
@@ -64,7 +64,7 @@ def fit(
         engine: ``NUTS(...)``, ``EM(...)``, ``ADVI(...)``, ``Optimize(...)``, ``Laplace(...)``, ``Pathfinder(...)``.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
         coords: labels of named dimensions, for ArviZ.
-        devices: JAX devices; all of them by default. See `jaxlatent.use_cpu_cores`.
+        devices: JAX devices; all those of this process by default. See `jaxlatent.use_cpu_cores`.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
             `Result`: its best point, or the last draw of each chain. Uniform(-2, 2) in unconstrained space by default.
         progress: None shows a live line on a terminal and is silent elsewhere; True prints plain lines there; False never.
@@ -104,11 +104,9 @@ def fit(
     given, quarantine = _condition(model, data, labels, on_bad_data == "quarantine")
     names = quarantine.names
     datasets = 1 if names is None else len(names)
-    grid = lay_out(datasets, engine.lanes, jax.devices() if devices is None else devices)
-    stages, kernel = engine.schedule(segment), engine.kernel()
-    capacity = max(stage.steps for stage in stages)
-    label = f"{given.density.label} · {type(engine).__name__}"
-    line = Line(label, sum(stage.steps for stage in stages), progress)
+    grid = lay_out(datasets, engine.lanes, jax.local_devices() if devices is None else devices, whole=engine.crosses)
+    stages, kernel = engine.schedule(segment), engine.compile_key()
+    line = Line(f"{given.density.label} · {type(engine).__name__}", sum(stage.steps for stage in stages), progress)
     with line:
         led = _lead(given.nameless) if names is None else given.nameless
         padded = led if engine.by_rows else with_ample_rows(led)
@@ -119,29 +117,27 @@ def fit(
         posterior = grid.put(grid.fill(padded), 1)
         naming = grid.put(grid.fill(led), 1) if reads_rows(led, padded) else posterior
         keys = programs.keys_of(grid, key)
-        positions = _starts(grid, posterior, keys.start, init, quarantine)
+        positions = find_starts(grid, posterior, keys.start, init, quarantine)
         if quarantine.bad.any():
             warnings.warn(str(quarantine), stacklevel=2)
             posterior = grid.put(quarantine.stand_in(posterior), 1)
             positions = grid.put(quarantine.stand_in(positions), 2)
-        states, shared = programs.begin(grid, kernel, posterior, keys, positions)
-        nothing = _traced(stages[0]._replace(steps=0))
-        # Stages of no steps: everything is compiled before the clock of the warm-up starts.
-        states, records, counts = advance(
-            grid, kernel, capacity, posterior, keys.step, states, shared, nothing, _wanted(grid, nothing)
-        )
-        longest = max((stage.steps for stage in stages if not stage.keep), default=0)
-        if longest:
-            jax.block_until_ready(programs.adapt(grid, kernel, longest, states, shared, records, counts, nothing))
-        jax.block_until_ready(counts)
-        started = time.perf_counter()
-        collected = _loop(
-            grid, kernel, stages, capacity, posterior, keys.step, states, shared, line, until, ~quarantine.bad
-        )
-        result = quarantine.blank(_collect(grid, kernel, posterior, naming, keys.finish, collected))
-    warm, sampled = collected["warmup_seconds"], collected["sampling_seconds"]
-    timings = {"compile": started - clock, "warmup": warm, "sampling": sampled, "total": time.perf_counter() - clock}
-    _warn_of_misfits(engine, result["statistics"])
+        session = programs.begin(grid, kernel, posterior, keys, positions)
+        _compile(grid, kernel, stages, posterior, session)
+        compiled = time.perf_counter() - clock
+        sink = Memory()
+        watch = Watch(until, ~quarantine.bad, sum(stage.steps for stage in stages if stage.keep))
+        session, seconds = _loop(grid, kernel, stages, posterior, naming, session, sink, line, watch)
+        final = programs.finish(grid, kernel, posterior, session)
+        last = named(grid, naming, final.outputs)
+        result = _outcome(engine, sink.close(), last, *grid.fetch((final.objective, final.status)))
+        result = quarantine.blank(result)
+    timings = {
+        "compile": compiled,
+        "warmup": seconds[False],
+        "sampling": seconds[True],
+        "total": time.perf_counter() - clock,
+    }
     single = names is None
     strip = (lambda x: x[0]) if single else (lambda x: x)
     return Result(
@@ -159,195 +155,82 @@ def _loop(
     grid: Grid,
     engine: Engine,
     stages: Sequence[Stage],
-    capacity: int,
     posterior: Posterior,
-    keys: Array,
-    states: PyTree,
-    shared: PyTree,
+    naming: Posterior,
+    session: Session,
+    sink: Sink,
     line: Line,
-    until: Until | None,
-    sound: np.ndarray,
-) -> dict[str, Any]:
-    """Run the stages of the datasets that are ``sound``; what is kept leaves the device after each."""
-    kept: list[dict[str, np.ndarray]] = []
-    lengths: list[int] = []
-    passed, seconds = 0, {True: 0.0, False: 0.0}
-    watch = Watch(until, grid.datasets, sum(stage.steps for stage in stages if stage.keep))
-    watch.running &= sound
-    longest = max((stage.steps for stage in stages if not stage.keep), default=0)
+    watch: Watch,
+) -> tuple[Session, dict[bool, float]]:
+    """Run the stages; what is kept leaves the device after each. Also the seconds of those that are kept, and of the others."""
+    capacity, longest = _capacities(stages)
+    seconds = {True: 0.0, False: 0.0}
+    done, kept = 0, 0
     try:
-        for stage in stages:
+        for stage in remaining(stages, int(on_host(session.done))):
             clock = time.perf_counter()
             now = _traced(stage)
-            wanted = _wanted(grid, now, watch.running)
-            states, records, counts = advance(grid, engine, capacity, posterior, keys, states, shared, now, wanted)
+            session, stretch = advance(
+                grid, engine, capacity, posterior, session, now, _wanted(grid, now, watch.running)
+            )
+            done += stage.steps
             if stage.keep:
-                kept.append(_to_host(grid, engine, records, counts, stage.steps))
-                lengths.append(stage.steps)
+                outputs = engine.outputs(stretch.records)
+                records, counts = named_records(grid, naming, outputs, stretch.counts, stage.steps)
+                sink.append(records)
+                sink.commit(session)
+                kept += stage.steps
+                watch.look(records.positions)
+                ended = np.all(counts < stage.steps) or not watch.running.any()
             else:
-                states, shared = programs.adapt(grid, engine, longest, states, shared, records, counts, now)
-                jax.block_until_ready(shared)
+                session = programs.pool(grid, engine, longest, session, stretch, now)
+                jax.block_until_ready(session.shared)
+                ended = False
             seconds[stage.keep] += time.perf_counter() - clock
-            passed += stage.steps
-            line.update(passed, "" if stage.keep else "warm-up")
-            if stage.keep and bool(np.all(kept[-1]["count"] < stage.steps)):
+            line.update(done, "" if stage.keep else "warm-up")
+            if ended:
                 break
-            if until is not None and stage.keep:
-                watch.look([part["position"] for part in kept])
-                if not watch.running.any():
-                    break
     except KeyboardInterrupt:
         if not kept:
             raise
-        warnings.warn(
-            f"interrupted: the result holds the {sum(lengths[: len(kept)])} draws a lane made until then.", stacklevel=3
-        )
-    return {"states": states, "kept": kept, "warmup_seconds": seconds[False], "sampling_seconds": seconds[True]}
+        warnings.warn(f"interrupted: the result holds the {kept} draws a lane made until then.", stacklevel=3)
+    return session, seconds
 
 
-def _to_host(grid: Grid, engine: Engine, records: PyTree, counts: Array, steps: int) -> dict[str, np.ndarray]:
-    """The kept records of a stage on the host, NaN (counts: 0) where a lane ended before, fillers dropped."""
-    values = dict(engine.statistics(records))
-    if hasattr(records, "position"):
-        values["position"] = records.position
-    done = np.asarray(counts)[: grid.datasets, : grid.lanes]
-    valid = np.arange(steps) < done[..., None]
-    host = {name: np.asarray(value)[: grid.datasets, : grid.lanes, :steps] for name, value in values.items()}
-    for name, value in host.items():
-        if not valid.all():
-            nothing = np.asarray(np.nan if value.dtype.kind == "f" else 0, value.dtype)
-            host[name] = np.where(valid.reshape(valid.shape + (1,) * (value.ndim - 3)), value, nothing)
-    return {**host, "count": done}
+def _compile(grid: Grid, engine: Engine, stages: Sequence[Stage], posterior: Posterior, session: Session) -> None:
+    """Stages of no steps: everything is compiled before the clock of the warm-up starts."""
+    capacity, longest = _capacities(stages)
+    nothing = _traced(stages[0]._replace(steps=0))
+    copy = jax.tree.map(jnp.copy, session)
+    copy, stretch = advance(grid, engine, capacity, posterior, copy, nothing, _wanted(grid, nothing))
+    if longest:
+        jax.block_until_ready(programs.pool(grid, engine, longest, copy, stretch, nothing))
+    jax.block_until_ready(stretch.counts)
 
 
-def _collect(
-    grid: Grid, engine: Engine, posterior: Posterior, naming: Posterior, keys: Array, collected: dict[str, Any]
-) -> dict[str, Any]:
-    """Everything a `Result` holds, leading with ``(dataset, lane)``; values are named, and others derived, by ``naming``."""
-    final = programs.finish(grid, engine, posterior, keys, collected["states"])
-    own = lambda x: np.asarray(x)[: grid.datasets, : grid.lanes]
-    kept = collected["kept"]
-    joined = {name: np.concatenate([part[name] for part in kept], axis=2) for name in kept[0] if name != "count"}
-    statistics, status = {name: own(value) for name, value in final.statistics.items()}, own(final.status)
-    trace = None
-    if final.positions is None:
-        positions = joined.pop("position")
-        status = judged(status, positions)
-        statistics = {**joined, **statistics}
-        params, derived = _name_in_legs(grid, naming, positions)
-    else:
-        trace = joined.pop("objective")
-        statistics = {**joined, **statistics}
-        positions = own(final.positions)
-        if final.params is not None:
-            params, derived = final.params, programs.derive(grid, naming, final.params)
-        elif engine.kind == "draws":
-            params, derived = _name_in_legs(grid, naming, positions)
-        else:
-            params, derived = programs.name_values(grid, 0, naming, final.positions)
+def _capacities(stages: Sequence[Stage]) -> tuple[int, int]:
+    """Records of the longest stage, and of the longest that is not kept."""
+    return max(stage.steps for stage in stages), max((stage.steps for stage in stages if not stage.keep), default=0)
+
+
+def _outcome(engine: Engine, records: Named, last: Named, objective: np.ndarray, status: np.ndarray) -> dict[str, Any]:
+    """Everything a `Result` holds, leading with ``(dataset, lane)``; with warnings of what is wrong with it."""
+    told = records if records.positions is not None else last
+    statistics = {**records.statistics, **last.statistics}
+    trace = statistics.pop("objective", None)
+    assert told.positions is not None
+    status, problems = engine.review(told.positions, statistics, status)
+    for problem in problems:
+        warnings.warn(problem, stacklevel=3)
     return {
-        "positions": positions,
-        "params": jax.tree.map(own, params),
-        "derived": jax.tree.map(own, derived),
+        "positions": told.positions,
+        "params": told.params,
+        "derived": told.derived,
         "statistics": statistics,
-        "objective": own(final.objective),
+        "objective": objective,
         "status": status,
         "trace": trace,
     }
-
-
-def _name_in_legs(grid: Grid, posterior: Posterior, positions: np.ndarray, leg: int = 250) -> tuple[PyTree, PyTree]:
-    """Named values of many draws, a leg at a time: device memory does not grow with their number, and engines share the program."""
-    datasets, lanes = grid.filled
-    fill = ((0, datasets - positions.shape[0]), (0, lanes - positions.shape[1]))
-    parts = []
-    for start in range(0, positions.shape[2], leg):
-        part = positions[:, :, start : start + leg]
-        rows = part.shape[2]
-        padded = np.pad(part, (*fill, (0, leg - rows), (0, 0)), mode="edge")
-        named = programs.name_values(grid, 1, posterior, grid.put(padded, 2))
-        parts.append(jax.tree.map(lambda x, rows=rows: np.asarray(x)[: grid.datasets, : grid.lanes, :rows], named))
-    return jax.tree.map(lambda *x: np.concatenate(x, axis=2), *parts)
-
-
-def _starts(
-    grid: Grid,
-    posterior: Posterior,
-    keys: Array,
-    init: Mapping[str, Any] | Result | None,
-    quarantine: Quarantine,
-) -> Array:
-    """Starting positions ``(dataset, lane, dim)`` of finite density; datasets without them are set aside, with the reason."""
-    if init is None:
-        positions, found, inside = programs.find_starts(grid, posterior, keys)
-    else:
-        positions, found, inside = programs.place_starts(grid, posterior, grid.put(_spread(grid, posterior, init), 2))
-    # Supports may depend on parameters: only values that no start can hold are an error.
-    outside = {name: np.asarray(~np.any(fits, axis=1)) for name, fits in inside.items()}
-    lost = np.asarray(~np.any(found, axis=1))
-    for dataset in np.flatnonzero(~quarantine.bad).tolist():
-        label = "" if quarantine.names is None else f"dataset {quarantine.names[dataset]!r}, "
-        one = lambda dataset=dataset: _one(posterior, dataset)
-        name = next((name for name in outside if outside[name][dataset]), None)
-        if name is not None:
-            quarantine.add(dataset, explain_support(one(), positions[dataset, 0], name, label))
-        elif lost[dataset] and init is None:
-            problem = explain_start(one(), jax.random.fold_in(keys[dataset, 0], 0), label)
-            quarantine.add(dataset, problem, Status.NON_FINITE)
-        elif lost[dataset]:
-            problem = InputError(
-                f"{label}fit(init=...)",
-                got="values whose log density is not finite",
-                expected="named, constrained values inside every support",
-                remedy="check them with `jl.condition(model, data).log_density(...)`.",
-            )
-            quarantine.add(dataset, problem, Status.NON_FINITE)
-    return positions
-
-
-def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) -> dict[str, np.ndarray]:
-    """Starting values by name, leading with ``(dataset, lane)`` of the filled grid."""
-    if isinstance(init, Result):
-        init = _last(init, grid.lanes)
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), posterior.nameless)
-    shapes = shapes_of(one)[0]
-    if init.keys() != shapes.keys():
-        missing, unknown = sorted(shapes.keys() - init.keys()), sorted(init.keys() - shapes.keys())
-        raise InputError(
-            "fit(init=...)",
-            got=f"values for {sorted(init)}",
-            expected=f"a value for every parameter and nothing else: {sorted(shapes)}",
-            remedy=f"add {', '.join(missing) or 'nothing'}; remove {', '.join(unknown) or 'nothing'}.",
-        )
-    own = (grid.datasets, grid.lanes)
-    spread = {}
-    for name, shape in shapes.items():
-        value = np.asarray(init[name])
-        try:
-            value = np.broadcast_to(value, (*own, *shape.shape))
-        except ValueError:
-            raise InputError(
-                f"fit(init=...) for {name!r}",
-                got=f"shape {value.shape}",
-                expected=f"shape {shape.shape}, alone or after (lane,) or (dataset, lane) = {own}",
-                remedy="give one value for all lanes, or one for each.",
-            ) from None
-        fill = [(0, filled - had) for filled, had in zip(grid.filled, own, strict=True)]
-        spread[name] = np.pad(value, fill + [(0, 0)] * len(shape.shape), mode="edge")
-    return spread
-
-
-def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
-    """Where an earlier fit ended: the best point, or the last draw of each chain, in turn if there are fewer."""
-    if not result.has_draws:
-        # From positions: parameters of EM may lie on the border, where no other engine can start.
-        best = result.best()
-        constrain = (lambda p, x: p.constrain(x)) if result.names is None else jax.vmap(lambda p, x: p.constrain(x))
-        points = jax.tree.map(np.asarray, constrain(best.posterior, jnp.asarray(best.positions)))
-        return points if result.names is None else {name: value[:, None] for name, value in points.items()}
-    chain = result.leading.index("chain")
-    last = {name: np.take(value, -1, axis=chain + 1) for name, value in result.params.items()}
-    return {name: np.take(value, np.arange(lanes) % value.shape[chain], axis=chain) for name, value in last.items()}
 
 
 @jax.jit
@@ -399,27 +282,8 @@ def _condition(
     return unguided(model, batch or arrays), quarantine
 
 
-def _warn_of_misfits(engine: Any, statistics: dict[str, np.ndarray]) -> None:
-    """An approximation that misses the posterior says so, once for all lanes."""
-    overfit, khat = (statistics.get(name) for name in ("overfit", "khat"))
-    name = type(engine).__name__
-    if overfit is not None and np.any(overfit):
-        warnings.warn(
-            f"{name}: {np.sum(overfit)} of {overfit.size} lanes fit their {engine.num_samples} fixed draws rather than the posterior. "
-            "Raise num_samples, to half the number of unknowns or more.",
-            stacklevel=3,
-        )
-    elif khat is not None and np.any(khat > (limit := khat_threshold(engine.draws))):
-        warnings.warn(
-            f"{name}: Pareto k-hat above {limit:.2f} in {np.sum(khat > limit)} of {khat.size} lanes, up to {np.nanmax(khat):.2f}: "
-            "these draws do not follow the posterior, and may be far too narrow. Check them against NUTS; DADVI() or "
-            "ADVI(family='full_rank') know correlations.",
-            stacklevel=3,
-        )
-
-
 def _check_engine(engine: Any) -> None:
-    missing = [name for name in ("kernel", "schedule", "init", "step", "finish") if not hasattr(engine, name)]
+    missing = [name for name in ("compile_key", "schedule", "init", "step", "finish") if not hasattr(engine, name)]
     if missing or isinstance(engine, type):
         got = f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__
         raise InputError(

@@ -1,4 +1,4 @@
-"""How a grid of datasets × lanes lies on devices."""
+"""How a grid of datasets × lanes lies on devices, of this process or of several."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,70 +6,94 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxlatent.typing import PyTree
 
-_NAME = "grid"
+_AXES = ("dataset", "lane")
 
 
 class Grid(NamedTuple):
-    """A grid of datasets × lanes, one axis of it spread over devices and filled up to a multiple of their number.
+    """A grid of datasets × lanes, both axes spread over a mesh of devices and filled up to multiples of its sides.
 
     Filling repeats the last dataset or lane; random streams depend on the index in the grid only, so neither the number of
     devices nor the filling changes a stream.
 
     Attributes:
-        mesh: of the devices in use.
+        mesh: of the devices in use, ``(dataset, lane)``.
         datasets, lanes: asked for.
-        axis: the one that is spread: 0 datasets, 1 lanes.
     """
 
     mesh: Mesh
     datasets: int
     lanes: int
-    axis: int
 
     @property
     def filled(self) -> tuple[int, int]:
         """(datasets, lanes) on the devices."""
-        counts = [self.datasets, self.lanes]
-        devices = self.mesh.size
-        counts[self.axis] = -(-counts[self.axis] // devices) * devices
-        return counts[0], counts[1]
+        datasets, lanes = self.mesh.devices.shape
+        return -(-self.datasets // datasets) * datasets, -(-self.lanes // lanes) * lanes
 
     def spec(self, leading: int) -> PartitionSpec:
         """The spec of arrays that lead with ``(dataset, lane)`` (2), ``dataset`` (1) or neither (0)."""
-        if leading > self.axis:
-            return PartitionSpec(*([None] * self.axis), _NAME)
-        return PartitionSpec()
+        return PartitionSpec(*_AXES[:leading])
 
     def constrain(self, tree: PyTree, leading: int) -> PyTree:
         """Inside jit: lay ``tree`` out as `spec` says, and drop weak types, so that every caller hands over the same."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
         return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_strong(x), sharding), tree)
 
-    def fill(self, tree: PyTree) -> PyTree:
-        """Data that lead with ``dataset``, repeated up to the filled number."""
-        if self.filled[0] == self.datasets:
-            return tree
-        rows = np.minimum(np.arange(self.filled[0]), self.datasets - 1)
-        return jax.tree.map(lambda x: jnp.asarray(x)[rows], tree)
+    def fill(self, tree: PyTree, leading: int = 1) -> PyTree:
+        """What leads with ``dataset``, or with ``(dataset, lane)``, repeated up to the filled numbers."""
+        for axis, (own, filled) in enumerate(zip(self[1:3], self.filled, strict=True)):
+            if axis < leading and filled > own:
+                rows = np.minimum(np.arange(filled), own - 1)
+                tree = jax.tree.map(lambda x, rows=rows, axis=axis: jnp.take(jnp.asarray(x), rows, axis), tree)
+        return tree
 
     def put(self, tree: PyTree, leading: int) -> PyTree:
         """Lay ``tree`` out over the devices."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
         return jax.tree.map(lambda x: jax.device_put(_strong(jnp.asarray(x)), sharding), tree)
 
+    def fetch(self, tree: PyTree) -> PyTree:
+        """What leads with ``(dataset, lane)`` on the host of every process, fillers dropped."""
+        return jax.tree.map(lambda x: on_host(x)[: self.datasets, : self.lanes], tree)
 
-def lay_out(datasets: int, lanes: int, devices: Sequence[Any]) -> Grid:
-    """Spread datasets if there are enough of them for the devices, otherwise the longer axis."""
-    axis = 0 if datasets >= min(len(devices), lanes) else 1
-    used = min(len(devices), (datasets, lanes)[axis])
-    # Fewer devices do as well when they carry the same longest share.
-    share = -(-(datasets, lanes)[axis] // used)
-    used = -(-(datasets, lanes)[axis] // share)
-    return Grid(Mesh(np.asarray(list(devices)[:used]), (_NAME,)), datasets, lanes, axis)
+
+def on_host(x: Any) -> np.ndarray:
+    """An array on the host of every process, wherever its parts lie."""
+    local = not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
+    return np.asarray(x) if local else np.asarray(process_allgather(x, tiled=True))
+
+
+def lay_out(datasets: int, lanes: int, devices: Sequence[Any], whole: bool = False) -> Grid:
+    """The mesh whose devices carry the smallest share of the grid; of several the one of fewest devices, and then of most rows.
+
+    Args:
+        datasets: how many.
+        lanes: of each.
+        devices: to use.
+        whole: whether the lanes of a dataset stay together.
+    """
+    most = 1 if whole else lanes
+
+    def cost(rows: int) -> tuple[int, int, int]:
+        columns = min(len(devices) // rows, most)
+        each = -(-datasets // rows), -(-lanes // columns)
+        return each[0] * each[1], _needed(datasets, each[0]) * _needed(lanes, each[1]), -rows
+
+    rows = min(range(1, min(len(devices), datasets) + 1), key=cost)
+    columns = min(len(devices) // rows, most)
+    sides = [_needed(count, -(-count // side)) for count, side in ((datasets, rows), (lanes, columns))]
+    used = np.asarray(list(devices)[: sides[0] * sides[1]])
+    return Grid(Mesh(used.reshape(sides), _AXES), datasets, lanes)
+
+
+def _needed(count: int, share: int) -> int:
+    """Devices for ``count``, of which each carries ``share``."""
+    return -(-count // share)
 
 
 def _strong(x: jax.Array) -> jax.Array:

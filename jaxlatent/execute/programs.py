@@ -3,14 +3,16 @@ the same shapes compiles nothing, because data are arguments.
 """
 
 from functools import partial
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.engines.base import Engine, Final, Stage
-from jaxlatent.execute import drive as loop
+from jaxlatent.execute import session as sessions
 from jaxlatent.execute.grid import Grid
+from jaxlatent.execute.session import LEADS, Session, Stretch
 from jaxlatent.execute.start import initial_position, supported
 from jaxlatent.keys import Streams, streams
 from jaxlatent.posterior.lanes import over_lanes
@@ -52,19 +54,15 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
 
 
 @_once("grid", "engine")
-def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> tuple[PyTree, PyTree]:
-    """States of all lanes, and what the lanes of each dataset share."""
-    shared = jax.vmap(engine.shared)(posterior, keys.shared)
-    states = over_lanes(engine.init, (1, 0, 0, 1))(posterior, keys.init, positions, shared)
-    return grid.constrain(states, 2), grid.constrain(shared, 1)
+def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> Session:
+    """The session of all lanes at their start."""
+    return _laid(grid, sessions.begin(engine, posterior, keys, positions))
 
 
-def advance(
-    grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *lanes: PyTree
-) -> tuple[PyTree, PyTree, Array, Array]:
-    """One stage of ``keys, states, shared, stage, wanted, patience`` on all devices; each loops on its own until its lanes are through."""
+def advance(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *rest: PyTree) -> tuple[Session, Stretch]:
+    """One stage of ``session, stage, wanted, patience`` on all devices; each loops on its own until its lanes are through."""
     size = sum(x.nbytes for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
-    return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *lanes)
+    return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *rest)
 
 
 def _advance(
@@ -72,73 +70,76 @@ def _advance(
     engine: Engine,
     capacity: int,
     posterior: Posterior,
-    keys: Key,
-    states: PyTree,
-    shared: PyTree,
+    session: Session,
     stage: Stage,
     wanted: Array,
     patience: Array | None,
-) -> tuple[PyTree, PyTree, Array, Array]:
+) -> tuple[Session, Stretch]:
     two, one, none = grid.spec(2), grid.spec(1), grid.spec(0)
 
-    def local(posterior, keys, states, shared, stage, wanted, patience):
-        return loop.drive(engine, posterior, keys, states, shared, stage, wanted, capacity, patience)
+    def local(
+        posterior: Posterior, session: Session, stage: Stage, wanted: Array, patience: Array | None
+    ) -> tuple[Session, Stretch]:
+        return sessions.advance(engine, posterior, session, stage, wanted, capacity, patience)
 
-    specs = (one, two, two, one, none, two, none)
-    sharded = jax.shard_map(local, mesh=grid.mesh, in_specs=specs, out_specs=two, check_vma=False)
-    return sharded(posterior, keys, states, shared, stage, wanted, patience)
+    of_session = Session(*map(cast(Any, grid.spec), LEADS))
+    sharded = jax.shard_map(
+        local, mesh=grid.mesh, in_specs=(one, of_session, none, two, none), out_specs=(of_session, two), check_vma=False
+    )
+    return sharded(posterior, session, stage, wanted, patience)
 
 
-_advance_few, _advance_many = (compiled("grid", "engine", "capacity", quick=quick)(_advance) for quick in (True, False))
+_advance_few, _advance_many = (
+    compiled("grid", "engine", "capacity", quick=quick, donate=("session",))(_advance) for quick in (True, False)
+)
 
 
-@_once()
-def take(tree: PyTree, datasets: Array) -> PyTree:
-    """Some datasets of what leads with them; the last stands in for numbers beyond it."""
-    return jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
+@_once("grid")
+def take(grid: Grid, posterior: Posterior, session: Session, datasets: Array) -> tuple[Posterior, Session]:
+    """Some datasets of a run, on a grid of their own; the last stands in for numbers beyond it."""
+    pick = lambda tree: jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
+    parts = (pick(part) if leads else part for part, leads in zip(session, LEADS, strict=True))
+    return grid.constrain(pick(posterior), 1), _laid(grid, Session(*parts))
 
 
 @_once("grid")
 def put_back(
-    grid: Grid, all_of: tuple[PyTree, PyTree, Array], some: tuple[PyTree, PyTree, Array], datasets: Array
-) -> tuple[PyTree, PyTree, Array]:
-    """States, records and counts of a stage, of which ``some`` went on alone; their records follow those that they had."""
-    states, records, counts = all_of
-    begun = jnp.take(counts, datasets, 0, mode="clip")
+    grid: Grid, all_of: tuple[Session, Stretch], some: tuple[Session, Stretch], datasets: Array
+) -> tuple[Session, Stretch]:
+    """A stage of which ``some`` datasets went on alone, as one; their records follow those that they had."""
+    (session, stretch), (alone, rest) = all_of, some
+    begun = jnp.take(stretch.counts, datasets, 0, mode="clip")
 
     def joined(rows: Array, more: Array) -> Array:
         had = jnp.take(rows, datasets, 0, mode="clip")
         place = jnp.arange(rows.shape[2]) - begun[..., None]
         place = place.reshape(place.shape + (1,) * (rows.ndim - 3))
-        rest = jnp.take_along_axis(more, jnp.maximum(place, 0), 2)
-        return rows.at[datasets].set(jnp.where(place < 0, had, rest), mode="drop")
+        last = jnp.take_along_axis(more, jnp.maximum(place, 0), 2)
+        return rows.at[datasets].set(jnp.where(place < 0, had, last), mode="drop")
 
-    states = jax.tree.map(lambda x, new: x.at[datasets].set(new, mode="drop"), states, some[0])
-    counts = counts.at[datasets].add(some[2], mode="drop")
-    return grid.constrain((states, jax.tree.map(joined, records, some[1]), counts), 2)
+    back = lambda old, new: jax.tree.map(lambda x, y: x.at[datasets].set(y, mode="drop"), old, new)
+    session = session._replace(states=back(session.states, alone.states), shared=back(session.shared, alone.shared))
+    counts = stretch.counts.at[datasets].add(rest.counts, mode="drop")
+    records = jax.tree.map(joined, stretch.records, rest.records)
+    return _laid(grid, session), grid.constrain(Stretch(records, counts, jnp.zeros_like(stretch.left)), 2)
 
 
 @_once("grid", "engine", "longest")
-def adapt(
-    grid: Grid,
-    engine: Engine,
-    longest: int,
-    states: PyTree,
-    shared: PyTree,
-    records: PyTree,
-    counts: Array,
-    stage: Stage,
-) -> tuple[PyTree, PyTree]:
+def pool(grid: Grid, engine: Engine, longest: int, session: Session, stretch: Stretch, stage: Stage) -> Session:
     """Let the lanes of each dataset agree, from at most ``longest`` records: sums must not depend on the segment's capacity."""
-    records = jax.tree.map(lambda x: x[:, :, :longest], records)
-    states, shared = loop.adapt(engine, grid.lanes, states, shared, records, counts, stage)
-    return grid.constrain(states, 2), grid.constrain(shared, 1)
+    records = jax.tree.map(lambda x: x[:, :, :longest], stretch.records)
+    return _laid(grid, sessions.pool(engine, grid.lanes, session, stretch._replace(records=records), stage))
+
+
+def _laid(grid: Grid, session: Session) -> Session:
+    return Session(*(grid.constrain(part, leads) for part, leads in zip(session, LEADS, strict=True)))
 
 
 @_once("grid", "engine")
-def finish(grid: Grid, engine: Engine, posterior: Posterior, keys: Key, states: PyTree) -> Final:
+def finish(grid: Grid, engine: Engine, posterior: Posterior, session: Session) -> Final:
     """The outcome of every lane."""
-    return grid.constrain(over_lanes(engine.finish, (1, 0, 0))(posterior, keys, states), 2)
+    fn = over_lanes(engine.finish, (1, 0, 0))
+    return grid.constrain(fn(posterior, session.last_keys, session.states), 2)
 
 
 @_once("grid")
@@ -146,6 +147,12 @@ def derive(grid: Grid, posterior: Posterior, params: Params) -> Params:
     """Derived quantities at named values that lead with ``(dataset, lane)``."""
     fn = over_lanes(lambda posterior, params: posterior.density.derived(params, posterior.data), (1, 0))
     return grid.constrain(fn(posterior, params), 2)
+
+
+@_once("grid", "size")
+def leg(grid: Grid, size: int, positions: Array, start: Array) -> Array:
+    """So many draws from ``start`` on of positions ``(dataset, lane, draw, dim)``; the last stands in for those beyond it."""
+    return grid.constrain(jnp.take(positions, start + jnp.arange(size), 2, mode="clip"), 2)
 
 
 @_once("grid", "depth")

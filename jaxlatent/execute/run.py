@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.engines.base import Engine, Stage
-from jaxlatent.execute.drive import adapt, drive
+from jaxlatent.execute.session import Session, Stretch, advance, begin, pool
 from jaxlatent.execute.start import initial_position
 from jaxlatent.keys import as_key, streams
 from jaxlatent.posterior.lanes import over_lanes
@@ -59,32 +59,32 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     batched = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
     if init is None:
         init = over_lanes(initial_position, (1, 0))(batched, keys.start)[0][0]
-    shared = _strong(jax.vmap(engine.shared)(batched, keys.shared))
-    states = _strong(over_lanes(engine.init, (1, 0, 0, 1))(batched, keys.init, init[None], shared))
 
-    def row(carry: tuple[Any, Any], stage: Stage) -> tuple[tuple[Any, Any], Any]:
-        states, shared = carry
-        states, records, counts, _ = drive(
-            engine, batched, keys.step, states, shared, stage, jnp.full((1, engine.lanes), stage.steps), capacity
-        )
-        adapted = adapt(engine, engine.lanes, states, shared, records, counts, stage)
-        carry = jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), adapted, (states, shared))
-        return carry, (records, counts)
+    def row(session: Session, stage: Stage) -> tuple[Session, Stretch]:
+        wanted = jnp.full((1, engine.lanes), stage.steps)
+        session, stretch = advance(engine, batched, session, stage, wanted, capacity)
+        pooled = pool(engine, engine.lanes, session, stretch, stage)
+        return jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), pooled, session), stretch
 
     rows = Stage(*cast(Any, [jnp.asarray(column) for column in zip(*stages, strict=True)]))
-    (states, _), (records, counts) = jax.lax.scan(row, (states, shared), rows)
-    final = jax.tree.map(lambda x: x[0], over_lanes(engine.finish, (1, 0, 0))(batched, keys.finish, states))
-    positions, statistics = final.positions, final.statistics
-    if positions is None:
-        kept = [i for i, stage in enumerate(stages) if stage.keep]
-        valid = jnp.concatenate([jnp.arange(stages[i].steps) < counts[i, 0, :, None] for i in kept], axis=1)
-        joined = jax.tree.map(lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], axis=1), records)
-        positions = jnp.where(valid[..., None], joined.position, jnp.nan)
-        statistics = {**engine.statistics(joined), **statistics}
+    session, stretches = jax.lax.scan(row, _strong(begin(engine, batched, keys, init[None])), rows)
+    kept = [i for i, stage in enumerate(stages) if stage.keep]
+    valid = jnp.concatenate([jnp.arange(stages[i].steps) < stretches.counts[i, 0, :, None] for i in kept], 1)
+    joined = jax.tree.map(
+        lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], 1), stretches.records
+    )
+    last = over_lanes(engine.finish, (1, 0, 0))(batched, session.last_keys, session.states)
+    final = jax.tree.map(lambda x: x[0], last)
+    records = engine.outputs(joined)
+    positions = final.outputs.positions
+    if records.positions is not None:
+        positions = jnp.where(valid[..., None], records.positions, jnp.nan)
     constrain = jax.vmap(posterior.constrain)
-    params = final.params
+    params = final.outputs.params
     if params is None:
         params = (jax.vmap(constrain) if positions.ndim == 3 else constrain)(positions)
+    statistics = {**records.statistics, **final.outputs.statistics}
+    statistics.pop("objective", None)
     return Run(params, positions, statistics, final.objective, final.status)
 
 

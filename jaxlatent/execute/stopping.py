@@ -71,26 +71,30 @@ class Watch:
 
     Args:
         rule: None: all go on.
-        datasets: how many.
+        sound: which datasets go on at first, ``(dataset,)``.
         total: draws that the schedule would reach.
     """
 
-    def __init__(self, rule: until | None, datasets: int, total: int) -> None:
+    def __init__(self, rule: until | None, sound: np.ndarray, total: int) -> None:
         self.rule, self.total = rule, total
-        self.running = np.ones(datasets, bool)
-        self._hardest = np.zeros(datasets, int)
+        self.running = sound.copy()
+        self._kept: list[np.ndarray] = []
+        self._hardest = np.zeros(len(sound), int)
         self._due = 0.0
 
-    def look(self, kept: list[np.ndarray]) -> None:
+    def look(self, positions: np.ndarray | None) -> None:
         """Stop the datasets that have enough.
 
         Args:
-            kept: positions ``(dataset, chain, draw, dim)`` of each segment so far.
+            positions: of a segment, ``(dataset, chain, draw, dim)``.
         """
-        made = sum(part.shape[2] for part in kept)
-        if self.rule is None or made < self._due or made == self.total:
+        if self.rule is None or positions is None:
             return
-        draws, capacity = self._spaced(kept, made)
+        self._kept.append(positions)
+        made = sum(part.shape[2] for part in self._kept)
+        if made < self._due or made == self.total:
+            return
+        draws, capacity = self._spaced(self._kept, made)
         going = np.flatnonzero(self.running)
         reached = self.rule.reached(np.stack([draws[i, :, :, self._hardest[i]] for i in going], -1), capacity)
         hopeful = reached >= 1

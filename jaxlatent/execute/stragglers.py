@@ -9,44 +9,34 @@ import numpy as np
 
 from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute import programs
-from jaxlatent.execute.grid import Grid
+from jaxlatent.execute.drive import FEW
+from jaxlatent.execute.grid import Grid, on_host
+from jaxlatent.execute.session import Session, Stretch
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, PyTree
+from jaxlatent.typing import Array
 
 #: Steps that are waited, whatever the others took.
 _PATIENCE = np.int32(4000)
 
 
 def advance(
-    grid: Grid,
-    engine: Engine,
-    capacity: int,
-    posterior: Posterior,
-    keys: Array,
-    states: PyTree,
-    shared: PyTree,
-    stage: Stage,
-    wanted: Array,
-) -> tuple[PyTree, PyTree, Array]:
-    """One stage of all lanes, as `jaxlatent.execute.drive.drive`; the last datasets in a smaller grid where others wait for them."""
-    *out, left = programs.advance(grid, engine, capacity, posterior, keys, states, shared, stage, wanted, _PATIENCE)
-    states, records, counts = out
-    behind = np.flatnonzero(np.asarray(left).any(1))
+    grid: Grid, engine: Engine, capacity: int, posterior: Posterior, session: Session, stage: Stage, wanted: Array
+) -> tuple[Session, Stretch]:
+    """One stage of all lanes, as `jaxlatent.execute.session.advance`; the last datasets in a smaller grid where others wait for them."""
+    session, stretch = programs.advance(grid, engine, capacity, posterior, session, stage, wanted, _PATIENCE)
+    # Where a device has few datasets none is left behind, and the host need not wait to see it.
+    if grid.filled[0] // grid.mesh.devices.shape[0] < FEW:
+        return session, stretch
+    left = on_host(stretch.left)
+    behind = np.flatnonzero(left.any(1))
     if not behind.size:
-        return states, records, counts
+        return session, stretch
     # Powers of two: few numbers of stragglers are compiled for. A number beyond the last dataset stands for none.
     few, total = grid._replace(datasets=1 << (len(behind) - 1).bit_length()), grid.filled[0]
     datasets = np.full(few.filled[0], total, np.int32)
     datasets[: len(behind)] = behind
-    short = np.append(
-        np.where(left, np.asarray(wanted) - np.asarray(counts), 0), np.zeros((1, counts.shape[1]), np.int32), 0
-    )
-    one, two = (posterior, shared), (keys, states)
-    (posterior, shared), (keys, alone) = (
-        few.put(programs.take(one, datasets), 1),
-        few.put(programs.take(two, datasets), 2),
-    )
-    *some, _ = programs.advance(
-        few, engine, capacity, posterior, keys, alone, shared, stage, few.put(short[datasets], 2), None
-    )
-    return programs.put_back(grid, (states, records, counts), grid.put(tuple(some), 0), datasets)
+    none = np.zeros((1, left.shape[1]), np.int32)
+    short = np.append(np.where(left, on_host(wanted) - on_host(stretch.counts), 0), none, 0)
+    own, alone = programs.take(few, posterior, session, datasets)
+    rest = programs.advance(few, engine, capacity, own, alone, stage, few.put(short[datasets], 2), None)
+    return programs.put_back(grid, (session, stretch), grid.put(rest, 0), datasets)

@@ -11,13 +11,16 @@ number of calls that compiles slowly.
 Momenta are whitened (`jaxlatent.engines.nuts.metric`): the metric is seen by the leapfrog step only.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxlatent.engines.base import Final, Stage, engine, legs, when
+from jaxlatent.engines.base import Final, Outputs, Stage, engine, legs, when
+from jaxlatent.engines.mixing import judged
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
 from jaxlatent.engines.nuts.warmup import SAMPLE, Shared, Tuning, Window, pool, start_tuning, tune, warmup_stages
@@ -171,6 +174,7 @@ class NUTS:
     divergence_threshold: float = 1000.0
 
     kind: ClassVar[str] = "chains"
+    crosses: ClassVar[bool] = False
     by_rows: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -192,7 +196,7 @@ class NUTS:
         """Chains per dataset."""
         return self.chains
 
-    def kernel(self) -> "NUTS":
+    def compile_key(self) -> "NUTS":
         """With one chain of one draw."""
         return replace(self, chains=1, warmup=0, draws=1)
 
@@ -305,9 +309,13 @@ class NUTS:
 
         return jax.vmap(restart)(state), shared
 
-    def statistics(self, records: Record) -> dict[str, Array]:
-        """ArviZ's sampler statistics."""
-        return {"lp": records.lp, **records.info._asdict()}
+    def cross_lanes(self, states: State, shared: Shared, stage: Stage) -> tuple[State, Shared]:
+        """Chains meet at the end of a stage only."""
+        return states, shared
+
+    def outputs(self, records: Record) -> Outputs:
+        """The draws, with ArviZ's sampler statistics."""
+        return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws are in the records; the lane adds how it ended."""
@@ -315,7 +323,13 @@ class NUTS:
         status = jnp.where(long & (2 * tally.capped > tally.draws), Status.TREE_DEPTH, Status.OK)
         status = jnp.where(long & (_MOVING * tally.moved < tally.draws), Status.STUCK, status)
         status = jnp.where(self.done(state), Status.NON_FINITE, status)
-        return Final(None, {}, state.draw.log_density, status)
+        return Final(Outputs({}), state.draw.log_density, status)
+
+    def review(
+        self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
+    ) -> tuple[np.ndarray, list[str]]:
+        """Whether chains have anything in common."""
+        return judged(status, positions), []
 
 
 def _leapfrog(posterior: Posterior, state: State, metric: Metric) -> tuple[Point, Leaf, Array, Array]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxlatent.engines.base import Final, Search, Stage, engine
+from jaxlatent.engines.base import Final, Outputs, Search, Stage, engine
 from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.engines.optimize.descent import Descent
 from jaxlatent.engines.optimize.interning import interned
@@ -172,9 +172,10 @@ class Optimize(Search):
         ended = state.search.status != Status.OK
         return ended | (state.rows.since >= self.patience) if self.validation > 0 else ended
 
-    def statistics(self, records: Any) -> dict[str, Array]:
+    def outputs(self, records: Any) -> Outputs:
         """The trace of the objective, and of the ``validation`` score if rows are held out."""
-        return {"objective": records.objective} | ({"validation": records.validation} if self.validation > 0 else {})
+        held = {"validation": records.validation} if self.validation > 0 else {}
+        return Outputs({"objective": records.objective, **held})
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The best point, ``covariance`` ``(dim, dim)`` of the position there, ``n_steps``: evaluations."""
@@ -188,7 +189,7 @@ class Optimize(Search):
             factor, definite = inverse_root(jax.hessian(self._cost(posterior))(point.position))
             statistics["covariance"] = factor @ factor.T
             status = jnp.where((status == Status.CONVERGED) & ~definite, Status.DEGENERATE, status)
-        return Final(point.position, statistics, -point.value, status)
+        return Final(Outputs(statistics, point.position), -point.value, status)
 
     def _finish_rows(self, posterior: Posterior, state: State, statistics: dict[str, Array]) -> Final:
         rows: Rows = state.rows
@@ -202,7 +203,7 @@ class Optimize(Search):
         else:
             objective = -self._cost(posterior)(position)
         status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
-        return Final(position, statistics, objective, status)
+        return Final(Outputs(statistics, position), objective, status)
 
     @property
     def _algorithm(self) -> "LBFGS | Descent":

@@ -22,15 +22,15 @@ standard deviations of `q` (after Dhaka et al. 2020 and Welandawe et al. 2022): 
 and the doubling sees to it that noise cannot hide convergence for ever.
 """
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.scipy.linalg import solve_triangular
 
-from jaxlatent.engines.base import Final, Search, Stage, engine, when
-from jaxlatent.engines.gaussian import outcome, standard_log_density
+from jaxlatent.engines.base import Final, Stage, engine, when
+from jaxlatent.engines.gaussian import GaussianSearch, outcome, standard_log_density
 from jaxlatent.engines.optimize.interning import interned
 from jaxlatent.engines.optimize.lbfgs import select
 from jaxlatent.errors import require
@@ -124,7 +124,7 @@ class Record(NamedTuple):
 
 
 @engine
-class ADVI(Search):
+class ADVI(GaussianSearch):
     """Variational inference with a Gaussian on unconstrained space.
 
     Always look at ``khat``: above 0.7 the approximation is not to be trusted.
@@ -147,8 +147,6 @@ class ADVI(Search):
     tol: float = 0.05
     draws: int = 1000
     restarts: int = 1
-
-    kind: ClassVar[str] = "draws"
 
     def __post_init__(self) -> None:
         optimizer = self.optimizer is None or isinstance(self.optimizer, optax.GradientTransformation)
@@ -217,7 +215,7 @@ class ADVI(Search):
         z = jax.random.normal(key, (self.draws, posterior.dim), q.location.dtype)
         status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
         final = outcome(posterior, q.forward(z), standard_log_density(z) - q.log_det(), status)
-        return final._replace(statistics={**final.statistics, "n_steps": state.iterations})
+        return final.with_statistics(n_steps=state.iterations)
 
     def _look(self, state: State) -> State:
         """Compare the average of the window that ends with the one before, and open the next."""

@@ -12,13 +12,15 @@ Location and scale fit the fixed draws as much as the posterior. So the objectiv
 promised much more says that its draws were too few.
 """
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxlatent.engines.base import Final, Search, Stage, engine
-from jaxlatent.engines.gaussian import inverse_root, outcome, standard_log_density
+from jaxlatent.engines.base import Final, Stage, engine
+from jaxlatent.engines.gaussian import GaussianSearch, inverse_root, outcome, standard_log_density
 from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.lbfgs import State as SearchState
 from jaxlatent.errors import require
@@ -53,7 +55,7 @@ class Record(NamedTuple):
 
 
 @engine
-class DADVI(Search):
+class DADVI(GaussianSearch):
     """Mean-field variational inference on fixed draws, with linear response covariances.
 
     Always look at ``khat``: above 0.7 the approximation is not to be trusted.
@@ -74,8 +76,6 @@ class DADVI(Search):
     tol: float = 1e-4
     draws: int = 1000
     restarts: int = 1
-
-    kind: ClassVar[str] = "draws"
 
     def __post_init__(self) -> None:
         even = self.num_samples >= 2 and self.num_samples % 2 == 0
@@ -125,8 +125,19 @@ class DADVI(Search):
             status = jnp.where(ended & ~definite, Status.DEGENERATE, status)
             log_q = log_q - jnp.sum(jnp.log(jnp.diagonal(factor)))
             final = outcome(posterior, location + z @ factor.T, log_q, status, final.objective)
-        more = {"n_steps": state.evaluations, "bound": bound, "overfit": overfit}
-        return final._replace(statistics={**final.statistics, **more})
+        return final.with_statistics(n_steps=state.evaluations, bound=bound, overfit=overfit)
+
+    def review(
+        self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
+    ) -> tuple[np.ndarray, list[str]]:
+        """A warning where the fixed draws were fitted rather than the posterior, or where it is missed."""
+        overfit = statistics["overfit"]
+        if not np.any(overfit):
+            return super().review(positions, statistics, status)
+        return status, [
+            f"DADVI: {np.sum(overfit)} of {overfit.size} lanes fit their {self.num_samples} fixed draws rather than the posterior. "
+            "Raise num_samples, to half the number of unknowns or more."
+        ]
 
     @property
     def _search(self) -> LBFGS:

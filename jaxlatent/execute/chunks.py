@@ -21,7 +21,7 @@ from jaxlatent.typing import PyTree
 _BUDGET = 2**20
 
 
-def turn_of(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyTree) -> tuple[int, int]:
+def chunk_size(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyTree) -> tuple[int, int]:
     """How many datasets, and how many lanes of each, make up a turn; both divide those there are.
 
     Args:
@@ -39,14 +39,14 @@ def turn_of(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyTree
     return (_divisor(datasets, wanted / each) if together == each else 1), together
 
 
-def in_turns(
+def map_in_chunks(
     fn: Callable[..., PyTree], turn: tuple[int, int], posterior: PyTree, keys: PyTree, states: PyTree, shared: PyTree
 ) -> PyTree:
     """``fn(posterior, keys, states, shared)``, some lanes after others.
 
     Args:
         fn: of any number of datasets and lanes; what it returns leads with both.
-        turn: see `turn_of`.
+        turn: see `chunk_size`.
         posterior: leads with ``dataset``.
         keys: lead with ``(dataset, lane)``.
         states: lead with ``(dataset, lane)``.

@@ -1,0 +1,108 @@
+"""`Session`: a run between two stages, as an object that can be kept, moved to other devices, and gone on with."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.execute.drive import adapt, drive
+from jaxlatent.execute.grid import Grid, on_host
+from jaxlatent.keys import Streams
+from jaxlatent.posterior.lanes import over_lanes
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.typing import Array, Key, PyTree
+
+
+class Session(NamedTuple):
+    """Everything that a run goes on from, besides its posterior.
+
+    Attributes:
+        done: records of the schedule that lie behind, a scalar; whatever the segments were.
+        keys: of the steps of each lane, ``(dataset, lane)``.
+        last_keys: of the outcome of each lane, ``(dataset, lane)``.
+        states: of the lanes, leading with ``(dataset, lane)``.
+        shared: by the lanes of a dataset, leading with ``dataset``.
+    """
+
+    done: Array
+    keys: Key
+    last_keys: Key
+    states: PyTree
+    shared: PyTree
+
+
+#: What each part of a session leads with: ``(dataset, lane)``, ``dataset``, or neither.
+LEADS: Any = Session(*cast(Any, (0, 2, 2, 2, 1)))
+
+
+class Stretch(NamedTuple):
+    """What a stage leaves besides the session.
+
+    Attributes:
+        records: leading with ``(dataset, lane, capacity)``.
+        counts: records of each lane, ``(dataset, lane)``; rows from there on are undefined.
+        left: lanes that have still to go on, ``(dataset, lane)``.
+    """
+
+    records: PyTree
+    counts: Array
+    left: Array
+
+
+def begin(engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> Session:
+    """The session of lanes that start at ``positions (dataset, lane, dim)``."""
+    shared = jax.vmap(engine.shared)(posterior, keys.shared)
+    states = over_lanes(engine.init, (1, 0, 0, 1))(posterior, keys.init, positions, shared)
+    return Session(jnp.zeros((), jnp.int32), keys.step, keys.finish, states, shared)
+
+
+def advance(
+    engine: Engine,
+    posterior: Posterior,
+    session: Session,
+    stage: Stage,
+    wanted: Array,
+    capacity: int,
+    patience: Array | None = None,
+) -> tuple[Session, Stretch]:
+    """Every lane through one stage; pure. See `jaxlatent.execute.drive.drive` for the arguments."""
+    keys, states, shared = session.keys, session.states, session.shared
+    states, shared, *stretch = drive(engine, posterior, keys, states, shared, stage, wanted, capacity, patience)
+    return session._replace(done=session.done + stage.steps, states=states, shared=shared), Stretch(*stretch)
+
+
+def pool(engine: Engine, lanes: int, session: Session, stretch: Stretch, stage: Stage) -> Session:
+    """Let the lanes of each dataset agree at the end of a stage; pure."""
+    states, shared = adapt(engine, lanes, session.states, session.shared, stretch.records, stretch.counts, stage)
+    return session._replace(states=states, shared=shared)
+
+
+def remaining(stages: Sequence[Stage], done: int) -> list[Stage]:
+    """The stages that come after the first ``done`` records of a schedule; of one that was begun, the rest."""
+    left = []
+    for stage in stages:
+        behind = min(done, stage.steps)
+        done -= behind
+        if behind < stage.steps:
+            left.append(stage._replace(steps=stage.steps - behind))
+    return left
+
+
+def take_off(grid: Grid, session: Session) -> Session:
+    """The session on the host, without fillers: as it can be kept."""
+    own = (slice(grid.datasets), slice(grid.lanes))
+
+    def off(x: Array, leading: int) -> Any:
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            data = on_host(jax.random.key_data(x))
+            return jax.random.wrap_key_data(jnp.asarray(data[own[:leading]]), impl=jax.random.key_impl(x))
+        return on_host(x)[own[:leading]]
+
+    return Session(*(jax.tree.map(lambda x, n=n: off(x, n), part) for part, n in zip(session, LEADS, strict=True)))
+
+
+def put_on(grid: Grid, session: Session) -> Session:
+    """A session that was taken off, on the devices of a grid: of any number, it goes on as it would have."""
+    return Session(*(grid.put(grid.fill(part, n), n) for part, n in zip(session, LEADS, strict=True)))

@@ -1,0 +1,99 @@
+"""Where lanes start, seen from the host: where the user says, where an earlier fit ended, or found; and what is wrong without any."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.errors import InputError
+from jaxlatent.execute import programs
+from jaxlatent.execute.explaining import explain_start, explain_support
+from jaxlatent.execute.grid import Grid, on_host
+from jaxlatent.execute.quarantine import Quarantine
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.posterior.shapes import shapes_of
+from jaxlatent.results.result import Result
+from jaxlatent.status import Status
+from jaxlatent.typing import Array
+
+
+def find_starts(
+    grid: Grid,
+    posterior: Posterior,
+    keys: Array,
+    init: Mapping[str, Any] | Result | None,
+    quarantine: Quarantine,
+) -> Array:
+    """Starting positions ``(dataset, lane, dim)`` of finite density; datasets without them are set aside, with the reason."""
+    if init is None:
+        positions, found, inside = programs.find_starts(grid, posterior, keys)
+    else:
+        positions, found, inside = programs.place_starts(grid, posterior, grid.put(_spread(grid, posterior, init), 2))
+    # Supports may depend on parameters: only values that no start can hold are an error.
+    outside = {name: np.logical_not(on_host(fits).any(1)) for name, fits in inside.items()}
+    lost = np.logical_not(on_host(found).any(1))
+    for dataset in np.flatnonzero(~quarantine.bad).tolist():
+        label = "" if quarantine.names is None else f"dataset {quarantine.names[dataset]!r}, "
+        one = lambda dataset=dataset: jax.tree.map(lambda x: x[dataset], posterior)
+        name = next((name for name in outside if outside[name][dataset]), None)
+        if name is not None:
+            quarantine.add(dataset, explain_support(one(), positions[dataset, 0], name, label))
+        elif lost[dataset] and init is None:
+            problem = explain_start(one(), jax.random.fold_in(keys[dataset, 0], 0), label)
+            quarantine.add(dataset, problem, Status.NON_FINITE)
+        elif lost[dataset]:
+            problem = InputError(
+                f"{label}fit(init=...)",
+                got="values whose log density is not finite",
+                expected="named, constrained values inside every support",
+                remedy="check them with `jl.condition(model, data).log_density(...)`.",
+            )
+            quarantine.add(dataset, problem, Status.NON_FINITE)
+    return positions
+
+
+def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) -> dict[str, np.ndarray]:
+    """Starting values by name, leading with ``(dataset, lane)`` of the filled grid."""
+    if isinstance(init, Result):
+        init = _last(init, grid.lanes)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), posterior.nameless)
+    shapes = shapes_of(one)[0]
+    if init.keys() != shapes.keys():
+        missing, unknown = sorted(shapes.keys() - init.keys()), sorted(init.keys() - shapes.keys())
+        raise InputError(
+            "fit(init=...)",
+            got=f"values for {sorted(init)}",
+            expected=f"a value for every parameter and nothing else: {sorted(shapes)}",
+            remedy=f"add {', '.join(missing) or 'nothing'}; remove {', '.join(unknown) or 'nothing'}.",
+        )
+    own = (grid.datasets, grid.lanes)
+    spread = {}
+    for name, shape in shapes.items():
+        value = np.asarray(init[name])
+        try:
+            value = np.broadcast_to(value, (*own, *shape.shape))
+        except ValueError:
+            raise InputError(
+                f"fit(init=...) for {name!r}",
+                got=f"shape {value.shape}",
+                expected=f"shape {shape.shape}, alone or after (lane,) or (dataset, lane) = {own}",
+                remedy="give one value for all lanes, or one for each.",
+            ) from None
+        fill = [(0, filled - had) for filled, had in zip(grid.filled, own, strict=True)]
+        spread[name] = np.pad(value, fill + [(0, 0)] * len(shape.shape), mode="edge")
+    return spread
+
+
+def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
+    """Where an earlier fit ended: the best point, or the last draw of each chain, in turn if there are fewer."""
+    if not result.has_draws:
+        # From positions: parameters of EM may lie on the border, where no other engine can start.
+        best = result.best()
+        constrain = (lambda p, x: p.constrain(x)) if result.names is None else jax.vmap(lambda p, x: p.constrain(x))
+        points = jax.tree.map(np.asarray, constrain(best.posterior, jnp.asarray(best.positions)))
+        return points if result.names is None else {name: value[:, None] for name, value in points.items()}
+    chain = result.leading.index("chain")
+    last = {name: np.take(value, -1, axis=chain + 1) for name, value in result.params.items()}
+    return {name: np.take(value, np.arange(lanes) % value.shape[chain], axis=chain) for name, value in last.items()}
