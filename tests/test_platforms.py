@@ -3,6 +3,8 @@
 Lowered, not compiled: what is missing from a platform's rules and what was chosen for another platform shows in the text.
 """
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -154,7 +156,13 @@ def test_decompositions_are_taken_few_at_a_time_on_cpus_only():
     assert {name: loops(name, 80) > loops(name, 8) for name in ("cpu", "cuda")} == {"cpu": True, "cuda": False}
 
 
-def test_lanes_take_turns_where_the_host_computes_on_cpus(monkeypatch):
+@pytest.fixture
+def one_core(monkeypatch):
+    """Of however many: what fits in the caches grows with them."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+
+
+def test_lanes_take_turns_where_the_host_computes_on_cpus(monkeypatch, one_core):
     """Turns are part of the trace, which cannot know for what it will be lowered: the devices of the host decide, as promised."""
     model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand(d.y.shape)})
     engine = jl.Optimize(optimizer=ADAM, restarts=8, max_iter=2, standard_errors=False)
@@ -166,3 +174,19 @@ def test_lanes_take_turns_where_the_host_computes_on_cpus(monkeypatch):
     # A step makes arrays of four megabytes a lane: turns are one more loop. Of three rows, all lanes go together anywhere.
     large = 2**20
     assert loops("cpu", 3) == loops("gpu", 3) == loops("gpu", large) == loops("cpu", large) - 1
+
+
+def test_taking_turns_changes_nothing(monkeypatch, one_core):
+    """Of two megabytes a lane, so that not all eight fit: the same with turns and without, and turns were taken."""
+    model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand(d.y.shape)})
+    engine = jl.Optimize(optimizer=ADAM, restarts=8, max_iter=20, standard_errors=False)
+    y = RNG.normal(size=2**19).astype(np.float32)
+    found, loops = [], []
+    for host in ("cpu", "gpu"):
+        monkeypatch.setattr(tracing, "_default", lambda host=host: host)
+        lowered = jax.jit(lambda y: jl.run(jl.condition(model, {"y": y}), engine, jax.random.key(0))).lower(y)
+        loops.append(lowered.as_text().count("stablehlo.while"))
+        found.append(lowered.compile()(y))
+    assert loops[0] == loops[1] + 1
+    assert len(np.unique(found[0].params["mu"])) == 8, "lanes that are told apart by where they started"
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
