@@ -1,10 +1,13 @@
 """What a fit says about hidden states, against the core and against enumeration."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from scipy import stats
 
 import jaxlatent as jl
 from jaxlatent.latent import markov
@@ -42,10 +45,29 @@ def test_other_data_can_be_decoded(em):
     np.testing.assert_allclose(other, em.best().smooth()["y"][1, :25], atol=1e-5)
 
 
-def test_drawn_states_are_mostly_the_likely_ones(em):
-    drawn, path = em.sample_states(seed=1)["y"], em.most_likely_states()["y"]
-    assert drawn.shape == path.shape and (drawn == path).mean() > 0.9
-    assert (drawn[:, 1, 25:] == -1).all()
+def test_drawn_states_come_as_often_as_their_paths_are_probable():
+    """All paths of two sequences, of four steps and of two, enumerated in NumPy; the two are drawn independently."""
+    initial, matrix, means = np.array([0.6, 0.4]), np.array([[0.8, 0.2], [0.3, 0.7]]), np.array([-0.5, 0.5])
+    likelihood = lambda p, d: {
+        "y": jl.HiddenMarkov(jnp.asarray(initial), jnp.asarray(matrix), dist.Normal(p.shift + means, 1.0))
+    }
+    # What is known of the parameter leaves the paths' probabilities alone to a ten thousandth.
+    model = jl.Model({"shift": dist.Normal(0.0, 1e-4)}, likelihood)
+    y = [np.array([0.3, -0.4, 0.6, 0.1], np.float32), np.array([0.2, -0.1], np.float32)]
+    draws = 4000
+    drawn = jl.fit(model, {"y": y}, jl.Laplace(draws=draws), seed=0).sample_states(seed=1)["y"].reshape(draws, 2, 4)
+    assert (drawn[:, 1, 2:] == -1).all()
+
+    def exact(y):
+        paths = np.array(list(product(range(2), repeat=len(y))))
+        seen = stats.norm(means[paths], 1.0).pdf(y).prod(1)
+        joint = initial[paths[:, 0]] * matrix[paths[:, :-1], paths[:, 1:]].prod(1) * seen
+        return joint / joint.sum()
+
+    together = np.outer(exact(y[0]), exact(y[1])).ravel()
+    counts = np.bincount(np.c_[drawn[:, 0], drawn[:, 1, :2]] @ 2 ** np.arange(6)[::-1], minlength=64)
+    # 64 paths at five standard errors, and one more for the skewness of small counts.
+    assert (np.abs(counts - draws * together) < 5 * np.sqrt(draws * together * (1 - together)) + 1).all()
 
 
 def test_scores_are_nats_per_observed_value(em):
