@@ -19,8 +19,7 @@ from numpyro.infer.inspect import get_model_relations
 import jaxlatent as jl
 from benchmarks.census_models import DATA, NUMPYRO
 from jaxlatent.demos import census, graphs
-from jaxlatent.graph.drawing import curve
-from jaxlatent.graph.layout import lay_out
+from jaxlatent.graph.drawing import curve, lay_out
 from jaxlatent.graph.structure import Node, Plate
 
 MODELS = {
