@@ -19,9 +19,8 @@ from numpyro.infer.inspect import get_model_relations
 import jaxlatent as jl
 from benchmarks.census_models import DATA, NUMPYRO
 from jaxlatent.demos import census, graphs
-from jaxlatent.graph.drawing import _curve, _size
-from jaxlatent.graph.layout import lay_out
-from jaxlatent.graph.ordering import arrange
+from jaxlatent.graph.drawing import curve, lay_out
+from jaxlatent.graph.structure import Node, Plate
 
 MODELS = {
     "C1": census.pooled(),
@@ -338,44 +337,36 @@ def test_dot_source():
 @pytest.mark.parametrize("name", GALLERY)
 def test_plates_hold_their_own_nodes_and_nothing_touches(name):
     model, data = GALLERY[name]
-    graph = model.graph(data)
-    sizes = {node.name: _size(node) for node in graph.nodes}
-    layout = lay_out(graph, sizes, dict.fromkeys(around_all(graph), 0.5))
-    rectangle = {}
-    for node, (x, y) in layout.centres.items():
-        width, height = sizes[node]
-        rectangle[node] = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    apart = lambda a, b: a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
-    holds = lambda outer, inner: np.all(np.array(outer[:2]) < inner[:2]) and np.all(np.array(outer[2:]) > inner[2:])
-    assert all(apart(a, b) for a, b in combinations(rectangle.values(), 2))
-    assert all(holds((0.0, 0.0, *layout.size), one) for one in rectangle.values())
+    page, chains = lay_out(model.graph(data))
+    nodes = {item.key.name: item.corners for item in page.walk() if isinstance(item.key, Node)}
+    plates = [(item.key, item.corners) for item in page.walk()[1:] if isinstance(item.key, Plate)]
+    apart = lambda a, b: np.any(a[1] <= b[0]) or np.any(b[1] <= a[0])
+    holds = lambda outer, inner: np.all(outer[0] < inner.min(0)) and np.all(outer[1] > inner.max(0))
+    assert np.all(page.corners[0] == 0.0)
+    assert all(apart(a, b) for a, b in combinations(nodes.values(), 2))
     members = lambda plate: set(plate.nodes).union(*(members(inner) for inner in plate.plates))
-    for plate, box in layout.boxes:
-        for node, one in rectangle.items():
-            assert (holds if node in members(plate) else apart)(box, one), (plate.label, node)
-    for (p, a), (q, b) in combinations(layout.boxes, 2):
+    for plate, box in plates:
+        for node, corners in nodes.items():
+            assert (holds if node in members(plate) else apart)(box, corners), (plate.label, node)
+    for (p, a), (q, b) in combinations(plates, 2):
         assert apart(a, b) or (members(q) < members(p) and holds(a, b))
-    for (parent, child), route in layout.routes.items():
-        curve = _curve(route)
-        for node, (x, y) in layout.centres.items():
-            if node not in (parent, child):
-                inside = ((curve - [x, y]) / (np.array(sizes[node]) / 2)) ** 2
-                assert inside.sum(1).min() > 1, f"{parent} -> {child} runs over {node}"
-
-
-def around_all(graph):
-    return {label for labels in in_plates(graph).values() for label in labels}
+    for chain in chains:
+        points = curve(chain)
+        assert holds(page.corners, points), "an edge leaves the page"
+        for node, corners in nodes.items():
+            if node not in (chain[0].key.name, chain[-1].key.name):
+                inside = ((points - corners.mean(0)) / (np.diff(corners, axis=0) / 2)) ** 2
+                assert inside.sum(1).min() > 1, f"an edge to {chain[-1].key.name} runs over {node}"
 
 
 def test_no_edges_cross_that_need_not():
-    prior = dict.fromkeys("abcd", NORMAL)
     readers = dict(zip("abcd", ["y2", "y3", "y0", "y1"], strict=True))
     model = jl.Model(
-        prior=prior,
+        prior=dict.fromkeys("abcd", NORMAL),
         likelihood=lambda p, d: {name: dist.Normal(p[parent], 1.0) for parent, name in sorted(readers.items())[::-1]},
     )
-    page, _ = arrange(model.graph())
-    order = [leaf.name for leaf in page.leaves()]
+    page, _ = lay_out(model.graph())
+    order = [item.key.name for item in sorted(page.children, key=lambda item: item.corners[0, 0])]
     above, below = ([name for name in order if (name in readers) == upper] for upper in (True, False))
     assert [readers[name] for name in above] == below
 

@@ -1,124 +1,149 @@
-"""A graph drawn with matplotlib."""
+"""A graph drawn with matplotlib: nodes in layers from top to bottom, plates as boxes around them; lengths are inches."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
+from scipy.optimize import nnls
 
-from jaxlatent.graph.layout import Point, lay_out
 from jaxlatent.graph.structure import Node, Plate, Structure
 
-_NODE_FONT, _LABEL_FONT = 9.0, 8.0
-_OBSERVED, _LINE, _PLATE, _PLATE_LABEL = "#d9d9d9", "#000000", "#7f7f7f", "#404040"
-#: From a plate's corner to its label.
-_INSET = 0.06
-#: How steeply edges leave and arrive: 1 is straight, 0 is vertical.
-_SLANT = 0.55
+#: Between neighbours in a layer, between layers, between a plate and what is in it; swaps tried for a better order.
+_APART, _BETWEEN, _PAD, _TRIES = 0.25, 0.42, 0.12, 300
 
 
-def draw(graph: Structure, ax: Axes | None, new_figure: Callable[..., Figure]) -> Axes:
-    """Nodes, arrows from border to border, and plates.
+@dataclass(eq=False)
+class Item:
+    """A node, a plate with the items in it, or (no key) where an edge passes a layer; layers count from 0 at the top."""
 
-    Args:
-        graph: what to draw.
-        ax: where; text is scaled with everything else.
-        new_figure: called with ``figsize`` where there is no ``ax``.
-    """
-    sizes = {node.name: _size(node) for node in graph.nodes}
-    labels = {plate.label: _text_size(plate.label, _LABEL_FONT) for plate in _plates(graph.plates)}
-    layout = lay_out(graph, sizes, {label: width for label, (width, _) in labels.items()})
-    width, height = layout.size
-    if ax is None:
-        ax = new_figure(figsize=layout.size).add_axes((0.0, 0.0, 1.0, 1.0))
+    key: Node | Plate | None
+    first: int
+    last: int
+    width: float = 0.0  # at least
+    above: float = 0.0  # from the middle of the first layer to the top
+    below: float = 0.0  # from the middle of the last layer to the bottom
+    children: "list[Item]" = field(default_factory=list)
+    corners: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))  # lower left and upper right, when laid out
+
+    def walk(self) -> "list[Item]":
+        """This one and all inside, outer ones first."""
+        return [self, *(item for child in self.children for item in child.walk())]
+
+
+def draw(graph: Structure, ax: Axes | None, new_figure: Callable[..., Any]) -> Axes:
+    """Draw nodes, plates and arrows from border to border, scaled to fit ``ax``; without one, ``new_figure`` gets a ``figsize``."""
+    page, chains = lay_out(graph)
+    width, height = page.corners[1]
+    ax = ax or new_figure(figsize=(width, height)).add_axes((0.0, 0.0, 1.0, 1.0))
     ax.set(xlim=(0.0, width), ylim=(0.0, height), aspect="equal")
     ax.set_axis_off()
-    room = ax.get_window_extent()
-    scale = min(room.width / width, room.height / height) / ax.figure.dpi
-
-    shapes = {node.name: _shape(node, layout.centres[node.name], sizes[node.name], scale) for node in graph.nodes}
-    curves = [
-        _outside(_curve(route), shapes[parent], shapes[child]) for (parent, child), route in layout.routes.items()
-    ]
-    drawn = np.concatenate([*curves, np.empty((0, 2))])
-    for plate, box in layout.boxes:
-        _draw_plate(ax, plate.label, box, labels[plate.label], drawn, scale)
-    for points in curves:
-        arrow = f"-|>,head_length={4.5 * scale},head_width={1.9 * scale}"
-        style: dict[str, Any] = {"arrowstyle": arrow, "mutation_scale": 1.0, "shrinkA": 0, "shrinkB": 0}
-        style |= {"linewidth": 0.8 * scale, "color": _LINE, "capstyle": "butt", "joinstyle": "miter"}
-        ax.add_patch(FancyArrowPatch(path=Path(points), **style))
-    for node in graph.nodes:
-        ax.add_patch(shapes[node.name])
-        x, y = layout.centres[node.name]
-        ax.text(x, y, "\n".join(node.lines), ha="center", va="center", fontsize=_NODE_FONT * scale, linespacing=1.1)
+    scale = min(*(ax.get_window_extent().size / page.corners[1])) / ax.figure.dpi
+    shapes = {item: ax.add_patch(_shape(item, scale)) for item in page.walk()[1:] if item.key}
+    style: dict[str, Any] = {"arrowstyle": f"-|>,head_length={4.5 * scale},head_width={1.9 * scale}"}
+    style |= {"mutation_scale": 1.0, "shrinkA": 0, "shrinkB": 0, "linewidth": 0.8 * scale, "color": "black"}
+    for chain in chains:
+        points = curve(chain)
+        for shape in (shapes[chain[0]], shapes[chain[-1]]):
+            points = points[~shape.get_patch_transform().transform_path(shape.get_path()).contains_points(points)]
+        ax.add_patch(FancyArrowPatch(path=Path(points), capstyle="butt", joinstyle="miter", **style))
+    for item in shapes:
+        (x, y), (right, bottom) = item.corners.mean(0), item.corners[[1, 0], [0, 1]]
+        if isinstance(item.key, Node):
+            ax.text(x, y, "\n".join(item.key.lines), ha="center", va="center", fontsize=9 * scale)
+        elif item.key:
+            style = {"ha": "right", "va": "bottom", "fontsize": 8 * scale, "color": "#404040"}
+            ax.text(right - 0.06, bottom + 0.04, item.key.label, **style)
     return ax
 
 
-def _draw_plate(
-    ax: Axes, label: str, box: tuple[float, float, float, float], size: Point, edges: np.ndarray, scale: float
-) -> None:
-    """A frame, and its label in the lower corner that fewer edges pass: the right one where it makes no difference."""
-    left, bottom, right, top = box
-    frame = "round,pad=0,rounding_size=0.06"
-    style: dict[str, Any] = {"facecolor": "none", "edgecolor": _PLATE, "linewidth": 0.8 * scale}
-    ax.add_patch(FancyBboxPatch((left, bottom), right - left, top - bottom, boxstyle=frame, **style))
-    x, y = edges[edges[:, 1] < bottom + _INSET + size[1]].T
-    reach = size[0] + 2 * _INSET
-    passing = [np.sum((x > start) & (x < start + reach) & (y > bottom)) for start in (right - reach, left)]
-    text: dict[str, Any] = {"va": "bottom", "fontsize": _LABEL_FONT * scale, "color": _PLATE_LABEL}
-    text |= {"zorder": 1.5, "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.5 * scale}}
-    if passing[0] <= passing[1]:
-        ax.text(right - _INSET, bottom + 0.6 * _INSET, label, ha="right", **text)
-    else:
-        ax.text(left + _INSET, bottom + 0.6 * _INSET, label, ha="left", **text)
-
-
-def _plates(plates: "Sequence[Plate]") -> "list[Plate]":
-    return [one for plate in plates for one in (plate, *_plates(plate.plates))]
-
-
-def _text_size(text: str, font: float) -> Point:
-    """Of one line, in inches."""
-    extent = TextPath((0, 0), text, size=font, prop=FontProperties()).get_extents()
-    return extent.width / 72, font * 1.15 / 72
-
-
-def _size(node: Node) -> Point:
-    """Of the shape around a node's text."""
-    measured = [_text_size(line, _NODE_FONT) for line in node.lines]
-    width, height = max(width for width, _ in measured), sum(height for _, height in measured)
-    if node.kind == "derived":
-        return max(width + 0.2, 0.45), height + 0.16
-    return max(1.18 * width + 0.14, 0.7), height + 0.22
-
-
-def _shape(node: Node, centre: Point, size: Point, scale: float) -> Patch:
-    (x, y), (width, height) = centre, size
-    style: dict[str, Any] = {"edgecolor": _LINE, "linewidth": 0.9 * scale, "facecolor": "white"}
-    if node.kind == "derived":
-        corner = (x - width / 2, y - height / 2)
-        box = "round,pad=0,rounding_size=0.08"
-        return FancyBboxPatch(corner, width, height, boxstyle=box, linestyle=(0, (3, 2)), **style)
-    return Ellipse(centre, width, height, **{**style, "facecolor": _OBSERVED if node.kind == "observed" else "white"})
-
-
-def _curve(route: Sequence[Point]) -> np.ndarray:
+def curve(chain: Sequence[Item]) -> np.ndarray:
     """Points of an edge: smooth, and steeper at its ends than a straight line, so that it clears their neighbours."""
-    x, y = np.array(route[::-1]).T
-    fine = np.linspace(y[-1], y[0], 60 * len(route))
+    x, y = np.array([item.corners.mean(0) for item in chain[::-1]]).T
     slopes = PchipInterpolator(y, x).derivative()(y)
-    slopes[[0, -1]] = _SLANT * np.array([(x[1] - x[0]) / (y[1] - y[0]), (x[-1] - x[-2]) / (y[-1] - y[-2])])
+    slopes[[0, -1]] = 0.55 * (np.diff(x) / np.diff(y))[[0, -1]]
+    fine = np.linspace(y[-1], y[0], 60 * len(chain))
     return np.column_stack([CubicHermiteSpline(y, x, slopes)(fine), fine])
 
 
-def _outside(points: np.ndarray, *shapes: Patch) -> np.ndarray:
-    """What of a curve lies outside the shapes at its ends."""
-    hidden = [shape.get_patch_transform().transform_path(shape.get_path()).contains_points(points) for shape in shapes]
-    return points[~np.any(hidden, 0)]
+def _shape(item: Item, scale: float) -> Patch:
+    kind = item.key.kind if isinstance(item.key, Node) else "plate"
+    style: dict[str, Any] = {"linewidth": 0.8 * scale, "edgecolor": "#7f7f7f" if kind == "plate" else "black"}
+    style |= {"facecolor": {"observed": "#d9d9d9", "plate": "none"}.get(kind, "white")}
+    if kind in ("parameter", "observed"):
+        return Ellipse(item.corners.mean(0), *(item.corners[1] - item.corners[0]), **style)
+    style |= {"boxstyle": "round,pad=0,rounding_size=0.07", "linestyle": (0, (3, 2)) if kind == "derived" else "-"}
+    return FancyBboxPatch(item.corners[0], *(item.corners[1] - item.corners[0]), **style)
+
+
+def lay_out(graph: Structure) -> tuple[Item, list[list[Item]]]:
+    """The page, its lower left corner at the origin, and what every edge passes, from parent to child."""
+    nodes: dict[str, Item] = {}
+    for node in graph.nodes:  # a parameter is declared before its readers
+        layer = max((nodes[parent].last + 1 for parent, child in graph.edges if child == node.name), default=0)
+        width = max(TextPath((0, 0), line, size=9).get_extents().width for line in node.lines) / 72
+        half = 0.077 * len(node.lines) + 0.1
+        nodes[node.name] = Item(node, layer, layer, max(1.18 * width + 0.14, 0.5), half, half)
+    for name in nodes.keys() - {child for _, child in graph.edges}:  # what has no parents, just above its readers
+        nodes[name].first = nodes[name].last = min((nodes[c].first - 1 for p, c in graph.edges if p == name), default=0)
+    page, chains = _box(graph.root, nodes), []
+    for start, end in ((nodes[parent], nodes[child]) for parent, child in graph.edges):
+        chains.append([start, *(Item(None, layer, layer) for layer in range(start.first + 1, end.first)), end])
+        for item in chains[-1][1:-1]:  # in the innermost plate of either end that reaches this layer
+            boxes = [box for box in page.walk() if box.children and box.first <= item.first <= box.last]
+            [box for box in boxes if not {start, end}.isdisjoint(box.walk())][-1].children.append(item)
+    x, layers = _sides(page, [pair for chain in chains for pair in pairwise(chain)]), range(page.last + 1)
+    above = [max(item.above for item in x if item.first == layer) for layer in layers]
+    below = [max(item.below for item in x if item.last == layer) for layer in layers]
+    y = [sum(above[layer + 1 :]) + sum(below[layer:]) + (page.last - layer) * _BETWEEN for layer in layers]
+    for item, (left, right) in x.items():
+        item.corners[:] = (left, y[item.last] - item.below), (right, y[item.first] + item.above)
+    return page, chains
+
+
+def _box(plate: Plate, nodes: dict[str, Item]) -> Item:
+    children = [nodes[name] for name in plate.nodes] + [_box(inner, nodes) for inner in plate.plates]
+    first, last = min(child.first for child in children), max(child.last for child in children)
+    above = max(child.above for child in children if child.first == first) + _PAD
+    below = max(child.below for child in children if child.last == last) + (0.2 if plate.label else _PAD)
+    label = TextPath((0, 0), plate.label or "-", size=8).get_extents().width / 72
+    return Item(plate, first, last, label + _PAD, above, below, children)
+
+
+def _sides(page: Item, edges: Sequence[tuple[Item, Item]]) -> dict[Item, np.ndarray]:
+    """Left and right of every item: least squares of how far edges go sideways and how wide plates are; the order is searched."""
+    items = page.walk()
+    left, right = (dict(zip(items, side, strict=True)) for side in np.eye(2 * len(items)).reshape(2, len(items), -1))
+    pulls = [(left[a] + right[a] - left[b] - right[b]) / 2 for a, b in edges]
+    pulls += [pull for item in items for pull in (0.3 * (right[item] - left[item]), 0.03 * (left[item] + right[item]))]
+    inverse = np.linalg.inv(np.linalg.qr(np.array(pulls), mode="r"))
+    within = [(left[item], right[item], item.width) for item in items]
+    for box, child in [(item, child) for item in items for child in item.children]:
+        within += [(left[box], left[child], _PAD), (right[child], right[box], _PAD if child.key else _APART)]
+
+    def solve() -> tuple[float, np.ndarray]:
+        """In the order that children have: least distance programming (Lawson and Hanson 1974, ch. 23)."""
+        rows = [[c for c in box.children if c.first <= i <= c.last] for box in items for i in range(page.last + 1)]
+        apart = within + [(right[a], left[b], _APART) for row in rows for a, b in pairwise(row)]
+        low, high, least = (np.array(part) for part in zip(*apart, strict=True))
+        bounds = np.vstack([((high - low) @ inverse).T, least])
+        target = np.eye(len(bounds))[-1]
+        residual = target - bounds @ nnls(bounds, target)[0]
+        scaled = -residual[:-1] / residual[-1]
+        return scaled @ scaled, (inverse @ scaled).reshape(2, -1).T
+
+    cost, x = solve()
+    swaps = [(box.children, *two) for box in items for two in combinations(range(len(box.children)), 2)]
+    for row, i, j in (3 * swaps)[:_TRIES]:
+        row[i], row[j] = row[j], row[i]
+        if (tried := solve())[0] < 0.999 * cost:
+            cost, x = tried
+        else:
+            row[i], row[j] = row[j], row[i]
+    return dict(zip(items, x - x[0, 0], strict=True))

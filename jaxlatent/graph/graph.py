@@ -30,7 +30,7 @@ class Graph(Structure):
         return text.dot(self)
 
     def draw(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw it with matplotlib, in a layout of our own.
+        """Draw it with matplotlib, in layers from top to bottom; Graphviz is not needed.
 
         Args:
             ax: where to draw, text scaled to fit; by default a new figure of just the size needed.
