@@ -41,7 +41,7 @@ def ours(engine, key, start, step_size, scale, limit):
     shared = shared._replace(step_size=step_size, metric=shared.metric._replace(scale=scale))
     stage = Stage(jnp.int32(1), jnp.int32(SAMPLE), limit, None)
     lead = lambda tree: jax.tree.map(lambda x: x[None], tree)
-    _, record, counts, _ = drive(
+    _, _, record, counts, _ = drive(
         engine, posterior, keys[None], lead(states), lead(shared), stage, jnp.ones((1, len(keys))), capacity=1
     )
     info = {name: value[0, :, 0] for name, value in record.info._asdict().items()}
@@ -124,7 +124,7 @@ def test_chains_from_the_posterior_stay_in_it():
         stage = Stage(jnp.int32(1), jnp.int32(SAMPLE), jnp.int32(10), None)
         return drive(
             engine, lead(POSTERIOR), keys[None], lead(states), lead(shared), stage, jnp.ones((1, len(keys))), capacity=1
-        )[1].position[0, :, 0]
+        )[2].position[0, :, 0]
 
     moved = np.asarray(move(jax.random.split(key, LANES), exact))
     assert (moved != np.asarray(exact)).any(1).mean() > 0.9

@@ -190,7 +190,7 @@ def test_a_broken_dataset_leaves_the_others_alone():
 
     broken, whole = outcome([False, True, False]), outcome([False, False, False])
     assert broken.status.ravel().tolist() == [jl.Status.CONVERGED, jl.Status.NON_FINITE, jl.Status.CONVERGED]
-    np.testing.assert_array_equal(broken.positions[::2], whole.positions[::2])
+    np.testing.assert_array_equal(broken.outputs.positions[::2], whole.outputs.positions[::2])
 
 
 @pytest.mark.slow

@@ -222,15 +222,15 @@ def outcome(engine, order, bad=()):
 def test_lanes_do_not_see_each_other(engine):
     """Neither the order of a batch nor a lane whose density is NaN changes another lane by a bit."""
     whole, turned, broken = outcome(engine, [0, 1, 2]), outcome(engine, [2, 1, 0]), outcome(engine, [0, 1, 2], bad=[1])
-    np.testing.assert_array_equal(turned.positions[::-1], whole.positions)
-    np.testing.assert_array_equal(broken.positions[::2], whole.positions[::2])
+    np.testing.assert_array_equal(turned.outputs.positions[::-1], whole.outputs.positions)
+    np.testing.assert_array_equal(broken.outputs.positions[::2], whole.outputs.positions[::2])
     np.testing.assert_array_equal(broken.objective[::2], whole.objective[::2])
     assert (broken.status[:, 0] == STATUS.NON_FINITE).tolist() == [False, True, False]
 
 
 def test_batch_is_a_loop():
     engine = ENGINES[0]
-    np.testing.assert_allclose(outcome(engine, [1]).positions[0], outcome(engine, [0, 1, 2]).positions[1], atol=1e-3)
+    np.testing.assert_allclose(outcome(engine, [1]).outputs.positions[0], outcome(engine, [0, 1, 2]).outputs.positions[1], atol=1e-3)
 
 
 def test_precisions_agree():

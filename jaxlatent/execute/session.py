@@ -105,4 +105,6 @@ def take_off(grid: Grid, session: Session) -> Session:
 
 def put_on(grid: Grid, session: Session) -> Session:
     """A session that was taken off, on the devices of a grid: of any number, it goes on as it would have."""
+    # A copy: going on gives the buffers away.
+    session = jax.tree.map(jnp.copy, session)
     return Session(*(grid.put(grid.fill(part, n), n) for part, n in zip(session, LEADS, strict=True)))
