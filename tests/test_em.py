@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.engines.optimize.newton import climb, solve
+from jaxlatent.engines.optimize.newton import damped_newton, solve
 from jaxlatent.execute import chunks
 from jaxlatent.latent import expect, expected_log_prob
 from jaxlatent.models import emissions, gaussian_mixture, hmm
@@ -204,10 +204,10 @@ def test_solving_is_linear_algebra():
 
 def test_climbing_finds_the_top_and_never_falls():
     bowl = lambda x: -jnp.sum((x - jnp.arange(3.0)) ** 2 * jnp.array([1.0, 10.0, 100.0]))
-    np.testing.assert_allclose(climb(bowl, jnp.zeros(3), 1), [0, 1, 2], atol=1e-4)
+    np.testing.assert_allclose(damped_newton(bowl, jnp.zeros(3), 1), [0, 1, 2], atol=1e-4)
     saddle = lambda x: x[0] ** 2 - x[0] ** 4 - x[1] ** 2
     start = jnp.array([0.1, 1.0])
-    top = climb(saddle, start, 20)
+    top = damped_newton(saddle, start, 20)
     np.testing.assert_allclose(jnp.abs(top[0]), np.sqrt(0.5), atol=1e-3)
     cliff = lambda x: jnp.where(x[0] > 0.5, jnp.nan, x[0])
-    assert 0 < climb(cliff, jnp.zeros(1), 5)[0] <= 0.5
+    assert 0 < damped_newton(cliff, jnp.zeros(1), 5)[0] <= 0.5

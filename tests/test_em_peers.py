@@ -137,7 +137,7 @@ def agree(ours, theirs):
 
 
 def moved(history):
-    """A climb worth comparing: it gains much at first, and still something at the end."""
+    """A damped_newton worth comparing: it gains much at first, and still something at the end."""
     gains = np.abs(np.diff(history))
     assert gains[0] > 10 and gains[1] > 0.1 and gains[-1] > 1e-6
 
@@ -153,7 +153,7 @@ class Dynamax:
         self.y = jnp.asarray(data["y"]).reshape(S, T, priors["emission_dim"])
         self.x = jnp.asarray(data["x"]) if "input_dim" in priors else None
 
-    def climb(self):
+    def damped_newton(self):
         """Its log joint and parameters at the start of each iteration."""
         params, props = self._described()
         aliases = {"scale_diags": lambda start: np.sqrt(start["covs"]), "cov": lambda start: start["covs"]}
@@ -200,7 +200,7 @@ def beside_dynamax(name):
     """Our model, its start and data; and what dynamax makes of them."""
     part, start, (kind, priors), what = DYNAMAX[name]
     start, data = CHAIN | start, observed(what)
-    history, params = Dynamax(kind, priors, start, data).climb()
+    history, params = Dynamax(kind, priors, start, data).damped_newton()
     moved(history)
     if kind != "LinearRegressionHMM":
         del data["x"]

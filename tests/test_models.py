@@ -121,7 +121,7 @@ def test_an_m_step_maximises_the_expected_complete_log_joint(name):
         params["probs"] = truth["probs"]
     expected = density.expect(params, posterior.data, "exact", jax.random.key(0), 1)
     height = jax.jit(lambda z: density.expected_log_joint(posterior.constrain(z), posterior.data, expected))
-    raised = density.raise_params(params, posterior.data, expected)
+    raised = density.m_step(params, posterior.data, expected)
     before, after = posterior.unconstrain(params), posterior.unconstrain(raised)
     assert height(after) > height(before)
     slope = jax.jit(jax.grad(height))

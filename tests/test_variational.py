@@ -230,7 +230,9 @@ def test_lanes_do_not_see_each_other(engine):
 
 def test_batch_is_a_loop():
     engine = ENGINES[0]
-    np.testing.assert_allclose(outcome(engine, [1]).outputs.positions[0], outcome(engine, [0, 1, 2]).outputs.positions[1], atol=1e-3)
+    np.testing.assert_allclose(
+        outcome(engine, [1]).outputs.positions[0], outcome(engine, [0, 1, 2]).outputs.positions[1], atol=1e-3
+    )
 
 
 def test_precisions_agree():

@@ -124,7 +124,7 @@ def partially_centred(d: dist.Distribution, weight: ArrayLike) -> Recentred:
     return Recentred(d, Affine(location - jnp.einsum("...ij,...j->...i", factor, w * location), factor))
 
 
-class Guide(NamedTuple):
+class LikelihoodFactor(NamedTuple):
     r"""What the data say about a varying effect, as a Gaussian factor in natural parameters.
 
     Attributes:
@@ -137,14 +137,14 @@ class Guide(NamedTuple):
 
 
 class Informed(Recentred):
-    """A prior whose coordinates wait for a `Guide`; `jaxlatent.posterior.guides` finds it when the model meets its data."""
+    """A prior whose coordinates wait for a `LikelihoodFactor`; `jaxlatent.posterior.guides` finds it when the model meets its data."""
 
     pytree_data_fields = ("base",)
 
     def __init__(self, base: dist.Distribution):
         super().__init__(base, noncentred(base).coordinates)
 
-    def resolve(self, guide: Guide | None) -> Recentred:
+    def resolve(self, guide: LikelihoodFactor | None) -> Recentred:
         """The prior in the coordinates that ``guide`` asks for; non-centred without one."""
         return noncentred(self.base) if guide is None else _guided(self.base, guide)
 
@@ -169,7 +169,7 @@ def informed(d: dist.Distribution, estimate: ArrayLike | None = None, precision:
     estimate, precision = jnp.asarray(estimate), jnp.asarray(precision)
     matrices = precision.ndim > estimate.ndim
     pull = jnp.einsum("...ij,...j->...i", precision, estimate) if matrices else precision * estimate
-    return _guided(d, Guide(precision, pull))
+    return _guided(d, LikelihoodFactor(precision, pull))
 
 
 def is_multivariate(d: dist.Distribution) -> bool:
@@ -177,7 +177,7 @@ def is_multivariate(d: dist.Distribution) -> bool:
     return isinstance(family_of(d), dist.MultivariateNormal)
 
 
-def _guided(d: dist.Distribution, guide: Guide) -> Recentred:
+def _guided(d: dist.Distribution, guide: LikelihoodFactor) -> Recentred:
     # Everything is relative to the prior, u = (x - location) / scale, so that nothing is lost where a scale is near zero.
     location, scale = _location_and_scale(d)
     precision, pull = guide

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxlatent.engines.base import Final, Outputs, Search, Stage, engine
 from jaxlatent.engines.optimize.lbfgs import LBFGS
-from jaxlatent.engines.optimize.newton import climb
+from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.engines.optimize.stationarity import promised_gain
 from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, foreseen
@@ -192,13 +192,13 @@ class EM(Search):
 
     def _maximise(self, posterior: Posterior, params: Params, expected: dict[str, Expected]) -> Params:
         """The M-step."""
-        closed = posterior.density.raise_params(params, posterior.data, expected) if self.m_step == "auto" else None
+        closed = posterior.density.m_step(params, posterior.data, expected) if self.m_step == "auto" else None
         if closed is not None:
             return closed
         position = posterior.unconstrain(params)
         complete = _complete(posterior, expected)
         if position.shape[0] <= _NEWTON_DIM:
-            return posterior.constrain(climb(complete, position, self.m_step_iter))
+            return posterior.constrain(damped_newton(complete, position, self.m_step_iter))
         search = LBFGS(0.0)
         cost = lambda position: -complete(position)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import biject_to
 
-from jaxlatent.distributions.centring import Guide, Informed, Recentred
+from jaxlatent.distributions.centring import Informed, LikelihoodFactor, Recentred
 from jaxlatent.typing import Array
 
 
@@ -25,7 +25,7 @@ def size(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def constrain(d: dist.Distribution, z: Array, guide: Guide | None = None) -> tuple[Array, Array]:
+def constrain(d: dist.Distribution, z: Array, guide: LikelihoodFactor | None = None) -> tuple[Array, Array]:
     """The value of ``d`` at unconstrained ``z``, and the log density of ``z`` (Jacobian included).
 
     Args:
@@ -48,7 +48,7 @@ def constrain(d: dist.Distribution, z: Array, guide: Guide | None = None) -> tup
     return value, jnp.sum(d.log_prob(value)) + jnp.sum(bijector.log_abs_det_jacobian(z, value))
 
 
-def unconstrain(d: dist.Distribution, value: Array, guide: Guide | None = None) -> Array:
+def unconstrain(d: dist.Distribution, value: Array, guide: LikelihoodFactor | None = None) -> Array:
     """The unconstrained value behind ``value``, the inverse of `constrain`."""
     d = _resolve(d, guide)
     if isinstance(d, Recentred):
@@ -56,5 +56,5 @@ def unconstrain(d: dist.Distribution, value: Array, guide: Guide | None = None) 
     return biject_to(d.support).inv(value)
 
 
-def _resolve(d: dist.Distribution, guide: Guide | None) -> dist.Distribution:
+def _resolve(d: dist.Distribution, guide: LikelihoodFactor | None) -> dist.Distribution:
     return d.resolve(guide) if isinstance(d, Informed) else d

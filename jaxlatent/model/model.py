@@ -162,12 +162,6 @@ class Model(ByValue):
         terms = [expected_log_prob(d, data.get(name), expected[name]) for name, d in observed.items()]
         return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
 
-    def raise_params(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
-        """The M-step in closed form; None if the model has none."""
-        if self.m_step is None:
-            return None
-        return raise_in_turn(self.m_step, params, as_namespace(data), expected)
-
     def starting_params(self, key: Key, data: Data) -> Params | None:
         """Where a lane starts; None if the model does not say."""
         return None if self.start is None else dict(self.start(key, as_namespace(data)))
@@ -247,7 +241,7 @@ def _shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> Shapes:
     return Shapes(tuple(sites), named)
 
 
-def raise_in_turn(m_step: Mapping[Any, Callable[..., Any]], params: Params, data: Namespace, expected: Any) -> Params:
+def apply_m_step(m_step: Mapping[Any, Callable[..., Any]], params: Params, data: Namespace, expected: Any) -> Params:
     """The updates of an M-step one after the other, each given the values that those before it raised; see `Model`."""
     params = dict(params)
     for names, update in m_step.items():

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.engines.optimize.newton import climb
+from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, require_inputs, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
@@ -136,6 +136,6 @@ class InputDriven:
                 log_matrix = jax.nn.log_softmax(jnp.einsum("...tp,ijp->...tij", into, beta), -1)
                 return jnp.sum(counts * log_matrix) - jnp.sum(design.penalty(beta))
 
-            return design.restore(climb(height, now.ravel(), 2).reshape(now.shape))
+            return design.restore(damped_newton(height, now.ravel(), 2).reshape(now.shape))
 
         return {("transition_weights", "transition_biases"): both}

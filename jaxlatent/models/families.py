@@ -10,7 +10,7 @@ from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.latent.hidden_markov import HiddenMarkov
-from jaxlatent.model.model import Model, raise_in_turn
+from jaxlatent.model.model import Model, apply_m_step
 from jaxlatent.model.pickling import family
 from jaxlatent.models.chains import Initial, InputDriven, Stationary
 from jaxlatent.models.coefficients import Scale
@@ -139,7 +139,7 @@ def _started(key: Key, d: Any, emissions: Any, count: int, first: Params, update
     labels = emissions.labels(key, d, seen, count, sequences)
     weights = ((1 - _SHARED) * labels + _SHARED / count) * seen[:, None]
     expected = Expected(jnp.zeros(()), weights.reshape(*leading, count))
-    params = raise_in_turn(updates, {**first, **emissions.start(count, d)}, d, expected)
+    params = apply_m_step(updates, {**first, **emissions.start(count, d)}, d, expected)
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), params)
 
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from jaxlatent.data.arrays import as_data
-from jaxlatent.distributions.centring import Guide
+from jaxlatent.distributions.centring import LikelihoodFactor
 from jaxlatent.latent import EStep, Expected
 from jaxlatent.typing import Array, Key, Params, Position
 
-Guides = Mapping[str, Guide]
+Guides = Mapping[str, LikelihoodFactor]
 
 
 class Density:
@@ -105,6 +105,6 @@ class Density:
         """What an M-step of EM raises, a scalar."""
         raise NotImplementedError
 
-    def raise_params(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Params | None:
+    def m_step(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Params | None:
         """The M-step in closed form; None where there is none."""
         return None

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxlatent._compat.compiled import compiled
-from jaxlatent.distributions.centring import Guide, Informed, is_multivariate
+from jaxlatent.distributions.centring import Informed, LikelihoodFactor, is_multivariate
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Data, Params, Position
@@ -19,7 +19,7 @@ from jaxlatent.typing import Array, Data, Params, Position
 _STEPS = 500
 
 
-def find_guides(posterior: Posterior, batched: bool) -> dict[str, Guide]:
+def find_guides(posterior: Posterior, batched: bool) -> dict[str, LikelihoodFactor]:
     """A guide for each `Informed` prior of a model, by name; leading with ``dataset`` if the data do."""
     density = posterior.density
     assert isinstance(density, ModelDensity)
@@ -30,7 +30,7 @@ def find_guides(posterior: Posterior, batched: bool) -> dict[str, Guide]:
 
 
 @compiled("density")
-def _find(density: ModelDensity, data: Data) -> dict[str, Guide]:
+def _find(density: ModelDensity, data: Data) -> dict[str, LikelihoodFactor]:
     params = density.constrain(_rough_mode(density, data), data, {})
     return {site.name: _guide(density, site.name, params, data) for site in density.sites if site.informed}
 
@@ -50,7 +50,7 @@ def _rough_mode(density: ModelDensity, data: Data) -> Position:
     return jax.lax.fori_loop(0, _STEPS, step, (start, optimizer.init(start)))[0]
 
 
-def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> Guide:
+def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> LikelihoodFactor:
     """Slope and curvature in the effects ``name`` of everything but their own prior.
 
     Effects of different groups meet different rows of the data, so products of the Hessian with one vector for each component of
@@ -81,8 +81,8 @@ def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> Guid
         precision = (vectors * jnp.maximum(values, 0.0)[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
         pull = jnp.einsum("...ij,...j->...i", precision, x) + slope(x)
         fine = jnp.isfinite(precision).all((-1, -2)) & jnp.isfinite(pull).all(-1)
-        return Guide(jnp.where(fine[..., None, None], precision, 0.0), jnp.where(fine[..., None], pull, 0.0))
+        return LikelihoodFactor(jnp.where(fine[..., None, None], precision, 0.0), jnp.where(fine[..., None], pull, 0.0))
     precision = jnp.maximum(curvature(jnp.ones_like(x)), 0.0)
     pull = precision * x + slope(x)
     fine = jnp.isfinite(precision) & jnp.isfinite(pull)
-    return Guide(jnp.where(fine, precision, 0.0), jnp.where(fine, pull, 0.0))
+    return LikelihoodFactor(jnp.where(fine, precision, 0.0), jnp.where(fine, pull, 0.0))

@@ -7,9 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
+from jaxlatent.data.arrays import as_namespace
 from jaxlatent.latent import EStep, Expected
 from jaxlatent.model.coordinates import constrain, unconstrain
-from jaxlatent.model.model import Model
+from jaxlatent.model.model import Model, apply_m_step
 from jaxlatent.model.shapes import Site
 from jaxlatent.posterior.density import Density, Guides
 from jaxlatent.typing import Array, Data, Key, Params, Position
@@ -120,9 +121,10 @@ class ModelDensity(Density):
         """Log prior plus expected complete log likelihood."""
         return self.model.expected_log_joint(params, data, expected)
 
-    def raise_params(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
+    def m_step(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
         """The M-step in closed form, if the model has one."""
-        return self.model.raise_params(params, data, expected)
+        updates = self.model.m_step
+        return None if updates is None else apply_m_step(updates, params, as_namespace(data), expected)
 
     def _walk(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> tuple[Params, Array]:
         params: Params = {}

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.distributions.centring import Guide
+from jaxlatent.distributions.centring import LikelihoodFactor
 from jaxlatent.errors import InputError
 from jaxlatent.posterior.density import Density
 from jaxlatent.typing import Array, Key, Params, Position, PyTree
@@ -46,7 +46,7 @@ class Posterior:
 
     density: Density
     data: PyTree
-    guides: dict[str, Guide] = field(default_factory=dict)
+    guides: dict[str, LikelihoodFactor] = field(default_factory=dict)
     datasets: Datasets | None = None
 
     @property
@@ -105,7 +105,7 @@ class Posterior:
 
 
 def batched(
-    density: Density, data: PyTree, names: tuple[Any, ...], guides: Mapping[str, Guide] | None = None
+    density: Density, data: PyTree, names: tuple[Any, ...], guides: Mapping[str, LikelihoodFactor] | None = None
 ) -> Posterior:
     """The posterior of a batch: ``data`` and ``guides`` lead with ``dataset``."""
     return Posterior(density, data, dict(guides or {}), Datasets(names, jnp.arange(len(names))))

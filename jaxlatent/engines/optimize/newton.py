@@ -13,7 +13,7 @@ from jaxlatent.typing import Array, LogDensity
 _FRACTIONS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6, 0.0)
 
 
-def climb(function: LogDensity, position: Array, steps: int) -> Array:
+def damped_newton(function: LogDensity, position: Array, steps: int) -> Array:
     """``steps`` Newton steps on ``function`` from ``position`` ``(dim,)``, none of which lowers it.
 
     Where the function is not concave, pivots of the wrong sign change it (Gill, Murray and Wright 1981, section 4.4.2).

@@ -17,7 +17,7 @@ from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.engines.optimize.descent import Descent
 from jaxlatent.engines.optimize.interning import interned
 from jaxlatent.engines.optimize.lbfgs import LBFGS
-from jaxlatent.engines.optimize.rows import Rows, deal, find_rows, look, take
+from jaxlatent.engines.optimize.rows import Rows, find_rows, look, next_batch, split_rows
 from jaxlatent.errors import InputError, require
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
@@ -143,7 +143,7 @@ class Optimize(Search):
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane that has still to evaluate its first position."""
-        rows = deal(shared, self.validation, self.batch_size, position) if self.by_rows else ()
+        rows = split_rows(shared, self.validation, self.batch_size, position) if self.by_rows else ()
         return State(self._algorithm.init(position), jnp.zeros((), jnp.int32), rows)
 
     def step(
@@ -156,7 +156,7 @@ class Optimize(Search):
             value, gradient = jax.value_and_grad(function)(state.search.trial)
             search = self._algorithm.update(state.search, value, gradient, function)
             return State(search, evaluations, ()), Record(-search.point.value, ()), jnp.ones((), bool)
-        rows, batch = take(state.rows, key, state.evaluations, self.batch_size)
+        rows, batch = next_batch(state.rows, key, state.evaluations, self.batch_size)
         function = self._cost_of_rows(posterior, batch, rows.training.shape[0] / batch.shape[0])
         value, gradient = jax.value_and_grad(function)(state.search.trial)
         search = self._algorithm.update(state.search, value, gradient, function)

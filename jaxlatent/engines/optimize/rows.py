@@ -81,7 +81,7 @@ def find_rows(posterior: Posterior) -> Table:
     return Table(length, tuple(name for name, value in posterior.data.items() if shape_of(value)[:1] == (length,)))
 
 
-def deal(order: Array, validation: float, batch_size: int | None, position: Position) -> Rows:
+def split_rows(order: Array, validation: float, batch_size: int | None, position: Position) -> Rows:
     """The rows, in a random order, split into a fraction held out and the rest to train on."""
     length = order.shape[0]
     held = round(validation * length)
@@ -102,7 +102,7 @@ def deal(order: Array, validation: float, batch_size: int | None, position: Posi
     return Rows(order[held:], order[:held], low, position, low, jnp.zeros((), jnp.int32))
 
 
-def take(rows: Rows, key: Key, evaluations: Array, batch_size: int | None) -> tuple[Rows, Array]:
+def next_batch(rows: Rows, key: Key, evaluations: Array, batch_size: int | None) -> tuple[Rows, Array]:
     """The rows of the next evaluation: all, or the next batch; a new order at the end of an epoch, whose remainder is left out."""
     if batch_size is None:
         return rows, rows.training

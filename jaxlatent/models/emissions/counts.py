@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.engines.optimize.newton import climb
+from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.latent import Expected
 from jaxlatent.models.parts import Updates, event_shape, rows, simplex_mode, weights_of
 from jaxlatent.models.starts import Clustered
@@ -165,7 +165,7 @@ class NegativeBinomial(Clustered):
                     fit = dist.NegativeBinomial2(*jnp.exp(logs)).log_prob(y)
                     return jnp.sum(w * fit) + jnp.sum(prior.log_prob(jnp.exp(logs)))
 
-                return jnp.exp(climb(height, jnp.log(jnp.stack([rate, concentration])), 3))
+                return jnp.exp(damped_newton(height, jnp.log(jnp.stack([rate, concentration])), 3))
 
             raised = jax.vmap(one, (0, 0, 1))(p.rates, p.concentrations, w)
             return raised[:, 0], raised[:, 1]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.engines.optimize.newton import climb
+from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Design, require_scale
@@ -79,4 +79,4 @@ def climb_logits(now: Array, design: Design, counts: Array) -> Array:
         beta = flat.reshape(now.shape)
         return jnp.sum(counts * jax.nn.log_softmax(design.x @ beta.T, -1)) - jnp.sum(design.penalty(beta))
 
-    return climb(height, now.ravel(), 2).reshape(now.shape)
+    return damped_newton(height, now.ravel(), 2).reshape(now.shape)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.normals import InverseGamma
-from jaxlatent.engines.optimize.newton import climb
+from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Scale, require_scale
@@ -192,7 +192,7 @@ class HeteroscedasticRegression(Regression):
                     fit = dist.Normal(0.0, floored_scale(design.x @ beta, self.floor)).log_prob(off)
                     return jnp.sum(w * fit) - design.penalty(beta)
 
-                return climb(height, now, 2)
+                return damped_newton(height, now, 2)
 
             now = design.standardise(p.scale_weights, p.scale_biases)
             return design.restore(jax.vmap(one, (0, 1, 1))(now, off, weights_of(expected)))
