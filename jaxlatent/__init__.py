@@ -6,7 +6,7 @@ from jaxlatent import models
 from jaxlatent.data import Batch, Masked, batch
 from jaxlatent.diagnostics import compare
 from jaxlatent.distributions import Factor, centred, informed, noncentred, ordered, partially_centred
-from jaxlatent.engines import ADVI, DADVI, EM, NUTS, Laplace, Optimize, Pathfinder
+from jaxlatent.engines import ADVI, DADVI, EM, NUTS, ChEES, Laplace, Optimize, Pathfinder
 from jaxlatent.errors import InputError, JaxlatentError
 from jaxlatent.execute import fit, run, until
 from jaxlatent.execute.devices import use_cpu_cores
@@ -30,6 +30,7 @@ __all__ = [
     "EM",
     "NUTS",
     "Batch",
+    "ChEES",
     "Factor",
     "HiddenMarkov",
     "InputError",

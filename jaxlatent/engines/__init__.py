@@ -1,5 +1,6 @@
 """Inference algorithms, one file each, written for one lane of one dataset."""
 
+from jaxlatent.engines.chees import ChEES
 from jaxlatent.engines.em import EM
 from jaxlatent.engines.laplace import Laplace
 from jaxlatent.engines.nuts.nuts import NUTS
@@ -8,4 +9,4 @@ from jaxlatent.engines.pathfinder import Pathfinder
 from jaxlatent.engines.variational.advi import ADVI
 from jaxlatent.engines.variational.dadvi import DADVI
 
-__all__ = ["ADVI", "DADVI", "EM", "NUTS", "Laplace", "Optimize", "Pathfinder"]
+__all__ = ["ADVI", "DADVI", "EM", "NUTS", "ChEES", "Laplace", "Optimize", "Pathfinder"]

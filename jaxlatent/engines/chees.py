@@ -1,0 +1,305 @@
+r"""Hamiltonian Monte Carlo whose many chains agree on the length of a trajectory as they go: ChEES-HMC (Hoffman, Radul and Sountsov 2021).
+
+All chains of a dataset take trajectories of one length, so that none waits for another: what many chains at once want on a GPU. After
+each trajectory of the warm-up they meet (`ChEES.cross_lanes`). The step size follows the harmonic mean of their acceptance by dual
+averaging. The length follows the gradient of the criterion that gives the method its name, the change in the estimator of the expected
+square: for chains at :math:`x` with proposals :math:`x'` of velocity :math:`v'`, both centred and whitened,
+
+.. math:: \frac{1}{4} \frac{\partial}{\partial t} E[(\|x'\|^2 - \|x\|^2)^2] = E[(\|x'\|^2 - \|x\|^2)\, x' \cdot v'],
+
+raised by Adam in its logarithm. Lengths are jittered by a van der Corput sequence. A diagonal metric is learned at the end of each window
+from draws and gradients of all chains (`jaxlatent.engines.nuts.metric`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxlatent.engines.base import Final, Outputs, Stage, engine, legs, when
+from jaxlatent.engines.mixing import judged
+from jaxlatent.engines.nuts import metric as metrics
+from jaxlatent.engines.nuts.metric import Metric
+from jaxlatent.engines.nuts.warmup import SAMPLE, WINDOW, Tuning, start_tuning, tune, warmup_stages
+from jaxlatent.errors import require
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.status import Status
+from jaxlatent.typing import Array, Key, Position, PyTree
+
+#: Bits of the number of a transition that jitter its length.
+_BITS = 16
+_ADAM = optax.adam(0.025)
+
+
+class Shared(NamedTuple):
+    """What the chains of one dataset share.
+
+    Attributes:
+        metric: the whitening map, diagonal.
+        step_size: of every trajectory.
+        log_length: logarithm of the longest trajectory's length, in whitened units.
+        tuning: dual averaging of the step size.
+        average: of ``log_length`` over the trajectories of the warm-up, later ones weighing more.
+        adam: of ``log_length``.
+    """
+
+    metric: Metric
+    step_size: Array
+    log_length: Array
+    tuning: Tuning
+    average: Array
+    adam: PyTree
+
+
+class Info(NamedTuple):
+    """Statistics of the last transition, under ArviZ's names."""
+
+    energy: Array
+    acceptance_rate: Array
+    n_steps: Array
+    diverging: Array
+    step_size: Array
+
+
+class Ended(NamedTuple):
+    """A trajectory that has just ended: what the chains meet over.
+
+    Attributes:
+        here: whether one has.
+        before, after: positions at its start and its end, whitened.
+        velocity: at its end, whitened.
+        acceptance: probability.
+        length: of the trajectory, as a share of the longest.
+    """
+
+    here: Array
+    before: Array
+    after: Array
+    velocity: Array
+    acceptance: Array
+    length: Array
+
+
+class State(NamedTuple):
+    """A chain between two leapfrog steps.
+
+    Attributes:
+        draw, log_density, gradient: the current draw of the chain.
+        transitions: completed; -1 until the starting position has been evaluated.
+        position, momentum, slope: of the moving end; the last two whitened.
+        taken: steps of this trajectory.
+        energy: at its start.
+        ended: see `Ended`.
+        info: of the last transition.
+    """
+
+    draw: Array
+    log_density: Array
+    gradient: Array
+    transitions: Array
+    position: Array
+    momentum: Array
+    slope: Array
+    taken: Array
+    energy: Array
+    ended: Ended
+    info: Info
+
+
+class Record(NamedTuple):
+    """What a draw leaves behind."""
+
+    position: Array
+    gradient: Array
+    lp: Array
+    info: Info
+
+
+@engine
+class ChEES:
+    """Many short chains of Hamiltonian Monte Carlo that adapt together, see `jaxlatent.engines.chees`.
+
+    Args:
+        chains: lanes per dataset, a few dozen at least: all that is adapted is learned from them. They stay on one device.
+        warmup: transitions per chain in which step size, length and metric adapt; not kept.
+        draws: kept transitions per chain.
+        target_accept: harmonic mean of the acceptance probabilities that the step size is tuned to (0.651 is the optimum of the paper).
+        max_steps: leapfrog steps of a trajectory at most.
+        divergence_threshold: energy error from which a trajectory counts as divergent.
+    """
+
+    chains: int = 64
+    warmup: int = 500
+    draws: int = 250
+    target_accept: float = 0.651
+    max_steps: int = 1000
+    divergence_threshold: float = 1000.0
+
+    kind: ClassVar[str] = "chains"
+    crosses: ClassVar[bool] = True
+    by_rows: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require(self.chains >= 2, "ChEES(chains=...)", got=self.chains, expected="at least 2 chains, better 64")
+        require(self.draws >= 1, "ChEES(draws=...)", got=self.draws, expected="at least 1 draw")
+        require(self.warmup >= 0, "ChEES(warmup=...)", got=self.warmup, expected="0 or more transitions")
+        target = self.target_accept
+        require(0 < target < 1, "ChEES(target_accept=...)", got=target, expected="a number in (0, 1)")
+        require(self.max_steps >= 1, "ChEES(max_steps=...)", got=self.max_steps, expected="at least 1 step")
+        threshold = self.divergence_threshold
+        require(threshold > 0, "ChEES(divergence_threshold=...)", got=threshold, expected="a positive energy error")
+
+    @property
+    def lanes(self) -> int:
+        """Chains per dataset."""
+        return self.chains
+
+    def compile_key(self) -> "ChEES":
+        """With two chains of one draw."""
+        return replace(self, chains=2, warmup=0, draws=1)
+
+    def schedule(self, segment: int) -> tuple[Stage, ...]:
+        """Warm-up windows, then legs of kept draws."""
+        sampling = (Stage(steps, SAMPLE, self.max_steps, True) for steps in legs(self.draws, segment))
+        return (*warmup_stages(self.warmup, self.max_steps), *sampling)
+
+    def shared(self, posterior: Posterior, key: Key) -> Shared:
+        """Unit metric, step size 1, a length of 1."""
+        zero = jnp.zeros(())
+        metric = metrics.identity("diag", posterior.dim, 0)
+        return Shared(metric, zero + 1, zero, start_tuning(zero + 1), zero, _ADAM.init(zero))
+
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
+        """A lane that still has to evaluate its first position: a leapfrog step of no size."""
+        zero, nothing, none = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
+        no = jnp.zeros((), bool)
+        ended = Ended(no, zero, zero, zero, nothing, nothing)
+        info = Info(nothing, nothing, none, no, nothing)
+        return State(position, nothing, zero, none - 1, position, zero, zero, none, nothing, ended, info)
+
+    def step(
+        self, posterior: Posterior, key: Key, state: State, shared: Shared, stage: Stage
+    ) -> tuple[State, Record, Array]:
+        """One leapfrog step, and at the end of a trajectory the choice between its ends."""
+        fresh = state.transitions < 0
+        step_size = jnp.where(fresh, 0.0, shared.step_size).astype(state.energy.dtype)
+        half = state.momentum + 0.5 * step_size * state.slope
+        position = state.position + step_size * shared.metric.forward(half)
+        log_density, gradient = jax.value_and_grad(posterior.log_density)(position)
+        slope = shared.metric.transpose(gradient)
+        momentum = half + 0.5 * step_size * slope
+        share = _van_der_corput(state.transitions)
+        steps = jnp.clip(jnp.ceil(share * jnp.exp(shared.log_length) / shared.step_size), 1, self.max_steps)
+        moved = state._replace(position=position, momentum=momentum, slope=slope, taken=state.taken + 1)
+        ends = fresh | (moved.taken >= steps)
+
+        def end(moved: State) -> State:
+            error = 0.5 * momentum @ momentum - log_density - state.energy
+            acceptance = jnp.where(jnp.isnan(error), 0.0, jnp.exp(jnp.minimum(-error, 0.0)))
+            choice, key_momentum = jax.random.split(jax.random.fold_in(key, state.transitions + 1))
+            accept = fresh | (jax.random.uniform(choice, dtype=acceptance.dtype) < acceptance)
+            pick = lambda new, old: jnp.where(accept, new, old)
+            draw, chosen = pick(position, state.draw), pick(log_density, state.log_density)
+            at = pick(gradient, state.gradient)
+            diverging = ~(error <= self.divergence_threshold)
+            info = Info(state.energy + jnp.where(accept, error, 0.0), acceptance, moved.taken, diverging, step_size)
+            scale = shared.metric.scale
+            told = Ended(~fresh, state.draw / scale, position / scale, momentum, acceptance, share)
+            begun = jax.random.normal(key_momentum, momentum.shape, momentum.dtype)
+            return State(
+                draw=draw,
+                log_density=chosen,
+                gradient=at,
+                transitions=state.transitions + 1,
+                position=draw,
+                momentum=begun,
+                slope=shared.metric.transpose(at),
+                taken=jnp.zeros_like(state.taken),
+                energy=0.5 * begun @ begun - chosen,
+                ended=told,
+                info=info,
+            )
+
+        idle = moved._replace(ended=moved.ended._replace(here=jnp.zeros((), bool)))
+        state = when(ends, end, idle)
+        return state, Record(state.draw, state.gradient, state.log_density, state.info), ends & ~fresh
+
+    def cross_lanes(self, states: State, shared: Shared, stage: Stage) -> tuple[State, Shared]:
+        """After a trajectory of the warm-up: the step size and the length learn from all chains."""
+        ended = states.ended
+        counted = ended.here & ~jax.vmap(self.done)(states)
+
+        def learn(shared: Shared) -> Shared:
+            count = jnp.maximum(jnp.sum(counted), 1)
+            inverse = jnp.where(counted, 1 / jnp.maximum(ended.acceptance, 1e-20), 0.0)
+            tuning = tune(shared.tuning, count / jnp.sum(inverse) - self.target_accept)
+            trusted = counted & jnp.isfinite(ended.after).all(1) & jnp.isfinite(ended.velocity).all(1)
+            weight = jnp.where(trusted, ended.acceptance, 0.0)
+            total = jnp.maximum(jnp.sum(weight), 1e-20)
+            before = _centred(ended.before, counted.astype(weight.dtype))
+            after = _centred(ended.after, weight)
+            speed = jnp.sum(after * jnp.where(trusted[:, None], ended.velocity, 0.0), 1)
+            change = (jnp.sum(after**2, 1) - jnp.sum(before**2, 1)) * speed * ended.length
+            slope = jnp.sum(weight * change) / total * jnp.exp(shared.log_length)
+            # Adam goes downhill; a direction that is no number is none.
+            update, adam = _ADAM.update(-jnp.where(jnp.isfinite(slope), slope, 0.0), shared.adam)
+            step_size = jnp.exp(tuning.log_step)
+            longest = tuning.log_step + jnp.log(self.max_steps)
+            log_length = jnp.clip(shared.log_length + update, tuning.log_step, longest)
+            rate = tuning.seen**-0.5
+            average = (1 - rate) * shared.average + rate * log_length
+            return shared._replace(
+                step_size=step_size, log_length=log_length, tuning=tuning, average=average, adam=adam
+            )
+
+        return states, when(jnp.any(counted) & (stage.kind != SAMPLE), learn, shared)
+
+    def done(self, state: State) -> Array:
+        """A lane whose start has no finite density has nothing to sample."""
+        return (state.transitions >= 0) & ~jnp.isfinite(state.log_density)
+
+    def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
+        """At the end of a window a new metric, and at the end of all the averages."""
+        index = jnp.arange(records.lp.shape[1])
+        weights = (index < counts[:, None]) & ~self.done(state)[:, None]
+        fresh = metrics.estimate(records.position, records.gradient, weights.astype(state.energy.dtype), shared.metric)
+        learn = (stage.kind == WINDOW) & weights.any()
+        metric = Metric(*(jnp.where(learn, new, old) for new, old in zip(fresh, shared.metric, strict=True)))
+        known = shared.tuning.seen > 0
+        step_size = jnp.where(known, jnp.exp(shared.tuning.log_average), shared.step_size)
+        log_length = jnp.where(known, shared.average, shared.log_length)
+        slope = jax.vmap(metric.transpose)(state.gradient)
+        shared = Shared(metric, step_size, log_length, start_tuning(step_size), log_length, shared.adam)
+        return state._replace(slope=slope), shared
+
+    def outputs(self, records: Record) -> Outputs:
+        """The draws, with ArviZ's sampler statistics."""
+        return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
+
+    def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
+        """Draws are in the records; the lane adds how it ended."""
+        status = jnp.where(self.done(state), Status.NON_FINITE, Status.OK)
+        return Final(Outputs({}), state.log_density, status)
+
+    def review(
+        self, positions: np.ndarray, statistics: Mapping[str, Any], status: np.ndarray
+    ) -> tuple[np.ndarray, list[str]]:
+        """Whether chains have anything in common."""
+        return judged(status, positions), []
+
+
+def _centred(x: Array, weight: Array) -> Array:
+    """Rows about their weighted mean, zero where they have no weight."""
+    rows = jnp.where(weight[:, None] > 0, x, 0.0)
+    mean = weight @ rows / jnp.maximum(jnp.sum(weight), 1e-20)
+    return jnp.where(weight[:, None] > 0, rows - mean, 0.0)
+
+
+def _van_der_corput(number: Array) -> Array:
+    """A number in (0, 1) from the bits of ``number + 1`` in reverse: any few that follow each other are evenly spread."""
+    bits = jnp.arange(_BITS)
+    return jnp.sum(((number + 1) >> bits & 1) * 0.5 ** (bits + 1.0)).astype(jnp.result_type(float))
