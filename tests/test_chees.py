@@ -63,7 +63,7 @@ def test_a_dataset_does_not_see_its_neighbours():
     np.testing.assert_array_equal(one[1].params["x"], other[1].params["x"])
 
 
-@pytest.mark.devices
+@pytest.mark.slow
 def test_draws_are_bitwise_the_same_for_any_segment():
     engine = jl.ChEES(chains=8, warmup=30, draws=20)
     one, other = (jl.fit(MODEL, {"y": np.float32(1.0)}, engine, 0, segment=segment) for segment in (250, 7))

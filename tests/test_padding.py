@@ -11,6 +11,7 @@ from often import often
 from test_units import FAMILIES, simulated
 
 import jaxlatent as jl
+from jaxlatent.data.arrays import shape_of
 from jaxlatent.execute.padding import ample, with_ample_rows
 from jaxlatent.models import emissions
 
@@ -76,7 +77,7 @@ def test_padded_families_have_the_same_density_gradient_and_starts(name, x64):
     x, y = simulated(name, np.random.default_rng(2))
     data = {"y": y[:ROWS], "u" if name == "driven transitions" else "x": x[:ROWS, None]}
     longer, is_padded = padded(model, data)
-    assert is_padded and jl.data.shape_of(longer.data["y"])[0] == 104
+    assert is_padded and shape_of(longer.data["y"])[0] == 104
 
     @jax.jit
     def look(posterior):

@@ -40,7 +40,7 @@ FAMILIES = {
     "gated lines": (mixture(2, emissions.LinearRegression(1), Gate(1)), X + Y),
     "driven transitions": (hmm(2, emissions.Gaussian(), InputDriven(1)), X + Y),
 }
-ALWAYS = {"full", "linear", "logistic", "Poisson", "experts", "autoregression"}
+ALWAYS = {"full", "logistic", "Poisson", "autoregression"}
 
 
 def simulated(name, rng):
