@@ -1,5 +1,6 @@
 """What the executor promises: lanes, segments, devices and neighbours change no draws, and nothing compiles twice."""
 
+import signal
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import optax
 import pytest
 from monte_carlo import check_moments
 
@@ -308,6 +310,40 @@ def test_an_interrupt_keeps_the_draws_made_so_far(full):
         result = jl.fit(MODEL, D0, FULL, 3, segment=7, until=Interrupting())
     assert result.params["mu"].shape == (4, 14) and result.statistics["n_steps"].shape == (4, 14)
     np.testing.assert_array_equal(result.params["mu"], full.params["mu"][:, :14])
+
+
+def test_ctrl_c_while_the_devices_work_loses_no_draw(full, monkeypatch):
+    """The buffers of the session are given away then, and the new ones not yet named."""
+    calls = []
+    advance = programs.advance
+
+    def interrupted(*arguments):
+        out = advance(*arguments)
+        calls.append(out)
+        if len(calls) == len(FULL.schedule(7)) - 1:
+            signal.raise_signal(signal.SIGINT)
+        return out
+
+    monkeypatch.setattr(programs, "advance", interrupted)
+    with pytest.warns(UserWarning, match="interrupted: the result holds the"):
+        result = jl.fit(MODEL, D0, FULL, 3, segment=7)
+    made = result.params["mu"].shape[1]
+    assert 7 <= made < FULL.draws and (result.status == jl.Status.OK).all()
+    np.testing.assert_array_equal(result.params["mu"], full.params["mu"][:, :made])
+
+
+def test_run_tells_nothing_of_records_that_were_not_made():
+    """A search that ends early, and a chain that cannot start."""
+    rows = {"y": np.random.default_rng(0).normal(size=40).astype(np.float32)}
+    model = jl.Model({"mu": dist.Normal()}, lambda p, d: {"y": dist.Normal(p.mu, 1.0)}, key="held rows")
+    search = jl.Optimize(optimizer=optax.adam(0.1), validation=0.25, patience=5, max_iter=400)
+    out = jl.run(jl.condition(model, rows), search, jax.random.key(0))
+    made = int(out.statistics["n_steps"][0])
+    scores = np.asarray(out.statistics["validation"][0])
+    assert made < 400 and np.isnan(scores[-1]) and np.isfinite(scores[: made // 2]).any()
+    posterior = jl.from_log_density(cliff, jnp.zeros(()))
+    out = jl.run(posterior, SHORT, jax.random.key(0), init=jnp.array([[0.0], [99.0], [0.0], [1.0]]))
+    assert np.isnan(out.statistics["lp"][1]).all() and np.isfinite(out.statistics["lp"][0]).all()
 
 
 @pytest.mark.devices

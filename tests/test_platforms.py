@@ -61,6 +61,7 @@ ENGINES = {
     "Laplace": jl.Laplace(draws=25, **FEW),
     "Pathfinder": jl.Pathfinder(paths=2, max_iter=2, draws=25),
     "EM": jl.EM(**FEW),
+    "ChEES": jl.ChEES(**CHAINS),
 }
 OPTIMISERS = ("L-BFGS", "Adam", "Adam by rows")
 
@@ -94,6 +95,7 @@ OFTEN = {
     "mixture, Adam by rows, alone",
     "hierarchy, Laplace, alone",
     "hierarchy, Pathfinder, alone",
+    "hierarchy, ChEES, mapped",
     "HMM, EM, alone",
 }
 

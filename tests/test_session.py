@@ -9,7 +9,7 @@ import jaxlatent as jl
 from jaxlatent.engines.base import Stage
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import lay_out
-from jaxlatent.execute.session import put_on, remaining, take_off
+from jaxlatent.execute.session import remaining, to_devices, to_host
 
 MODEL = jl.Model(
     {"mu": dist.Normal(0.0, 2.0), "tau": dist.HalfNormal(2.0)},
@@ -35,10 +35,10 @@ def go(grid, posterior, session, stage, engine=CHAINS):
     """One stage, as `fit` goes through it."""
     now = Stage(*(np.int32(value) for value in stage))
     wanted = grid.put(np.full(grid.filled, stage.steps, np.int32), 2)
-    session, stretch = programs.advance(grid, engine.compile_key(), 20, posterior, session, now, wanted, None)
+    session, emitted = programs.advance(grid, engine.compile_key(), 20, posterior, session, now, wanted, None)
     if not stage.keep:
-        session = programs.pool(grid, engine.compile_key(), 20, session, stretch, now)
-    return session, grid.fetch(engine.outputs(stretch.records).positions)[:, :, : stage.steps]
+        session = programs.pool(grid, engine.compile_key(), 20, session, emitted, now)
+    return session, grid.fetch(engine.outputs(emitted.records).positions)[:, :, : stage.steps]
 
 
 def whole_run(grid, moved_to=None):
@@ -49,11 +49,11 @@ def whole_run(grid, moved_to=None):
         session, records = go(grid, posterior, session, stage)
         draws.append(records)
         if moved_to is not None:
-            kept = take_off(grid, session)
+            kept = to_host(grid, session)
             assert jax.tree.leaves(kept.states)[0].shape[:2] == (3, 3), "fillers do not leave the devices"
             grid, moved_to = moved_to, grid
             posterior = grid.put(grid.fill(jl.condition(MODEL, DATA).nameless), 1)
-            session = put_on(grid, kept)
+            session = to_devices(grid, kept)
     return draws, session
 
 
@@ -74,9 +74,9 @@ def test_a_session_goes_on_on_other_numbers_of_devices():
     few, all_of_them = grid_on(jax.devices()[:1]), grid_on(jax.devices())
     posterior, session = begin(few)
     session, _ = go(few, posterior, session, first)
-    kept = take_off(few, session)
+    kept = to_host(few, session)
     one, other = (
-        go(grid, grid.put(grid.fill(jl.condition(MODEL, DATA).nameless), 1), put_on(grid, kept), first)[1]
+        go(grid, grid.put(grid.fill(jl.condition(MODEL, DATA).nameless), 1), to_devices(grid, kept), first)[1]
         for grid in (few, all_of_them)
     )
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)

@@ -1,8 +1,8 @@
-"""Lanes that take turns on a CPU.
+"""Chunks of lanes that take turns on a CPU.
 
 Each lane makes arrays of its own, and once those of all lanes no longer fit in the cache, every step waits for memory: 1,000
 restarts of a mixture density network took 2.3 times as long at once as ten after ten. In turns, lanes that are done also wait for
-nobody but those of their own turn.
+nobody but those of their own chunk.
 """
 
 import math
@@ -17,12 +17,12 @@ from jaxlatent._compat.tracing import probably_on_cpu
 from jaxlatent.execute.devices import cpu_cores
 from jaxlatent.typing import PyTree
 
-#: Bytes that the largest array of a step may take, that of all lanes of a turn together, for each core of a device.
+#: Bytes that the largest array of a step may take, that of all lanes of a chunk together, for each core of a device.
 _BUDGET = 2**20
 
 
 def chunk_size(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyTree) -> tuple[int, int]:
-    """How many datasets, and how many lanes of each, make up a turn; both divide those there are.
+    """How many datasets, and how many lanes of each, make up a chunk; both divide those there are.
 
     Args:
         step: of all lanes.
@@ -40,13 +40,13 @@ def chunk_size(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyT
 
 
 def map_in_chunks(
-    fn: Callable[..., PyTree], turn: tuple[int, int], posterior: PyTree, keys: PyTree, states: PyTree, shared: PyTree
+    fn: Callable[..., PyTree], chunk: tuple[int, int], posterior: PyTree, keys: PyTree, states: PyTree, shared: PyTree
 ) -> PyTree:
     """``fn(posterior, keys, states, shared)``, some lanes after others.
 
     Args:
         fn: of any number of datasets and lanes; what it returns leads with both.
-        turn: see `chunk_size`.
+        chunk: see `chunk_size`.
         posterior: leads with ``dataset``.
         keys: lead with ``(dataset, lane)``.
         states: lead with ``(dataset, lane)``.
@@ -55,9 +55,9 @@ def map_in_chunks(
 
     def datasets(arguments: tuple[PyTree, PyTree, PyTree, PyTree]) -> PyTree:
         posterior, keys, states, shared = arguments
-        return _mapped(lambda own: fn(posterior, *own, shared), 1, turn[1], (keys, states))
+        return _mapped(lambda own: fn(posterior, *own, shared), 1, chunk[1], (keys, states))
 
-    return _mapped(datasets, 0, turn[0], (posterior, keys, states, shared))
+    return _mapped(datasets, 0, chunk[0], (posterior, keys, states, shared))
 
 
 def _mapped(fn: Callable[[Any], PyTree], axis: int, size: int, arguments: PyTree) -> PyTree:

@@ -15,13 +15,14 @@ from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, lay_out, on_host
+from jaxlatent.execute.interrupts import interrupts_later
 from jaxlatent.execute.naming import Named, named, named_records
 from jaxlatent.execute.padding import reads_rows, with_ample_rows
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.session import Session, remaining
 from jaxlatent.execute.sinks import Memory, Sink
-from jaxlatent.execute.starting import find_starts
+from jaxlatent.execute.starts import find_starts
 from jaxlatent.execute.stopping import Watch
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.execute.stragglers import advance
@@ -105,7 +106,7 @@ def fit(
     names = quarantine.names
     datasets = 1 if names is None else len(names)
     grid = lay_out(datasets, engine.lanes, jax.local_devices() if devices is None else devices, whole=engine.crosses)
-    stages, kernel = engine.schedule(segment), engine.compile_key()
+    stages, compile_key = engine.schedule(segment), engine.compile_key()
     line = Line(f"{given.density.label} · {type(engine).__name__}", sum(stage.steps for stage in stages), progress)
     with line:
         led = _lead(given.nameless) if names is None else given.nameless
@@ -122,13 +123,13 @@ def fit(
             warnings.warn(str(quarantine), stacklevel=2)
             posterior = grid.put(quarantine.stand_in(posterior), 1)
             positions = grid.put(quarantine.stand_in(positions), 2)
-        session = programs.begin(grid, kernel, posterior, keys, positions)
-        _compile(grid, kernel, stages, posterior, session)
+        session = programs.begin(grid, compile_key, posterior, keys, positions)
+        _compile(grid, compile_key, stages, posterior, session)
         compiled = time.perf_counter() - clock
         sink = Memory()
         watch = Watch(until, ~quarantine.bad, sum(stage.steps for stage in stages if stage.keep))
-        session, seconds = _loop(grid, kernel, stages, posterior, naming, session, sink, line, watch)
-        final = programs.finish(grid, kernel, posterior, session)
+        session, seconds = _loop(grid, compile_key, stages, posterior, naming, session, sink, line, watch)
+        final = programs.finish(grid, compile_key, posterior, session)
         last = named(grid, naming, final.outputs)
         result = _outcome(engine, sink.close(), last, *grid.fetch((final.objective, final.status)))
         result = quarantine.blank(result)
@@ -170,20 +171,20 @@ def _loop(
         for stage in remaining(stages, int(on_host(session.done))):
             clock = time.perf_counter()
             now = _traced(stage)
-            session, stretch = advance(
-                grid, engine, capacity, posterior, session, now, _wanted(grid, now, watch.running)
-            )
+            wanted = _wanted(grid, now, watch.running)
+            with interrupts_later():
+                session, emitted = advance(grid, engine, capacity, posterior, session, now, wanted)
             done += stage.steps
             if stage.keep:
-                outputs = engine.outputs(stretch.records)
-                records, counts = named_records(grid, naming, outputs, stretch.counts, stage.steps)
+                outputs = engine.outputs(emitted.records)
+                records, counts = named_records(grid, naming, outputs, emitted.counts, stage.steps)
                 sink.append(records)
                 sink.commit(session)
                 kept += stage.steps
                 watch.look(records.positions)
                 ended = np.all(counts < stage.steps) or not watch.running.any()
             else:
-                session = programs.pool(grid, engine, longest, session, stretch, now)
+                session = programs.pool(grid, engine, longest, session, emitted, now)
                 jax.block_until_ready(session.shared)
                 ended = False
             seconds[stage.keep] += time.perf_counter() - clock
@@ -202,10 +203,10 @@ def _compile(grid: Grid, engine: Engine, stages: Sequence[Stage], posterior: Pos
     capacity, longest = _capacities(stages)
     nothing = _traced(stages[0]._replace(steps=0))
     copy = jax.tree.map(jnp.copy, session)
-    copy, stretch = advance(grid, engine, capacity, posterior, copy, nothing, _wanted(grid, nothing))
+    copy, emitted = advance(grid, engine, capacity, posterior, copy, nothing, _wanted(grid, nothing))
     if longest:
-        jax.block_until_ready(programs.pool(grid, engine, longest, copy, stretch, nothing))
-    jax.block_until_ready(stretch.counts)
+        jax.block_until_ready(programs.pool(grid, engine, longest, copy, emitted, nothing))
+    jax.block_until_ready(emitted.counts)
 
 
 def _capacities(stages: Sequence[Stage]) -> tuple[int, int]:

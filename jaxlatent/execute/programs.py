@@ -1,4 +1,4 @@
-"""The compiled programs of a fit. They live at module level, keyed by density, the engine's kernel, grid and shapes: a second fit of
+"""The compiled programs of a fit. They live at module level, keyed by density, the engine's compile key, grid and shapes: a second fit of
 the same shapes compiles nothing, because data are arguments.
 """
 
@@ -12,8 +12,8 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent.engines.base import Engine, Final, Stage
 from jaxlatent.execute import session as sessions
 from jaxlatent.execute.grid import Grid
-from jaxlatent.execute.session import LEADS, Session, Stretch
-from jaxlatent.execute.start import initial_position, supported
+from jaxlatent.execute.initial_position import initial_position, supported
+from jaxlatent.execute.session import LEADS, Emitted, Session
 from jaxlatent.keys import Streams, streams
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
@@ -59,7 +59,7 @@ def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, posit
     return _laid(grid, sessions.begin(engine, posterior, keys, positions))
 
 
-def advance(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *rest: PyTree) -> tuple[Session, Stretch]:
+def advance(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *rest: PyTree) -> tuple[Session, Emitted]:
     """One stage of ``session, stage, wanted, patience`` on all devices; each loops on its own until its lanes are through."""
     size = sum(x.nbytes for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
     return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *rest)
@@ -74,12 +74,12 @@ def _advance(
     stage: Stage,
     wanted: Array,
     patience: Array | None,
-) -> tuple[Session, Stretch]:
+) -> tuple[Session, Emitted]:
     two, one, none = grid.spec(2), grid.spec(1), grid.spec(0)
 
     def local(
         posterior: Posterior, session: Session, stage: Stage, wanted: Array, patience: Array | None
-    ) -> tuple[Session, Stretch]:
+    ) -> tuple[Session, Emitted]:
         return sessions.advance(engine, posterior, session, stage, wanted, capacity, patience)
 
     of_session = Session(*map(cast(Any, grid.spec), LEADS))
@@ -104,11 +104,11 @@ def take(grid: Grid, posterior: Posterior, session: Session, datasets: Array) ->
 
 @_once("grid")
 def put_back(
-    grid: Grid, all_of: tuple[Session, Stretch], some: tuple[Session, Stretch], datasets: Array
-) -> tuple[Session, Stretch]:
+    grid: Grid, all_of: tuple[Session, Emitted], some: tuple[Session, Emitted], datasets: Array
+) -> tuple[Session, Emitted]:
     """A stage of which ``some`` datasets went on alone, as one; their records follow those that they had."""
-    (session, stretch), (alone, rest) = all_of, some
-    begun = jnp.take(stretch.counts, datasets, 0, mode="clip")
+    (session, emitted), (alone, rest) = all_of, some
+    begun = jnp.take(emitted.counts, datasets, 0, mode="clip")
 
     def joined(rows: Array, more: Array) -> Array:
         had = jnp.take(rows, datasets, 0, mode="clip")
@@ -119,16 +119,16 @@ def put_back(
 
     back = lambda old, new: jax.tree.map(lambda x, y: x.at[datasets].set(y, mode="drop"), old, new)
     session = session._replace(states=back(session.states, alone.states), shared=back(session.shared, alone.shared))
-    counts = stretch.counts.at[datasets].add(rest.counts, mode="drop")
-    records = jax.tree.map(joined, stretch.records, rest.records)
-    return _laid(grid, session), grid.constrain(Stretch(records, counts, jnp.zeros_like(stretch.left)), 2)
+    counts = emitted.counts.at[datasets].add(rest.counts, mode="drop")
+    records = jax.tree.map(joined, emitted.records, rest.records)
+    return _laid(grid, session), grid.constrain(Emitted(records, counts, jnp.zeros_like(emitted.left)), 2)
 
 
 @_once("grid", "engine", "longest")
-def pool(grid: Grid, engine: Engine, longest: int, session: Session, stretch: Stretch, stage: Stage) -> Session:
+def pool(grid: Grid, engine: Engine, longest: int, session: Session, emitted: Emitted, stage: Stage) -> Session:
     """Let the lanes of each dataset agree, from at most ``longest`` records: sums must not depend on the segment's capacity."""
-    records = jax.tree.map(lambda x: x[:, :, :longest], stretch.records)
-    return _laid(grid, sessions.pool(engine, grid.lanes, session, stretch._replace(records=records), stage))
+    records = jax.tree.map(lambda x: x[:, :, :longest], emitted.records)
+    return _laid(grid, sessions.pool(engine, grid.lanes, session, emitted._replace(records=records), stage))
 
 
 def _laid(grid: Grid, session: Session) -> Session:

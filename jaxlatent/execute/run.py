@@ -1,5 +1,6 @@
 """`run`: a fit without the host, for use inside somebody else's ``jit``, ``vmap`` or ``shard_map``."""
 
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -7,8 +8,8 @@ import jax.numpy as jnp
 
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.engines.base import Engine, Stage
-from jaxlatent.execute.session import Session, Stretch, advance, begin, pool
-from jaxlatent.execute.start import initial_position
+from jaxlatent.execute.initial_position import initial_position
+from jaxlatent.execute.session import Emitted, Session, advance, begin, pool
 from jaxlatent.keys import as_key, streams
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
@@ -60,32 +61,36 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     if init is None:
         init = over_lanes(initial_position, (1, 0))(batched, keys.start)[0][0]
 
-    def row(session: Session, stage: Stage) -> tuple[Session, Stretch]:
+    def row(session: Session, stage: Stage) -> tuple[Session, Emitted]:
         wanted = jnp.full((1, engine.lanes), stage.steps)
-        session, stretch = advance(engine, batched, session, stage, wanted, capacity)
-        pooled = pool(engine, engine.lanes, session, stretch, stage)
-        return jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), pooled, session), stretch
+        session, emitted = advance(engine, batched, session, stage, wanted, capacity)
+        pooled = pool(engine, engine.lanes, session, emitted, stage)
+        return jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), pooled, session), emitted
 
     rows = Stage(*cast(Any, [jnp.asarray(column) for column in zip(*stages, strict=True)]))
-    session, stretches = jax.lax.scan(row, _strong(begin(engine, batched, keys, init[None])), rows)
+    session, emitted = jax.lax.scan(row, _strong(begin(engine, batched, keys, init[None])), rows)
     kept = [i for i, stage in enumerate(stages) if stage.keep]
-    valid = jnp.concatenate([jnp.arange(stages[i].steps) < stretches.counts[i, 0, :, None] for i in kept], 1)
-    joined = jax.tree.map(
-        lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], 1), stretches.records
-    )
+    valid = jnp.concatenate([jnp.arange(stages[i].steps) < emitted.counts[i, 0, :, None] for i in kept], 1)
+    joined = jax.tree.map(lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], 1), emitted.records)
     last = over_lanes(engine.finish, (1, 0, 0))(batched, session.last_keys, session.states)
     final = jax.tree.map(lambda x: x[0], last)
     records = engine.outputs(joined)
-    positions = final.outputs.positions
-    if records.positions is not None:
-        positions = jnp.where(valid[..., None], records.positions, jnp.nan)
+    records = jax.tree.map(partial(_blanked, valid), records)
+    positions = final.outputs.positions if records.positions is None else records.positions
     constrain = jax.vmap(posterior.constrain)
     params = final.outputs.params
     if params is None:
         params = (jax.vmap(constrain) if positions.ndim == 3 else constrain)(positions)
     statistics = {**records.statistics, **final.outputs.statistics}
+    # The trace of an optimisation: a `Run` has none.
     statistics.pop("objective", None)
     return Run(params, positions, statistics, final.objective, final.status)
+
+
+def _blanked(valid: Array, x: Array) -> Array:
+    """NaN (counts: 0) in the rows ``(lane, draw, ...)`` of records that were not made."""
+    nothing = jnp.asarray(jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else 0, x.dtype)
+    return jnp.where(valid.reshape(valid.shape + (1,) * (x.ndim - 2)), x, nothing)
 
 
 def _strong(tree: Any) -> Any:

@@ -37,7 +37,7 @@ class Session(NamedTuple):
 LEADS: Any = Session(*cast(Any, (0, 2, 2, 2, 1)))
 
 
-class Stretch(NamedTuple):
+class Emitted(NamedTuple):
     """What a stage leaves besides the session.
 
     Attributes:
@@ -66,16 +66,16 @@ def advance(
     wanted: Array,
     capacity: int,
     patience: Array | None = None,
-) -> tuple[Session, Stretch]:
+) -> tuple[Session, Emitted]:
     """Every lane through one stage; pure. See `jaxlatent.execute.drive.drive` for the arguments."""
     keys, states, shared = session.keys, session.states, session.shared
-    states, shared, *stretch = drive(engine, posterior, keys, states, shared, stage, wanted, capacity, patience)
-    return session._replace(done=session.done + stage.steps, states=states, shared=shared), Stretch(*stretch)
+    states, shared, *emitted = drive(engine, posterior, keys, states, shared, stage, wanted, capacity, patience)
+    return session._replace(done=session.done + stage.steps, states=states, shared=shared), Emitted(*emitted)
 
 
-def pool(engine: Engine, lanes: int, session: Session, stretch: Stretch, stage: Stage) -> Session:
+def pool(engine: Engine, lanes: int, session: Session, emitted: Emitted, stage: Stage) -> Session:
     """Let the lanes of each dataset agree at the end of a stage; pure."""
-    states, shared = adapt(engine, lanes, session.states, session.shared, stretch.records, stretch.counts, stage)
+    states, shared = adapt(engine, lanes, session.states, session.shared, emitted.records, emitted.counts, stage)
     return session._replace(states=states, shared=shared)
 
 
@@ -90,7 +90,7 @@ def remaining(stages: Sequence[Stage], done: int) -> list[Stage]:
     return left
 
 
-def take_off(grid: Grid, session: Session) -> Session:
+def to_host(grid: Grid, session: Session) -> Session:
     """The session on the host, without fillers: as it can be kept."""
     own = (slice(grid.datasets), slice(grid.lanes))
 
@@ -103,7 +103,7 @@ def take_off(grid: Grid, session: Session) -> Session:
     return Session(*(jax.tree.map(lambda x, n=n: off(x, n), part) for part, n in zip(session, LEADS, strict=True)))
 
 
-def put_on(grid: Grid, session: Session) -> Session:
+def to_devices(grid: Grid, session: Session) -> Session:
     """A session that was taken off, on the devices of a grid: of any number, it goes on as it would have."""
     # A copy: going on gives the buffers away.
     session = jax.tree.map(jnp.copy, session)

@@ -11,7 +11,7 @@ from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute import programs
 from jaxlatent.execute.drive import FEW
 from jaxlatent.execute.grid import Grid, on_host
-from jaxlatent.execute.session import Session, Stretch
+from jaxlatent.execute.session import Emitted, Session
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array
 
@@ -21,22 +21,22 @@ _PATIENCE = np.int32(4000)
 
 def advance(
     grid: Grid, engine: Engine, capacity: int, posterior: Posterior, session: Session, stage: Stage, wanted: Array
-) -> tuple[Session, Stretch]:
+) -> tuple[Session, Emitted]:
     """One stage of all lanes, as `jaxlatent.execute.session.advance`; the last datasets in a smaller grid where others wait for them."""
-    session, stretch = programs.advance(grid, engine, capacity, posterior, session, stage, wanted, _PATIENCE)
+    session, emitted = programs.advance(grid, engine, capacity, posterior, session, stage, wanted, _PATIENCE)
     # Where a device has few datasets none is left behind, and the host need not wait to see it.
     if grid.filled[0] // grid.mesh.devices.shape[0] < FEW:
-        return session, stretch
-    left = on_host(stretch.left)
+        return session, emitted
+    left = on_host(emitted.left)
     behind = np.flatnonzero(left.any(1))
     if not behind.size:
-        return session, stretch
+        return session, emitted
     # Powers of two: few numbers of stragglers are compiled for. A number beyond the last dataset stands for none.
     few, total = grid._replace(datasets=1 << (len(behind) - 1).bit_length()), grid.filled[0]
     datasets = np.full(few.filled[0], total, np.int32)
     datasets[: len(behind)] = behind
     none = np.zeros((1, left.shape[1]), np.int32)
-    short = np.append(np.where(left, on_host(wanted) - on_host(stretch.counts), 0), none, 0)
+    short = np.append(np.where(left, on_host(wanted) - on_host(emitted.counts), 0), none, 0)
     own, alone = programs.take(few, posterior, session, datasets)
     rest = programs.advance(few, engine, capacity, own, alone, stage, few.put(short[datasets], 2), None)
-    return programs.put_back(grid, (session, stretch), grid.put(rest, 0), datasets)
+    return programs.put_back(grid, (session, emitted), grid.put(rest, 0), datasets)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxlatent.errors import InputError
 from jaxlatent.execute import programs
-from jaxlatent.execute.explaining import explain_start, explain_support
+from jaxlatent.execute.explain import explain_start, explain_support
 from jaxlatent.execute.grid import Grid, on_host
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.posterior.posterior import Posterior
@@ -30,7 +30,9 @@ def find_starts(
     if init is None:
         positions, found, inside = programs.find_starts(grid, posterior, keys)
     else:
-        positions, found, inside = programs.place_starts(grid, posterior, grid.put(_spread(grid, posterior, init), 2))
+        positions, found, inside = programs.place_starts(
+            grid, posterior, grid.put(grid.fill(_spread(grid, posterior, init), 2), 2)
+        )
     # Supports may depend on parameters: only values that no start can hold are an error.
     outside = {name: np.logical_not(on_host(fits).any(1)) for name, fits in inside.items()}
     lost = np.logical_not(on_host(found).any(1))
@@ -55,7 +57,7 @@ def find_starts(
 
 
 def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) -> dict[str, np.ndarray]:
-    """Starting values by name, leading with ``(dataset, lane)`` of the filled grid."""
+    """Starting values by name, leading with ``(dataset, lane)``."""
     if isinstance(init, Result):
         init = _last(init, grid.lanes)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), posterior.nameless)
@@ -73,7 +75,7 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
     for name, shape in shapes.items():
         value = np.asarray(init[name])
         try:
-            value = np.broadcast_to(value, (*own, *shape.shape))
+            spread[name] = np.broadcast_to(value, (*own, *shape.shape))
         except ValueError:
             raise InputError(
                 f"fit(init=...) for {name!r}",
@@ -81,8 +83,6 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
                 expected=f"shape {shape.shape}, alone or after (lane,) or (dataset, lane) = {own}",
                 remedy="give one value for all lanes, or one for each.",
             ) from None
-        fill = [(0, filled - had) for filled, had in zip(grid.filled, own, strict=True)]
-        spread[name] = np.pad(value, fill + [(0, 0)] * len(shape.shape), mode="edge")
     return spread
 
 
