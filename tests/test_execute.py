@@ -15,7 +15,7 @@ import pytest
 from monte_carlo import check_moments
 
 import jaxlatent as jl
-from jaxlatent.engines.mixing import judged
+from jaxlatent.engines.chains import judged
 from jaxlatent.execute import chunks, drive, programs
 
 

@@ -11,17 +11,15 @@ raised by Adam in its logarithm. Lengths are jittered by a van der Corput sequen
 from draws and gradients of all chains (`jaxlatent.engines.nuts.metric`).
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jaxlatent.engines.base import Final, Outputs, Stage, engine, legs, when
-from jaxlatent.engines.mixing import judged
+from jaxlatent.engines.chains import Chains
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
 from jaxlatent.engines.nuts.warmup import SAMPLE, WINDOW, Tuning, start_tuning, tune, warmup_stages
@@ -120,7 +118,7 @@ class Record(NamedTuple):
 
 
 @engine
-class ChEES:
+class ChEES(Chains):
     """Many short chains of Hamiltonian Monte Carlo that adapt together, see `jaxlatent.engines.chees`.
 
     Args:
@@ -139,9 +137,7 @@ class ChEES:
     max_steps: int = 1000
     divergence_threshold: float = 1000.0
 
-    kind: ClassVar[str] = "chains"
     crosses: ClassVar[bool] = True
-    by_rows: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(self.chains >= 2, "ChEES(chains=...)", got=self.chains, expected="at least 2 chains, better 64")
@@ -152,11 +148,6 @@ class ChEES:
         require(self.max_steps >= 1, "ChEES(max_steps=...)", got=self.max_steps, expected="at least 1 step")
         threshold = self.divergence_threshold
         require(threshold > 0, "ChEES(divergence_threshold=...)", got=threshold, expected="a positive energy error")
-
-    @property
-    def lanes(self) -> int:
-        """Chains per dataset."""
-        return self.chains
 
     def compile_key(self) -> "ChEES":
         """With two chains of one draw."""
@@ -276,20 +267,10 @@ class ChEES:
         shared = Shared(metric, step_size, log_length, start_tuning(step_size), log_length, shared.adam)
         return state._replace(slope=slope), shared
 
-    def outputs(self, records: Record) -> Outputs:
-        """The draws, with ArviZ's sampler statistics."""
-        return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws are in the records; the lane adds how it ended."""
         status = jnp.where(self.done(state), Status.NON_FINITE, Status.OK)
         return Final(Outputs({}), state.log_density, status)
-
-    def review(
-        self, positions: np.ndarray, statistics: Mapping[str, Any], status: np.ndarray
-    ) -> tuple[np.ndarray, list[str]]:
-        """Whether chains have anything in common."""
-        return judged(status, positions), []
 
 
 def _centred(x: Array, weight: Array) -> Array:

@@ -11,16 +11,14 @@ number of calls that compiles slowly.
 Momenta are whitened (`jaxlatent.engines.nuts.metric`): the metric is seen by the leapfrog step only.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxlatent.engines.base import Final, Outputs, Stage, engine, legs, when
-from jaxlatent.engines.mixing import judged
+from jaxlatent.engines.chains import Chains
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
 from jaxlatent.engines.nuts.warmup import SAMPLE, Shared, Tuning, Window, pool, start_tuning, tune, warmup_stages
@@ -149,7 +147,7 @@ class Record(NamedTuple):
 
 
 @engine
-class NUTS:
+class NUTS(Chains):
     """The no-U-turn sampler with warm-up shared by the chains of a dataset.
 
     Args:
@@ -173,10 +171,6 @@ class NUTS:
     max_depth: int = 10
     divergence_threshold: float = 1000.0
 
-    kind: ClassVar[str] = "chains"
-    crosses: ClassVar[bool] = False
-    by_rows: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         require(self.chains >= 1, "NUTS(chains=...)", got=self.chains, expected="at least 1 chain")
         require(self.draws >= 1, "NUTS(draws=...)", got=self.draws, expected="at least 1 draw")
@@ -190,11 +184,6 @@ class NUTS:
         threshold = self.divergence_threshold
         require(threshold > 0, "NUTS(divergence_threshold=...)", got=threshold, expected="a positive energy error")
         require(1 <= self.max_depth <= 20, "NUTS(max_depth=...)", got=self.max_depth, expected="1 to 20 doublings")
-
-    @property
-    def lanes(self) -> int:
-        """Chains per dataset."""
-        return self.chains
 
     def compile_key(self) -> "NUTS":
         """With one chain of one draw."""
@@ -309,14 +298,6 @@ class NUTS:
 
         return jax.vmap(restart)(state), shared
 
-    def cross_lanes(self, states: State, shared: Shared, stage: Stage) -> tuple[State, Shared]:
-        """Chains meet at the end of a stage only."""
-        return states, shared
-
-    def outputs(self, records: Record) -> Outputs:
-        """The draws, with ArviZ's sampler statistics."""
-        return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws are in the records; the lane adds how it ended."""
         tally, long = state.tally, state.tally.draws >= _TELLING
@@ -324,12 +305,6 @@ class NUTS:
         status = jnp.where(long & (_MOVING * tally.moved < tally.draws), Status.STUCK, status)
         status = jnp.where(self.done(state), Status.NON_FINITE, status)
         return Final(Outputs({}), state.draw.log_density, status)
-
-    def review(
-        self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
-    ) -> tuple[np.ndarray, list[str]]:
-        """Whether chains have anything in common."""
-        return judged(status, positions), []
 
 
 def _leapfrog(posterior: Posterior, state: State, metric: Metric) -> tuple[Point, Leaf, Array, Array]:
