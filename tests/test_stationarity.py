@@ -8,7 +8,7 @@ import pytest
 
 import jaxlatent as jl
 from jaxlatent.data.namespace import Namespace
-from jaxlatent.engines.optimize.stationarity import promised_gain
+from jaxlatent.engines.optimize.stationarity import predicted_gain
 from jaxlatent.models import emissions, hmm, mixture
 
 
@@ -18,13 +18,13 @@ def test_on_a_quadratic_the_promise_is_what_a_newton_step_gains(dim, x64):
     root, top, at = rng.normal(size=(dim, dim + 2)), rng.normal(size=dim), rng.normal(size=dim)
     curvature = root @ root.T + 0.1 * np.eye(dim)
     height = lambda z: -0.5 * (z - top) @ curvature @ (z - top)
-    np.testing.assert_allclose(promised_gain(height, jnp.asarray(at)), -height(at), rtol=1e-6)
-    assert promised_gain(height, jnp.asarray(top)) == 0
+    np.testing.assert_allclose(predicted_gain(height, jnp.asarray(at)), -height(at), rtol=1e-6)
+    assert predicted_gain(height, jnp.asarray(top)) == 0
 
 
 def test_nothing_is_promised_where_the_curvature_tells_nothing():
-    assert promised_gain(lambda z: jnp.sum(z), jnp.zeros(3)) == 0
-    assert promised_gain(lambda z: jnp.sum(jnp.sqrt(z)), -jnp.ones(3)) == 0
+    assert predicted_gain(lambda z: jnp.sum(z), jnp.zeros(3)) == 0
+    assert predicted_gain(lambda z: jnp.sum(jnp.sqrt(z)), -jnp.ones(3)) == 0
 
 
 def line(m_step):

@@ -25,10 +25,10 @@ def window(divergences: int, first: int = LENGTH // 2) -> Window:
 
 
 def pooled(
-    window, *, kind=WINDOW, steps=LENGTH, automatic=True, step_sizes=(0.5, 0.5, 0.5, 0.5), bent=False, lost=False
+    window, *, kind=WINDOW, steps=LENGTH, automatic=True, step_sizes=(0.5, 0.5, 0.5, 0.5), bent=False, unmixed=False
 ) -> Shared:
     """What the lanes agree on after ``window``, which began with a dense metric that knows nothing."""
-    shared = Shared(identity("dense", DIM, 0), jnp.float32(0.1), jnp.asarray(bent), jnp.asarray(lost))
+    shared = Shared(identity("dense", DIM, 0), jnp.float32(0.1), jnp.asarray(bent), jnp.asarray(unmixed))
     stage = Stage(jnp.int32(steps), jnp.int32(kind), jnp.int32(10), False)
     return pool(shared, window, jnp.asarray(step_sizes), jnp.full(LANES, LENGTH), stage, automatic)
 
@@ -113,9 +113,9 @@ def far_apart(depth, lanes=LANES, distance=10.0):
         (far_apart(9), {}, False),
         (far_apart(10, lanes=3), {}, False),
         (far_apart(10, distance=0.5), {}, False),
-        (far_apart(6), {"lost": True}, True),
-        (far_apart(5), {"lost": True}, False),
-        (far_apart(6, distance=0.5), {"lost": True}, False),
+        (far_apart(6), {"unmixed": True}, True),
+        (far_apart(5), {"unmixed": True}, False),
+        (far_apart(6, distance=0.5), {"unmixed": True}, False),
     ],
     ids=[
         "lost",
@@ -132,4 +132,4 @@ def far_apart(depth, lanes=LANES, distance=10.0):
 def test_lanes_with_nothing_in_common_at_full_depth_are_lost_until_that_changes(window, options, lost):
     shared = pooled(window, **options)
     stage = Stage(jnp.int32(100), jnp.int32(WINDOW), jnp.int32(10), False)
-    assert bool(shared.lost) == lost and shared.limit(stage) == (6 if lost else 10)
+    assert bool(shared.unmixed) == lost and shared.limit(stage) == (6 if lost else 10)

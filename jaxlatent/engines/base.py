@@ -1,8 +1,8 @@
-"""What an engine is: settings, and pure functions for one lane of one dataset.
+"""The interface of an engine: settings, and pure functions for one lane of one dataset.
 
-`jaxlatent.execute` holds the one driver loop. It calls ``step`` on every lane until the lane has *emitted* as many records as the
-stage asks for, or is ``done``; between stages it calls ``adapt`` on the lanes of a dataset together. A step may be less than a
-draw (NUTS: one leapfrog step), so that no lane waits for another inside a stage.
+The driver loop in `jaxlatent.execute` calls ``step`` on every lane until the lane has *emitted* the records of the stage or is
+``done``; between stages it calls ``adapt`` on all lanes of a dataset. A step may be less than a draw (NUTS: one leapfrog step), so
+no lane waits for another inside a stage.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
 
 class Stage(NamedTuple):
-    """One leg of a run; all lanes of a dataset meet at its end. On the device its fields are traced integers.
+    """A part of a run, at whose end all lanes of a dataset synchronise. On the device its fields are traced integers.
 
     Attributes:
         steps: records each lane emits.
-        kind: the engine's own code (NUTS: which part of the warm-up).
-        limit: the engine's own bound (NUTS: largest tree depth).
+        kind: engine-specific code (NUTS: the phase of the warm-up).
+        limit: engine-specific bound (NUTS: maximum tree depth).
         keep: whether the records belong to the result.
     """
 
@@ -38,12 +38,12 @@ class Stage(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What records, or a lane at its end, have for the result.
+    """What records, or a finished lane, contribute to the result.
 
     Attributes:
-        statistics: by ArviZ's names; "objective" is the trace of an optimisation.
-        positions: ``(draw, dim)`` of draws, ``(dim,)`` of a point; None where there is none to tell.
-        params: named values of a point, where they may lie on the border that positions cannot reach.
+        statistics: under ArviZ's names; "objective" is the trace of an optimisation.
+        positions: ``(draw, dim)`` for draws, ``(dim,)`` for a point estimate; None without positions.
+        params: named values of a point estimate, which may lie on the boundary of the support where no finite position does.
     """
 
     statistics: dict[str, Array]
@@ -52,11 +52,11 @@ class Outputs(NamedTuple):
 
 
 class Final(NamedTuple):
-    """What a lane hands over in the end.
+    """The outcome of a finished lane.
 
     Attributes:
-        outputs: what its records did not tell.
-        objective: scalar; what the lane maximised (log density, ELBO).
+        outputs: what its records do not hold.
+        objective: scalar that the lane maximised (log density, ELBO).
         status: a `jaxlatent.status.Status` code.
     """
 
@@ -65,20 +65,19 @@ class Final(NamedTuple):
     status: Array
 
     def with_statistics(self, **more: Array) -> "Final":
-        """The same with more statistics."""
+        """A copy with more statistics."""
         return self._replace(outputs=self.outputs._replace(statistics={**self.outputs.statistics, **more}))
 
 
 class Engine(Protocol):
     """An inference algorithm and its settings: a frozen, hashable dataclass.
 
-    Each method is handed a key that no other one sees (`jaxlatent.keys.Purpose`); that of `step` is the same at every step of a lane.
+    Each method gets a key of its own (`jaxlatent.keys.Purpose`); `step` gets the same key at every step of a lane.
 
     Attributes:
-        kind: "chains", whose draws follow each other and mix with those of the other lanes; "draws", of an approximation that each lane has
-            of its own; or "point".
-        crosses: whether lanes adapt together: `cross_lanes` is then called after every step, with all lanes of a dataset.
-        by_rows: whether rows of the data are drawn or held out by their numbers: none are then appended to share programs.
+        kind: "chains" (Markov chains with one common target), "draws" (independent draws from an approximation per lane) or "point".
+        crosses: whether `cross_lanes` is called after every step, with all lanes of a dataset.
+        by_rows: whether rows of the data are subsampled or held out by index; the data are then never padded to share programs.
     """
 
     kind: ClassVar[str]
@@ -95,25 +94,25 @@ class Engine(Protocol):
         ...
 
     def compile_key(self) -> "Engine":
-        """This engine with the numbers of lanes and steps set to one: what its compiled programs depend on, and so are keyed by."""
+        """This engine with one lane and one step: the cache key of its compiled programs, which do not depend on either number."""
         ...
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
-        """The stages of a run, none longer than ``segment`` unless it must be."""
+        """The stages of a run, at most ``segment`` steps each where the algorithm allows it."""
         ...
 
     def shared(self, posterior: Posterior, key: Key) -> PyTree:
-        """What the lanes of one dataset share at the start (NUTS: metric and step size)."""
+        """The initial shared state of the lanes of one dataset (NUTS: metric and step size)."""
         ...
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> PyTree:
-        """The state of a lane at its start; must not evaluate the gradient (each site costs compile time)."""
+        """The initial state of a lane; must not evaluate the gradient (each call site costs compile time)."""
         ...
 
     def step(
         self, posterior: Posterior, key: Key, state: PyTree, shared: PyTree, stage: Stage
     ) -> tuple[PyTree, PyTree, Array]:
-        """One step: the next state, the record as of now, and whether the record is complete."""
+        """One step: the next state, the current record, and whether the record is complete."""
         ...
 
     def done(self, state: PyTree) -> Array:
@@ -123,15 +122,15 @@ class Engine(Protocol):
     def adapt(
         self, state: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
     ) -> tuple[PyTree, PyTree]:
-        """At the end of a stage, for all lanes of one dataset (leading axis): new states and new shared values."""
+        """At the end of a stage, for all lanes of one dataset (leading axis): new states and shared state."""
         ...
 
     def cross_lanes(self, states: PyTree, shared: PyTree, stage: Stage) -> tuple[PyTree, PyTree]:
-        """After a step of all lanes of one dataset (leading axis), of an engine that ``crosses``: new states and shared values."""
+        """If ``crosses``, after each step of all lanes of one dataset (leading axis): new states and shared state."""
         ...
 
     def outputs(self, records: PyTree) -> Outputs:
-        """What kept records have for the result, whatever axes they lead with."""
+        """What kept records, with any leading axes, contribute to the result."""
         ...
 
     def finish(self, posterior: Posterior, key: Key, state: PyTree) -> Final:
@@ -141,7 +140,7 @@ class Engine(Protocol):
     def review(
         self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
     ) -> tuple[np.ndarray, list[str]]:
-        """On the host, when all is done: what only lanes together can tell of how they ended, and warnings.
+        """Check all lanes together on the host, after the run.
 
         Args:
             positions: ``(dataset, lane, draw?, dim)``.
@@ -149,13 +148,13 @@ class Engine(Protocol):
             status: ``(dataset, lane)``.
 
         Returns:
-            The status, and sentences to warn with.
+            The status and the texts of warnings.
         """
         ...
 
 
 class Search:
-    """What engines have in common whose lanes share nothing: at most ``max_iter`` steps, each recording the objective."""
+    """Base of the engines with independent lanes: at most ``max_iter`` steps, each recording the objective."""
 
     max_iter: int
     restarts: int
@@ -168,12 +167,12 @@ class Search:
         return self.restarts
 
     def compile_key(self) -> Self:
-        """With one restart of one step."""
+        """One restart of one step."""
         return replace(cast(Any, self), restarts=1, max_iter=1)
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
-        """Legs of iterations."""
-        return tuple(Stage(steps, 0, 0, True) for steps in legs(self.max_iter, segment))
+        """``max_iter`` steps in segments."""
+        return tuple(Stage(steps, 0, 0, True) for steps in split_steps(self.max_iter, segment))
 
     def shared(self, posterior: Posterior, key: Key) -> PyTree:
         """Lanes share nothing."""
@@ -196,7 +195,7 @@ class Search:
     def review(
         self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
     ) -> tuple[np.ndarray, list[str]]:
-        """Lanes tell nothing of each other."""
+        """Nothing to check across lanes."""
         return status, []
 
 
@@ -205,7 +204,7 @@ EngineClass = TypeVar("EngineClass", bound=type)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def engine(cls: EngineClass) -> EngineClass:
-    """A frozen dataclass of keyword settings whose unknown options are named, with the nearest known one."""
+    """Make a frozen, keyword-only dataclass whose error for an unknown option suggests the nearest known one."""
     made: Any = dataclass(frozen=True, kw_only=True)(cls)
     make, types = made.__init__, {option.name: option.type for option in fields(made)}
 
@@ -222,7 +221,7 @@ def engine(cls: EngineClass) -> EngineClass:
         make(self, **settings)
 
     made.__init__ = wraps(make)(__init__)
-    # Optimisers of Optax are closures.
+    # Optax optimisers are closures, which plain pickle rejects.
     made.__reduce__ = ByValue.__reduce__
     return made
 
@@ -231,30 +230,30 @@ _NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "an integer"), float: (
 
 
 def _check_number(what: str, value: Any, annotation: Any) -> None:
-    """Settings annotated as a bare int or float hold one."""
+    """Raise `InputError` where a setting annotated as ``int`` or ``float`` is not a number."""
     if annotation in _NUMBERS:
         kind, expected = _NUMBERS[annotation]
         require(isinstance(value, kind) and not isinstance(value, bool), what, got=value, expected=expected)
 
 
 def when(condition: Array, update: Callable[[PyTree], PyTree], state: PyTree) -> PyTree:
-    """``update(state)`` if ``condition``, else ``state``, skipped at no cost where no lane needs it.
+    """Return ``update(state)`` if ``condition``, else ``state``; under ``vmap`` the update is skipped if no lane needs it.
 
-    Under ``vmap`` a ``cond`` becomes a select and always pays; a ``while_loop`` of at most one turn runs only if the
-    condition holds in some lane.
+    ``vmap`` turns a ``cond`` into a select that always evaluates both branches; a ``while_loop`` of at most one iteration runs only
+    if the condition holds in some lane.
     """
     return jax.lax.while_loop(lambda c: c[0], lambda c: (jnp.zeros_like(c[0]), update(c[1])), (condition, state))[1]
 
 
-def legs(steps: int, longest: int) -> list[int]:
-    """``steps`` cut into legs of at most ``longest``."""
+def split_steps(steps: int, longest: int) -> list[int]:
+    """Split ``steps`` into segments of at most ``longest``."""
     whole, rest = divmod(steps, longest)
     return [longest] * whole + ([rest] if rest else [])
 
 
 def settings(engine: Engine) -> dict[str, Any]:
-    """An engine's settings by name, for provenance."""
+    """The settings of an engine by name, for provenance."""
     return {option.name: getattr(engine, option.name) for option in fields(cast(Any, engine))}
 
 
-__all__ = ["Engine", "Final", "Outputs", "Search", "Stage", "engine", "legs", "settings", "when"]
+__all__ = ["Engine", "Final", "Outputs", "Search", "Stage", "engine", "settings", "split_steps", "when"]

@@ -1,4 +1,4 @@
-"""What engines have in common whose draws follow each other in chains, and what only all chains of a dataset together can tell."""
+"""Base of the MCMC engines, and the check that the chains of a dataset have mixed."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,14 +9,14 @@ from jaxlatent.engines.base import Outputs, Stage
 from jaxlatent.status import Status
 from jaxlatent.typing import PyTree
 
-#: Fewer draws may be apart because they have only begun to move.
-_TELLING = 100
-#: The variance of the means of chains, as a multiple of that of their draws, from which they have nothing in common: R-hat is above 3.
-_APART = 8.0
+#: Chains with fewer draws are not checked: they may only have begun to move.
+_MIN_DRAWS = 100
+#: Ratio of between-chain to within-chain variance above which chains are UNMIXED: R-hat is above 3.
+_UNMIXED_RATIO = 8.0
 
 
 class Chains:
-    """Engines of ``chains``, each record of which is a draw: ``position``, ``lp``, and statistics ``info`` under ArviZ's names."""
+    """Base of MCMC engines, whose records are draws: ``position``, ``lp``, and statistics ``info`` under ArviZ's names."""
 
     chains: int
     kind: ClassVar[str] = "chains"
@@ -29,7 +29,7 @@ class Chains:
         return self.chains
 
     def cross_lanes(self, states: PyTree, shared: PyTree, stage: Stage) -> tuple[PyTree, PyTree]:
-        """Chains meet at the end of a stage only."""
+        """Nothing: chains adapt at the end of a stage only."""
         return states, shared
 
     def outputs(self, records: Any) -> Outputs:
@@ -39,24 +39,24 @@ class Chains:
     def review(
         self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
     ) -> tuple[np.ndarray, list[str]]:
-        """Whether chains have anything in common."""
-        return judged(status, positions), []
+        """Mark chains that have not mixed."""
+        return mark_unmixed(status, positions), []
 
 
-def judged(status: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The status of chains, UNMIXED where those that did not fail have nothing in common.
+def mark_unmixed(status: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The status of chains, with UNMIXED for those of a dataset whose unfailed chains sample different regions.
 
     Args:
         status: ``(dataset, chain)``.
-        positions: draws ``(dataset, chain, draw, dim)``, NaN where there are none.
+        positions: draws ``(dataset, chain, draw, dim)``, NaN where missing.
     """
     failed = np.isin(status, [code for code in Status if code.failed])
     status = status.copy()
     for dataset, (ended, draws) in enumerate(zip(~failed, positions, strict=True)):
         made = ~np.isnan(draws[ended]).any((0, 2))
-        if ended.sum() > 1 and made.sum() >= _TELLING:
+        if ended.sum() > 1 and made.sum() >= _MIN_DRAWS:
             chains = draws[ended][:, made].astype(float)
             between, within = chains.mean(1).var(0, ddof=1), chains.var(1).mean(0)
-            if np.any(between > _APART * within):
+            if np.any(between > _UNMIXED_RATIO * within):
                 status[dataset, ended] = Status.UNMIXED
     return status

@@ -1,14 +1,14 @@
-r"""Hamiltonian Monte Carlo whose many chains agree on the length of a trajectory as they go: ChEES-HMC (Hoffman, Radul and Sountsov 2021).
+r"""ChEES-HMC: Hamiltonian Monte Carlo with many chains and one adapted trajectory length (Hoffman, Radul and Sountsov 2021).
 
-All chains of a dataset take trajectories of one length, so that none waits for another: what many chains at once want on a GPU. After
-each trajectory of the warm-up they meet (`ChEES.cross_lanes`). The step size follows the harmonic mean of their acceptance by dual
-averaging. The length follows the gradient of the criterion that gives the method its name, the change in the estimator of the expected
-square: for chains at :math:`x` with proposals :math:`x'` of velocity :math:`v'`, both centred and whitened,
+All chains of a dataset take trajectories of the same length, so none waits for another, which suits many chains on a GPU. After each
+warm-up trajectory all chains adapt together (`ChEES.cross_lanes`). The step size follows the harmonic mean of their acceptance
+probabilities by dual averaging. The length follows the gradient of the criterion that names the method, the change in the estimator of
+the expected square: for chains at :math:`x` with proposals :math:`x'` and velocity :math:`v'`, centred and whitened,
 
 .. math:: \frac{1}{4} \frac{\partial}{\partial t} E[(\|x'\|^2 - \|x\|^2)^2] = E[(\|x'\|^2 - \|x\|^2)\, x' \cdot v'],
 
-raised by Adam in its logarithm. Lengths are jittered by a van der Corput sequence. A diagonal metric is learned at the end of each window
-from draws and gradients of all chains (`jaxlatent.engines.nuts.metric`).
+ascended by Adam in the logarithm of the length. Lengths are jittered by a van der Corput sequence. A diagonal metric is estimated at the
+end of each window from the draws and gradients of all chains (`jaxlatent.engines.nuts.metric`).
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxlatent.engines.base import Final, Outputs, Stage, engine, legs, when
+from jaxlatent.engines.base import Final, Outputs, Stage, engine, split_steps, when
 from jaxlatent.engines.chains import Chains
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
@@ -28,7 +28,7 @@ from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
 
-#: Bits of the number of a transition that jitter its length.
+#: Bits of the van der Corput jitter.
 _BITS = 16
 _ADAM = optax.adam(0.025)
 
@@ -37,12 +37,12 @@ class Shared(NamedTuple):
     """What the chains of one dataset share.
 
     Attributes:
-        metric: the whitening map, diagonal.
-        step_size: of every trajectory.
-        log_length: logarithm of the longest trajectory's length, in whitened units.
+        metric: the diagonal whitening map.
+        step_size: leapfrog step size.
+        log_length: logarithm of the maximum trajectory length, in whitened units.
         tuning: dual averaging of the step size.
-        average: of ``log_length`` over the trajectories of the warm-up, later ones weighing more.
-        adam: of ``log_length``.
+        average: running average of ``log_length`` over the warm-up, later trajectories weighing more.
+        adam: optimiser state of ``log_length``.
     """
 
     metric: Metric
@@ -64,17 +64,17 @@ class Info(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A trajectory that has just ended: what the chains meet over.
+    """The trajectory that ended in the last step, if any: input of the adaptation across chains.
 
     Attributes:
-        here: whether one has.
+        valid: whether one ended.
         before, after: positions at its start and its end, whitened.
         velocity: at its end, whitened.
-        acceptance: probability.
-        length: of the trajectory, as a share of the longest.
+        acceptance: acceptance probability.
+        length: of the trajectory, as a fraction of the maximum.
     """
 
-    here: Array
+    valid: Array
     before: Array
     after: Array
     velocity: Array
@@ -87,12 +87,12 @@ class State(NamedTuple):
 
     Attributes:
         draw, log_density, gradient: the current draw of the chain.
-        transitions: completed; -1 until the starting position has been evaluated.
-        position, momentum, slope: of the moving end; the last two whitened.
-        taken: steps of this trajectory.
-        energy: at its start.
+        transitions: number completed; -1 until the starting position has been evaluated.
+        position, momentum, slope: end of the trajectory; momentum and gradient are whitened.
+        taken: leapfrog steps of this trajectory.
+        energy: at the start of the trajectory.
         ended: see `Ended`.
-        info: of the last transition.
+        info: statistics of the last transition.
     """
 
     draw: Array
@@ -109,7 +109,7 @@ class State(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a draw leaves behind."""
+    """A draw with its gradient and statistics."""
 
     position: Array
     gradient: Array
@@ -122,12 +122,12 @@ class ChEES(Chains):
     """Many short chains of Hamiltonian Monte Carlo that adapt together, see `jaxlatent.engines.chees`.
 
     Args:
-        chains: lanes per dataset, a few dozen at least: all that is adapted is learned from them. They stay on one device.
-        warmup: transitions per chain in which step size, length and metric adapt; not kept.
+        chains: lanes per dataset, a few dozen at least, since adaptation averages over them. They stay on one device.
+        warmup: transitions per chain that adapt step size, length and metric; not kept.
         draws: kept transitions per chain.
-        target_accept: harmonic mean of the acceptance probabilities that the step size is tuned to (0.651 is the optimum of the paper).
-        max_steps: leapfrog steps of a trajectory at most.
-        divergence_threshold: energy error from which a trajectory counts as divergent.
+        target_accept: target of the harmonic mean acceptance probability (0.651 is the optimum of the paper).
+        max_steps: maximum leapfrog steps of a trajectory.
+        divergence_threshold: energy error above which a trajectory is divergent.
     """
 
     chains: int = 64
@@ -150,22 +150,22 @@ class ChEES(Chains):
         require(threshold > 0, "ChEES(divergence_threshold=...)", got=threshold, expected="a positive energy error")
 
     def compile_key(self) -> "ChEES":
-        """With two chains of one draw."""
+        """Two chains of one draw."""
         return replace(self, chains=2, warmup=0, draws=1)
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
-        """Warm-up windows, then legs of kept draws."""
-        sampling = (Stage(steps, SAMPLE, self.max_steps, True) for steps in legs(self.draws, segment))
+        """Warm-up windows, then segments of kept draws."""
+        sampling = (Stage(steps, SAMPLE, self.max_steps, True) for steps in split_steps(self.draws, segment))
         return (*warmup_stages(self.warmup, self.max_steps), *sampling)
 
     def shared(self, posterior: Posterior, key: Key) -> Shared:
-        """Unit metric, step size 1, a length of 1."""
+        """Unit metric, step size 1, length 1."""
         zero = jnp.zeros(())
         metric = metrics.identity("diag", posterior.dim, 0)
         return Shared(metric, zero + 1, zero, start_tuning(zero + 1), zero, _ADAM.init(zero))
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
-        """A lane that still has to evaluate its first position: a leapfrog step of no size."""
+        """A lane before the evaluation of its first position, which is done by a leapfrog step of size zero."""
         zero, nothing, none = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
         no = jnp.zeros((), bool)
         ended = Ended(no, zero, zero, zero, nothing, nothing)
@@ -175,7 +175,7 @@ class ChEES(Chains):
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: Shared, stage: Stage
     ) -> tuple[State, Record, Array]:
-        """One leapfrog step, and at the end of a trajectory the choice between its ends."""
+        """One leapfrog step, and at the end of a trajectory the Metropolis accept or reject."""
         fresh = state.transitions < 0
         step_size = jnp.where(fresh, 0.0, shared.step_size).astype(state.energy.dtype)
         half = state.momentum + 0.5 * step_size * state.slope
@@ -199,30 +199,30 @@ class ChEES(Chains):
             diverging = ~(error <= self.divergence_threshold)
             info = Info(state.energy + jnp.where(accept, error, 0.0), acceptance, moved.taken, diverging, step_size)
             scale = shared.metric.scale
-            told = Ended(~fresh, state.draw / scale, position / scale, momentum, acceptance, share)
-            begun = jax.random.normal(key_momentum, momentum.shape, momentum.dtype)
+            finished = Ended(~fresh, state.draw / scale, position / scale, momentum, acceptance, share)
+            new_momentum = jax.random.normal(key_momentum, momentum.shape, momentum.dtype)
             return State(
                 draw=draw,
                 log_density=chosen,
                 gradient=at,
                 transitions=state.transitions + 1,
                 position=draw,
-                momentum=begun,
+                momentum=new_momentum,
                 slope=shared.metric.transpose(at),
                 taken=jnp.zeros_like(state.taken),
-                energy=0.5 * begun @ begun - chosen,
-                ended=told,
+                energy=0.5 * new_momentum @ new_momentum - chosen,
+                ended=finished,
                 info=info,
             )
 
-        idle = moved._replace(ended=moved.ended._replace(here=jnp.zeros((), bool)))
+        idle = moved._replace(ended=moved.ended._replace(valid=jnp.zeros((), bool)))
         state = when(ends, end, idle)
         return state, Record(state.draw, state.gradient, state.log_density, state.info), ends & ~fresh
 
     def cross_lanes(self, states: State, shared: Shared, stage: Stage) -> tuple[State, Shared]:
-        """After a trajectory of the warm-up: the step size and the length learn from all chains."""
+        """After a warm-up trajectory: adapt the step size and the length to all chains."""
         ended = states.ended
-        counted = ended.here & ~jax.vmap(self.done)(states)
+        counted = ended.valid & ~jax.vmap(self.done)(states)
 
         def learn(shared: Shared) -> Shared:
             count = jnp.maximum(jnp.sum(counted), 1)
@@ -236,7 +236,7 @@ class ChEES(Chains):
             speed = jnp.sum(after * jnp.where(trusted[:, None], ended.velocity, 0.0), 1)
             change = (jnp.sum(after**2, 1) - jnp.sum(before**2, 1)) * speed * ended.length
             slope = jnp.sum(weight * change) / total * jnp.exp(shared.log_length)
-            # Adam goes downhill; a direction that is no number is none.
+            # Adam minimises; a non-finite gradient counts as zero.
             update, adam = _ADAM.update(-jnp.where(jnp.isfinite(slope), slope, 0.0), shared.adam)
             step_size = jnp.exp(tuning.log_step)
             longest = tuning.log_step + jnp.log(self.max_steps)
@@ -250,11 +250,11 @@ class ChEES(Chains):
         return states, when(jnp.any(counted) & (stage.kind != SAMPLE), learn, shared)
 
     def done(self, state: State) -> Array:
-        """A lane whose start has no finite density has nothing to sample."""
+        """Whether the start has no finite density: nothing to sample."""
         return (state.transitions >= 0) & ~jnp.isfinite(state.log_density)
 
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
-        """At the end of a window a new metric, and at the end of all the averages."""
+        """At the end of a window, estimate the metric and set step size and length to their averages."""
         index = jnp.arange(records.lp.shape[1])
         weights = (index < counts[:, None]) & ~self.done(state)[:, None]
         fresh = metrics.estimate(records.position, records.gradient, weights.astype(state.energy.dtype), shared.metric)
@@ -268,19 +268,19 @@ class ChEES(Chains):
         return state._replace(slope=slope), shared
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
-        """Draws are in the records; the lane adds how it ended."""
+        """The status; draws are in the records."""
         status = jnp.where(self.done(state), Status.NON_FINITE, Status.OK)
         return Final(Outputs({}), state.log_density, status)
 
 
 def _centred(x: Array, weight: Array) -> Array:
-    """Rows about their weighted mean, zero where they have no weight."""
+    """Rows minus their weighted mean; zero for rows without weight."""
     rows = jnp.where(weight[:, None] > 0, x, 0.0)
     mean = weight @ rows / jnp.maximum(jnp.sum(weight), 1e-20)
     return jnp.where(weight[:, None] > 0, rows - mean, 0.0)
 
 
 def _van_der_corput(number: Array) -> Array:
-    """A number in (0, 1) from the bits of ``number + 1`` in reverse: any few that follow each other are evenly spread."""
+    """Element ``number`` of the base-2 van der Corput sequence, in (0, 1): consecutive elements are evenly spread."""
     bits = jnp.arange(_BITS)
     return jnp.sum(((number + 1) >> bits & 1) * 0.5 ** (bits + 1.0)).astype(jnp.result_type(float))

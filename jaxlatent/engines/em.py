@@ -1,9 +1,9 @@
-r"""Expectation-maximisation for every model whose distributions hide labels or paths.
+r"""Expectation-maximisation for models with latent labels (mixtures) or paths (hidden Markov models).
 
-One iteration takes the expected counts under the current parameters (`jaxlatent.latent`), then raises the expected complete log joint:
-in closed form where the model's family knows one (``Model.m_step``), otherwise by a few Newton or L-BFGS steps. Either way the log
-joint, log likelihood plus log prior of the named parameters, cannot fall (Dempster, Laird and Rubin 1977; generalised EM).
-Every restart is a lane that stops on its own.
+The E-step computes expected counts under the current parameters (`jaxlatent.latent`). The M-step increases the expected complete log
+joint, in closed form if the model's family has one (``Model.m_step``), otherwise by a few Newton or L-BFGS steps (generalised EM). Either
+way the log joint, log likelihood plus log prior of the named parameters, never decreases (Dempster, Laird and Rubin 1977).
+Each restart is a lane that stops on its own.
 """
 
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -14,16 +14,16 @@ import jax.numpy as jnp
 from jaxlatent.engines.base import Final, Outputs, Search, Stage, engine
 from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.newton import damped_newton
-from jaxlatent.engines.optimize.stationarity import promised_gain
+from jaxlatent.engines.optimize.stationarity import predicted_gain
 from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, foreseen
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Params, Position
 
-#: A lane stands still too early if a Newton step on the expected complete log joint promises more than so many times the tolerance.
-_LEFT = 30
-#: Up to so many unknowns a Hessian is worth its cost.
+#: A lane has STALLED if a Newton step on the expected complete log joint predicts a gain of more than this multiple of the tolerance.
+_STALLED_RATIO = 30
+#: The generic M-step uses Newton steps up to this dimension, and L-BFGS above.
 _NEWTON_DIM = 100
 
 
@@ -31,12 +31,12 @@ class State(NamedTuple):
     """A lane between two iterations.
 
     Attributes:
-        params: the current ones, named.
-        objective: the log joint of those before.
-        before: the two sets of parameters before, for acceleration; () without.
-        phase: 0, 1, 2 within a cycle of acceleration.
-        least: the weight of the smallest component, in observations.
-        iterations: so far.
+        params: current named parameters.
+        objective: log joint of the previous parameters.
+        before: the two previous sets of parameters, for acceleration; () without.
+        phase: 0, 1 or 2 within an acceleration cycle.
+        least: expected number of observations in the smallest component.
+        iterations: number completed.
         status: OK while it runs.
     """
 
@@ -61,16 +61,16 @@ class EM(Search):
 
     Args:
         restarts: lanes per dataset, each from a start of its own.
-        tol: a lane has converged when the log joint gains no more than this in one iteration, in nats per observation, and a Newton
-            step on the expected complete log joint promises not much more (`jaxlatent.engines.optimize.stationarity`); otherwise it has
+        tol: a lane has converged when an iteration gains at most this, in nats of the log joint per observation, and a Newton step on
+            the expected complete log joint predicts little more (`jaxlatent.engines.optimize.stationarity`); without the latter it has
             STALLED. 0 runs all ``max_iter``.
-        max_iter: iterations at most.
-        accelerate: whether to extrapolate every third iteration (SQUAREM: Varadhan and Roland 2008), falling back where that does not
-            raise the log joint.
-        e_step: "exact", "hard" (labels and paths as if known: the most likely ones), or "draw" (Monte Carlo EM, which runs all
-            ``max_iter`` iterations: its parameters are noisy to the end).
-        draws: paths or labels drawn in each iteration, for "draw".
-        m_step: "auto" takes the closed form of the model's family if it has one; "generic" never does.
+        max_iter: maximum number of iterations.
+        accelerate: whether to extrapolate every third iteration (SQUAREM: Varadhan and Roland 2008), with a fallback where that does
+            not increase the log joint.
+        e_step: "exact", "hard" (the most likely labels or paths), or "draw" (Monte Carlo EM, which runs all ``max_iter`` iterations,
+            since its parameters stay noisy).
+        draws: draws of the labels or paths per iteration, for "draw".
+        m_step: "auto" uses the closed form of the model's family if it has one; "generic" never does.
         m_step_iter: Newton steps (L-BFGS evaluations above 100 unknowns) in each generic M-step.
     """
 
@@ -119,30 +119,30 @@ class EM(Search):
                 remedy="use jl.Optimize().",
             )
         objective = log_joint(posterior, state.params, expected)
-        raised = self._maximise(posterior, state.params, expected)
-        following, rejected = raised, jnp.zeros((), bool)
+        updated = self._maximise(posterior, state.params, expected)
+        following, rejected = updated, jnp.zeros((), bool)
         if self.accelerate:
             rejected = (state.phase == 2) & ~(objective >= state.objective)
-            state, following = self._accelerated(posterior, state, raised, rejected)
+            state, following = self._accelerated(posterior, state, updated, rejected)
             objective = jnp.where(rejected, state.objective, objective)
-        state = self._judged(state, objective, expected, rejected)
-        # A lane that ends takes the plain step, not a jump that nobody has looked at; one that broke stays where it was.
-        following = _choose(state.status == Status.OK, following, raised)
+        state = self._update_status(state, objective, expected, rejected)
+        # A lane that ends takes the plain EM step, since the extrapolated one is not evaluated yet; one that failed keeps its parameters.
+        following = _choose(state.status == Status.OK, following, updated)
         params = _choose(jnp.isfinite(objective), following, state.params)
         return state._replace(params=params), Record(objective), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
-        """Whether the lane converged or broke."""
+        """Whether the lane converged or failed."""
         return state.status != Status.OK
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The parameters; per lane ``log_likelihood``, ``log_prior``, whose sum is the objective, and ``n_steps``."""
-        # Draws of what is hidden are noise: the status is judged by what is expected.
+        # The status is noisy under drawn labels or paths: take the exact E-step.
         how = "exact" if self.e_step == "draw" else self.e_step
         expected = posterior.density.expect(state.params, posterior.data, how, key, self.draws)
         log_likelihood = sum((one.log_likelihood for one in expected.values()), start=jnp.zeros(()))
         log_prior = posterior.density.log_prior(state.params, posterior.data)
-        # Where a probability is exactly zero the position is infinite: it is brought back to where others can start from.
+        # The position of a probability of exactly zero is infinite: clip it, so that another engine can start there.
         position = jnp.nan_to_num(posterior.unconstrain(state.params), posinf=20.0, neginf=-20.0)
         status = self._final_status(posterior, state, position, expected)
         statistics = {"log_likelihood": log_likelihood, "log_prior": log_prior, "n_steps": state.iterations}
@@ -151,11 +151,11 @@ class EM(Search):
     def _final_status(
         self, posterior: Posterior, state: State, position: Position, expected: dict[str, Expected]
     ) -> Array:
-        """What became of a lane: where the objective gains no more, is there nothing left for an M-step to gain?"""
+        """The final status; CONVERGED needs a small predicted gain as well as a small last gain."""
         status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
-        left = promised_gain(_complete(posterior, expected), position) / _observations(expected)
-        level = left <= _LEFT * jnp.maximum(self.tol, _resolution(state.objective, expected))
-        # Where numbers are large, rounding moves the objective more than it moves the slope.
+        left = predicted_gain(_complete(posterior, expected), position) / _observations(expected)
+        level = left <= _STALLED_RATIO * jnp.maximum(self.tol, _resolution(state.objective, expected))
+        # A large objective may decrease by rounding alone; the gradient is more accurate.
         status = jnp.where((status == Status.DECREASED) & level, Status.CONVERGED, status)
         status = jnp.where((status == Status.CONVERGED) & ~level, Status.STALLED, status)
         observed = posterior.density.observed(state.params, posterior.data)
@@ -168,15 +168,15 @@ class EM(Search):
         ended = (status == Status.CONVERGED) | (status == Status.MAX_ITERATIONS)
         return jnp.where(ended & degenerate, Status.DEGENERATE, status)
 
-    def _judged(self, state: State, objective: Array, expected: dict[str, Expected], rejected: Array) -> State:
-        """The state with its objective, and its status if the lane has come to an end; not where a jump was ``rejected``."""
+    def _update_status(self, state: State, objective: Array, expected: dict[str, Expected], rejected: Array) -> State:
+        """The state after an iteration: objective, size of the smallest component, and status (never converged at a ``rejected`` jump)."""
         sizes = [
             jnp.sum(one.weights, tuple(range(one.weights.ndim - 1)))
             for one in expected.values()
             if one.weights is not None
         ]
         gain, resolution = (objective - state.objective) / _observations(expected), _resolution(objective, expected)
-        # Draws are noise: two equal objectives in a row say nothing.
+        # With drawn labels or paths, two equal objectives in a row do not show convergence.
         settled = (jnp.abs(gain) <= jnp.maximum(self.tol, resolution)) & ~rejected
         settled = settled & (self.e_step != "draw") & (self.tol > 0)
         status = jnp.where(settled, Status.CONVERGED, Status.OK)
@@ -214,8 +214,8 @@ class EM(Search):
     ) -> tuple[State, Params]:
         """SQUAREM with step length -|r| / |v|, in unconstrained space.
 
-        Phase 0 goes from x0 to x1, phase 1 from x1 to x2 and jumps; phase 2 looks at where it landed, and rejects it for x2 if that is
-        lower than x1 was.
+        Phase 0 steps from x0 to x1; phase 1 steps from x1 to x2 and extrapolates; phase 2 rejects the extrapolation in favour of x2 if its
+        objective is below that of x1.
         """
         flat = lambda params: jnp.nan_to_num(posterior.unconstrain(params), posinf=20.0, neginf=-20.0)
         first, second = (flat(params) for params in state.before)
@@ -225,31 +225,31 @@ class EM(Search):
         jump = posterior.constrain(first + 2 * length * change + length**2 * curve)
         jump = jax.tree.map(lambda far, near: jnp.where(jnp.isfinite(far).all(), far, near), jump, following)
         after = _choose(state.phase == 1, jump, _choose(rejected, state.before[1], following))
-        # Phase 0 keeps x0 and x1, phase 1 puts x2 where x1 was: what to go back to.
+        # Phase 0 stores (x0, x1), phase 1 replaces x1 by x2, the fallback of phase 2.
         kept = _choose(state.phase == 0, (state.params, following), (state.before[0], following))
         kept = _choose(state.phase == 2, state.before, kept)
         return state._replace(before=kept, phase=(state.phase + 1) % 3), after
 
 
 def _choose(when: Array, yes: Any, no: Any) -> Any:
-    """One tree or the other."""
+    """``yes`` where ``when``, else ``no``, leaf by leaf."""
     return jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
 
 
 def _complete(posterior: Posterior, expected: dict[str, Expected]) -> LogDensity:
-    """The expected complete log joint, which an M-step raises, as a function of the position."""
+    """The expected complete log joint, the objective of the M-step, as a function of the position."""
     return lambda position: posterior.density.expected_log_joint(
         posterior.constrain(position), posterior.data, expected
     )
 
 
 def _observations(expected: dict[str, Expected]) -> Array:
-    """How many there are."""
+    """The number of observations with latent labels, at least 1."""
     return jnp.maximum(sum(jnp.sum(one.weights) for one in expected.values() if one.weights is not None), 1.0)
 
 
 def _resolution(objective: Array, expected: dict[str, Expected]) -> Array:
-    """To how many nats per observation an objective is known: a sum of terms that are large themselves, or of parts that are."""
+    """The rounding error of the objective, in nats per observation."""
     return 10 * jnp.finfo(objective.dtype).eps * jnp.maximum(jnp.abs(objective) / _observations(expected), 1.0)
 
 

@@ -1,4 +1,4 @@
-"""What the engines that end in a Gaussian have in common: a factor of its covariance, and how well its draws do."""
+"""Base of the engines with a Gaussian approximation: covariance factor, draws, and their Pareto k-hat."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -14,11 +14,11 @@ from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array
 
 #: Draws whose log density is evaluated at once: bounds memory where data are large.
-_TOGETHER = 50
+_CHUNK_SIZE = 50
 
 
 class GaussianSearch(Search):
-    """A search whose lanes end in a Gaussian each, and hand over draws from it."""
+    """A search that fits one Gaussian per lane and returns draws from it."""
 
     draws: int
     kind: ClassVar[str] = "draws"
@@ -26,7 +26,7 @@ class GaussianSearch(Search):
     def review(
         self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
     ) -> tuple[np.ndarray, list[str]]:
-        """A warning where the approximation misses the posterior, once for all lanes."""
+        """Warn once for all lanes with a large k-hat."""
         khat, limit = statistics["khat"], khat_threshold(self.draws)
         if not np.any(khat > limit):
             return status, []
@@ -38,9 +38,9 @@ class GaussianSearch(Search):
 
 
 def inverse_root(hessian: Array) -> tuple[Array, Array]:
-    """A factor ``F`` with ``F F' = hessian**-1``, upper triangular, and whether it is safely positive definite.
+    """An upper triangular factor ``F`` with ``F F' = hessian**-1``, and whether ``hessian`` is safely positive definite.
 
-    Rows and columns are first scaled to a unit diagonal, so that the verdict does not depend on units.
+    The Hessian is first scaled to a unit diagonal, so that the verdict does not depend on units. ``F`` is NaN if not definite.
 
     Args:
         hessian: ``(dim, dim)``, symmetric.
@@ -61,18 +61,18 @@ def standard_log_density(z: Array) -> Array:
 def outcome(
     posterior: Posterior, positions: Array, log_q: Array, status: Array, objective: Array | None = None
 ) -> Final:
-    """Draws from an approximation, with their log densities and the Pareto k-hat of their importance weights.
+    """The draws of an approximation with their log densities, ELBO and Pareto k-hat of the importance weights.
 
-    Above 0.7 draws and approximation cannot be trusted (Yao, Vehtari, Simpson and Gelman 2018).
+    Above a k-hat of 0.7 the approximation is unreliable (Yao, Vehtari, Simpson and Gelman 2018).
 
     Args:
-        posterior: what is approximated.
-        positions: ``(draws, dim)``.
-        log_q: log density of the approximation at them, ``(draws,)``.
+        posterior: the approximated posterior.
+        positions: draws, ``(draws, dim)``.
+        log_q: log density of the approximation at the draws, ``(draws,)``.
         status: of the lane.
-        objective: the ELBO of the draws if None.
+        objective: of the lane; None for the ELBO of the draws.
     """
-    lp = jax.lax.map(posterior.log_density, positions, batch_size=_TOGETHER)
+    lp = jax.lax.map(posterior.log_density, positions, batch_size=_CHUNK_SIZE)
     log_weights = lp - log_q
     elbo = jnp.mean(log_weights)
     # A draw outside the support has no weight.

@@ -1,4 +1,4 @@
-"""The Laplace approximation: a Gaussian at the mode of the unconstrained posterior, with the curvature there."""
+"""The Laplace approximation: a Gaussian at the mode of the unconstrained posterior."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxlatent.typing import Array, Key, Position, PyTree
 
 @engine
 class Laplace(GaussianSearch):
-    """Draws from a Gaussian at the mode of the unconstrained position, and the log evidence.
+    """Draws from a Gaussian at the mode of the density of the unconstrained position, and the log evidence.
 
     The objective is Laplace's log evidence, log p(mode) + dim/2 log 2 pi - 1/2 log det(-Hessian) (MacKay 2003, eq.
     27.5). A mode whose curvature is not positive definite has status DEGENERATE, and draws that are NaN.
@@ -22,8 +22,8 @@ class Laplace(GaussianSearch):
     Args:
         draws: per lane.
         restarts: lanes per dataset, each from a start of its own.
-        max_iter: evaluations of the gradient in search of the mode.
-        tol: nats left to be gained there, see `Optimize`.
+        max_iter: maximum number of gradient evaluations.
+        tol: predicted gain, in nats, at which the mode is reached, see `Optimize`.
     """
 
     draws: int = 1000
@@ -38,17 +38,17 @@ class Laplace(GaussianSearch):
         require(self.tol >= 0, "Laplace(tol=...)", got=self.tol, expected="nats, zero or more")
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
-        """A lane that has still to evaluate its first position."""
+        """A lane before the evaluation of its first position."""
         return self._search.init(posterior, key, position, shared)
 
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
     ) -> tuple[State, Record, Array]:
-        """One evaluation on the way to the mode."""
+        """One gradient evaluation of the search for the mode."""
         return self._search.step(posterior, key, state, shared, stage)
 
     def done(self, state: State) -> Array:
-        """Whether the search ended."""
+        """Whether the search has ended."""
         return self._search.done(state)
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:

@@ -1,8 +1,7 @@
 """Pathfinder (Zhang, Carpenter, Gelman and Vehtari 2022): the best of the Gaussians along an optimisation path.
 
-The algebra of the approximations (their algorithms 3 and 4) is BlackJAX's; the path is `jaxlatent.engines.optimize.lbfgs`'s, one
-gradient a step, and every approximation is weighed when its point is reached, so that a lane holds one of them and not
-the path.
+BlackJAX supplies the algebra of the approximations (their algorithms 3 and 4) and `jaxlatent.engines.optimize.lbfgs` the path, one
+gradient per step. Each approximation is evaluated as its point is reached, so a lane stores the best one instead of the path.
 """
 
 from dataclasses import replace
@@ -40,7 +39,7 @@ class Approximation(NamedTuple):
         """Draws ``(draws, dim)`` and their log densities ``(draws,)``."""
         from blackjax.optimizers.lbfgs import bfgs_sample
 
-        # BlackJAX would find the mean from a gradient; it is known already.
+        # BlackJAX computes the mean from a position and a gradient; the gradient is zero here since the mean is known.
         return bfgs_sample(key, draws, self.mean, jnp.zeros_like(self.mean), self.alpha, self.beta, self.gamma)
 
 
@@ -48,11 +47,11 @@ class State(NamedTuple):
     """A lane between two evaluations.
 
     Attributes:
-        search: of the path.
-        alpha: diagonal of the inverse Hessian as of now, ``(dim,)``.
-        best: the approximation with the highest ELBO.
-        elbo: of it.
-        evaluations: so far.
+        search: state of L-BFGS.
+        alpha: diagonal of the inverse Hessian estimate, ``(dim,)``.
+        best: the approximation with the highest ELBO so far.
+        elbo: its ELBO.
+        evaluations: gradient evaluations so far.
     """
 
     search: lbfgs.State
@@ -75,10 +74,10 @@ class Pathfinder(GaussianSearch):
     Args:
         draws: per path.
         paths: lanes per dataset, each from a start of its own.
-        max_iter: evaluations of the gradient along a path.
-        tol: nats left to be gained at the end of the path, see `Optimize`.
-        history: pairs that the inverse Hessian remembers.
-        elbo_draws: draws that weigh each approximation.
+        max_iter: maximum number of gradient evaluations per path.
+        tol: predicted gain, in nats, at which the path ends, see `Optimize`.
+        history: pairs stored for the inverse Hessian.
+        elbo_draws: draws for the ELBO of each approximation.
     """
 
     draws: int = 1000
@@ -102,11 +101,11 @@ class Pathfinder(GaussianSearch):
         return self.paths
 
     def compile_key(self) -> "Pathfinder":
-        """With one path of one evaluation."""
+        """One path of one evaluation."""
         return replace(self, paths=1, max_iter=1)
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
-        """A lane that has still to evaluate its first position."""
+        """A lane before the evaluation of its first position."""
         search = self._path.init(position)
         one, zero = jnp.ones_like(position), jnp.zeros((), position.dtype)
         best = _approximation(search, one)
@@ -115,7 +114,7 @@ class Pathfinder(GaussianSearch):
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
     ) -> tuple[State, Record, Array]:
-        """One evaluation, and if it is accepted into the path the ELBO of the approximation there."""
+        """One gradient evaluation, and the ELBO of the approximation there if the point is accepted."""
         from blackjax.optimizers.lbfgs import lbfgs_recover_alpha
 
         cost = lambda position: -posterior.log_density(position)
@@ -123,7 +122,7 @@ class Pathfinder(GaussianSearch):
         search = self._path.update(state.search, value, gradient, cost)
         state = state._replace(evaluations=state.evaluations + 1)
 
-        def weigh(carry: Any) -> Any:
+        def evaluate(carry: Any) -> Any:
             state, search = carry
             old, new = state.search.point, search.point
             updated = lbfgs_recover_alpha(state.alpha, new.position - old.position, new.gradient - old.gradient)[0]
@@ -136,7 +135,7 @@ class Pathfinder(GaussianSearch):
             return state._replace(alpha=alpha, best=best, elbo=jnp.where(better, elbo, state.elbo)), search
 
         accepted = search.iterations > state.search.iterations
-        state = when(accepted, weigh, (state, search))[0]._replace(search=search)
+        state = when(accepted, evaluate, (state, search))[0]._replace(search=search)
         return state, Record(state.elbo), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
@@ -156,7 +155,7 @@ class Pathfinder(GaussianSearch):
 
 
 def _approximation(search: lbfgs.State, alpha: Array) -> Approximation:
-    """The Gaussian at the last point of the path: a quasi-Newton step from it, and the inverse Hessian."""
+    """The Gaussian at the last point of the path: its mean is a quasi-Newton step away, its covariance the inverse Hessian."""
     from blackjax.optimizers.lbfgs import lbfgs_inverse_hessian_factors
 
     beta, gamma = lbfgs_inverse_hessian_factors(search.memory.steps.T, search.memory.changes.T, alpha)

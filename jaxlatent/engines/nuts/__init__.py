@@ -1,4 +1,4 @@
-"""The no-U-turn sampler, one leapfrog step at a time."""
+"""The no-U-turn sampler: kernel, mass matrix, warm-up."""
 
 from jaxlatent.engines.nuts.nuts import NUTS
 

@@ -1,11 +1,11 @@
-r"""The metric of NUTS, as the linear map ``L`` that whitens the posterior: inverse mass matrix :math:`M^{-1} = L L^T`.
+r"""The mass matrix of NUTS and its estimators, as a whitening map ``L``: inverse mass matrix :math:`M^{-1} = L L^T`.
 
-In whitened momenta :math:`r = L^T p` the kinetic energy is :math:`|r|^2 / 2` and every U-turn check a plain dot product, whatever the
-metric; only the leapfrog step sees ``L``, twice.
+In whitened momenta :math:`r = L^T p` the kinetic energy is :math:`|r|^2 / 2` and every U-turn check a plain dot product, so only the
+leapfrog step uses ``L``.
 
-All three estimators minimise the Fisher divergence between a Gaussian and the posterior from draws ``q`` *and* their gradients
-``g`` (Seyboldt, Carlson and Carpenter 2024): the optimum is the geometric mean of cov(q) and cov(g)\ :sup:`-1`. On a Gaussian target
-it is exact after ``dim + 1`` draws, where the sample covariance still carries its sampling noise.
+The diagonal, dense and low-rank estimators all minimise the Fisher divergence between a Gaussian and the posterior from draws ``q`` *and*
+gradients ``g`` (Seyboldt, Carlson and Carpenter 2024): the optimum is the geometric mean of cov(q) and cov(g)\ :sup:`-1`. For a Gaussian
+target it is exact after ``dim + 1`` draws, where the sample covariance is still noisy.
 """
 
 from typing import NamedTuple
@@ -16,9 +16,9 @@ from jaxlatent.typing import Array
 
 #: Weight of the identity, in draws, against the empirical moments of a window.
 _SHRINK = 2.0
-#: A low-rank direction is kept when its variance differs from the diagonal's by more than this factor.
+#: A low-rank direction is kept if its variance differs from the diagonal metric's by more than this factor.
 _CUTOFF = 1.5
-#: Draws, and as many gradients, whose span is searched for these directions.
+#: Low-rank directions are taken from the span of this many draws and as many gradients.
 _SPAN = 128
 
 
@@ -44,7 +44,7 @@ class Metric(NamedTuple):
         return self._core(self.scale * g, transpose=True)
 
     def flattened(self, flat: Array) -> "Metric":
-        """The diagonal part alone where ``flat``, in the same shapes."""
+        """Only the diagonal part if ``flat``, with unchanged shapes."""
         if self.spread.shape[-1]:
             return self._replace(spread=jnp.where(flat, 1.0, self.spread))
         rows, columns = self.matrix.shape
@@ -53,8 +53,8 @@ class Metric(NamedTuple):
     def _core(self, x: Array, transpose: bool) -> Array:
         if self.matrix.shape[-1] == 0:
             return x
-        # The lane's vector stands on the left: mapped over lanes, the product leads with them as it is. Of one on the right, which is
-        # transposed at each use, XLA may make a product that it cannot compile (`jaxlatent._compat.small_products`).
+        # The vector is the left operand, so that under vmap the product leads with the lane axis. With the vector on the right XLA
+        # transposes, and may emit a product that it cannot compile (`jaxlatent._compat.small_products`).
         if self.spread.shape[-1] == 0:
             return x @ (self.matrix if transpose else self.matrix.T)
         return x + ((self.spread - 1.0) * (x @ self.matrix)) @ self.matrix.T
@@ -69,15 +69,15 @@ def identity(kind: str, dim: int, rank: int) -> Metric:
 
 
 def estimate(draws: Array, gradients: Array, weights: Array, like: Metric) -> Metric:
-    """The metric that a window of draws and gradients asks for.
+    """Estimate the metric from a window of draws and gradients.
 
-    Moments are taken about each lane's own mean, so that lanes still far apart do not widen the metric.
+    Moments are taken about each lane's own mean, so that lanes that are still far apart do not inflate the metric.
 
     Args:
         draws: ``(lane, n, dim)``.
         gradients: of the log density at the draws, ``(lane, n, dim)``.
-        weights: ``(lane, n)``: 1 for a draw that counts, 0 for padding or a lane that is not trusted.
-        like: a metric of the kind wanted.
+        weights: ``(lane, n)``: 1 for a draw to use, 0 for padding or a lane to leave out.
+        like: a metric of the kind to estimate, used where the estimate is not finite.
     """
     q, total = _centred(draws, weights)
     g, _ = _centred(gradients, weights)
@@ -95,7 +95,7 @@ def estimate(draws: Array, gradients: Array, weights: Array, like: Metric) -> Me
 
 
 def _centred(x: Array, weights: Array) -> tuple[Array, Array]:
-    """Rows about their lane's mean, zero where they do not count, as ``(lane * n, dim)``, and the degrees of freedom."""
+    """Rows minus their lane's mean, zero where the weight is, as ``(lane * n, dim)``, and the degrees of freedom."""
     w = weights[..., None]
     count = jnp.sum(w, 1, keepdims=True)
     x = jnp.where(w > 0, x, 0.0)
@@ -126,12 +126,12 @@ def _lower_factor(moment_q: Array, moment_g: Array) -> Array:
 
 
 def _low_rank(q: Array, g: Array, weights: Array, total: Array, rank: int) -> tuple[Array, Array]:
-    """The directions, in the span of some draws and gradients, whose variance differs most from the diagonal's."""
+    """Directions and spreads, within the span of some draws and gradients, whose variance differs most from the diagonal metric's."""
     some = min(_SPAN, q.shape[0])
     counted = jnp.argsort(weights <= 0, stable=True)
     chosen = counted[(jnp.arange(some) * jnp.sum(weights) / some).astype(jnp.int32)]
     rows = jnp.concatenate([q[chosen], g[chosen]])
-    # The span's basis from its Gram matrix, never from one of (dim, dim).
+    # Take the basis from the Gram matrix, to avoid a (dim, dim) matrix.
     gram = rows @ rows.T
     values, vectors = jnp.linalg.eigh(gram)
     columns = min(rows.shape)

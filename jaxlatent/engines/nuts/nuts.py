@@ -1,14 +1,13 @@
 r"""The no-U-turn sampler, one leapfrog step at a time.
 
-The transition kernel is BlackJAX's (multinomial sampling over an iteratively doubled trajectory: Hoffman and Gelman 2014; Betancourt
-2017; Phan et al. 2019); a test holds the distributions of the two together, start point by start point. What differs is who waits
-for whom. BlackJAX nests loops (draws, doublings, leapfrog steps), so that under ``vmap`` every lane waits at every level for the
-longest trajectory of the batch. Here the place in those loops is part of the state, and a step is *one* gradient: a lane that has
-finished its trajectory starts the next while others still integrate, and the log density stands in the compiled program once,
-warm-up, sampling and the first evaluation included. Each transition draws its random numbers in one call, since on a CPU it is the
-number of calls that compiles slowly.
+The transition kernel is that of BlackJAX (multinomial sampling over an iteratively doubled trajectory: Hoffman and Gelman 2014;
+Betancourt 2017; Phan et al. 2019); a test compares the two distributions from the same start points. BlackJAX nests loops (draws,
+doublings, leapfrog steps), so under ``vmap`` every lane waits at every level for the longest trajectory of the batch. Here the loop
+position is part of the state, and a step is *one* gradient: a lane that has finished its trajectory starts the next one while others
+still integrate. The log density appears once in the compiled program, shared by warm-up, sampling and the first evaluation. Each
+transition draws its random numbers in one call, since compile time on a CPU grows with the number of calls.
 
-Momenta are whitened (`jaxlatent.engines.nuts.metric`): the metric is seen by the leapfrog step only.
+Momenta are whitened (`jaxlatent.engines.nuts.metric`), so only the leapfrog step uses the metric.
 """
 
 from dataclasses import replace
@@ -17,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Outputs, Stage, engine, legs, when
+from jaxlatent.engines.base import Final, Outputs, Stage, engine, split_steps, when
 from jaxlatent.engines.chains import Chains
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
@@ -27,12 +26,12 @@ from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position
 
-#: Kept transitions that tell how a lane does, and of which one in so many moves.
-_TELLING, _MOVING = 50, 100
+#: The status of a lane needs this many kept transitions, and is STUCK if fewer than one in `_MOVING` changes the position.
+_MIN_TRANSITIONS, _MOVING = 50, 100
 
 
 class Point(NamedTuple):
-    """A position with what was computed there."""
+    """A position with its log density and gradient."""
 
     position: Array
     log_density: Array
@@ -53,10 +52,10 @@ class Tree(NamedTuple):
     Attributes:
         proposal: the point sampled from it so far.
         energy: of the proposal.
-        log_weight: of all its points together, relative to the start.
-        momentum_sum: of its whitened momenta.
-        accept_sum: of the Metropolis acceptance probabilities of its points.
-        size: leapfrog steps.
+        log_weight: total log weight of its points, relative to the start.
+        momentum_sum: sum of its whitened momenta.
+        accept_sum: sum of the Metropolis acceptance probabilities of its points.
+        size: number of leapfrog steps.
     """
 
     proposal: Point
@@ -71,9 +70,9 @@ class Choices(NamedTuple):
     """The random choices of one transition besides its momentum.
 
     Attributes:
-        leaf_key: folded with the number of the leapfrog step, chooses within the subtree.
-        directions: ``(max_depth,)``, +1 or -1 by doubling.
-        joins: ``(max_depth,)`` uniforms: does the proposal move into the new subtree?
+        leaf_key: folded with the leapfrog step number, for the sampling within a subtree.
+        directions: ``(max_depth,)``, +1 or -1 for each doubling.
+        joins: ``(max_depth,)`` uniforms that decide whether the proposal moves into the new subtree.
     """
 
     leaf_key: Key
@@ -93,7 +92,7 @@ class Info(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How many kept transitions there were, how many ended at the depth limit, and how many moved."""
+    """Number of kept transitions, of those that ended at the depth limit, and of those that changed the position."""
 
     draws: Array
     capped: Array
@@ -105,8 +104,8 @@ class State(NamedTuple):
 
     Attributes:
         draw: the current draw of the chain.
-        transitions: completed; -1 until the starting position has been evaluated.
-        left, right, end: the ends of the trajectory, and the end that moves.
+        transitions: number completed; -1 until the starting position has been evaluated.
+        left, right, end: the two ends of the trajectory, and the end being integrated.
         tree, subtree: see `Tree`.
         checkpoints: whitened momenta and momentum sums for the U-turn checks inside a subtree, ``(max_depth, dim)`` each.
         depth: doublings completed.
@@ -115,8 +114,8 @@ class State(NamedTuple):
         choices: random numbers of the transition, see `Choices`.
         step_size: of this trajectory.
         tuning: dual averaging of the step size.
-        info: of the last transition.
-        tally: of the kept transitions.
+        info: statistics of the last transition.
+        tally: counts of the kept transitions.
     """
 
     draw: Point
@@ -138,7 +137,7 @@ class State(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a draw leaves behind."""
+    """A draw with its gradient and statistics."""
 
     position: Array
     gradient: Array
@@ -152,14 +151,14 @@ class NUTS(Chains):
 
     Args:
         chains: lanes per dataset.
-        warmup: transitions per chain in which step size and metric adapt; not kept.
+        warmup: transitions per chain that adapt step size and metric; not kept.
         draws: kept transitions per chain.
-        target_accept: mean acceptance probability that the step size is tuned to; raise it against divergences.
+        target_accept: target of the mean acceptance probability; raise it against divergences.
         metric: "diag", "dense", "low_rank", or "auto": dense up to 200 dimensions, low rank above, and diagonal where the
-            posterior turns out to be bent (see `jaxlatent.engines.nuts.warmup`).
-        rank: directions of the low-rank metric.
-        max_depth: doublings of a trajectory at most.
-        divergence_threshold: energy error from which a trajectory counts as divergent.
+            curvature of the posterior varies strongly (see `jaxlatent.engines.nuts.warmup`).
+        rank: number of directions of the low-rank metric.
+        max_depth: maximum number of doublings of a trajectory.
+        divergence_threshold: energy error above which a trajectory is divergent.
     """
 
     chains: int = 4
@@ -186,12 +185,12 @@ class NUTS(Chains):
         require(1 <= self.max_depth <= 20, "NUTS(max_depth=...)", got=self.max_depth, expected="1 to 20 doublings")
 
     def compile_key(self) -> "NUTS":
-        """With one chain of one draw."""
+        """One chain of one draw."""
         return replace(self, chains=1, warmup=0, draws=1)
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
-        """Warm-up windows, then legs of kept draws."""
-        sampling = (Stage(steps, SAMPLE, self.max_depth, True) for steps in legs(self.draws, segment))
+        """Warm-up windows, then segments of kept draws."""
+        sampling = (Stage(steps, SAMPLE, self.max_depth, True) for steps in split_steps(self.draws, segment))
         return (*warmup_stages(self.warmup, self.max_depth), *sampling)
 
     def shared(self, posterior: Posterior, key: Key) -> Shared:
@@ -204,7 +203,7 @@ class NUTS(Chains):
         )
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
-        """A lane that still has to evaluate its first position: a leapfrog step with no momentum and no step size."""
+        """A lane before the evaluation of its first position, which is done by a leapfrog step of size zero."""
         zero, nothing, none = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
         point = Point(position, nothing, zero)
         leaf = Leaf(position, zero, zero)
@@ -231,7 +230,7 @@ class NUTS(Chains):
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: Shared, stage: Stage
     ) -> tuple[State, Record, Array]:
-        """One leapfrog step, and whatever it completes: a subtree, a trajectory, a draw."""
+        """One leapfrog step, and the end of the subtree, trajectory and draw where it completes them."""
         point, leaf, log_weight, energy = _leapfrog(posterior, state, shared.metric)
         subtree, checkpoints = state.subtree, state.checkpoints
         total = state.tree.size + subtree.size
@@ -265,7 +264,7 @@ class NUTS(Chains):
         return state, record, ended & ~fresh
 
     def _draw(self, state: State, point: Point, fresh: Array, diverging: Array, shared: Shared, stage: Stage) -> State:
-        """The trajectory's proposal becomes the draw (at first: the starting point itself), and the step size learns."""
+        """Make the trajectory's proposal (at first: the starting point) the current draw, and tune the step size."""
         tree = state.tree
         acceptance = tree.accept_sum / jnp.maximum(tree.size, 1)
         tuning = _select(fresh, state.tuning, tune(state.tuning, acceptance - self.target_accept))
@@ -282,11 +281,11 @@ class NUTS(Chains):
         )
 
     def done(self, state: State) -> Array:
-        """A lane whose start has no finite density has nothing to sample."""
+        """Whether the start has no finite density: nothing to sample."""
         return (state.transitions >= 0) & ~jnp.isfinite(state.draw.log_density)
 
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
-        """Pool the lanes: a common step size, and at the end of a window a common metric."""
+        """Pool the lanes into a common step size, and at the end of a window into a common metric."""
         averages = jnp.exp(state.tuning.log_average)
         window = Window(records.position, records.gradient, records.lp, records.info.diverging, records.info.tree_depth)
         shared = pool(shared, window, averages, counts, stage, automatic=self.metric == "auto")
@@ -299,8 +298,8 @@ class NUTS(Chains):
         return jax.vmap(restart)(state), shared
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
-        """Draws are in the records; the lane adds how it ended."""
-        tally, long = state.tally, state.tally.draws >= _TELLING
+        """The status; draws are in the records."""
+        tally, long = state.tally, state.tally.draws >= _MIN_TRANSITIONS
         status = jnp.where(long & (2 * tally.capped > tally.draws), Status.TREE_DEPTH, Status.OK)
         status = jnp.where(long & (_MOVING * tally.moved < tally.draws), Status.STUCK, status)
         status = jnp.where(self.done(state), Status.NON_FINITE, status)
@@ -308,7 +307,7 @@ class NUTS(Chains):
 
 
 def _leapfrog(posterior: Posterior, state: State, metric: Metric) -> tuple[Point, Leaf, Array, Array]:
-    """One step of the moving end: the point, the leaf, its log weight relative to the start, its energy."""
+    """One leapfrog step: the new point, the leaf, its log weight relative to the start, and its energy."""
     step = state.direction * state.step_size
     half = state.end.momentum + 0.5 * step * state.end.gradient
     position = state.end.position + step * metric.forward(half)
@@ -322,7 +321,7 @@ def _leapfrog(posterior: Posterior, state: State, metric: Metric) -> tuple[Point
 
 
 def _begin(state: State, key: Key, metric: Metric) -> State:
-    """A new trajectory from the current draw."""
+    """Start a trajectory from the current draw."""
     draw, dim, depths = state.draw, state.draw.position.shape[0], state.choices.joins.shape[0]
     key, leaf_key = jax.random.split(jax.random.fold_in(key, state.transitions))
     edge = jnp.nextafter(jnp.ones((), draw.position.dtype), 0.0)
@@ -356,7 +355,7 @@ def _open_subtree(state: State) -> State:
 
 
 def _merge(state: State, broken: Array) -> tuple[State, Array]:
-    """Join the finished subtree to the trajectory; biased progressive sampling (Betancourt 2017, A.3.2). Is it turning now?"""
+    """Join the finished subtree to the trajectory by biased progressive sampling (Betancourt 2017, A.3.2), and check for a U-turn."""
     tree, subtree = state.tree, state.subtree
     accept = ~broken & (state.choices.joins[state.depth] < jnp.exp(subtree.log_weight - tree.log_weight))
     forward = state.direction > 0
@@ -384,10 +383,10 @@ def _is_turning(left: Array, right: Array, momentum_sum: Array) -> Array:
 def _check_subtree(
     checkpoints: tuple[Array, Array], momentum: Array, momentum_sum: Array, leaf: Array
 ) -> tuple[tuple[Array, Array], Array]:
-    """Does any subtree that ends at this leaf turn? (Phan et al. 2019, appendix A.)
+    """Check every subtree that ends at this leaf for a U-turn (Phan et al. 2019, appendix A).
 
-    Even leaves are stored, odd leaves are checked against the stored left ends of every balanced subtree that they complete: from
-    ``first`` to ``last`` in the stack of checkpoints.
+    Even leaves are stored; odd leaves are checked against the left ends of all balanced subtrees that they complete, ``first`` to
+    ``last`` in the stack of checkpoints.
     """
     momenta, sums = checkpoints
     last = jnp.bitwise_count(leaf >> 1).astype(jnp.int32)

@@ -1,4 +1,4 @@
-"""Points of highest density: the engine, its optimisers, and when they have arrived."""
+"""Point estimates: the engine `Optimize`, its optimisers, and their convergence checks."""
 
 from jaxlatent.engines.optimize.optimize import Optimize
 

@@ -1,7 +1,7 @@
-"""Optax optimisers that do the same are the same.
+"""Interning of Optax optimisers, so that equal ones share compiled programs.
 
-``optax.adam(1e-3)`` makes new functions at every call, and JAX compiles afresh for each new function. Engines therefore take the first
-optimiser of its kind that they saw: the same code, around the same values.
+``optax.adam(1e-3)`` makes new closures at every call, and JAX compiles anew for each. Engines therefore replace an optimiser by the first
+one seen with the same code and the same captured values.
 """
 
 from functools import partial
@@ -14,12 +14,12 @@ _SEEN: dict[Any, optax.GradientTransformation] = {}
 
 
 def interned(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """The first optimiser that was made of equal code and equal values; itself if there was none."""
+    """The first optimiser seen with equal code and captured values, or ``optimizer`` itself."""
     return _SEEN.setdefault(_key(optimizer, ()), optimizer)
 
 
 def _key(value: Any, inside: tuple[int, ...]) -> Any:
-    """What two values have in common that behave alike; what is not understood is like itself only."""
+    """A hashable key, equal for values that behave alike; objects of other types are compared by identity."""
     if id(value) in inside:
         return "itself", inside.index(id(value))
     inner = (*inside, id(value))
@@ -33,9 +33,9 @@ def _key(value: Any, inside: tuple[int, ...]) -> Any:
     if isinstance(value, dict):
         return dict, tuple((name, _key(one, inner)) for name, one in value.items())
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        # 1 and True are equal, and so are 0.0 and -0.0, but do not behave alike.
+        # 1 == True and 0.0 == -0.0, but they do not behave alike.
         return type(value), repr(value)
-    # The optimiser that is kept keeps the object alive, and its number its own.
+    # The interned optimiser keeps the object alive, so its id is not reused.
     return "object", id(value)
 
 

@@ -1,7 +1,7 @@
-"""A few damped Newton steps uphill, for functions of few variables that are cheap to evaluate: the M-steps without a closed form.
+"""Damped Newton ascent for cheap functions of few variables: M-steps without a closed form.
 
-The linear algebra is plain JAX. LAPACK's batched factorisations wait, on a CPU, for threads of the very pool that runs them: with as many
-devices as threads, twenty lanes stood still for ever.
+The linear algebra is plain JAX, since LAPACK's batched factorisations wait on a CPU for threads of the pool that runs them: with as many
+devices as threads, twenty lanes deadlocked.
 """
 
 import jax
@@ -9,14 +9,14 @@ import jax.numpy as jnp
 
 from jaxlatent.typing import Array, LogDensity
 
-#: Fractions of the full step that are tried at once; the last stands still, so that the function never decreases.
+#: Fractions of the full step, all evaluated at once; the last is zero, so that the function never decreases.
 _FRACTIONS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6, 0.0)
 
 
 def damped_newton(function: LogDensity, position: Array, steps: int) -> Array:
-    """``steps`` Newton steps on ``function`` from ``position`` ``(dim,)``, none of which lowers it.
+    """Take ``steps`` Newton steps that never decrease ``function`` from ``position`` ``(dim,)``.
 
-    Where the function is not concave, pivots of the wrong sign change it (Gill, Murray and Wright 1981, section 4.4.2).
+    Where the function is not concave, pivots of the wrong sign are flipped (Gill, Murray and Wright 1981, section 4.4.2).
     """
     fractions = jnp.asarray(_FRACTIONS, position.dtype)
 
@@ -34,9 +34,9 @@ def damped_newton(function: LogDensity, position: Array, steps: int) -> Array:
 
 
 def solve(matrix: Array, right: Array) -> Array:
-    """Solve ``(L |D| L') x = right`` for the symmetric ``matrix`` = ``L D L'``: as it is where it is positive definite.
+    """Solve ``(L |D| L') x = right`` for the symmetric ``matrix`` = ``L D L'``, which is exact if it is positive definite.
 
-    Brought to a diagonal of ones first: variables in very different units lose nothing to each other.
+    The matrix is first scaled to a unit diagonal, so that accuracy does not depend on units.
 
     Args:
         matrix: ``(dim, dim)``.

@@ -1,9 +1,9 @@
 """Point estimates: maximum a posteriori and maximum likelihood.
 
 The mode of a density depends on its coordinates. By default the density of the *named, constrained* parameters is
-maximised, without the Jacobian of the transform to unconstrained space, as Stan's ``optimize`` and PyMC's ``find_MAP``
-do; `jaxlatent.engines.laplace` needs the other one. A step is one value and gradient, whatever the optimiser, and that
-is what ``max_iter`` counts.
+maximised, without the Jacobian of the transform to unconstrained space, as in Stan's ``optimize`` and PyMC's ``find_MAP``;
+`jaxlatent.engines.laplace` includes the Jacobian. A step is one value and gradient, whatever the optimiser, and ``max_iter``
+counts these.
 """
 
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -17,13 +17,13 @@ from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.engines.optimize.descent import Descent
 from jaxlatent.engines.optimize.interning import interned
 from jaxlatent.engines.optimize.lbfgs import LBFGS
-from jaxlatent.engines.optimize.rows import Rows, find_rows, look, next_batch, split_rows
+from jaxlatent.engines.optimize.rows import Rows, find_rows, next_batch, split_rows, validate
 from jaxlatent.errors import InputError, require
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
 
-#: Up to so many unknowns standard errors come by default: a Hessian costs their square.
+#: Standard errors are computed by default up to this dimension; the Hessian has its square of entries.
 _HESSIAN_DIM = 100
 
 
@@ -31,9 +31,9 @@ class State(NamedTuple):
     """A lane between two evaluations.
 
     Attributes:
-        search: of `LBFGS` or `Descent`.
-        evaluations: so far.
-        rows: which rows of the data are trained on and held out; () if all are trained on at once.
+        search: state of `LBFGS` or `Descent`.
+        evaluations: number so far.
+        rows: the split of the rows of the data; () without minibatches and validation.
     """
 
     search: Any
@@ -42,11 +42,11 @@ class State(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a lane saw at an evaluation.
+    """The trace of a lane at an evaluation.
 
     Attributes:
-        objective: the log density at the best point so far; of a minibatch, of the rows seen, scaled up to all.
-        validation: log likelihood of the rows held out, per row, when last looked at; () without.
+        objective: log density at the best point so far; with minibatches, its estimate from the current one.
+        validation: last log likelihood per held-out row; () without validation.
     """
 
     objective: Array
@@ -59,21 +59,20 @@ class Optimize(Search):
 
     Args:
         optimizer: any Optax optimiser; None is L-BFGS.
-        max_iter: evaluations of the objective and its gradient.
-        tol: what is left to be gained, in nats, when a lane stops: L-BFGS predicts it from the curvature, another
-            optimiser has converged when it gained no more in 100 iterations; 0 then runs all ``max_iter``. Minibatches are too
-            noisy to tell, and do.
+        max_iter: maximum number of evaluations of the objective and its gradient.
+        tol: gain, in nats, below which a lane has converged: predicted from the curvature by L-BFGS, observed over 100 iterations
+            for other optimisers, where 0 runs all ``max_iter``. Minibatches always run all of them unless ``patience`` ends the lane.
         restarts: lanes per dataset, each from a start of its own.
-        standard_errors: whether to compute the inverse Hessian, ``(dim, dim)``, at the end; None: up to 100 unknowns.
+        standard_errors: whether to compute the inverse Hessian, ``(dim, dim)``, at the end; None: up to ``dim`` 100.
         objective: "map" for the log posterior, "mle" for the log likelihood alone.
         jacobian: for "map", whether to maximise the density of the unconstrained position rather than of the
             constrained parameters.
-        batch_size: rows of the data in each evaluation, in a new random order every epoch; None takes all. Rows are what
-            observations lead with, and every other entry of the data that is as long.
-        validation: fraction of the rows held out, the same for all lanes. The result is then the point that was best for them,
-            and the objective of a lane their log likelihood.
-        patience: epochs (looks, every tenth evaluation, where all rows are taken) without gain on the held-out rows after which
-            a lane stops.
+        batch_size: rows of the data per evaluation, reshuffled every epoch; None takes all. Rows are the leading axis of the
+            observations and of every other entry of the data of the same length.
+        validation: fraction of the rows held out, the same for all lanes. The result is then the point with the highest held-out
+            log likelihood, which is also the objective of a lane.
+        patience: epochs (without minibatches: validations, every tenth evaluation) without improvement on the held-out rows after
+            which a lane stops.
     """
 
     optimizer: optax.GradientTransformation | None = None
@@ -108,7 +107,7 @@ class Optimize(Search):
         require(
             0 <= self.validation < 1, "Optimize(validation=...)", got=self.validation, expected="a fraction in [0, 1)"
         )
-        require(self.patience >= 1, "Optimize(patience=...)", got=self.patience, expected="at least 1 look")
+        require(self.patience >= 1, "Optimize(patience=...)", got=self.patience, expected="at least 1 validation")
         require(
             self.batch_size is None or self.optimizer is not None,
             "Optimize(batch_size=...)",
@@ -138,11 +137,11 @@ class Optimize(Search):
         return self.batch_size is not None or self.validation > 0
 
     def shared(self, posterior: Posterior, key: Key) -> PyTree:
-        """A random order of the rows, the same for all lanes: they can be compared by those held out."""
+        """A random order of the rows, common to all lanes, so that their validation scores are comparable."""
         return jax.random.permutation(key, find_rows(posterior).length) if self.by_rows else ()
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
-        """A lane that has still to evaluate its first position."""
+        """A lane before the evaluation of its first position."""
         rows = split_rows(shared, self.validation, self.batch_size, position) if self.by_rows else ()
         return State(self._algorithm.init(position), jnp.zeros((), jnp.int32), rows)
 
@@ -161,14 +160,14 @@ class Optimize(Search):
         value, gradient = jax.value_and_grad(function)(state.search.trial)
         search = self._algorithm.update(state.search, value, gradient, function)
         if self.validation > 0:
-            rows = look(
+            rows = validate(
                 rows, evaluations, self.batch_size, search.point.position, self._cost_of_held_rows(posterior, rows)
             )
         best = -search.point.value if self.batch_size is None else -value
         return State(search, evaluations, rows), Record(best, rows.score), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
-        """Whether the lane converged, broke, or gained no more on the rows held out."""
+        """Whether the lane converged, failed, or ran out of patience."""
         ended = state.search.status != Status.OK
         return ended | (state.rows.since >= self.patience) if self.validation > 0 else ended
 
@@ -184,8 +183,8 @@ class Optimize(Search):
         if self.by_rows:
             return self._finish_rows(posterior, state, statistics)
         status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
-        wanted = posterior.dim <= _HESSIAN_DIM if self.standard_errors is None else self.standard_errors
-        if wanted:
+        with_covariance = posterior.dim <= _HESSIAN_DIM if self.standard_errors is None else self.standard_errors
+        if with_covariance:
             factor, definite = inverse_root(jax.hessian(self._cost(posterior))(point.position))
             statistics["covariance"] = factor @ factor.T
             status = jnp.where((status == Status.CONVERGED) & ~definite, Status.DEGENERATE, status)
@@ -195,7 +194,7 @@ class Optimize(Search):
         rows: Rows = state.rows
         position, status = state.search.point.position, state.search.status
         if self.validation > 0:
-            # The last point may be better than any that was looked at.
+            # The last point may be better than the best one validated.
             last = -self._cost_of_held_rows(posterior, rows)(position)
             position = jnp.where(last > rows.best_score, position, rows.best)
             objective = jnp.maximum(last, rows.best_score) * rows.held.shape[0]
@@ -217,13 +216,13 @@ class Optimize(Search):
         return lambda position: -_log_likelihood(posterior, posterior.constrain(position))
 
     def _cost_of_held_rows(self, posterior: Posterior, rows: Rows) -> LogDensity:
-        """Minus the log likelihood of a row held out."""
+        """Minus the mean log likelihood of the held-out rows."""
         return self._cost_of_rows(posterior, rows.held, 1 / rows.held.shape[0], "mle")
 
     def _cost_of_rows(
         self, posterior: Posterior, index: Array, scale: float, objective: str | None = None
     ) -> LogDensity:
-        """Minus log prior and log likelihood of some rows, which counts ``scale`` times."""
+        """Minus the log prior and ``scale`` times the log likelihood of some rows."""
         some = find_rows(posterior).of(posterior, index)
 
         def cost(position: Position) -> Array:
@@ -236,10 +235,10 @@ class Optimize(Search):
 
 
 def _log_likelihood(posterior: Posterior, params: Any) -> Array:
-    """Of all observations, a scalar.
+    """The log likelihood of all observations, a scalar.
 
     Raises:
-        InputError: for posteriors that do not know them.
+        InputError: if the posterior does not separate prior and likelihood.
     """
     terms = posterior.density.log_likelihood(params, posterior.data)
     if not terms:

@@ -1,4 +1,4 @@
-"""Rows of the data: minibatches to train on, and rows held out to tell when to stop."""
+"""Minibatches of the rows of the data, and held-out rows for early stopping."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,20 +12,20 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, LogDensity, Position
 
-#: Evaluations between two looks at the rows held out, where all others are trained on at once.
-_LOOK = 10
+#: Evaluations between two validations without minibatches.
+_VALIDATE_EVERY = 10
 
 
 class Rows(NamedTuple):
-    """Which rows a lane uses, and how it does on those held out.
+    """The split of the rows, and the validation of a lane.
 
     Attributes:
-        training: indices, in the order of this epoch.
-        held: indices.
-        score: log likelihood per row held out when last looked at.
-        best: the position that did best there.
+        training: indices of the training rows, in the order of this epoch.
+        held: indices of the held-out rows.
+        score: last log likelihood per held-out row.
+        best: the position with the highest score.
         best_score: its score.
-        since: looks since then.
+        since: validations since then.
     """
 
     training: Array
@@ -37,18 +37,18 @@ class Rows(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What the rows of some data are.
+    """The rows of some data.
 
     Attributes:
-        length: how many there are.
-        names: the entries of the data that have them.
+        length: number of rows.
+        names: entries of the data with these rows.
     """
 
     length: int
     names: tuple[str, ...]
 
     def of(self, posterior: Posterior, index: Array) -> Posterior:
-        """The posterior of some rows only."""
+        """The posterior given some rows only."""
         data = {
             name: jax.tree.map(lambda x: x[index], value) if name in self.names else value
             for name, value in posterior.data.items()
@@ -57,7 +57,7 @@ class Table(NamedTuple):
 
 
 def find_rows(posterior: Posterior) -> Table:
-    """Rows are what observations lead with; every entry of the data that is as long has them too.
+    """Find the rows: the leading axis of the observations, and of every other entry of the data of the same length.
 
     Raises:
         InputError: if the posterior does not know its observations, or if they are not equally long.
@@ -82,7 +82,7 @@ def find_rows(posterior: Posterior) -> Table:
 
 
 def split_rows(order: Array, validation: float, batch_size: int | None, position: Position) -> Rows:
-    """The rows, in a random order, split into a fraction held out and the rest to train on."""
+    """Split the rows, in random ``order``, into a fraction ``validation`` held out and the rest for training."""
     length = order.shape[0]
     held = round(validation * length)
     training = length - held
@@ -103,7 +103,7 @@ def split_rows(order: Array, validation: float, batch_size: int | None, position
 
 
 def next_batch(rows: Rows, key: Key, evaluations: Array, batch_size: int | None) -> tuple[Rows, Array]:
-    """The rows of the next evaluation: all, or the next batch; a new order at the end of an epoch, whose remainder is left out."""
+    """The rows of the next evaluation: all, or the next minibatch; reshuffles at each epoch, dropping the remainder."""
     if batch_size is None:
         return rows, rows.training
     batches = rows.training.shape[0] // batch_size
@@ -113,11 +113,11 @@ def next_batch(rows: Rows, key: Key, evaluations: Array, batch_size: int | None)
     return rows._replace(training=order), batch
 
 
-def look(rows: Rows, evaluations: Array, batch_size: int | None, position: Position, cost: LogDensity) -> Rows:
-    """At the end of an epoch: how well a position does on the rows held out, by ``cost`` per row."""
-    every = _LOOK if batch_size is None else rows.training.shape[0] // batch_size
+def validate(rows: Rows, evaluations: Array, batch_size: int | None, position: Position, cost: LogDensity) -> Rows:
+    """At the end of an epoch, score ``position`` on the held-out rows by ``cost`` per row."""
+    every = _VALIDATE_EVERY if batch_size is None else rows.training.shape[0] // batch_size
 
-    def see(rows: Rows) -> Rows:
+    def update(rows: Rows) -> Rows:
         score = -cost(position)
         better = score > rows.best_score
         return rows._replace(
@@ -127,4 +127,4 @@ def look(rows: Rows, evaluations: Array, batch_size: int | None, position: Posit
             since=jnp.where(better, 0, rows.since + 1),
         )
 
-    return when(evaluations % every == 0, see, rows)
+    return when(evaluations % every == 0, update, rows)

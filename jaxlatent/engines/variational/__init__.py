@@ -1,4 +1,4 @@
-"""Gaussians fitted to the posterior by raising the evidence lower bound."""
+"""Variational inference: Gaussians that maximise the evidence lower bound (ELBO)."""
 
 from jaxlatent.engines.variational.advi import ADVI
 from jaxlatent.engines.variational.dadvi import DADVI

@@ -1,25 +1,24 @@
-r"""Automatic differentiation variational inference with Gaussian families, in coordinates of its own.
+r"""ADVI: stochastic variational inference with Gaussian families, in whitened coordinates.
 
 Maximises the ELBO of :math:`q = N(m, L L^\top)` over the location `m` and the scale `L`, diagonal or lower triangular
-(Kucukelbir et al. 2017). Every iteration moves in the coordinates of the current `q`: with :math:`z = m + L \epsilon`
+(Kucukelbir et al. 2017). Each iteration moves in the whitened coordinates of the current `q`: with :math:`z = m + L \epsilon`
 and the whitened gradient :math:`u = L^\top \nabla \log p(z)`,
 
 .. math:: g_m = E[u + \epsilon], \qquad G_L = \mathrm{tril}\, E[(u + \epsilon)\, \epsilon^\top],
 
 then :math:`m \leftarrow m + L \delta_m`, :math:`L \leftarrow L e^{\Delta_L}` to first order (a local parametrisation:
-Lin, Nielsen, Khan and Schmidt 2021). The units of the posterior drop out of the step size, and since the Fisher
+Lin, Nielsen, Khan and Schmidt 2021). The step size does not depend on the units of the posterior, and since the Fisher
 information is diagonal and constant there, a plain gradient step is nearly a natural one. On a varying-intercept model
-in full rank it settled within 500 iterations; Adam, with steps of 0.1 and 0.3 in the same coordinates and trust region,
+with full rank it converged within 500 iterations; Adam, with steps of 0.1 and 0.3 in the same coordinates and trust region,
 had not after 5000 (four seeds each).
 
-Adding :math:`\epsilon` is "sticking the landing" (Roeder, Wu and Duvenaud 2017): noise vanishes where `q` is exact. It
-gained in full rank throughout; a mean field far from a strongly correlated posterior moved faster without. Draws come
-in pairs :math:`\pm\epsilon`, which makes :math:`g_m` exact for a Gaussian posterior; elsewhere they made little
-difference.
+Adding :math:`\epsilon` is "sticking the landing" (Roeder, Wu and Duvenaud 2017): the noise vanishes where `q` is exact. It
+always helped with full rank; a mean field far from a strongly correlated posterior moved faster without. Draws are antithetic
+pairs :math:`\pm\epsilon`, which makes :math:`g_m` exact for a Gaussian posterior; elsewhere they made little difference.
 
-Iterates are averaged over windows that double in length. The run has converged when three averages in a row agree, in
-standard deviations of `q` (after Dhaka et al. 2020 and Welandawe et al. 2022): averages carry less noise than iterates,
-and the doubling sees to it that noise cannot hide convergence for ever.
+Iterates are averaged over windows that double in length. A lane has converged when three successive averages agree, in
+standard deviations of `q` (after Dhaka et al. 2020 and Welandawe et al. 2022): averages are less noisy than iterates, and ever
+longer windows reduce the noise below any tolerance.
 """
 
 from typing import Literal, NamedTuple
@@ -39,13 +38,13 @@ from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
 
 _FIRST_WINDOW = 100
-#: Pairs of averages in a row that have to agree.
+#: Converged after this many successive pairs of averages that agree.
 _AGREEMENTS = 2
-#: No variable moves by more than this many standard deviations an iteration, nor its scale by more than this fraction.
+#: Trust region per variable and iteration: standard deviations of location, fraction of scale.
 _TRUST = 0.5
 _START_SCALE = 0.135
-#: Iterations in a row without a finite density after which a lane gives up.
-_FAILURES = 20
+#: Successive iterations without a finite density after which a lane fails.
+_MAX_FAILURES = 20
 
 
 class Gaussian(NamedTuple):
@@ -60,11 +59,11 @@ class Gaussian(NamedTuple):
     scale: Array
 
     def forward(self, z: Array) -> Array:
-        """Positions of standard normal vectors ``(..., dim)``."""
+        """Map standard normal vectors ``(..., dim)`` to positions."""
         return self.location + (z * self.scale if self.scale.ndim == 1 else z @ self.scale.T)
 
     def whiten(self, gradient: Array) -> Array:
-        """Gradients ``(..., dim)`` with respect to the standard normal vectors."""
+        """Gradients ``(..., dim)`` with respect to standard normal vectors, from those with respect to positions."""
         return gradient * self.scale if self.scale.ndim == 1 else gradient @ self.scale
 
     def log_det(self) -> Array:
@@ -72,14 +71,14 @@ class Gaussian(NamedTuple):
         return jnp.sum(jnp.log(self.scale if self.scale.ndim == 1 else jnp.diagonal(self.scale)))
 
     def moved(self, location: Array, scale: Array) -> "Gaussian":
-        """Moved in its own coordinates by ``(dim,)`` and by ``(dim,)`` or lower triangular ``(dim, dim)``."""
+        """Move in whitened coordinates: location by ``(dim,)``, scale by ``(dim,)`` or lower triangular ``(dim, dim)``."""
         if scale.ndim == 1:
             return Gaussian(self.forward(location), self.scale * jnp.exp(scale))
         factor = jnp.tril(scale, -1) + jnp.diag(jnp.exp(jnp.diagonal(scale)))
         return Gaussian(self.forward(location), self.scale @ factor)
 
     def distance(self, other: "Gaussian") -> Array:
-        """The largest entry of the move, in its own coordinates, that leads to ``other``."""
+        """The largest entry, in absolute value, of the whitened move to ``other``."""
         apart = other.location - self.location
         if self.scale.ndim == 1:
             location, scale = apart / self.scale, other.scale / self.scale - 1
@@ -96,12 +95,12 @@ class State(NamedTuple):
         q: the current iterate.
         inner: state of the optimiser.
         total: sum of the iterates of the window.
-        summed: how many these are.
-        average: of the window before.
-        length: of the window before; 0 in the first.
-        agreed: pairs of averages in a row that agreed.
-        failures: iterations in a row without a finite density.
-        iterations: so far.
+        summed: number of iterates in the sum.
+        average: average iterate of the previous window.
+        length: of the previous window; 0 in the first.
+        agreed: successive pairs of averages that agree.
+        failures: successive iterations without a finite density.
+        iterations: number so far.
         status: OK while it runs.
     """
 
@@ -118,7 +117,7 @@ class State(NamedTuple):
 
 
 class Record(NamedTuple):
-    """The ELBO of the iterate, as its own draws estimate it."""
+    """The ELBO of the iterate, estimated from its own draws."""
 
     objective: Array
 
@@ -127,14 +126,14 @@ class Record(NamedTuple):
 class ADVI(GaussianSearch):
     """Variational inference with a Gaussian on unconstrained space.
 
-    Always look at ``khat``: above 0.7 the approximation is not to be trusted.
+    Check ``khat``: above 0.7 the approximation is unreliable.
 
     Args:
         family: "mean_field" (independent coordinates) or "full_rank".
-        optimizer: an Optax optimiser of the moves in the coordinates of the approximation; None is gradient steps of
-            0.1 that decay as one over the square root of time.
-        num_samples: draws per iteration, in pairs; of an odd number one is alone.
-        max_iter: iterations at most.
+        optimizer: an Optax optimiser of the whitened moves; None is gradient steps of 0.1 that decay as the inverse square
+            root of the iteration.
+        num_samples: draws per iteration, in antithetic pairs; the last of an odd number is unpaired.
+        max_iter: maximum number of iterations.
         tol: converged when averages of iterates agree to this many standard deviations, and scales to this fraction.
         draws: per lane, from the approximation.
         restarts: lanes per dataset, each from a start of its own.
@@ -177,7 +176,7 @@ class ADVI(GaussianSearch):
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
     ) -> tuple[State, Record, Array]:
-        """One move of the approximation, and at the end of a window the look at its average."""
+        """One move of the approximation, and at the end of a window the convergence check."""
         q, iterations = state.q, state.iterations + 1
         pairs = (self.num_samples + 1) // 2
         half = jax.random.normal(jax.random.fold_in(key, iterations), (pairs, posterior.dim), q.location.dtype)
@@ -187,7 +186,7 @@ class ADVI(GaussianSearch):
         towards = jnp.mean(pull * z, 0) if q.scale.ndim == 1 else jnp.tril(pull.T @ z) / self.num_samples
         # Optax minimises.
         moves, inner = self._optimizer.update(Gaussian(-jnp.mean(pull, 0), -towards), state.inner, state.q)
-        moved = q.moved(*_trusted(moves))
+        moved = q.moved(*_clip_to_trust_region(moves))
         elbo = jnp.mean(lp - standard_log_density(z)) + q.log_det()
         finite = jnp.isfinite(elbo) & jnp.all(jnp.isfinite(towards)) & jnp.isfinite(moved.log_det())
         q, inner = select(finite, (moved, inner), (q, state.inner))
@@ -199,26 +198,26 @@ class ADVI(GaussianSearch):
             summed=state.summed + 1,
             failures=failures,
             iterations=iterations,
-            status=jnp.where(failures >= _FAILURES, Status.NON_FINITE, state.status).astype(state.status.dtype),
+            status=jnp.where(failures >= _MAX_FAILURES, Status.NON_FINITE, state.status).astype(state.status.dtype),
         )
-        look = state.summed >= jnp.maximum(2 * state.length, _FIRST_WINDOW)
-        return when(look, self._look, state), Record(elbo), jnp.ones((), bool)
+        ends_window = state.summed >= jnp.maximum(2 * state.length, _FIRST_WINDOW)
+        return when(ends_window, self._check_window, state), Record(elbo), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
-        """Whether the lane converged or broke."""
+        """Whether the lane converged or failed."""
         return state.status != Status.OK
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``."""
-        # Stopped within a window: the longer one counts.
+        # If stopped within a window, take the average of the longer one.
         q = select(state.summed >= state.length, _mean(state), state.average)
         z = jax.random.normal(key, (self.draws, posterior.dim), q.location.dtype)
         status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
         final = outcome(posterior, q.forward(z), standard_log_density(z) - q.log_det(), status)
         return final.with_statistics(n_steps=state.iterations)
 
-    def _look(self, state: State) -> State:
-        """Compare the average of the window that ends with the one before, and open the next."""
+    def _check_window(self, state: State) -> State:
+        """Compare the average of the window with the previous one, and start the next."""
         average = _mean(state)
         agrees = (state.length > 0) & (average.distance(state.average) <= self.tol)
         agreed = jnp.where(agrees, state.agreed + 1, 0)
@@ -242,8 +241,8 @@ def _mean(state: State) -> Gaussian:
     return jax.tree.map(lambda total: total / jnp.maximum(state.summed, 1).astype(total.dtype), state.total)
 
 
-def _trusted(moves: Gaussian) -> Gaussian:
-    """Moves, each variable's shortened to the trust region."""
+def _clip_to_trust_region(moves: Gaussian) -> Gaussian:
+    """Shorten the moves of each variable to the trust region."""
     location, scale = moves
     rows = scale[:, None] if scale.ndim == 1 else jnp.tril(scale)
     length = jnp.sqrt(location**2 + jnp.sum(rows**2, 1))

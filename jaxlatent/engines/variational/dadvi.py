@@ -1,15 +1,15 @@
-r"""Deterministic variational inference: mean-field ADVI on draws that are made once and kept (Giordano, Ingram and Broderick 2023).
+r"""DADVI: deterministic mean-field variational inference on fixed draws (Giordano, Ingram and Broderick 2023).
 
 With fixed standard normal draws :math:`z_i` the bound
 :math:`\frac1M \sum_i \log p(m + e^{\xi} z_i) + \sum \xi` is an ordinary function of location and log scale. L-BFGS maximises it to a
-tolerance in some hundred evaluations where stochastic gradients need tens of thousands: its first guess is the natural gradient, without
-which it took ten times as many for a mixture of experts.
+tolerance in some hundred evaluations, where stochastic gradients need tens of thousands. Its initial diagonal is that of the natural
+gradient, without which a mixture of experts took ten times as many.
 
-The curvature of the bound tells what the mean field leaves out: the linear response covariance (Giordano, Broderick and Jordan 2018), the
-upper left block of the inverse Hessian of minus the bound, is right where the mean field is far too narrow.
+The curvature of the bound recovers correlations: the linear response covariance (Giordano, Broderick and Jordan 2018), the upper left block
+of the inverse Hessian of minus the bound, is right where the mean field is far too narrow.
 
-Location and scale fit the fixed draws as much as the posterior. So the objective is measured on fresh ones, and a lane whose bound
-promised much more says that its draws were too few.
+Location and scale may overfit the fixed draws. So the objective is estimated on fresh ones, and a lane whose bound is much higher reports
+that its draws were too few.
 """
 
 from collections.abc import Mapping
@@ -28,19 +28,19 @@ from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
 
-#: In unconstrained coordinates. Of a mixture of experts, 0.01 and 0.135 reach the same bounds, from random starts and from the mode.
+#: In unconstrained coordinates. For a mixture of experts 0.01 and 0.135 reach the same bounds, from random starts and from the mode.
 _START_SCALE = 0.03
 #: Columns of the Hessian at once: bounds memory.
-_TOGETHER = 8
+_CHUNK_SIZE = 8
 
 
 class State(NamedTuple):
     """A lane between two evaluations.
 
     Attributes:
-        search: of L-BFGS over location and log scale, ``(2 dim,)``.
+        search: state of L-BFGS over location and log scale, ``(2 dim,)``.
         noise: the fixed draws, ``(num_samples, dim)``.
-        evaluations: so far.
+        evaluations: number so far.
     """
 
     search: SearchState
@@ -58,14 +58,14 @@ class Record(NamedTuple):
 class DADVI(GaussianSearch):
     """Mean-field variational inference on fixed draws, with linear response covariances.
 
-    Always look at ``khat``: above 0.7 the approximation is not to be trusted.
+    Check ``khat``: above 0.7 the approximation is unreliable.
 
     Args:
-        num_samples: fixed draws, in pairs, so even. The fewer there are, the more the bound is biased upwards; a posterior of hundreds
-            of unknowns that do not come in groups, such as a network's weights, takes half as many.
-        linear_response: whether draws have the linear response covariance ``(dim, dim)``, rather than the mean field's.
-        max_iter: evaluations of the bound and its gradient.
-        tol: nats of the bound left to be gained when a lane stops.
+        num_samples: fixed draws, in antithetic pairs, so even. The fewer there are, the more the bound is biased upwards; hundreds of
+            unknowns without group structure, such as the weights of a network, need half as many draws as unknowns.
+        linear_response: whether draws have the linear response covariance ``(dim, dim)`` rather than that of the mean field.
+        max_iter: maximum number of evaluations of the bound and its gradient.
+        tol: predicted gain of the bound, in nats, below which a lane has converged.
         draws: per lane, from the approximation.
         restarts: lanes per dataset, each from a start and with fixed draws of its own.
     """
@@ -100,14 +100,14 @@ class DADVI(GaussianSearch):
         return State(search, state.noise, state.evaluations + 1), Record(-search.point.value), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
-        """Whether the lane converged or broke."""
+        """Whether the lane converged or failed."""
         return state.search.status != Status.OK
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``, ``bound`` and whether it is ``overfit``.
 
-        The objective is the mean field's ELBO on fresh draws, ``elbo`` that of the draws given, ``bound`` that of the fixed ones: overfit
-        if it is higher by more than half a nat for every unknown.
+        The objective is the ELBO of the mean field on fresh draws, ``elbo`` that of the returned draws, ``bound`` that of the fixed draws,
+        which is overfit if it exceeds the objective by more than half a nat per unknown.
         """
         both, status = state.search.point.position, state.search.status
         bound = -state.search.point.value
@@ -130,7 +130,7 @@ class DADVI(GaussianSearch):
     def review(
         self, positions: np.ndarray, statistics: Mapping[str, np.ndarray], status: np.ndarray
     ) -> tuple[np.ndarray, list[str]]:
-        """A warning where the fixed draws were fitted rather than the posterior, or where it is missed."""
+        """Warn where the fixed draws are overfitted, or else where k-hat is large."""
         overfit = statistics["overfit"]
         if not np.any(overfit):
             return super().review(positions, statistics, status)
@@ -145,7 +145,7 @@ class DADVI(GaussianSearch):
 
 
 def _natural(both: Array) -> Array:
-    """The inverse Fisher information of a mean-field Gaussian, a diagonal: with it the gradient becomes the natural one."""
+    """The diagonal inverse Fisher information of a mean-field Gaussian, which turns the gradient into the natural gradient."""
     log_scale = jnp.split(both, 2)[1]
     return jnp.concatenate([jnp.exp(2 * log_scale), jnp.full_like(log_scale, 0.5)])
 
@@ -162,7 +162,7 @@ def _cost(posterior: Posterior, noise: Array) -> LogDensity:
 
 
 def _hessian(function: LogDensity, at: Array) -> Array:
-    """A few columns at a time."""
+    """The Hessian of ``function`` at ``at``, a few columns at a time."""
     column = lambda direction: jax.jvp(jax.grad(function), (at,), (direction,))[1]
-    hessian = jax.lax.map(column, jnp.eye(at.shape[0], dtype=at.dtype), batch_size=_TOGETHER)
+    hessian = jax.lax.map(column, jnp.eye(at.shape[0], dtype=at.dtype), batch_size=_CHUNK_SIZE)
     return (hessian + hessian.T) / 2
