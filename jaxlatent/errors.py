@@ -1,7 +1,7 @@
-"""Errors that say what was got, what was expected and what to do about it.
+"""Error classes whose messages say what was got, what was expected, and the remedy.
 
-Trouble inside a lane is never an exception: it becomes a status code (`jaxlatent.status`). These errors are raised on the host
-only, by the outermost call, before any long work.
+They are raised on the host, by the outermost call, before any long computation. A failure inside a lane becomes a status code
+(`jaxlatent.status`) instead.
 """
 
 import difflib
@@ -10,14 +10,14 @@ from typing import Any
 
 
 class JaxlatentError(Exception):
-    """Base class of every error that the package raises on purpose."""
+    """Base class of the errors of the package."""
 
 
 class InputError(JaxlatentError, ValueError):
-    """Something the caller handed over cannot be used.
+    """An invalid argument, setting or dataset.
 
     Args:
-        what: the thing at fault, by its own name ("observation 'y'", "NUTS(chains=...)").
+        what: what is invalid, by name ("observation 'y'", "NUTS(chains=...)").
         got: what was found.
         expected: what would have been accepted.
         remedy: what to do now.
@@ -28,7 +28,7 @@ class InputError(JaxlatentError, ValueError):
         super().__init__(f"{what}\n  got:      {got}\n  expected: {expected}\n  remedy:   {remedy}")
 
     def __reduce__(self) -> Any:
-        # Worker processes send errors home.
+        # Worker processes send errors back by pickle.
         return _error, (type(self), self.what, self.got, self.expected, self.remedy)
 
 
@@ -55,7 +55,7 @@ def require(holds: bool, what: str, *, got: Any, expected: str, remedy: str = "c
 
 
 def listed(labels: Sequence[str], most: int = 4) -> str:
-    """``a, b and 3 more``."""
+    """Join labels as in ``a, b and 3 more``."""
     shown = [str(label) for label in labels[:most]]
     if len(labels) > most:
         return f"{', '.join(shown)} and {len(labels) - most} more"

@@ -1,7 +1,7 @@
-"""Seeds, and what random numbers are for.
+"""Random keys: one key per purpose, dataset and lane, derived from a seed.
 
-A key is folded with its purpose before it is folded with any counter (dataset, lane, step), so that no two uses share a stream: not
-those within a fit, nor those of different verbs that were given the same seed.
+A key is folded with its purpose before any counter (dataset, lane, step), so that no two uses share a stream, neither within a fit nor
+between different functions called with the same seed.
 """
 
 from enum import IntEnum, unique
@@ -14,13 +14,13 @@ import numpy as np
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Key
 
-#: Far from the small numbers that users fold into keys of their own, or split them by.
+#: Far from the small integers that users fold into their own keys.
 _FIRST = 0x6A6C0000
 
 
 @unique
 class Purpose(IntEnum):
-    """What random numbers are drawn for: the five of a fit, then one for each verb that takes a seed."""
+    """The purpose of random numbers: five within a fit, then one for each function that takes a seed."""
 
     START = _FIRST
     SHARED = _FIRST + 1
@@ -38,14 +38,14 @@ class Purpose(IntEnum):
 
 
 class Streams(NamedTuple):
-    """The keys of a fit, ``(dataset, lane)`` each.
+    """The keys of a fit, of shape ``(dataset, lane)``.
 
     Attributes:
-        shared: for what the lanes of a dataset share, ``(dataset,)``.
-        start: for where a lane starts.
-        init: for its state there.
-        step: for its steps, which fold in a counter.
-        finish: for its outcome.
+        shared: for the shared state of a dataset, ``(dataset,)``.
+        start: for starting positions.
+        init: for initial states.
+        step: for steps, which fold in a counter.
+        finish: for outcomes.
     """
 
     shared: Key
@@ -56,7 +56,7 @@ class Streams(NamedTuple):
 
 
 def as_key(seed: int | Key, what: str = "fit") -> Key:
-    """A typed JAX key from an int or such a key; ``what`` takes it, for messages."""
+    """A typed JAX key from an int or a typed key; ``what`` names the caller in messages."""
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
         return jax.random.key(int(seed))
     if isinstance(seed, jax.Array) and jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) and seed.shape == ():
@@ -75,7 +75,7 @@ def key_for(purpose: Purpose, seed: int | Key) -> Key:
 
 
 def streams(key: Key, datasets: int, lanes: int) -> Streams:
-    """The keys of a fit: of a purpose, then of the dataset, then of the lane by their numbers, however many there are of either."""
+    """The keys of a fit, folded with purpose, dataset index and lane index; they do not depend on ``datasets`` and ``lanes``."""
     fold = jax.vmap(jax.random.fold_in, (None, 0))
     by_dataset = lambda purpose: fold(key_for(purpose, key), jnp.arange(datasets))
     by_lane = lambda purpose: jax.vmap(lambda key: fold(key, jnp.arange(lanes)))(by_dataset(purpose))

@@ -1,4 +1,4 @@
-"""Outcome codes of lanes. Trouble inside a compiled program cannot raise: it becomes one of these, with advice."""
+"""Outcome codes of lanes, with advice: compiled programs cannot raise, so a failure becomes a code."""
 
 from enum import IntEnum
 
@@ -25,7 +25,7 @@ class Status(IntEnum):
 
     @property
     def failed(self) -> bool:
-        """True when the lane's result should not be used."""
+        """Whether the result of the lane should not be used."""
         return self in (Status.NON_FINITE, Status.DEGENERATE, Status.STUCK, Status.QUARANTINED)
 
 

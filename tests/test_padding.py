@@ -12,7 +12,7 @@ from test_units import FAMILIES, simulated
 
 import jaxlatent as jl
 from jaxlatent.data.arrays import shape_of
-from jaxlatent.execute.padding import ample, with_ample_rows
+from jaxlatent.execute.padding import pad_rows, round_up
 from jaxlatent.models import emissions
 
 ROWS = 101
@@ -41,7 +41,7 @@ def led(posterior):
 def padded(model, data):
     """The posterior as `fit` pads it, and whether it did."""
     given = led(jl.condition(model, data))
-    made_up = with_ample_rows(given)
+    made_up = pad_rows(given)
     return jax.tree.map(lambda x: x[0], made_up), made_up is not given
 
 
@@ -49,11 +49,11 @@ plain = regression(lambda p, d: {"y": dist.Normal(p.a[d.group] + p.b * d.x, p.s)
 
 
 def test_lengths_are_few_and_at_most_an_eighth_more():
-    made = [ample(n) for n in range(1, 5000)]
+    made = [round_up(n) for n in range(1, 5000)]
     assert made == sorted(made)
     assert all(n <= wanted <= n * 1.125 for n, wanted in enumerate(made, 1))
     assert len(set(made)) <= 16 + 8 * 9
-    assert all(ample(n) == n for n in made)
+    assert all(round_up(n) == n for n in made)
 
 
 @pytest.mark.parametrize(

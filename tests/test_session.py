@@ -8,7 +8,7 @@ import pytest
 import jaxlatent as jl
 from jaxlatent.engines.base import Stage
 from jaxlatent.execute import programs
-from jaxlatent.execute.grid import lay_out
+from jaxlatent.execute.grid import make_grid
 from jaxlatent.execute.session import remaining, to_devices, to_host
 
 MODEL = jl.Model(
@@ -21,7 +21,7 @@ CHAINS = jl.NUTS(chains=3, warmup=40, draws=8)
 
 
 def grid_on(devices, engine=CHAINS):
-    return lay_out(len(DATA), engine.lanes, devices, whole=engine.crosses)
+    return make_grid(len(DATA), engine.lanes, devices, whole=engine.crosses)
 
 
 def begin(grid, engine=CHAINS):
@@ -96,10 +96,10 @@ def test_what_is_left_of_a_schedule_does_not_depend_on_how_it_was_cut():
 @pytest.mark.parametrize(("datasets", "lanes"), [(2, 4), (4, 2), (1, 8), (8, 1), (4, 4), (3, 3), (100, 4)])
 def test_datasets_and_lanes_fill_the_devices_together(datasets, lanes):
     devices = jax.devices()
-    grid = lay_out(datasets, lanes, devices)
+    grid = make_grid(datasets, lanes, devices)
     share = [filled // side for filled, side in zip(grid.filled, grid.mesh.devices.shape, strict=True)]
     sides = [(a, len(devices) // a) for a in range(1, len(devices) + 1)]
     best = min(-(-datasets // min(a, datasets)) * -(-lanes // min(b, lanes)) for a, b in sides)
     assert share[0] * share[1] == best
-    together = lay_out(datasets, lanes, devices, whole=True)
+    together = make_grid(datasets, lanes, devices, whole=True)
     assert together.mesh.devices.shape[1] == 1

@@ -8,7 +8,7 @@ import pytest
 
 import jaxlatent as jl
 from jaxlatent.latent import hidden_in
-from jaxlatent.model.spreading import compact, spread
+from jaxlatent.model.spreading import compact, expand_to
 
 PROBS = dist.Categorical(probs=jnp.array([0.3, 0.7]))
 CHAIN = (jnp.array([0.5, 0.5]), jnp.array([[0.9, 0.1], [0.2, 0.8]]))
@@ -73,7 +73,7 @@ def test_it_is_the_distribution_expanded_to_the_data(bare, full, shape):
     (one, other), draws, mean, sd = follows(jax.random.key(0))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), one, other)
     assert jax.tree.map(jnp.shape, one) == jax.tree.map(jnp.shape, other)
-    assert hidden_in(spread(bare, shape)) is hidden_in(full)
+    assert hidden_in(expand_to(bare, shape)) is hidden_in(full)
     assert draws.shape == (DRAWS, *shape)
     flat = draws.reshape(DRAWS, -1)
     # Five standard errors, as if all steps of a sequence were one.
@@ -85,7 +85,7 @@ def test_distribution_functions_are_those_without_what_expands():
     y = jnp.linspace(-2, 3, 5)
     for name in ("a mixture", "a mixture that was expanded"):
         bare, full, shape = CASES[name]
-        np.testing.assert_allclose(compact(spread(bare, shape)).cdf(y), full.cdf(y), rtol=1e-5)
+        np.testing.assert_allclose(compact(expand_to(bare, shape)).cdf(y), full.cdf(y), rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(3, 1), ()], ids=["a column", "one value"])

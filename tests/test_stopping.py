@@ -103,4 +103,4 @@ def test_the_cost_does_not_grow_with_the_draws(monkeypatch):
     for _ in range(500):
         watch.look(apart)
     assert watch.running.all() and 5 <= len(sizes) <= 15
-    assert set(sizes) == {4 * rule.most(4) * 16}
+    assert set(sizes) == {4 * rule.draws_needed(4) * 16}

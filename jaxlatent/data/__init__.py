@@ -1,4 +1,4 @@
-"""Tables and arrays as people have them, as one dataset or a batch of datasets that share a model."""
+"""Reading and checking of data: one dataset, or a batch of datasets that share a model."""
 
 from jaxlatent.data.arrays import Batch, Masked, batch
 

@@ -1,7 +1,7 @@
-"""Data as arrays: one dataset, or a named batch of datasets that share a model.
+"""`Masked`, `Batch`, and the conversion of data to arrays.
 
-Sequences of unequal length become one array and a mask; so do datasets of unequal shapes. A masked entry means one thing everywhere: it
-was not seen, and contributes nothing.
+Sequences of unequal length, and datasets of unequal shapes, become one padded array and a mask. A masked entry is missing, and contributes
+nothing to any result.
 """
 
 from collections import Counter
@@ -24,11 +24,11 @@ from jaxlatent.typing import Array, Data
 @partial(jax.tree_util.register_dataclass, data_fields=["values", "mask"], meta_fields=[])
 @dataclass(frozen=True)
 class Masked:
-    """Values of which some are missing or mere padding.
+    """Values, some of which are missing or padding.
 
     Args:
-        values: ``(*leading, *rest)``; what stands at masked entries does not matter, NaN included.
-        mask: ``(*leading)``, True where a value was seen.
+        values: ``(*leading, *rest)``; masked entries may hold anything, also NaN.
+        mask: ``(*leading)``, True where a value is observed.
     """
 
     values: Array
@@ -41,24 +41,24 @@ class Masked:
 
 
 def values_of(data: Data) -> dict[str, Array]:
-    """Data without their masks, as JAX arrays: what a model's functions are handed."""
+    """Data without their masks, as JAX arrays."""
     return {name: jnp.asarray(value.values if isinstance(value, Masked) else value) for name, value in data.items()}
 
 
 def as_namespace(data: Data) -> Namespace:
-    """Data as a model's functions are handed them: values by name, and the masks for `jaxlatent.data.namespace.mask_of`."""
+    """Data as passed to the functions of a model: values by name, and masks for `jaxlatent.data.namespace.mask_of`."""
     masks = {name: value.mask for name, value in data.items() if isinstance(value, Masked)}
     return Namespace("data", values_of(data), masks)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Datasets of one model, stacked: every leaf leads with ``dataset``.
+    """Stacked datasets that share a model; every leaf leads with ``dataset``.
 
     Args:
         data: name to array of shape ``(dataset, ...)``.
         names: of the datasets, coordinates of the ``dataset`` dimension.
-        problems: by name, why a dataset cannot be used; another one stands in its place.
+        problems: errors of invalid datasets, by name; their data are replaced by those of a valid one.
     """
 
     data: dict[str, Array]
@@ -73,10 +73,10 @@ class Batch:
         return jax.tree.map(lambda x: x[index], self.data)
 
     def select(self, names: Sequence[Any]) -> "Batch":
-        """The datasets of these names, as in ``batch.select(result.failed)``.
+        """The datasets with these names, as in ``batch.select(result.failed)``.
 
         Raises:
-            InputError: for a name that no dataset has, or none.
+            InputError: for an unknown name, or no names.
         """
         unknown = [name for name in names if name not in self.names]
         if unknown or not len(names):
@@ -102,7 +102,7 @@ class Batch:
 
 
 def labelled(data: Batch | Data) -> Iterator[tuple[str, Data]]:
-    """Datasets one by one, with how messages call them: not at all where there is only one."""
+    """Iterate over datasets, each with its prefix for messages; the prefix of a single dataset is empty."""
     if isinstance(data, Batch):
         host = jax.tree.map(np.asarray, data.data)
         for i, name in enumerate(data.names):
@@ -112,7 +112,7 @@ def labelled(data: Batch | Data) -> Iterator[tuple[str, Data]]:
 
 
 def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
-    """Data with shapes in place of arrays: hashable, and enough to trace with."""
+    """Names and shapes of data, hashable, to trace with."""
     return tuple((name, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), x)) for name, x in data.items())
 
 
@@ -132,7 +132,7 @@ def blamed(
     data: Data,
     remedy: str = "check names and lengths of the data, and the expression itself.",
 ) -> Any:
-    """Run a function of the model; let its own error say where it happened and with what data."""
+    """Call a function of the model, and turn its exceptions into an `InputError` with the shapes of the data."""
     try:
         return call()
     except InputError:
@@ -148,17 +148,17 @@ def blamed(
 
 
 def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
-    """Stack datasets for one call of `jaxlatent.fit`; what is unequal in shape is padded and `Masked`.
+    """Stack datasets for one call of `jaxlatent.fit`; arrays of unequal shapes are padded and `Masked`.
 
     Args:
-        datasets: a list of data dicts, or a dict of name to data dict whose names are kept.
+        datasets: a list of data dicts, or a dict of name to data dict.
 
     Returns:
-        The batch. Datasets that cannot be used (NaN, other names or numbers of axes than most) are its ``problems``: `jaxlatent.fit`
-        raises the first of them, or goes on without them if told ``on_bad_data="quarantine"``.
+        The batch. Invalid datasets (NaN, other names or numbers of axes than most) are its ``problems``: `jaxlatent.fit` raises the
+        first of these errors, or fits the others with ``on_bad_data="quarantine"``.
 
     Raises:
-        InputError: if no dataset can be used.
+        InputError: if no dataset is valid.
     """
     named = dict(datasets) if isinstance(datasets, Mapping) else dict(enumerate(datasets))
     if not named:
@@ -172,29 +172,29 @@ def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
             arrays[label] = _on_host(data, f"dataset {label!r}, ")
         except InputError as problem:
             problems[label] = problem
-    problems |= _unlike(arrays)
-    problems |= _of_other_lengths({label: data for label, data in arrays.items() if label not in problems})
-    sound = [label for label in named if label not in problems]
-    if not sound:
+    problems |= _find_unlike(arrays)
+    problems |= _find_unequal_lengths({label: data for label, data in arrays.items() if label not in problems})
+    valid = [label for label in named if label not in problems]
+    if not valid:
         raise next(iter(problems.values()))
     stacked = {
-        name: _stack([arrays[sound[0] if label in problems else label][name] for label in named])
-        for name in arrays[sound[0]]
+        name: _stack([arrays[valid[0] if label in problems else label][name] for label in named])
+        for name in arrays[valid[0]]
     }
     return Batch(jax.tree.map(jnp.asarray, stacked), tuple(named), problems)
 
 
-def _unlike(arrays: Mapping[Any, Data]) -> dict[Any, InputError]:
-    """The datasets whose names or numbers of axes are not those of most, and why."""
+def _find_unlike(arrays: Mapping[Any, Data]) -> dict[Any, InputError]:
+    """Errors of the datasets whose names or numbers of axes differ from those of most."""
     kinds = {label: tuple(sorted((name, len(x.shape)) for name, x in data.items())) for label, data in arrays.items()}
     if len(set(kinds.values())) < 2:
         return {}
     usual = Counter(kinds.values()).most_common(1)[0][0]
     like = next(label for label, kind in kinds.items() if kind == usual)
-    return {label: _unlikeness(label, arrays[label], like, arrays[like]) for label in kinds if kinds[label] != usual}
+    return {label: _unlike_error(label, arrays[label], like, arrays[like]) for label in kinds if kinds[label] != usual}
 
 
-def _unlikeness(label: Any, data: Data, like: Any, usual: Data) -> InputError:
+def _unlike_error(label: Any, data: Data, like: Any, usual: Data) -> InputError:
     if data.keys() != usual.keys():
         return InputError(
             f"dataset {label!r}",
@@ -212,7 +212,7 @@ def _unlikeness(label: Any, data: Data, like: Any, usual: Data) -> InputError:
 
 
 def _stack(items: Sequence[Any]) -> Any:
-    """Arrays of as many axes, one above the other: padded and masked over the axes up to the last that is unequal."""
+    """Stack arrays with the same number of axes, padded and masked over the axes up to the last unequal one."""
     values = [item.values if isinstance(item, Masked) else item for item in items]
     shapes = np.array([value.shape for value in values]).reshape(len(values), -1)
     largest = shapes.max(0)
@@ -235,22 +235,22 @@ def mask_over(item: Any, axes: int) -> np.ndarray:
 
 
 def as_data(data: Data, label: str = "") -> dict[str, Any]:
-    """Data as JAX arrays in JAX's own precision, checked for what no model can use.
+    """Convert data to JAX arrays in JAX's default precision, and check them.
 
     Args:
-        data: name to anything that NumPy understands, to a `Masked` or NumPy's own masked array, or to a list of arrays of unequal
-            length: sequences, which become one `Masked` array ``(sequence, step, ...)``.
-        label: put before names in messages.
+        data: name to anything that NumPy can read, to a `Masked` or a NumPy masked array, or to a list of arrays of unequal length:
+            sequences, which become one `Masked` array ``(sequence, step, ...)``.
+        label: prefix of names in messages.
 
     Raises:
-        InputError: for values that are not numeric, NaN or infinite, unless masked; beyond JAX's precision; or for ragged entries whose
+        InputError: for values that are not numeric, NaN or infinite unless masked, or beyond JAX's precision; or for ragged entries whose
             lengths disagree.
     """
     return cast(dict[str, Any], jax.tree.map(jnp.asarray, _on_host(data, label)))
 
 
 def _on_host(data: Data, label: str) -> dict[str, Any]:
-    """As `as_data`, still in NumPy: a thousand datasets are stacked there in a hundredth of the time."""
+    """Like `as_data`, but in NumPy, where stacking a thousand datasets takes a hundredth of the time."""
     if not isinstance(data, Mapping):
         raise InputError(
             f"{label}data",
@@ -274,7 +274,7 @@ def _on_host(data: Data, label: str) -> dict[str, Any]:
 
 
 def _as_list(value: Any) -> Any:
-    """NumPy's arrays of arrays are lists of sequences."""
+    """Turn a NumPy object array of arrays into a list of sequences."""
     jagged = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
     return list(value) if jagged and all(isinstance(one, np.ndarray | list) for one in value) else value
 
@@ -295,12 +295,12 @@ def _as_array(what: str, value: Any) -> Any:
 
 
 def _masked(values: Any, mask: Any) -> Masked:
-    """On the host."""
+    """A `Masked` of NumPy arrays."""
     return Masked(values, mask)
 
 
 def _from_numpy(value: np.ma.MaskedArray) -> Any:
-    """NumPy's masked array, whose masks say the opposite; plain where all was seen."""
+    """Convert a NumPy masked array, whose mask is inverted; to a plain array if nothing is masked."""
     seen = ~np.ma.getmaskarray(value)
     while seen.ndim > 1 and seen.shape[-1] and (seen == seen[..., :1]).all():
         seen = seen[..., 0]
@@ -308,7 +308,7 @@ def _from_numpy(value: np.ma.MaskedArray) -> Any:
 
 
 def _is_ragged(value: Any) -> bool:
-    """Whether a list of arrays that differ in length, and in nothing else; or some of them masked."""
+    """Whether a value is a list of arrays that differ in length only, or some of which are masked."""
     if not isinstance(value, list | tuple):
         return False
     if any(isinstance(one, Masked | np.ma.MaskedArray) for one in value):
@@ -322,7 +322,7 @@ def _length(sequence: Any) -> int:
 
 
 def _check_lengths(label: str, lengths: Mapping[str, tuple[int, ...]]) -> None:
-    """Ragged entries agree sequence by sequence, before padding hides it; one may lack a step everywhere, as transitions do."""
+    """Check that ragged entries agree in length for each sequence; one may lack a step in all, as covariates of transitions do."""
     for (one, first), (other, second) in combinations(lengths.items(), 2):
         apart = [a - b for a, b in zip(first, second, strict=False)]
         if len(first) != len(second) or len(set(apart)) > 1 or abs(apart[0]) > 1:
@@ -339,8 +339,8 @@ def _listed(lengths: tuple[int, ...]) -> str:
     return ", ".join(map(str, lengths[:10])) + (", ..." if len(lengths) > 10 else "")
 
 
-def _of_other_lengths(arrays: Mapping[Any, Mapping[str, Any]]) -> dict[Any, InputError]:
-    """The datasets where entries differ in length that are equally long in most: padding would hide rows that are missing or too many."""
+def _find_unequal_lengths(arrays: Mapping[Any, Mapping[str, Any]]) -> dict[Any, InputError]:
+    """Errors of the datasets where two entries differ in length that have equal length in most; padding would hide this."""
     problems: dict[Any, InputError] = {}
     columns = {name: [data[name] for data in arrays.values()] for name in next(iter(arrays.values()), {})}
     rows = {name: [value.shape[0] for value in values] for name, values in columns.items() if values[0].shape}
@@ -371,7 +371,7 @@ def _as_masked(what: str, value: Masked) -> Masked:
             remedy="True where a value was seen.",
         )
     seen = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
-    # What stands at masked entries must not meet any arithmetic.
+    # Masked entries may be NaN, which would spread through arithmetic.
     filled = np.where(seen, values, np.zeros((), values.dtype))
     if values.dtype.kind == "f":
         check_finite(what, filled, np.isfinite(filled))

@@ -1,4 +1,4 @@
-"""What a model's functions are handed: values by attribute, ``p.alpha``, or by item, ``p["alpha"]``."""
+"""`Namespace`: the argument of a model's functions, with values by attribute, ``p.alpha``, or by item, ``p["alpha"]``."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from jaxlatent.errors import did_you_mean
 
 
 class Namespace(Mapping[str, Any]):
-    """A read-only mapping with attribute access whose misses name what is there.
+    """A read-only mapping with attribute access, whose errors list the known names.
 
     Args:
-        kind: what the values are ("parameter", "data"), for messages.
+        kind: "parameter" or "data", for messages.
         values: by name.
-        masks: by name, for data of which some were not seen; read by `mask_of`.
+        masks: by name, of masked data; read by `mask_of`.
     """
 
     __slots__ = ("_kind", "_masks", "_values")
@@ -50,5 +50,5 @@ class Namespace(Mapping[str, Any]):
 
 
 def mask_of(data: Any, name: str) -> Any:
-    """The mask of one entry of the data that a model's functions are handed; None where all of it was seen."""
+    """The mask of one entry of the data passed to a model's functions; None if it has none."""
     return getattr(data, "_masks", {}).get(name)

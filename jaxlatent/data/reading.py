@@ -1,4 +1,4 @@
-"""Numbers as people have them (NumPy, pandas, torch, lists), read into the precision that JAX computes in, with nothing lost in silence."""
+"""Conversion of numbers (NumPy, pandas, torch, lists) to arrays in JAX's precision, with an error or a warning for any loss."""
 
 import warnings
 from datetime import date
@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxlatent.errors import InputError
 
-#: What to do about values that are not there.
+#: Remedy for missing values.
 MISSING = (
     "in an observation, a name that the likelihood returns, mark them with jl.Masked(values, mask); in a covariate, drop those rows, "
     "mask them in the observations too, or impute them: give the covariate a distribution in the likelihood, and its lost entries a prior."
@@ -23,19 +23,19 @@ _KINDS = {
 }
 _CODES = "encode categories as integers 0, 1, ...: labels, codes = np.unique(values, return_inverse=True)."
 _WIDER = "or compute in 64 bits: jax.config.update('jax_enable_x64', True) before anything else."
-#: How large a rounding error is noticed, as a share of the range of the values: always, or where it makes half of them coincide.
+#: Relative rounding error that gives a warning, as a fraction of the range of the values: always, or if it makes half of them coincide.
 _COARSE, _GRAINED = 3e-4, 3e-6
 
 
 def read(what: str, value: Any) -> np.ndarray:
-    """Booleans, integers or floats of any width, as a NumPy array.
+    """Read booleans, integers or floats of any width as a NumPy array.
 
     Args:
         what: the entry, for messages.
-        value: whatever NumPy turns into an array of numbers.
+        value: anything that NumPy turns into an array of numbers.
 
     Raises:
-        InputError: for what holds no numbers, or not all of them.
+        InputError: for values that are not numbers, or missing.
     """
     if str(getattr(value, "dtype", "")) == "category":
         raise InputError(
@@ -67,12 +67,12 @@ def read(what: str, value: Any) -> np.ndarray:
 
 
 def narrow(what: str, array: np.ndarray) -> np.ndarray:
-    """An array that `read` made, in JAX's own precision.
+    """Convert an array of `read` to JAX's default precision.
 
-    Small and unsigned integers become JAX's default ones, whose differences are what they should be.
+    Small and unsigned integers become the default signed ones, since their differences would overflow.
 
     Raises:
-        InputError: for numbers beyond that precision.
+        InputError: for integers or floats out of range.
     """
     if array.dtype.kind in "iu":
         return _narrow_integers(what, array)
@@ -82,7 +82,7 @@ def narrow(what: str, array: np.ndarray) -> np.ndarray:
 
 
 def check_finite(what: str, array: np.ndarray, fine: np.ndarray) -> None:
-    """Raise `InputError` about the first entry that is not ``fine``."""
+    """Raise `InputError` for the first entry that is not ``fine``."""
     if not fine.all():
         where = tuple(int(i) for i in np.argwhere(~fine)[0])
         raise InputError(
@@ -98,7 +98,7 @@ def _kind(array: np.ndarray) -> str:
 
 
 def _from_objects(what: str, array: np.ndarray) -> np.ndarray:
-    """Python's own numbers."""
+    """Convert an object array of Python numbers."""
     items = array.ravel().tolist()
     # None, pandas.NA and pandas.NaT.
     missing = [item is None or type(item).__name__ in ("NAType", "NaTType") for item in items]

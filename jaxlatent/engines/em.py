@@ -16,7 +16,7 @@ from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.engines.optimize.stationarity import predicted_gain
 from jaxlatent.errors import InputError, require
-from jaxlatent.latent import EStep, Expected, foreseen
+from jaxlatent.latent import EStep, Expected, separated
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Params, Position
@@ -160,7 +160,7 @@ class EM(Search):
         status = jnp.where((status == Status.CONVERGED) & ~level, Status.STALLED, status)
         observed = posterior.density.observed(state.params, posterior.data)
         endless = [
-            jnp.any(foreseen(observed[name], posterior.data[name], one))
+            jnp.any(separated(observed[name], posterior.data[name], one))
             for name, one in expected.items()
             if one.weights is not None
         ]

@@ -1,4 +1,4 @@
-"""The only place that batches: lanes, keys, segments, devices, progress, stopping."""
+"""The batching of fits: lanes, keys, segments, devices, progress, early stopping. No other part of the package batches."""
 
 from jaxlatent.execute.fit import fit
 from jaxlatent.execute.run import Run, run

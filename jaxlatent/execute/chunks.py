@@ -1,8 +1,7 @@
-"""Chunks of lanes that take turns on a CPU.
+"""Chunked execution of lanes on a CPU: one chunk at a time, so that the arrays of a step stay in the cache.
 
-Each lane makes arrays of its own, and once those of all lanes no longer fit in the cache, every step waits for memory: 1,000
-restarts of a mixture density network took 2.3 times as long at once as ten after ten. In turns, lanes that are done also wait for
-nobody but those of their own chunk.
+1,000 restarts of a mixture density network took 2.3 times as long at once as in chunks of ten. A finished lane also waits only for the
+lanes of its own chunk.
 """
 
 import math
@@ -17,16 +16,16 @@ from jaxlatent._compat.tracing import probably_on_cpu
 from jaxlatent.execute.devices import cpu_cores
 from jaxlatent.typing import PyTree
 
-#: Bytes that the largest array of a step may take, that of all lanes of a chunk together, for each core of a device.
+#: Target size in bytes, per core of a device, of the largest array of a step over all lanes of a chunk.
 _BUDGET = 2**20
 
 
 def chunk_size(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyTree) -> tuple[int, int]:
-    """How many datasets, and how many lanes of each, make up a chunk; both divide those there are.
+    """Datasets per chunk and lanes per dataset of a chunk, divisors of the totals.
 
     Args:
-        step: of all lanes.
-        lanes: datasets, and lanes of each.
+        step: function of all lanes.
+        lanes: total number of datasets, and of lanes per dataset.
         *arguments: of ``step``.
     """
     datasets, each = lanes
@@ -42,10 +41,10 @@ def chunk_size(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyT
 def map_in_chunks(
     fn: Callable[..., PyTree], chunk: tuple[int, int], posterior: PyTree, keys: PyTree, states: PyTree, shared: PyTree
 ) -> PyTree:
-    """``fn(posterior, keys, states, shared)``, some lanes after others.
+    """Map ``fn(posterior, keys, states, shared)`` over the chunks of the grid, one after the other.
 
     Args:
-        fn: of any number of datasets and lanes; what it returns leads with both.
+        fn: takes any number of datasets and lanes; its result leads with both.
         chunk: see `chunk_size`.
         posterior: leads with ``dataset``.
         keys: lead with ``(dataset, lane)``.
@@ -61,13 +60,13 @@ def map_in_chunks(
 
 
 def _mapped(fn: Callable[[Any], PyTree], axis: int, size: int, arguments: PyTree) -> PyTree:
-    """``fn`` of ``size`` entries of an axis after the other."""
-    turns = jax.tree.leaves(arguments)[0].shape[axis] // size
-    if turns == 1:
+    """Map ``fn`` over an axis in chunks of ``size`` entries."""
+    chunks = jax.tree.leaves(arguments)[0].shape[axis] // size
+    if chunks == 1:
         return fn(arguments)
-    split = lambda x: jnp.moveaxis(x.reshape(*x.shape[:axis], turns, size, *x.shape[axis + 1 :]), axis, 0)
+    split = lambda x: jnp.moveaxis(x.reshape(*x.shape[:axis], chunks, size, *x.shape[axis + 1 :]), axis, 0)
     out = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), jax.lax.map(fn, jax.tree.map(split, arguments)))
-    return jax.tree.map(lambda x: x.reshape(*x.shape[:axis], turns * size, *x.shape[axis + 2 :]), out)
+    return jax.tree.map(lambda x: x.reshape(*x.shape[:axis], chunks * size, *x.shape[axis + 2 :]), out)
 
 
 def _largest(jaxpr: Jaxpr) -> int:
@@ -78,6 +77,6 @@ def _largest(jaxpr: Jaxpr) -> int:
 
 
 def _divisor(count: int, wanted: float) -> int:
-    """The divisor of ``count`` that is nearest to what is wanted, as a ratio."""
+    """The divisor of ``count`` whose ratio to ``wanted`` is closest to one."""
     divisors = [d for d in range(1, count + 1) if count % d == 0]
     return min(divisors, key=lambda d: abs(math.log(d / wanted)))

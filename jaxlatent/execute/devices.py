@@ -1,4 +1,4 @@
-"""The machine: how many CPU cores JAX sees as devices."""
+"""The CPU cores of the machine as JAX devices."""
 
 import os
 
@@ -8,18 +8,18 @@ from jaxlatent.errors import InputError
 
 
 def cpu_cores() -> int:
-    """CPU cores that this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_cpu_cores(count: int | None = None) -> None:
-    """Let JAX see each CPU core as a device, so that lanes run side by side. Call it first, before any JAX computation.
+    """Make each CPU core a JAX device, so that lanes run in parallel. Call it before any JAX computation.
 
     Args:
-        count: of cores; all that this process may use by default.
+        count: number of devices; by default all cores that this process may use.
 
     Raises:
-        InputError: if JAX has started already with another number.
+        InputError: if JAX is already running with another number of devices.
     """
     count = count or cpu_cores()
     try:

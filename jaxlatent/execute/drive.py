@@ -1,6 +1,6 @@
-"""The one driver loop: every lane of every dataset through one stage.
+"""The driver loop: step every lane of every dataset through one stage.
 
-Arrays lead with ``(dataset, lane)``. Engines are written for one lane and mapped here; nothing else in the package batches.
+Arrays lead with ``(dataset, lane)``. Engines are written for one lane and mapped over lanes here.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
 
-#: Of so many datasets one is few enough to leave.
+#: Stragglers may be left behind once at most one in `FEW` datasets still runs.
 FEW = 4
 
 
@@ -30,9 +30,9 @@ def drive(
     capacity: int,
     patience: Array | None = None,
 ) -> tuple[PyTree, PyTree, PyTree, Array, Array]:
-    """Step all lanes until each has emitted the records ``wanted`` of it or is done.
+    """Step all lanes until each has emitted its ``wanted`` records or is done.
 
-    A lane's steps and records depend on nothing but itself, whatever the grouping; if the engine ``crosses``, on those of its dataset.
+    The steps and records of a lane depend on that lane only (if the engine ``crosses``, on those of its dataset), whatever the grouping.
 
     Args:
         engine: static.
@@ -41,48 +41,50 @@ def drive(
         states: lead with ``(dataset, lane)``.
         shared: leads with ``dataset``.
         stage: traced.
-        wanted: ``(dataset, lane)``, records of each: ``stage.steps``, or none where a dataset has stopped.
+        wanted: number of records of each lane, ``(dataset, lane)``: ``stage.steps``, or 0 where a dataset has stopped.
         capacity: static, at least ``stage.steps``.
-        patience: steps that others wait for the last quarter of the datasets, or four times those that they themselves took if that is
-            more; the last are then left where they are, for the caller to go on with. None: for ever.
+        patience: steps that the others wait for the last quarter of the datasets, or four times their own steps if that is more; the
+            loop then ends, for the caller to continue with the stragglers. None waits without limit.
 
     Returns:
-        states: as they came, a stage later.
-        shared: likewise; changed by an engine that ``crosses`` only.
+        states: after the stage.
+        shared: after the stage; unchanged unless the engine ``crosses``.
         records: lead with ``(dataset, lane, capacity)``; rows from ``counts`` on are undefined.
         counts: records of each lane, ``(dataset, lane)``.
-        left: lanes that have still to go on, ``(dataset, lane)``: none without ``patience``.
+        left: lanes that are not finished, ``(dataset, lane)``: none without ``patience``.
     """
-    # Traced for its shapes and again in the loop: as a program of its own it is traced once.
+    # The step is traced for its shapes and again in the loop; inside a jit of its own it is traced only once.
     step = jax.jit(over_lanes(engine.step, (1, 0, 0, 1, None)), inline=True)
     done = over_lanes(engine.done, (0,))
     if engine.crosses:
-        together = jax.vmap(lambda states, shared: engine.cross_lanes(states, shared, stage))
+        cross = jax.vmap(lambda states, shared: engine.cross_lanes(states, shared, stage))
 
-        def meet(both: tuple[PyTree, PyTree]) -> tuple[tuple[PyTree, PyTree], PyTree, Array]:
+        def step_and_cross(both: tuple[PyTree, PyTree]) -> tuple[tuple[PyTree, PyTree], PyTree, Array]:
             states, record, emitted = step(posterior, keys, *both, stage)
-            return together(states, both[1]), record, emitted
+            return cross(states, both[1]), record, emitted
 
         def keep(live: Array, new: tuple[PyTree, PyTree], old: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
             return _where(live, new[0], old[0]), _where(jnp.any(live, 1), new[1], old[1])
 
-        both, *rest = _loop(meet, lambda both: done(both[0]), keep, (states, shared), wanted, capacity, patience)
+        both, *rest = _loop(
+            step_and_cross, lambda both: done(both[0]), keep, (states, shared), wanted, capacity, patience
+        )
         return *both, *rest
 
-    def turn(posterior: Posterior, lanes: PyTree, states: PyTree, shared: PyTree) -> PyTree:
+    def run_chunk(posterior: Posterior, lanes: PyTree, states: PyTree, shared: PyTree) -> PyTree:
         keys, wanted = lanes
         go = lambda states: step(posterior, keys, states, shared, stage)
         return _loop(go, done, _where, states, wanted, capacity, patience)
 
     size = chunk_size(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
-    states, *rest = map_in_chunks(turn, size, posterior, (keys, wanted), states, shared)
+    states, *rest = map_in_chunks(run_chunk, size, posterior, (keys, wanted), states, shared)
     return states, shared, *rest
 
 
 def _loop(
     step: Any, done: Any, keep: Any, states: PyTree, wanted: Array, capacity: int, patience: Array | None
 ) -> tuple[PyTree, PyTree, Array, Array]:
-    """`drive`, of lanes that go step by step together."""
+    """The loop of `drive` over lanes that step together."""
     record_of = jax.eval_shape(step, states)[1]
     one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
     packed, unpack = ravel_pytree(one)
@@ -94,43 +96,43 @@ def _loop(
     def running(states: PyTree, counts: Array) -> Array:
         return (counts < wanted) & ~done(states)
 
-    patient = patience is None or lanes[0] < FEW
+    wait_for_all = patience is None or lanes[0] < FEW
 
-    def go_on(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> Array:
+    def proceed(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> Array:
         live, waiting = carry[3:]
-        if patient:
+        if wait_for_all:
             return jnp.any(live)
         steps, waited = waiting
         return jnp.any(live) & ((waited <= patience) | (waited <= 4 * (steps - waited)))
 
     def body(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> tuple[PyTree, Array, Array, Array, PyTree]:
         states, rows, counts, live, waiting = carry
-        # The loop ends with its last lane: one that is alone is live as long as it runs.
+        # A single lane is live as long as the loop runs.
         live = jnp.ones(lanes, bool) if alone else live
         stepped, record, emitted = step(states)
         states = keep(live, stepped, states)
-        # Every step writes the record as it stands; the one that completes it writes last. Idle lanes write to a spare row.
+        # Every step overwrites the current record, until a step completes it. Idle lanes write to a spare row.
         rows = write(rows, pack(record), jnp.where(live, counts, capacity))
         counts = counts + (live & emitted)
         live = running(states, counts)
-        if not patient:
+        if not wait_for_all:
             few = FEW * jnp.sum(jnp.any(live, 1)) <= lanes[0]
             waiting = waiting[0] + 1, waiting[1] + few
         return states, rows, counts, live, waiting
 
-    # Derived from the states, so that under shard_map they vary over devices as the states do.
+    # Derived from the states, so that under shard_map they have the same varying axes.
     counts = jnp.zeros(lanes, jnp.int32) + 0 * done(states)
     rows = jnp.zeros((*lanes, capacity + 1, packed.size), packed.dtype) + 0 * counts[..., None, None]
     none = jnp.sum(0 * counts)
-    carry = (states, rows, counts, running(states, counts), () if patient else (none, none))
-    states, rows, counts, live, _ = jax.lax.while_loop(go_on, body, carry)
+    carry = (states, rows, counts, running(states, counts), () if wait_for_all else (none, none))
+    states, rows, counts, live, _ = jax.lax.while_loop(proceed, body, carry)
     return states, jax.vmap(jax.vmap(jax.vmap(unpack)))(rows[:, :, :capacity]), counts, live
 
 
 def adapt(
     engine: Engine, lanes: int, states: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage
 ) -> tuple[PyTree, PyTree]:
-    """Let the first ``lanes`` lanes of every dataset agree; the rest, there to fill devices, take what they agree on."""
+    """Adapt the first ``lanes`` lanes of every dataset together; the rest are fillers and copy the last of these."""
     total = counts.shape[1]
     if lanes == total:
         return jax.vmap(engine.adapt, (0, 0, 0, 0, None))(states, shared, records, counts, stage)
@@ -141,6 +143,6 @@ def adapt(
 
 
 def _where(live: Array, new: PyTree, old: PyTree) -> PyTree:
-    """``new`` for what is ``live``, of arrays that lead as that does."""
+    """``new`` where ``live``, else ``old``, over the leading axes of ``live``."""
     pick = lambda a, b: jnp.where(live.reshape(live.shape + (1,) * (a.ndim - live.ndim)), a, b)
     return jax.tree.map(pick, new, old)

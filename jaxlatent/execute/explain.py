@@ -1,4 +1,4 @@
-"""Why there is no start: supports and the initial density, from one evaluation of the log density at the starting positions."""
+"""Error messages for a start without a finite log density: which prior, likelihood or support is the cause."""
 
 from functools import partial
 from typing import Any
@@ -15,9 +15,9 @@ from jaxlatent.typing import Array, Key
 
 
 def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
-    """Why no start with a finite density was found for one dataset: which prior or observation is to blame."""
+    """Explain why no start with a finite density was found for one dataset: which prior or observation is not finite."""
     expected = "a finite log density somewhere in uniform(-2, 2) of unconstrained space (100 tries)"
-    # Traced, because at concrete parameters outside their range NumPyro itself raises, without a name.
+    # Evaluated under jit, because NumPyro itself raises at concrete parameters outside their support, without the name.
     terms = _log_densities(posterior, key)
     names = [name for name, term in terms.items() if not np.isfinite(term)]
     values = ", ".join(f"{name} = {float(terms[name]):.4g}" for name in names) or "the sum overflows"
@@ -30,15 +30,15 @@ def explain_start(posterior: Posterior, key: Key, label: str) -> InputError:
 
 
 def explain_support(posterior: Posterior, position: Array, name: str, label: str) -> InputError:
-    """Which values of observation ``name`` of one dataset lie outside the support of their distribution."""
+    """Explain which values of observation ``name`` of one dataset lie outside the support of their distribution."""
     inside, values = map(np.asarray, _contained(posterior, position, name))
     names: list[str] = []
 
-    def look(posterior: Posterior, position: Array) -> None:
+    def find_names(posterior: Posterior, position: Array) -> None:
         d = posterior.density.observed(posterior.constrain(position), posterior.data)[name]
         names.extend([name_of(d), _kind_of(d.support)])
 
-    jax.eval_shape(look, posterior, position)
+    jax.eval_shape(find_names, posterior, position)
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
     value = values[where]
     return InputError(

@@ -1,4 +1,4 @@
-"""`fit`: the host's side. It checks, compiles, looks once a segment, and hands out a `Result`."""
+"""`fit`: check, compile, run the stages with one host synchronisation per segment, and return a `Result`."""
 
 import time
 import warnings
@@ -14,10 +14,10 @@ from jaxlatent.data.arrays import Batch, as_data, labelled
 from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
-from jaxlatent.execute.grid import Grid, lay_out, on_host
-from jaxlatent.execute.interrupts import interrupts_later
+from jaxlatent.execute.grid import Grid, make_grid, on_host
+from jaxlatent.execute.interrupts import defer_interrupts
 from jaxlatent.execute.naming import Named, named, named_records
-from jaxlatent.execute.padding import reads_rows, with_ample_rows
+from jaxlatent.execute.padding import derived_reads_rows, pad_rows
 from jaxlatent.execute.progress import Line
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.session import Session, remaining
@@ -54,29 +54,29 @@ def fit(
     until: Until | None = None,
     on_bad_data: Literal["raise", "quarantine"] = "raise",
 ) -> Result:
-    """Fit a model to one dataset, or to a batch of them, as one compiled program.
+    """Fit a model to one dataset, or to a batch of datasets, as one compiled program.
 
-    Threads may fit at the same time. Processes are to be spawned (``multiprocessing.get_context("spawn")``, joblib's loky): one that is
-    forked after JAX has started inherits locks of threads that it does not have, and hangs.
+    Threads may call it concurrently. Spawn worker processes (``multiprocessing.get_context("spawn")``, joblib's loky): a process forked
+    after JAX has started inherits locked locks, and hangs.
 
     Args:
         model: a `Model`, or a `Posterior` (then ``data`` is None).
-        data: a dict, or `jaxlatent.batch` of dicts: then every array of the result leads with ``dataset``.
+        data: a dict, or a `jaxlatent.batch` of dicts, which makes every array of the result lead with ``dataset``.
         engine: ``NUTS(...)``, ``EM(...)``, ``ADVI(...)``, ``Optimize(...)``, ``Laplace(...)``, ``Pathfinder(...)``.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
-        coords: labels of named dimensions, for ArviZ.
-        devices: JAX devices; all those of this process by default. See `jaxlatent.use_cpu_cores`.
+        coords: coordinate labels of named dimensions, for ArviZ.
+        devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
             `Result`: its best point, or the last draw of each chain. Uniform(-2, 2) in unconstrained space by default.
-        progress: None shows a live line on a terminal and is silent elsewhere; True prints plain lines there; False never.
-        segment: records between two looks of the host.
+        progress: None shows a live line on a terminal and nothing elsewhere; True prints plain lines elsewhere; False shows nothing.
+        segment: records between two synchronisations with the host.
         until: a rule to stop sampling early, see `jaxlatent.until`.
-        on_bad_data: what becomes of a dataset of a batch that fails the checks (NaN, shapes, supports): "raise" an error before any work,
-            or "quarantine" it: its lanes have that status and NaN, ``result.problems`` says why, and the others are fitted as they would
-            be without it. A dataset that passes them and still has no finite log density never ends the call of a batch.
+        on_bad_data: for a dataset of a batch that fails the checks (NaN, shapes, supports): "raise" an error before any work, or
+            "quarantine" it: its lanes have that status and NaN, ``result.problems`` says why, and the others are fitted as without it.
+            A dataset of a batch that passes the checks but has no finite log density is always quarantined.
 
     Raises:
-        InputError: before anything is compiled for the engine, naming what is wrong with model, data or settings.
+        InputError: before the engine is compiled, naming what is wrong with model, data or settings.
     """
     clock = time.perf_counter()
     require(segment >= 1, "fit(segment=...)", got=segment, expected="at least 1 record")
@@ -105,24 +105,24 @@ def fit(
     given, quarantine = _condition(model, data, labels, on_bad_data == "quarantine")
     names = quarantine.names
     datasets = 1 if names is None else len(names)
-    grid = lay_out(datasets, engine.lanes, jax.local_devices() if devices is None else devices, whole=engine.crosses)
+    grid = make_grid(datasets, engine.lanes, jax.local_devices() if devices is None else devices, whole=engine.crosses)
     stages, compile_key = engine.schedule(segment), engine.compile_key()
     line = Line(f"{given.density.label} · {type(engine).__name__}", sum(stage.steps for stage in stages), progress)
     with line:
-        led = _lead(given.nameless) if names is None else given.nameless
-        padded = led if engine.by_rows else with_ample_rows(led)
+        unpadded = _add_dataset_axis(given.nameless) if names is None else given.nameless
+        padded = unpadded if engine.by_rows else pad_rows(unpadded)
         if isinstance(model, Model):
             guides = find_guides(padded, batched=True)
-            padded, led = replace(padded, guides=guides), replace(led, guides=guides)
+            padded, unpadded = replace(padded, guides=guides), replace(unpadded, guides=guides)
             given = replace(given, guides=guides if names else jax.tree.map(lambda x: x[0], guides))
         posterior = grid.put(grid.fill(padded), 1)
-        naming = grid.put(grid.fill(led), 1) if reads_rows(led, padded) else posterior
+        naming = grid.put(grid.fill(unpadded), 1) if derived_reads_rows(unpadded, padded) else posterior
         keys = programs.keys_of(grid, key)
         positions = find_starts(grid, posterior, keys.start, init, quarantine)
         if quarantine.bad.any():
             warnings.warn(str(quarantine), stacklevel=2)
-            posterior = grid.put(quarantine.stand_in(posterior), 1)
-            positions = grid.put(quarantine.stand_in(positions), 2)
+            posterior = grid.put(quarantine.replace_bad(posterior), 1)
+            positions = grid.put(quarantine.replace_bad(positions), 2)
         session = programs.begin(grid, compile_key, posterior, keys, positions)
         _compile(grid, compile_key, stages, posterior, session)
         compiled = time.perf_counter() - clock
@@ -163,7 +163,7 @@ def _loop(
     line: Line,
     watch: Watch,
 ) -> tuple[Session, dict[bool, float]]:
-    """Run the stages; what is kept leaves the device after each. Also the seconds of those that are kept, and of the others."""
+    """Run the stages and append kept records to the sink; returns the session, and the seconds of kept and of other stages."""
     capacity, longest = _capacities(stages)
     seconds = {True: 0.0, False: 0.0}
     done, kept = 0, 0
@@ -172,7 +172,7 @@ def _loop(
             clock = time.perf_counter()
             now = _traced(stage)
             wanted = _wanted(grid, now, watch.running)
-            with interrupts_later():
+            with defer_interrupts():
                 session, emitted = advance(grid, engine, capacity, posterior, session, now, wanted)
             done += stage.steps
             if stage.keep:
@@ -181,7 +181,7 @@ def _loop(
                 sink.append(records)
                 sink.commit(session)
                 kept += stage.steps
-                watch.look(records.positions)
+                watch.update(records.positions)
                 ended = np.all(counts < stage.steps) or not watch.running.any()
             else:
                 session = programs.pool(grid, engine, longest, session, emitted, now)
@@ -199,7 +199,7 @@ def _loop(
 
 
 def _compile(grid: Grid, engine: Engine, stages: Sequence[Stage], posterior: Posterior, session: Session) -> None:
-    """Stages of no steps: everything is compiled before the clock of the warm-up starts."""
+    """Compile everything before the warm-up is timed, by running a stage of zero steps."""
     capacity, longest = _capacities(stages)
     nothing = _traced(stages[0]._replace(steps=0))
     copy = jax.tree.map(jnp.copy, session)
@@ -210,23 +210,23 @@ def _compile(grid: Grid, engine: Engine, stages: Sequence[Stage], posterior: Pos
 
 
 def _capacities(stages: Sequence[Stage]) -> tuple[int, int]:
-    """Records of the longest stage, and of the longest that is not kept."""
+    """The number of steps of the longest stage, and of the longest that is not kept."""
     return max(stage.steps for stage in stages), max((stage.steps for stage in stages if not stage.keep), default=0)
 
 
 def _outcome(engine: Engine, records: Named, last: Named, objective: np.ndarray, status: np.ndarray) -> dict[str, Any]:
-    """Everything a `Result` holds, leading with ``(dataset, lane)``; with warnings of what is wrong with it."""
-    told = records if records.positions is not None else last
+    """The fields of a `Result`, leading with ``(dataset, lane)``; warns of problems."""
+    source = records if records.positions is not None else last
     statistics = {**records.statistics, **last.statistics}
     trace = statistics.pop("objective", None)
-    assert told.positions is not None
-    status, problems = engine.review(told.positions, statistics, status)
+    assert source.positions is not None
+    status, problems = engine.review(source.positions, statistics, status)
     for problem in problems:
         warnings.warn(problem, stacklevel=3)
     return {
-        "positions": told.positions,
-        "params": told.params,
-        "derived": told.derived,
+        "positions": source.positions,
+        "params": source.params,
+        "derived": source.derived,
         "statistics": statistics,
         "objective": objective,
         "status": status,
@@ -235,8 +235,8 @@ def _outcome(engine: Engine, records: Named, last: Named, objective: np.ndarray,
 
 
 @jax.jit
-def _lead(posterior: Posterior) -> Posterior:
-    """Of one dataset, as of a batch of one."""
+def _add_dataset_axis(posterior: Posterior) -> Posterior:
+    """The posterior of one dataset as a batch of one."""
     return jax.tree.map(lambda x: x[None], posterior)
 
 
@@ -247,7 +247,7 @@ def _one(posterior: Posterior, dataset: int) -> Posterior:
 def _condition(
     model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]], wanted: bool
 ) -> tuple[Posterior, Quarantine]:
-    """The posterior, and which of its datasets are set aside, if that is ``wanted``."""
+    """The posterior, and the quarantine of its datasets that fail the checks; without ``wanted`` these raise."""
     if isinstance(model, Posterior):
         require(
             data is None,
@@ -300,7 +300,7 @@ def _traced(stage: Stage) -> Stage:
 
 
 def _wanted(grid: Grid, stage: Stage, running: np.ndarray | bool = True) -> Array:
-    """Records that each lane of the filled grid is to emit: none where its dataset has stopped or only fills."""
+    """Number of records that each lane of the filled grid has to emit: 0 for fillers and stopped datasets."""
     steps = np.zeros(grid.filled, np.int32)
     steps[: grid.datasets] = stage.steps * np.reshape(running, (-1, 1))
     return grid.put(steps, 2)

@@ -1,4 +1,4 @@
-"""How a grid of datasets × lanes lies on devices, of this process or of several."""
+"""The grid of datasets × lanes and its sharding over the devices of one or several processes."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,14 +15,14 @@ _AXES = ("dataset", "lane")
 
 
 class Grid(NamedTuple):
-    """A grid of datasets × lanes, both axes spread over a mesh of devices and filled up to multiples of its sides.
+    """A grid of datasets × lanes, sharded over a device mesh and filled up to multiples of its sides.
 
-    Filling repeats the last dataset or lane; random streams depend on the index in the grid only, so neither the number of
+    Fillers repeat the last dataset or lane. Random streams depend on the index in the grid only, so neither the number of
     devices nor the filling changes a stream.
 
     Attributes:
         mesh: of the devices in use, ``(dataset, lane)``.
-        datasets, lanes: asked for.
+        datasets, lanes: without fillers.
     """
 
     mesh: Mesh
@@ -31,21 +31,21 @@ class Grid(NamedTuple):
 
     @property
     def filled(self) -> tuple[int, int]:
-        """(datasets, lanes) on the devices."""
+        """(datasets, lanes) with fillers."""
         datasets, lanes = self.mesh.devices.shape
         return -(-self.datasets // datasets) * datasets, -(-self.lanes // lanes) * lanes
 
     def spec(self, leading: int) -> PartitionSpec:
-        """The spec of arrays that lead with ``(dataset, lane)`` (2), ``dataset`` (1) or neither (0)."""
+        """The partition spec of arrays that lead with ``(dataset, lane)`` (2), ``dataset`` (1) or neither (0)."""
         return PartitionSpec(*_AXES[:leading])
 
     def constrain(self, tree: PyTree, leading: int) -> PyTree:
-        """Inside jit: lay ``tree`` out as `spec` says, and drop weak types, so that every caller hands over the same."""
+        """Constrain the sharding of ``tree`` to `spec` inside jit, and drop weak types, which would make programs recompile."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
-        return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_strong(x), sharding), tree)
+        return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_drop_weak_type(x), sharding), tree)
 
     def fill(self, tree: PyTree, leading: int = 1) -> PyTree:
-        """What leads with ``dataset``, or with ``(dataset, lane)``, repeated up to the filled numbers."""
+        """Add fillers to a tree that leads with ``dataset`` (1) or ``(dataset, lane)`` (2)."""
         for axis, (own, filled) in enumerate(zip(self[1:3], self.filled, strict=True)):
             if axis < leading and filled > own:
                 rows = np.minimum(np.arange(filled), own - 1)
@@ -53,29 +53,29 @@ class Grid(NamedTuple):
         return tree
 
     def put(self, tree: PyTree, leading: int) -> PyTree:
-        """Lay ``tree`` out over the devices."""
+        """Put ``tree`` on the devices, sharded by `spec`."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
-        return jax.tree.map(lambda x: jax.device_put(_strong(jnp.asarray(x)), sharding), tree)
+        return jax.tree.map(lambda x: jax.device_put(_drop_weak_type(jnp.asarray(x)), sharding), tree)
 
     def fetch(self, tree: PyTree) -> PyTree:
-        """What leads with ``(dataset, lane)`` on the host of every process, fillers dropped."""
+        """A tree that leads with ``(dataset, lane)``, on the host of every process and without fillers."""
         return jax.tree.map(lambda x: on_host(x)[: self.datasets, : self.lanes], tree)
 
 
 def on_host(x: Any) -> np.ndarray:
-    """An array on the host of every process, wherever its parts lie."""
+    """An array on the host of every process, gathered from other processes where needed."""
     local = not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
     return np.asarray(x) if local else np.asarray(process_allgather(x, tiled=True))
 
 
-def lay_out(datasets: int, lanes: int, devices: Sequence[Any], whole: bool = False) -> Grid:
-    """The mesh whose devices carry the smallest share of the grid; of several the one of fewest devices, and then of most rows.
+def make_grid(datasets: int, lanes: int, devices: Sequence[Any], whole: bool = False) -> Grid:
+    """Choose the mesh with the least work per device; among equals the one with fewest devices, then with most rows.
 
     Args:
-        datasets: how many.
-        lanes: of each.
-        devices: to use.
-        whole: whether the lanes of a dataset stay together.
+        datasets: number of datasets.
+        lanes: lanes per dataset.
+        devices: available devices.
+        whole: whether to keep the lanes of a dataset on one device.
     """
     most = 1 if whole else lanes
 
@@ -92,9 +92,9 @@ def lay_out(datasets: int, lanes: int, devices: Sequence[Any], whole: bool = Fal
 
 
 def _needed(count: int, share: int) -> int:
-    """Devices for ``count``, of which each carries ``share``."""
+    """The number of devices for ``count`` items, ``share`` on each."""
     return -(-count // share)
 
 
-def _strong(x: jax.Array) -> jax.Array:
+def _drop_weak_type(x: jax.Array) -> jax.Array:
     return jax.lax.convert_element_type(x, x.dtype) if jax.typeof(x).weak_type else x

@@ -1,4 +1,4 @@
-"""Where lanes start: positions of finite log density, with every observation inside its support."""
+"""Random starting positions with a finite log density."""
 
 import jax
 import jax.numpy as jnp
@@ -11,21 +11,21 @@ _TRIES = 100
 
 
 def initial_position(posterior: Posterior, key: Key) -> tuple[Position, Array]:
-    """A position of finite log density for one lane, and whether one was found in 100 tries."""
+    """A position with a finite log density for one lane, and whether one was found in 100 tries."""
 
     def search(carry):
         i, _, _ = carry
         position = posterior.initial_position(jax.random.fold_in(key, i))
         return i + 1, position, jnp.isfinite(posterior.log_density(position))
 
-    # The first turn is forced by starting at "not found"; the log density stands in the program once.
+    # Starting at "not found" forces the first iteration, so that the program holds the log density once.
     start = (jnp.zeros((), jnp.int32), jnp.zeros(posterior.dim), jnp.zeros((), bool))
     _, position, found = jax.lax.while_loop(lambda c: ~c[2] & (c[0] < _TRIES), search, start)
     return position, found
 
 
 def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
-    """By observation, whether all its values lie in the support of their distribution; empty if the density cannot tell."""
+    """By observation, whether all values lie in the support of their distribution; empty if the density does not know its observations."""
     density, data, params = posterior.density, posterior.data, posterior.constrain(position)
     return {
         name: jnp.all(inside_support(d, density.observation(name, params, data)))

@@ -1,4 +1,4 @@
-"""Ctrl-C between two stages, never inside one."""
+"""Deferral of Ctrl-C to the end of a stage."""
 
 import signal
 import threading
@@ -8,12 +8,12 @@ from typing import Any
 
 
 @contextmanager
-def interrupts_later() -> Iterator[None]:
-    """Inside, Ctrl-C waits for the end of the block.
+def defer_interrupts() -> Iterator[None]:
+    """Defer Ctrl-C to the end of the block.
 
-    A stage is handed the session's buffers: an interrupt before the new ones have a name would leave a run without either.
+    A stage donates the buffers of the session: an interrupt before the new session is assigned would lose both.
     """
-    # Python raises it in the main thread, and lets no other one set a handler.
+    # Python raises KeyboardInterrupt in the main thread, the only one that may set a handler.
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield

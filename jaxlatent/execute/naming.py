@@ -1,4 +1,4 @@
-"""What records and finished lanes tell, with names: on the devices, before it leaves them."""
+"""Named parameters and derived quantities of records and finished lanes, computed on the devices and fetched to the host."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ from jaxlatent.execute.grid import Grid
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, PyTree
 
-#: Draws that are named at once: device memory does not grow with their number, and engines share the program.
-_LEG = 250
+#: Draws named at once, to bound device memory; a constant, so that engines share the program.
+_CHUNK_SIZE = 250
 
 
 class Named(NamedTuple):
-    """Outputs on the host, leading with ``(dataset, lane)``, and with ``draw`` where they are of draws.
+    """Outputs on the host, leading with ``(dataset, lane)``, for draws with ``(dataset, lane, draw)``.
 
     Attributes:
-        statistics: by ArviZ's names.
-        positions: unconstrained; None where there are none.
+        statistics: under ArviZ's names.
+        positions: unconstrained; None without positions.
         params: named values.
         derived: the model's derived quantities.
     """
@@ -32,7 +32,7 @@ class Named(NamedTuple):
 
 
 def named(grid: Grid, posterior: Posterior, outputs: Outputs) -> Named:
-    """The outputs of finished lanes, named by ``posterior``."""
+    """The outputs of finished lanes, with the names of ``posterior``."""
     statistics, positions, params = outputs
     if positions is None:
         return Named(grid.fetch(statistics), None, {}, {})
@@ -41,36 +41,36 @@ def named(grid: Grid, posterior: Posterior, outputs: Outputs) -> Named:
     elif positions.ndim == 3:
         values = grid.fetch(programs.name_values(grid, 0, posterior, positions))
     else:
-        values = _in_legs(grid, posterior, positions, positions.shape[2])
+        values = _name_in_chunks(grid, posterior, positions, positions.shape[2])
     return Named(grid.fetch(statistics), grid.fetch(positions), *values)
 
 
 def named_records(grid: Grid, posterior: Posterior, outputs: Outputs, counts: Array, rows: int) -> tuple[Named, Array]:
-    """The outputs of the first ``rows`` records of each lane, NaN (counts: 0) from its ``counts`` on; and these on the host."""
+    """The outputs of the first ``rows`` records of each lane, NaN (integers: 0) from its ``counts`` on; and ``counts`` on the host."""
     statistics, positions, _ = outputs
     values: tuple[PyTree, PyTree] = ({}, {})
     if positions is not None:
-        values = _in_legs(grid, posterior, positions, rows)
+        values = _name_in_chunks(grid, posterior, positions, rows)
         positions = grid.fetch(positions)[:, :, :rows]
     first = jax.tree.map(lambda x: x[:, :, :rows], grid.fetch(statistics))
     made = grid.fetch(counts)
-    there = np.arange(rows) < made[..., None]
-    return jax.tree.map(lambda x: _blanked(x, there), Named(first, positions, *values)), made
+    valid = np.arange(rows) < made[..., None]
+    return jax.tree.map(lambda x: _blanked(x, valid), Named(first, positions, *values)), made
 
 
-def _in_legs(grid: Grid, posterior: Posterior, positions: Array, rows: int) -> tuple[PyTree, PyTree]:
+def _name_in_chunks(grid: Grid, posterior: Posterior, positions: Array, rows: int) -> tuple[PyTree, PyTree]:
     """Parameters and derived quantities of the first ``rows`` draws."""
     parts = []
-    for start in range(0, rows, _LEG):
-        leg = programs.leg(grid, _LEG, positions, np.int32(start))
-        length = min(_LEG, rows - start)
-        values = grid.fetch(programs.name_values(grid, 1, posterior, leg))
+    for start in range(0, rows, _CHUNK_SIZE):
+        chunk = programs.slice_draws(grid, _CHUNK_SIZE, positions, np.int32(start))
+        length = min(_CHUNK_SIZE, rows - start)
+        values = grid.fetch(programs.name_values(grid, 1, posterior, chunk))
         parts.append(jax.tree.map(lambda x, length=length: x[:, :, :length], values))
     return jax.tree.map(lambda *x: np.concatenate(x, 2), *parts)
 
 
-def _blanked(x: np.ndarray, there: np.ndarray) -> np.ndarray:
-    if there.all():
+def _blanked(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    if valid.all():
         return x
     nothing = np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)
-    return np.where(there.reshape(there.shape + (1,) * (x.ndim - 3)), x, nothing)
+    return np.where(valid.reshape(valid.shape + (1,) * (x.ndim - 3)), x, nothing)

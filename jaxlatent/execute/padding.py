@@ -1,9 +1,9 @@
-"""Rows of the data made up to one of a few numbers of them, so that fits of 100 and of 101 rows are one compiled program.
+"""Padding of the data to a few row counts, so that fits of 100 and of 101 rows share one compiled program.
 
-What is appended is masked, and changes nothing where the likelihood is one term a row (of sequences: where a step meets only what was
-seen). Ready families declare that, ``Model(row_wise=True)``; of other models it is found out here. Rows may enter such a model in two
-ways: by their number, which is one function for all data of such shapes, and is compared once; and by what stands in them, as in
-``d.x - d.x.mean()``, which is looked for in every dataset.
+Padding rows are masked. That changes nothing if the likelihood has one term per row (for sequences: if a step depends on earlier steps
+only). Ready families declare it by ``Model(row_wise=True)``; for other models it is tested here. Padding could change such a model through
+the number of rows, which is tested once per structure of the data, or through their values, as in ``d.x - d.x.mean()``, which is tested for
+every dataset.
 """
 
 from collections.abc import Callable
@@ -25,18 +25,18 @@ from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Data, PyTree
 
-#: So many rows are left as they are.
+#: Data with at most this many rows are not padded.
 _FEW = 16
-#: Positions at which a model is compared with itself.
-_LOOKS = 3
+#: Number of positions at which padded and unpadded densities are compared.
+_POSITIONS = 3
 
 
 class Rows(NamedTuple):
-    """Where data have rows.
+    """The row axes of some data.
 
     Attributes:
-        leading: the axes that observations lead with: rows; of hidden Markov models steps, or sequences and steps.
-        steps: whether the last of them are steps, of which entries for the transitions may lack the first.
+        leading: lengths of the leading axes of the observations: rows; for hidden Markov models steps, or sequences and steps.
+        steps: whether the last axis is steps, of which covariates of the transitions may lack the first.
         observed: names of observations.
     """
 
@@ -45,20 +45,20 @@ class Rows(NamedTuple):
     observed: tuple[str, ...] = ()
 
     def axes(self, shape: tuple[int, ...]) -> int:
-        """How many of these axes an entry of the data of this shape leads with."""
+        """How many of these axes an entry of this shape leads with."""
         whole, own = self.leading, shape[: len(self.leading)]
         lacking = self.steps and own == (*whole[:-1], whole[-1] - 1)
         return len(whole) if own == whole or lacking else int(own[:1] == whole[:1])
 
 
-def ample(length: int) -> int:
-    """The least of 1, 2, ..., 16, 18, ..., 32, 36, ..., 64, 72, ... that is no less than ``length``: at most an eighth more."""
+def round_up(length: int) -> int:
+    """Round ``length`` up to 1, 2, ..., 16, 18, ..., 32, 36, ..., 64, 72, ...: by at most an eighth."""
     step = 1 if length <= _FEW else 1 << (length - 1).bit_length() - 4
     return -(-length // step) * step
 
 
-def with_ample_rows(posterior: Posterior) -> Posterior:
-    """A posterior whose data lead with ``dataset``, with masked rows appended; itself if it has few, or if they might change it."""
+def pad_rows(posterior: Posterior) -> Posterior:
+    """Append masked rows to a posterior whose data lead with ``dataset``, unless it has few rows or padding might change it."""
     density = posterior.density
     if not isinstance(density, ModelDensity) or density.model.row_wise is False:
         return posterior
@@ -66,15 +66,15 @@ def with_ample_rows(posterior: Posterior) -> Posterior:
     if max(rows.leading, default=0) <= _FEW:
         return posterior
     data = jax.tree.map(np.asarray, posterior.data)
-    lengths = tuple(map(ample, rows.leading))
+    lengths = tuple(map(round_up, rows.leading))
     padded = _append(data, rows, lengths, _last)
     if density.model.row_wise is None and not _is_row_wise(density, data, padded, rows, lengths):
         return posterior
     return replace(posterior, data=jax.tree.map(jnp.asarray, padded))
 
 
-def reads_rows(posterior: Posterior, padded: Posterior) -> bool:
-    """Whether derived quantities are computed from what differs between two posteriors: they may be of any shape and read rows at will."""
+def derived_reads_rows(posterior: Posterior, padded: Posterior) -> bool:
+    """Whether derived quantities read entries of the data that padding changes, and so need the unpadded data."""
     if padded.data is posterior.data:
         return False
     same = lambda name: shape_of(posterior.data[name]) == shape_of(padded.data[name])
@@ -84,19 +84,19 @@ def reads_rows(posterior: Posterior, padded: Posterior) -> bool:
 
 @lru_cache(maxsize=256)
 def _fails_with(density: Any, shapes: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether derived quantities need more than these data."""
+    """Whether derived quantities cannot be computed from data of these shapes."""
     params = {site.name: jax.ShapeDtypeStruct(site.shape, jnp.result_type(float)) for site in density.sites}
     try:
         with tracing_for():
             jax.eval_shape(density.derived, params, dict(shapes))
-    except Exception:  # whatever a function of the user's raises that lacks its data
+    except Exception:  # the user's function may raise anything without its data
         return True
     return False
 
 
 @lru_cache(maxsize=256)
 def _rows(density: ModelDensity, shapes: tuple[tuple[str, Any], ...]) -> Rows:
-    """Where data of these shapes have rows; nowhere if observations disagree."""
+    """The row axes of data of these shapes; none if observations disagree."""
     found: list[Rows] = []
 
     def walk(data: Data) -> None:
@@ -112,7 +112,7 @@ def _rows(density: ModelDensity, shapes: tuple[tuple[str, Any], ...]) -> Rows:
 
 
 def _append(data: Data, rows: Rows, lengths: tuple[int, ...], fill: Callable[[np.ndarray, int, int], Any]) -> Data:
-    """Data with rows up to ``lengths`` that hold what ``fill`` picks; observations are masked there."""
+    """Pad rows to ``lengths`` with the values of ``fill``, and mask them in observations."""
 
     def one(name: str, value: Any) -> Any:
         values: Any = split(value)[0]
@@ -135,42 +135,42 @@ def _last(values: np.ndarray, axis: int, count: int) -> np.ndarray:
 
 
 def _farthest(values: np.ndarray, axis: int, count: int) -> np.ndarray:
-    """Of each column the value that is farthest from the last, which it holds: supports and ranges of indices know no better."""
+    """In each column the value farthest from the last, ``count`` times: a change as large as valid values allow."""
     last = np.take(values, [-1], axis)
     apart = np.argmax(np.abs(values.astype(float) - last), axis, keepdims=True)
     return np.repeat(np.take_along_axis(values, apart, axis), count, axis)
 
 
 def _is_row_wise(density: ModelDensity, data: Data, padded: Data, rows: Rows, lengths: tuple[int, ...]) -> bool:
-    """Whether masked rows change nothing of a model, as far as a few positions show it."""
+    """Whether masked rows leave the density unchanged, tested at a few positions."""
     if density.model.m_step is not None:
         return False
-    verdict = _verdict(density, tuple((name, *_kind(value, rows)) for name, value in data.items()))
+    verdict = _cached_verdict(density, tuple((name, *_structure(value, rows)) for name, value in data.items()))
     try:
         if density.model.shapes(_one(padded)).sites != density.sites:
             return False
         if not verdict:
-            # By a thirtieth at least, which must show.
-            enough = lambda had, made: made if made - had >= had / 32 else ample(had + had // 8)
+            # Pad by a thirtieth at least, so that a dependence on the number of rows exceeds rounding.
+            enough = lambda had, made: made if made - had >= had / 32 else round_up(had + had // 8)
             more = tuple(map(enough, rows.leading, lengths))
             many = padded if more == lengths else _append(data, rows, more, _last)
-            verdict.append(_alike(_terms(density, data), _terms(density, many)))
+            verdict.append(_equal(_terms(density, data), _terms(density, many)))
         if not verdict[0]:
             return False
         other = _append(data, rows, lengths, _farthest)
-        return _alike(_terms(density, padded), _terms(density, other), exactly=True)
-    except Exception:  # whatever a function of the user's raises that meets more rows than it knows of
+        return _equal(_terms(density, padded), _terms(density, other), exactly=True)
+    except Exception:  # the user's function may raise anything when given more rows
         return False
 
 
 @lru_cache(maxsize=256)
-def _verdict(density: ModelDensity, kinds: Any) -> list[bool]:
-    """Whether the number of rows changes nothing of a model, once that is known; a list of its own for each kind of data."""
+def _cached_verdict(density: ModelDensity, kinds: Any) -> list[bool]:
+    """A cached one-element list, empty at first: whether the number of rows leaves the density unchanged, per structure of the data."""
     return []
 
 
-def _kind(value: Any, rows: Rows) -> tuple[Any, ...]:
-    """What entries of data of other numbers of rows have in common."""
+def _structure(value: Any, rows: Rows) -> tuple[Any, ...]:
+    """The structure of an entry of the data, without the number of rows."""
     values, mask = split(value)
     axes = rows.axes(values.shape[1:])
     return axes, values.shape[1 + axes :], values.dtype, None if mask is None else mask.ndim
@@ -178,9 +178,9 @@ def _kind(value: Any, rows: Rows) -> tuple[Any, ...]:
 
 @compiled("density", quick=True)
 def _terms(density: ModelDensity, data: Data) -> tuple[PyTree, PyTree]:
-    """What a model makes of its data at a few positions: single values, and terms of rows, all leading with ``(dataset, position)``."""
+    """Scalar terms and pointwise log likelihoods at a few positions, all leading with ``(dataset, position)``."""
     key = key_for(Purpose.CHECK, 0)
-    positions = jax.random.uniform(key, (_LOOKS, density.dim), minval=-1.0, maxval=1.0)
+    positions = jax.random.uniform(key, (_POSITIONS, density.dim), minval=-1.0, maxval=1.0)
 
     def one(data: Data, position: Array) -> tuple[PyTree, PyTree]:
         params = density.constrain(position, data, {})
@@ -190,10 +190,10 @@ def _terms(density: ModelDensity, data: Data) -> tuple[PyTree, PyTree]:
     return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(data, positions)
 
 
-def _alike(few: PyTree, many: PyTree, exactly: bool = False) -> bool:
-    """Whether all terms are equal, and those of appended rows zero; none are where nothing is finite."""
+def _equal(few: PyTree, many: PyTree, exactly: bool = False) -> bool:
+    """Whether all terms are equal and those of appended rows zero; False if no term is finite."""
 
-    def alike(few: Any, many: Any) -> bool:
+    def equal(few: Any, many: Any) -> bool:
         few, many = np.asarray(few), np.array(many)
         own = tuple(slice(length) for length in few.shape)
         close = np.array_equal if exactly else partial(np.allclose, rtol=1e3 * np.finfo(few.dtype).eps)
@@ -202,7 +202,7 @@ def _alike(few: PyTree, many: PyTree, exactly: bool = False) -> bool:
         return same and not many.any()
 
     seen = any(np.isfinite(term).any() for term in jax.tree.leaves(few[1]))
-    return seen and all(map(alike, jax.tree.leaves(few), jax.tree.leaves(many)))
+    return seen and all(map(equal, jax.tree.leaves(few), jax.tree.leaves(many)))
 
 
 def _one(data: Data) -> Data:

@@ -1,5 +1,6 @@
-"""The compiled programs of a fit. They live at module level, keyed by density, the engine's compile key, grid and shapes: a second fit of
-the same shapes compiles nothing, because data are arguments.
+"""The compiled programs of a fit, cached at module level by density, the engine's compile key, grid and shapes.
+
+Data are arguments, so a second fit with the same shapes compiles nothing.
 """
 
 from functools import partial
@@ -20,7 +21,7 @@ from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
 
 _once = partial(compiled, quick=True)
-#: Bytes of one dataset, up to which compiling is what one waits for.
+#: Bytes of one dataset up to which compile time dominates run time.
 _FEW = 4096
 
 
@@ -33,7 +34,7 @@ def keys_of(grid: Grid, key: Key) -> Streams:
 
 @_once("grid")
 def find_starts(grid: Grid, posterior: Posterior, keys: Key) -> tuple[Array, Array, dict[str, Array]]:
-    """Starting positions ``(dataset, lane, dim)``, whether their density is finite, which observations lie in their support."""
+    """Random starts ``(dataset, lane, dim)``, whether their density is finite, and which observations lie in their support."""
 
     def one(posterior: Posterior, key: Key) -> tuple[Array, Array, dict[str, Array]]:
         position, found = initial_position(posterior, key)
@@ -44,7 +45,7 @@ def find_starts(grid: Grid, posterior: Posterior, keys: Key) -> tuple[Array, Arr
 
 @_once("grid")
 def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Array, Array, dict[str, Array]]:
-    """As `find_starts`, at named values that lead with ``(dataset, lane)``."""
+    """Like `find_starts`, at named values that lead with ``(dataset, lane)``."""
 
     def one(posterior: Posterior, params: Params) -> tuple[Array, Array, dict[str, Array]]:
         position = posterior.unconstrain(params)
@@ -55,12 +56,12 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
 
 @_once("grid", "engine")
 def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> Session:
-    """The session of all lanes at their start."""
-    return _laid(grid, sessions.begin(engine, posterior, keys, positions))
+    """The initial session of all lanes."""
+    return _constrain(grid, sessions.begin(engine, posterior, keys, positions))
 
 
 def advance(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *rest: PyTree) -> tuple[Session, Emitted]:
-    """One stage of ``session, stage, wanted, patience`` on all devices; each loops on its own until its lanes are through."""
+    """Run one stage (``session, stage, wanted, patience``) on all devices; each loops independently until its lanes have finished."""
     size = sum(x.nbytes for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
     return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *rest)
 
@@ -96,17 +97,17 @@ _advance_few, _advance_many = (
 
 @_once("grid")
 def take(grid: Grid, posterior: Posterior, session: Session, datasets: Array) -> tuple[Posterior, Session]:
-    """Some datasets of a run, on a grid of their own; the last stands in for numbers beyond it."""
+    """Move some datasets of a run to a grid of their own; indices out of range take the last dataset."""
     pick = lambda tree: jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
     parts = (pick(part) if leads else part for part, leads in zip(session, LEADS, strict=True))
-    return grid.constrain(pick(posterior), 1), _laid(grid, Session(*parts))
+    return grid.constrain(pick(posterior), 1), _constrain(grid, Session(*parts))
 
 
 @_once("grid")
 def put_back(
     grid: Grid, all_of: tuple[Session, Emitted], some: tuple[Session, Emitted], datasets: Array
 ) -> tuple[Session, Emitted]:
-    """A stage of which ``some`` datasets went on alone, as one; their records follow those that they had."""
+    """Merge ``some`` datasets that finished the stage on their own grid, appending their new records to those they had."""
     (session, emitted), (alone, rest) = all_of, some
     begun = jnp.take(emitted.counts, datasets, 0, mode="clip")
 
@@ -121,17 +122,17 @@ def put_back(
     session = session._replace(states=back(session.states, alone.states), shared=back(session.shared, alone.shared))
     counts = emitted.counts.at[datasets].add(rest.counts, mode="drop")
     records = jax.tree.map(joined, emitted.records, rest.records)
-    return _laid(grid, session), grid.constrain(Emitted(records, counts, jnp.zeros_like(emitted.left)), 2)
+    return _constrain(grid, session), grid.constrain(Emitted(records, counts, jnp.zeros_like(emitted.left)), 2)
 
 
 @_once("grid", "engine", "longest")
 def pool(grid: Grid, engine: Engine, longest: int, session: Session, emitted: Emitted, stage: Stage) -> Session:
-    """Let the lanes of each dataset agree, from at most ``longest`` records: sums must not depend on the segment's capacity."""
+    """Adapt the lanes of each dataset together, from ``longest`` record rows, so that sums do not depend on the segment length."""
     records = jax.tree.map(lambda x: x[:, :, :longest], emitted.records)
-    return _laid(grid, sessions.pool(engine, grid.lanes, session, emitted._replace(records=records), stage))
+    return _constrain(grid, sessions.pool(engine, grid.lanes, session, emitted._replace(records=records), stage))
 
 
-def _laid(grid: Grid, session: Session) -> Session:
+def _constrain(grid: Grid, session: Session) -> Session:
     return Session(*(grid.constrain(part, leads) for part, leads in zip(session, LEADS, strict=True)))
 
 
@@ -150,8 +151,8 @@ def derive(grid: Grid, posterior: Posterior, params: Params) -> Params:
 
 
 @_once("grid", "size")
-def leg(grid: Grid, size: int, positions: Array, start: Array) -> Array:
-    """So many draws from ``start`` on of positions ``(dataset, lane, draw, dim)``; the last stands in for those beyond it."""
+def slice_draws(grid: Grid, size: int, positions: Array, start: Array) -> Array:
+    """``size`` draws from ``start`` on of positions ``(dataset, lane, draw, dim)``; indices out of range take the last draw."""
     return grid.constrain(jnp.take(positions, start + jnp.arange(size), 2, mode="clip"), 2)
 
 

@@ -1,29 +1,20 @@
-"""One live line for a fit on a terminal; a plain line now and then elsewhere."""
+"""The progress line of a fit: live on a terminal, plain lines elsewhere."""
 
 import sys
 import time
 from types import TracebackType
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
-class Reporter(Protocol):
-    """What the executor tells about a fit."""
-
-    def update(self, done: int, note: str) -> None:
-        """``done`` of the total, and what is going on."""
-        ...
-
-
 class Line:
-    """A progress line, live where there is a terminal.
+    """A progress line, live on a terminal.
 
     Args:
-        label: what is being fitted.
-        total: records each lane will emit.
-        show: None decides by the terminal: live on one, silent off it; True forces plain lines there.
+        label: name of the model and engine.
+        total: records that each lane will emit.
+        show: None shows a live line on a terminal and nothing elsewhere; True prints plain lines elsewhere; False shows nothing.
     """
 
     #: Seconds between plain lines.
@@ -51,7 +42,7 @@ class Line:
         return self
 
     def update(self, done: int, note: str) -> None:
-        """``done`` of the total, and what is going on."""
+        """Show ``done`` of the total, and a note on the phase of the run."""
         if self._live is not None:
             self._live.update(self._task, completed=done, note=note)
         elif self.show and (time.monotonic() - self._last > self.interval or done >= self.total):

@@ -1,7 +1,7 @@
-"""Datasets of a batch that cannot be fitted: set aside, so that one of them never costs the others.
+"""Quarantine of the datasets of a batch that cannot be fitted, so that the others still are.
 
-Another dataset stands in for one that is set aside, so that programs, and the numbers and keys of the others, are as if it were sound;
-its lanes take no step, and what they hold is blanked.
+A valid dataset replaces each quarantined one, so that programs, indices and keys of the others do not change; its lanes take no step, and
+their results are set to NaN.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from jaxlatent.typing import PyTree
 
 
 class Quarantine:
-    """Which datasets are set aside, and why.
+    """Which datasets are quarantined, and why.
 
     Args:
         names: of the datasets; None for one dataset, whose problems raise.
-        wanted: whether datasets that fail checks are set aside, or raise.
-        problems: known so far, by name.
+        wanted: whether datasets that fail the checks are quarantined rather than raise.
+        problems: already known, by name.
     """
 
     def __init__(self, names: tuple[Any, ...] | None, wanted: bool, problems: Mapping[Any, InputError]) -> None:
@@ -34,14 +34,14 @@ class Quarantine:
 
     @property
     def bad(self) -> np.ndarray:
-        """Which datasets are set aside, ``(dataset,)``."""
+        """Which datasets are quarantined, ``(dataset,)``."""
         return self.status != Status.OK
 
     def add(self, dataset: int, problem: InputError, status: Status = Status.QUARANTINED) -> None:
-        """Set a dataset aside.
+        """Quarantine a dataset.
 
         Raises:
-            InputError: ``problem``, if there is only one dataset, if none is left, or if its checks are to raise.
+            InputError: ``problem``, if there is only one dataset, if none is left, or if failed checks are to raise.
         """
         if self.names is None or (status is Status.QUARANTINED and not self.wanted):
             raise problem
@@ -50,15 +50,15 @@ class Quarantine:
         if self.bad.all():
             raise problem
 
-    def stand_in(self, tree: PyTree) -> PyTree:
-        """Arrays that lead with ``dataset``, fillers included, with a sound one in place of each that is set aside."""
+    def replace_bad(self, tree: PyTree) -> PyTree:
+        """Replace quarantined datasets by a valid one in arrays that lead with ``dataset``, fillers included."""
         filled = jax.tree.leaves(tree)[0].shape[0]
-        sound = np.arange(filled)
-        sound[: len(self.bad)][self.bad] = np.argmin(self.bad)
-        return jax.tree.map(lambda x: x[sound], tree)
+        source = np.arange(filled)
+        source[: len(self.bad)][self.bad] = np.argmin(self.bad)
+        return jax.tree.map(lambda x: x[source], tree)
 
     def blank(self, result: dict[str, Any]) -> dict[str, Any]:
-        """What a `Result` holds, leading with ``(dataset, lane)``: the status of what is set aside, and NaN for its values."""
+        """Set the status of quarantined datasets and NaN for their values in the fields of a `Result`, ``(dataset, lane, ...)``."""
         if not self.bad.any():
             return result
         status = np.where(self.bad[:, None], self.status[:, None], result["status"])

@@ -1,4 +1,4 @@
-"""`run`: a fit without the host, for use inside somebody else's ``jit``, ``vmap`` or ``shard_map``."""
+"""`run`: a pure, traceable fit, for use inside another package's ``jit``, ``vmap`` or ``shard_map``."""
 
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -22,7 +22,7 @@ class Run(NamedTuple):
     Attributes:
         params: named values: ``(lane, draw, ...)``, or ``(lane, ...)`` for a point fit.
         positions: the same, unconstrained and flat.
-        statistics: by ArviZ's names; see the engine.
+        statistics: under ArviZ's names; see the engine.
         objective: ``(lane,)``: final log density or ELBO.
         status: ``(lane,)``: `jaxlatent.status.Status` codes.
     """
@@ -35,13 +35,13 @@ class Run(NamedTuple):
 
 
 def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = None) -> Run:
-    """Run an engine on one dataset and its lanes: pure, traceable, no files, no screen.
+    """Run an engine on one dataset and its lanes: pure and traceable, without file or terminal output.
 
-    The stages of the schedule are rows of one ``scan``, so the log density and its gradient stand in the program once.
+    The stages of the schedule are iterations of one ``scan``, so the program holds the log density and its gradient once.
 
-    What jaxlatent does against faults of JAX's and NumPyro's versions (`jaxlatent._compat`) holds here as in `fit` as far as it concerns
-    tracing, your own ``vmap`` around a direct call of `run` included; a ``vmap`` around a ``jit`` of it is traced after `run` has
-    returned. Compiler options are set by ``fit`` alone: inside your ``jit`` they are yours.
+    Workarounds for versions of JAX and NumPyro (`jaxlatent._compat`) apply as in `fit` where they concern tracing, also under a ``vmap``
+    around a direct call of `run`, but not under a ``vmap`` around a ``jit`` of it, which is traced after `run` has returned. Compiler
+    options are set by ``fit`` alone: inside your ``jit`` they are yours.
 
     Args:
         posterior: of one dataset.
@@ -68,7 +68,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
         return jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), pooled, session), emitted
 
     rows = Stage(*cast(Any, [jnp.asarray(column) for column in zip(*stages, strict=True)]))
-    session, emitted = jax.lax.scan(row, _strong(begin(engine, batched, keys, init[None])), rows)
+    session, emitted = jax.lax.scan(row, _drop_weak_types(begin(engine, batched, keys, init[None])), rows)
     kept = [i for i, stage in enumerate(stages) if stage.keep]
     valid = jnp.concatenate([jnp.arange(stages[i].steps) < emitted.counts[i, 0, :, None] for i in kept], 1)
     joined = jax.tree.map(lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], 1), emitted.records)
@@ -82,17 +82,17 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     if params is None:
         params = (jax.vmap(constrain) if positions.ndim == 3 else constrain)(positions)
     statistics = {**records.statistics, **final.outputs.statistics}
-    # The trace of an optimisation: a `Run` has none.
+    # A `Run` does not hold the trace of an optimisation.
     statistics.pop("objective", None)
     return Run(params, positions, statistics, final.objective, final.status)
 
 
 def _blanked(valid: Array, x: Array) -> Array:
-    """NaN (counts: 0) in the rows ``(lane, draw, ...)`` of records that were not made."""
+    """Set rows ``(lane, draw, ...)`` that are not valid to NaN (integers: 0)."""
     nothing = jnp.asarray(jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else 0, x.dtype)
     return jnp.where(valid.reshape(valid.shape + (1,) * (x.ndim - 2)), x, nothing)
 
 
-def _strong(tree: Any) -> Any:
+def _drop_weak_types(tree: Any) -> Any:
     keyed = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
     return jax.tree.map(lambda x: x if keyed(x) else jax.lax.convert_element_type(x, x.dtype), tree)

@@ -1,4 +1,4 @@
-"""`Session`: a run between two stages, as an object that can be kept, moved to other devices, and gone on with."""
+"""`Session`: the state of a run between two stages, which can be stored, moved to other devices, and resumed."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
@@ -16,14 +16,14 @@ from jaxlatent.typing import Array, Key, PyTree
 
 
 class Session(NamedTuple):
-    """Everything that a run goes on from, besides its posterior.
+    """Everything needed to continue a run, besides its posterior.
 
     Attributes:
-        done: records of the schedule that lie behind, a scalar; whatever the segments were.
-        keys: of the steps of each lane, ``(dataset, lane)``.
-        last_keys: of the outcome of each lane, ``(dataset, lane)``.
-        states: of the lanes, leading with ``(dataset, lane)``.
-        shared: by the lanes of a dataset, leading with ``dataset``.
+        done: completed steps of the schedule, a scalar; independent of the segment length.
+        keys: step key of each lane, ``(dataset, lane)``.
+        last_keys: key of the outcome of each lane, ``(dataset, lane)``.
+        states: lane states, leading with ``(dataset, lane)``.
+        shared: shared state, leading with ``dataset``.
     """
 
     done: Array
@@ -33,17 +33,17 @@ class Session(NamedTuple):
     shared: PyTree
 
 
-#: What each part of a session leads with: ``(dataset, lane)``, ``dataset``, or neither.
+#: Number of leading axes of each field of a session: 2 for ``(dataset, lane)``, 1 for ``dataset``, or 0.
 LEADS: Any = Session(*cast(Any, (0, 2, 2, 2, 1)))
 
 
 class Emitted(NamedTuple):
-    """What a stage leaves besides the session.
+    """The records of a stage.
 
     Attributes:
         records: leading with ``(dataset, lane, capacity)``.
-        counts: records of each lane, ``(dataset, lane)``; rows from there on are undefined.
-        left: lanes that have still to go on, ``(dataset, lane)``.
+        counts: number of records of each lane, ``(dataset, lane)``; later rows are undefined.
+        left: lanes that are not finished, ``(dataset, lane)``.
     """
 
     records: PyTree
@@ -52,7 +52,7 @@ class Emitted(NamedTuple):
 
 
 def begin(engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> Session:
-    """The session of lanes that start at ``positions (dataset, lane, dim)``."""
+    """The initial session of lanes that start at ``positions`` ``(dataset, lane, dim)``."""
     shared = jax.vmap(engine.shared)(posterior, keys.shared)
     states = over_lanes(engine.init, (1, 0, 0, 1))(posterior, keys.init, positions, shared)
     return Session(jnp.zeros((), jnp.int32), keys.step, keys.finish, states, shared)
@@ -67,20 +67,20 @@ def advance(
     capacity: int,
     patience: Array | None = None,
 ) -> tuple[Session, Emitted]:
-    """Every lane through one stage; pure. See `jaxlatent.execute.drive.drive` for the arguments."""
+    """Step every lane through one stage; pure. See `jaxlatent.execute.drive.drive` for the arguments."""
     keys, states, shared = session.keys, session.states, session.shared
     states, shared, *emitted = drive(engine, posterior, keys, states, shared, stage, wanted, capacity, patience)
     return session._replace(done=session.done + stage.steps, states=states, shared=shared), Emitted(*emitted)
 
 
 def pool(engine: Engine, lanes: int, session: Session, emitted: Emitted, stage: Stage) -> Session:
-    """Let the lanes of each dataset agree at the end of a stage; pure."""
+    """Adapt the lanes of each dataset together at the end of a stage; pure."""
     states, shared = adapt(engine, lanes, session.states, session.shared, emitted.records, emitted.counts, stage)
     return session._replace(states=states, shared=shared)
 
 
 def remaining(stages: Sequence[Stage], done: int) -> list[Stage]:
-    """The stages that come after the first ``done`` records of a schedule; of one that was begun, the rest."""
+    """The stages of a schedule that remain after ``done`` steps, the first perhaps shortened."""
     left = []
     for stage in stages:
         behind = min(done, stage.steps)
@@ -91,7 +91,7 @@ def remaining(stages: Sequence[Stage], done: int) -> list[Stage]:
 
 
 def to_host(grid: Grid, session: Session) -> Session:
-    """The session on the host, without fillers: as it can be kept."""
+    """The session on the host, without fillers, as it can be stored."""
     own = (slice(grid.datasets), slice(grid.lanes))
 
     def off(x: Array, leading: int) -> Any:
@@ -104,7 +104,7 @@ def to_host(grid: Grid, session: Session) -> Session:
 
 
 def to_devices(grid: Grid, session: Session) -> Session:
-    """A session that was taken off, on the devices of a grid: of any number, it goes on as it would have."""
-    # A copy: going on gives the buffers away.
+    """A stored session on the devices of a grid, which may be other devices than before."""
+    # A copy, since `advance` donates the buffers.
     session = jax.tree.map(jnp.copy, session)
     return Session(*(grid.put(grid.fill(part, n), n) for part, n in zip(session, LEADS, strict=True)))

@@ -1,4 +1,4 @@
-"""Sinks: what becomes of records once they have left the devices."""
+"""Sinks: where named records go once they have left the devices."""
 
 from typing import Protocol
 
@@ -10,18 +10,18 @@ from jaxlatent.execute.session import Session
 
 
 class Sink(Protocol):
-    """Where kept records go. They come in order, named, and never again; a session is what the run can go on from after them."""
+    """The destination of kept records, which arrive once and in order."""
 
     def append(self, records: Named) -> None:
-        """Take the records of a stage, leading with ``(dataset, lane, draw)``."""
+        """Add the records of a stage, leading with ``(dataset, lane, draw)``."""
         ...
 
     def commit(self, session: Session) -> None:
-        """What was appended is whole, and this is where the run stands."""
+        """Mark the records so far as complete; the run can be resumed from ``session``."""
         ...
 
     def close(self) -> Named:
-        """No more will come: all records, joined."""
+        """Finish, and return all records, concatenated."""
         ...
 
 
@@ -32,12 +32,12 @@ class Memory:
         self._parts: list[Named] = []
 
     def append(self, records: Named) -> None:
-        """Keep them."""
+        """Store them."""
         self._parts.append(records)
 
     def commit(self, session: Session) -> None:
-        """A process that ends takes its memory along: there is nothing to go on from."""
+        """Nothing: a run in memory cannot be resumed."""
 
     def close(self) -> Named:
-        """All records, joined along their draws."""
+        """All records, concatenated along draws."""
         return jax.tree.map(lambda *x: np.concatenate(x, 2), *self._parts)

@@ -1,4 +1,4 @@
-"""Where lanes start, seen from the host: where the user says, where an earlier fit ended, or found; and what is wrong without any."""
+"""Starting positions of a fit: given by the user, taken from an earlier result, or random; with errors where none is valid."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,26 +26,26 @@ def find_starts(
     init: Mapping[str, Any] | Result | None,
     quarantine: Quarantine,
 ) -> Array:
-    """Starting positions ``(dataset, lane, dim)`` of finite density; datasets without them are set aside, with the reason."""
+    """Starting positions ``(dataset, lane, dim)`` with a finite density; datasets without any are quarantined, with the reason."""
     if init is None:
         positions, found, inside = programs.find_starts(grid, posterior, keys)
     else:
         positions, found, inside = programs.place_starts(
             grid, posterior, grid.put(grid.fill(_spread(grid, posterior, init), 2), 2)
         )
-    # Supports may depend on parameters: only values that no start can hold are an error.
+    # Supports may depend on parameters: only values outside the support at every start are an error.
     outside = {name: np.logical_not(on_host(fits).any(1)) for name, fits in inside.items()}
-    lost = np.logical_not(on_host(found).any(1))
+    no_start = np.logical_not(on_host(found).any(1))
     for dataset in np.flatnonzero(~quarantine.bad).tolist():
         label = "" if quarantine.names is None else f"dataset {quarantine.names[dataset]!r}, "
         one = lambda dataset=dataset: jax.tree.map(lambda x: x[dataset], posterior)
         name = next((name for name in outside if outside[name][dataset]), None)
         if name is not None:
             quarantine.add(dataset, explain_support(one(), positions[dataset, 0], name, label))
-        elif lost[dataset] and init is None:
+        elif no_start[dataset] and init is None:
             problem = explain_start(one(), jax.random.fold_in(keys[dataset, 0], 0), label)
             quarantine.add(dataset, problem, Status.NON_FINITE)
-        elif lost[dataset]:
+        elif no_start[dataset]:
             problem = InputError(
                 f"{label}fit(init=...)",
                 got="values whose log density is not finite",
@@ -87,9 +87,9 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
 
 
 def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
-    """Where an earlier fit ended: the best point, or the last draw of each chain, in turn if there are fewer."""
+    """Where an earlier fit ended: the best point, or the last draw of each chain, cycling if there are fewer chains than lanes."""
     if not result.has_draws:
-        # From positions: parameters of EM may lie on the border, where no other engine can start.
+        # From positions: parameters of EM may lie on the boundary of the support, where no other engine can start.
         best = result.best()
         constrain = (lambda p, x: p.constrain(x)) if result.names is None else jax.vmap(lambda p, x: p.constrain(x))
         points = jax.tree.map(np.asarray, constrain(best.posterior, jnp.asarray(best.positions)))

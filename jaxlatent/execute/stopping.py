@@ -1,9 +1,9 @@
-"""When to stop before the schedule ends: each dataset once it has enough.
+"""Early stopping: end the sampling of each dataset once its diagnostics meet a rule.
 
-The cost of a look does not grow with the draws that there are. Of long chains evenly spaced draws are looked at, several times as many as
-the rule asks for: their effective sample size is never above that of all, and where it is below, there are more than enough. The
-coordinate that was farthest from enough at the last look goes first, and the others are looked at only once it has enough. And since
-effective sample sizes, and what R-hat is above 1 its inverse, grow as the draws do, the first look tells when the next one is due.
+The cost of a check does not grow with the number of draws. Long chains are thinned to several times as many draws as the rule asks for:
+the effective sample size of thinned draws is never above that of all. The coordinate farthest from the rule at the last check goes
+first, and the others are checked only once it meets the rule. Since ESS and 1 / (R-hat - 1) grow about linearly with the draws, each check
+predicts when the next one is due.
 """
 
 import math
@@ -16,21 +16,20 @@ from jaxlatent.diagnostics import ess_bulk, rhat
 from jaxlatent.errors import require
 from jaxlatent.typing import Array
 
-#: Draws looked at, as a multiple of those that a rule could be met with if all were independent.
+#: Draws used by a check, as a multiple of those that would meet the rule if independent.
 _MARGIN = 8
-#: Coordinates that are measured together: whatever their number, one program serves.
+#: Coordinates per call of the compiled diagnostics, whatever their total number.
 _COLUMNS = 16
-#: Draws grow between two looks by a factor of at least, and at most.
-_SOON, _LATE = 1.2, 2.0
+#: Minimum and maximum factor by which draws grow between two checks.
+_MIN_GROWTH, _MAX_GROWTH = 1.2, 2.0
 
 
 @dataclass(frozen=True)
 class until:
-    """Stop sampling a dataset's chains once every coordinate is known well enough.
+    """Stop sampling a dataset once the ESS and R-hat of every coordinate meet a rule.
 
-    Looked at when a segment ends and enough may have been reached, at the latest when draws have doubled since the last look. A dataset
-    that has enough stops, the others go on: of a batch, its later draws are NaN, and ``result[name]`` holds those that were made. A dataset
-    with a chain that failed never has enough.
+    The rule is checked at the end of segments, at the latest when draws have doubled since the last check. In a batch each dataset stops on
+    its own: its later draws are NaN, and ``result[name]`` holds those that were made. A dataset with a failed chain never stops early.
 
     Args:
         ess: bulk effective sample size, all chains together.
@@ -44,17 +43,17 @@ class until:
         require(self.ess > 0, "until(ess=...)", got=self.ess, expected="a positive number")
         require(self.rhat > 1, "until(rhat=...)", got=self.rhat, expected="a number above 1")
 
-    def most(self, chains: int) -> int:
-        """Draws of each of so many chains that tell whether the rule is met."""
+    def draws_needed(self, chains: int) -> int:
+        """The number of draws per chain that a check uses."""
         # Independent draws of m chains, n each, have an R-hat of about 1 + 1 / n.
         return math.ceil(_MARGIN * max(self.ess / chains, 1 / (self.rhat - 1), 1))
 
-    def reached(self, draws: np.ndarray, capacity: int) -> np.ndarray:
-        """How much of what is asked for there is, where 1 is enough, by coordinate ``(column,)``.
+    def progress(self, draws: np.ndarray, capacity: int) -> np.ndarray:
+        """Progress towards the rule, which is met at 1, by coordinate ``(column,)``.
 
         Args:
             draws: ``(chain, draw, column)``.
-            capacity: draws at most: the diagnostics are compiled for that many.
+            capacity: maximum number of draws, for which the diagnostics are compiled.
         """
         count, columns = draws.shape[1:]
         padded = np.pad(draws, ((0, 0), (0, capacity - count), (0, -columns % _COLUMNS)), mode="edge")
@@ -67,12 +66,12 @@ class until:
 
 
 class Watch:
-    """Which datasets go on, while draws come in.
+    """Which datasets still run, updated as draws arrive.
 
     Args:
-        rule: None: all go on.
-        sound: which datasets go on at first, ``(dataset,)``.
-        total: draws that the schedule would reach.
+        rule: the stopping rule; None never stops early.
+        sound: which datasets run at first, ``(dataset,)``.
+        total: number of draws of the whole schedule.
     """
 
     def __init__(self, rule: until | None, sound: np.ndarray, total: int) -> None:
@@ -82,11 +81,11 @@ class Watch:
         self._hardest = np.zeros(len(sound), int)
         self._due = 0.0
 
-    def look(self, positions: np.ndarray | None) -> None:
-        """Stop the datasets that have enough.
+    def update(self, positions: np.ndarray | None) -> None:
+        """Stop the datasets that meet the rule.
 
         Args:
-            positions: of a segment, ``(dataset, chain, draw, dim)``.
+            positions: draws of a segment, ``(dataset, chain, draw, dim)``.
         """
         if self.rule is None or positions is None:
             return
@@ -94,21 +93,21 @@ class Watch:
         made = sum(part.shape[2] for part in self._kept)
         if made < self._due or made == self.total:
             return
-        draws, capacity = self._spaced(self._kept, made)
+        draws, capacity = self._thin(self._kept, made)
         going = np.flatnonzero(self.running)
-        reached = self.rule.reached(np.stack([draws[i, :, :, self._hardest[i]] for i in going], -1), capacity)
-        hopeful = reached >= 1
-        if hopeful.any():
-            columns = np.moveaxis(draws[going[hopeful]], 0, 2).reshape(*draws.shape[1:3], -1)
-            each = self.rule.reached(columns, capacity).reshape(-1, draws.shape[3])
-            reached[hopeful], self._hardest[going[hopeful]] = each.min(1), each.argmin(1)
-        self.running[going] = reached < 1
-        self._due = made * min(max(1 / max(reached[reached < 1].max(initial=0.0), 1e-9), _SOON), _LATE)
+        progress = self.rule.progress(np.stack([draws[i, :, :, self._hardest[i]] for i in going], -1), capacity)
+        candidates = progress >= 1
+        if candidates.any():
+            columns = np.moveaxis(draws[going[candidates]], 0, 2).reshape(*draws.shape[1:3], -1)
+            each = self.rule.progress(columns, capacity).reshape(-1, draws.shape[3])
+            progress[candidates], self._hardest[going[candidates]] = each.min(1), each.argmin(1)
+        self.running[going] = progress < 1
+        self._due = made * min(max(1 / max(progress[progress < 1].max(initial=0.0), 1e-9), _MIN_GROWTH), _MAX_GROWTH)
 
-    def _spaced(self, kept: list[np.ndarray], made: int) -> tuple[np.ndarray, int]:
-        """Evenly spaced draws, the last one among them, and how many there are at most."""
+    def _thin(self, kept: list[np.ndarray], made: int) -> tuple[np.ndarray, int]:
+        """Thin the draws, keeping the last one; also returns the maximum number of thinned draws."""
         assert self.rule is not None
-        capacity = min(self.rule.most(kept[0].shape[1]), self.total)
+        capacity = min(self.rule.draws_needed(kept[0].shape[1]), self.total)
         rows = np.arange(made - 1, -1, -math.ceil(made / capacity))[::-1]
         parts, begin = [], 0
         for part in kept:

@@ -1,7 +1,7 @@
-"""Datasets that take very much longer than all others of a batch go on alone.
+"""Stragglers: datasets of a batch that take very much longer than the others finish the stage in a smaller batch.
 
-A step costs about as much for all lanes as for those that still need it: one dataset on another scale, at a thousand gradients a draw,
-held nineteen others fifty times as long as they took. Where a few datasets are left and the others have waited for longer than another
+A step costs about as much for all lanes as for those that still need it: one dataset on another scale, at a thousand gradients per draw,
+made nineteen others wait fifty times their own run time. Once few datasets still run and the others have waited for longer than another
 program takes to compile, the few become a batch of their own until the end of the stage.
 """
 
@@ -15,23 +15,23 @@ from jaxlatent.execute.session import Emitted, Session
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array
 
-#: Steps that are waited, whatever the others took.
+#: Minimum number of steps to wait for stragglers.
 _PATIENCE = np.int32(4000)
 
 
 def advance(
     grid: Grid, engine: Engine, capacity: int, posterior: Posterior, session: Session, stage: Stage, wanted: Array
 ) -> tuple[Session, Emitted]:
-    """One stage of all lanes, as `jaxlatent.execute.session.advance`; the last datasets in a smaller grid where others wait for them."""
+    """One stage of all lanes, like `jaxlatent.execute.session.advance`, with stragglers in a smaller grid."""
     session, emitted = programs.advance(grid, engine, capacity, posterior, session, stage, wanted, _PATIENCE)
-    # Where a device has few datasets none is left behind, and the host need not wait to see it.
+    # With few datasets per device there are no stragglers; return without a synchronisation.
     if grid.filled[0] // grid.mesh.devices.shape[0] < FEW:
         return session, emitted
     left = on_host(emitted.left)
     behind = np.flatnonzero(left.any(1))
     if not behind.size:
         return session, emitted
-    # Powers of two: few numbers of stragglers are compiled for. A number beyond the last dataset stands for none.
+    # Round up to a power of two, to compile few programs; an index out of range stands for no dataset.
     few, total = grid._replace(datasets=1 << (len(behind) - 1).bit_length()), grid.filled[0]
     datasets = np.full(few.filled[0], total, np.int32)
     datasets[: len(behind)] = behind

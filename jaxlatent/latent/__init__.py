@@ -1,9 +1,9 @@
-r"""What is hidden behind observations: labels of mixtures, paths of hidden Markov models.
+r"""Latent labels of mixtures and latent paths of hidden Markov models: the E-step, and posterior probabilities.
 
 For parameters :math:`\theta`, the expected complete log likelihood
-:math:`Q(\theta \mid \theta') = E[\log p(y, z \mid \theta) \mid y, \theta']` needs the posterior of the hidden ``z`` only through the
-`Expected` counts (Dempster, Laird and Rubin 1977). `labels` and `paths` have the same functions, one for each way of hiding;
-`hidden_in` tells which. A distribution that hides nothing is its own log density.
+:math:`Q(\theta \mid \theta') = E[\log p(y, z \mid \theta) \mid y, \theta']` depends on the posterior of the latent ``z`` only through
+the `Expected` counts (Dempster, Laird and Rubin 1977). The modules `labels` and `paths` have the same functions; `hidden_in` selects one.
+For a distribution without latent variables, the expected complete log likelihood is its log density.
 """
 
 from types import ModuleType
@@ -16,14 +16,14 @@ import numpyro.distributions as dist
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.latent import labels, paths
-from jaxlatent.latent.certainty import chances, foreseen
+from jaxlatent.latent.certainty import component_probs, separated
 from jaxlatent.latent.expected import EStep, Expected
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.typing import Array, Key
 
 
 def hidden_in(d: dist.Distribution) -> ModuleType | None:
-    """`labels`, `paths`, or None if ``d`` hides nothing."""
+    """The module `labels` or `paths` for ``d``; None if ``d`` has no latent variables."""
     if isinstance(d, HiddenMarkov):
         return paths
     return labels if isinstance(d, dist.MixtureSameFamily | dist.MixtureGeneral) else None
@@ -39,7 +39,7 @@ def expect(
         observation: an array or `jaxlatent.Masked`.
         how: see `EStep`.
         key: for "draw".
-        draws: for "draw": how many paths or labels are averaged.
+        draws: number of draws to average, for "draw".
     """
     value, mask = split(observation)
     hidden = hidden_in(d)
@@ -49,7 +49,7 @@ def expect(
 
 
 def expected_log_prob(d: dist.Distribution, observation: Any, expected: Expected) -> Array:
-    """The expected complete log likelihood of one observation, a scalar; arguments as in `expect`, ``d`` at any parameters."""
+    """The expected complete log likelihood of one observation, a scalar; ``d`` may be at other parameters than ``expected``."""
     value, mask = split(observation)
     hidden = hidden_in(d)
     if hidden is None:
@@ -58,14 +58,14 @@ def expected_log_prob(d: dist.Distribution, observation: Any, expected: Expected
 
 
 def unit_shape(d: dist.Distribution) -> tuple[int, ...]:
-    """The shape of what is seen or missing as a whole: the batch shape of ``d``, and of a hidden Markov model its steps too."""
+    """The shape of the values that are observed or missing as a whole: the batch shape, for hidden Markov models with the steps."""
     event = d.emissions.event_dim if isinstance(d, HiddenMarkov) else d.event_dim
     shape = d.shape()
     return shape[: len(shape) - event]
 
 
 def responsibilities(d: dist.Distribution, value: Array) -> Array:
-    """How likely each value came from each component of a mixture, ``(..., K)``.
+    """The posterior probability of each component of a mixture for each value, ``(..., K)``.
 
     Args:
         d: a `numpyro.distributions.MixtureSameFamily` or ``MixtureGeneral``.
@@ -77,11 +77,11 @@ def responsibilities(d: dist.Distribution, value: Array) -> Array:
 __all__ = [
     "EStep",
     "Expected",
-    "chances",
+    "component_probs",
     "expect",
     "expected_log_prob",
-    "foreseen",
     "hidden_in",
     "responsibilities",
+    "separated",
     "unit_shape",
 ]

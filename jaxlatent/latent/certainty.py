@@ -1,4 +1,4 @@
-"""Components that predict what belongs to them without an error."""
+"""Detection of separation: components that predict their discrete observations perfectly, so that coefficients diverge."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from jaxlatent.latent.expected import Expected
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.typing import Array
 
-#: So few wrong predictions are expected, in all and as a part of the observations, where coefficients grow without end until EM stops;
-#: where a weak prior holds them, there are more.
+#: Largest expected number of wrong predictions, in total and per observation, of a component with diverging coefficients; a weak prior
+#: on the coefficients leaves more.
 _ERRORS, _ERROR_RATE = 0.05, 5e-6
 
 
-def chances(d: Any, observation: Any) -> Array | None:
-    """The probability of every observation under each component, ``(N, K)``, where these foretell discrete values from inputs.
+def component_probs(d: Any, observation: Any) -> Array | None:
+    """The probability of every discrete observation under each component that depends on inputs, ``(N, K)``.
 
-    None where observations are continuous, or where a component foretells the same for all of them, which is no matter of coefficients.
+    None if observations are continuous, or if components are the same for all observations and so have no coefficients.
 
     Args:
         d: the distribution of an observation, a hidden Markov model or a mixture.
         observation: an array or `jaxlatent.Masked`.
     """
     components = d.emissions if isinstance(d, HiddenMarkov) else getattr(d, "component_distribution", None)
-    # Components of several families come one by one: nothing is known of what they have in common.
+    # Mixtures of several families have no common component distribution.
     if components is None:
         return None
     shape = getattr(components, "base_dist", components).batch_shape
@@ -35,16 +35,16 @@ def chances(d: Any, observation: Any) -> Array | None:
     return jnp.exp(log_probs).reshape(-1, log_probs.shape[-1])
 
 
-def foreseen(d: Any, observation: Any, expected: Expected) -> Array:
-    """Which components, ``(K,)``, foretell what belongs to them almost surely: their coefficients have no maximum.
+def separated(d: Any, observation: Any, expected: Expected) -> Array:
+    """Which components, ``(K,)``, predict their observations almost surely, so that their coefficients have no maximum.
 
     Args:
-        d: see `chances`.
-        observation: see `chances`.
+        d: see `component_probs`.
+        observation: see `component_probs`.
         expected: its expected counts.
     """
     assert expected.weights is not None
-    weights, probable = expected.weights.reshape(-1, expected.weights.shape[-1]), chances(d, observation)
+    weights, probable = expected.weights.reshape(-1, expected.weights.shape[-1]), component_probs(d, observation)
     if probable is None:
         return jnp.zeros(weights.shape[-1], bool)
     errors, size = jnp.sum(weights * (1 - probable), 0), jnp.sum(weights, 0)

@@ -1,4 +1,4 @@
-"""Expected counts of what is hidden."""
+"""`Expected`: the expected counts of latent labels or paths, the result of the E-step."""
 
 from typing import Literal, NamedTuple
 
@@ -11,12 +11,12 @@ EStep = Literal["exact", "hard", "draw"]
 
 
 class Expected(NamedTuple):
-    """Expected counts of what is hidden behind one observation.
+    """Expected counts of the latent labels or paths of one observation.
 
     Attributes:
-        log_likelihood: of the observation, whatever is hidden summed out; a scalar.
-        weights: how much each value belongs to each of ``K`` components or states, ``(..., K)``; zero where masked; None where nothing
-            is hidden.
+        log_likelihood: marginal, of the observation; a scalar.
+        weights: responsibility of each of ``K`` components or states for each value, ``(..., K)``; zero where masked; None without
+            latent variables.
         initial: of the state at the first step, ``(..., K)``; hidden Markov models only.
         transitions: from row to column, ``(..., K, K)`` or ``(..., T - 1, K, K)``; hidden Markov models only.
     """
@@ -28,7 +28,7 @@ class Expected(NamedTuple):
 
 
 def weighted(counts: Array | None, logs: Array) -> Array:
-    """The sum of counts times logarithms, where no count times minus infinity is nothing."""
+    """The sum of counts times logarithms, where 0 times minus infinity is 0."""
     assert counts is not None
     needed = jnp.broadcast_to(counts > 0, jnp.broadcast_shapes(counts.shape, logs.shape))
     return jnp.sum(jnp.where(needed, counts * jnp.where(needed, logs, 0.0), 0.0))

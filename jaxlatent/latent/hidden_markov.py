@@ -1,4 +1,4 @@
-"""A hidden Markov model as a distribution of whole sequences."""
+"""`HiddenMarkov`: a hidden Markov model as a distribution of whole sequences."""
 
 from typing import Any
 
@@ -15,16 +15,16 @@ from jaxlatent.typing import Array
 
 
 class HiddenMarkov(dist.Distribution):
-    """Sequences ``(..., T, *event)`` whose density is summed over all paths of ``K`` hidden states.
+    """Distribution of sequences ``(..., T, *event)``, marginal over all paths of ``K`` hidden states.
 
-    Works in a `jaxlatent.Model` and in a NumPyro model. The gradient of its log density costs one backward pass, see
+    It works in a `jaxlatent.Model` and in a NumPyro model. The gradient of its log density takes one backward pass, see
     `jaxlatent.latent.markov.log_normalizer`.
 
     Args:
         initial_probs: ``(K,)``.
-        transition_matrix: ``(K, K)``, rows from, columns to; or ``(..., T - 1, K, K)``: into each later step.
+        transition_matrix: ``(K, K)``, from row to column; or ``(..., T - 1, K, K)``, into each step after the first.
         emissions: of batch shape ``(K,)``, the same at every step, or ``(..., T, K)``; any event shape.
-        shape: of a value without its event, ``(..., T)``. Needed only to draw, and only where emissions and transitions do not tell it;
+        shape: of a value without event dimensions, ``(..., T)``. Needed only to sample, if emissions and transitions do not determine it;
             in a `jaxlatent.Model` it follows from the data.
 
     Raises:
@@ -59,13 +59,13 @@ class HiddenMarkov(dist.Distribution):
             varying = (*jnp.shape(transition_matrix)[:-3], jnp.shape(transition_matrix)[-3] + 1)
             leading = jnp.broadcast_shapes(leading, varying) if leading else varying
         self.sequences = tuple(shape) if shape is not None else leading or None
-        # NumPyro compares shapes by broadcasting: one step goes with any number of them.
+        # NumPyro compares shapes by broadcasting: a length of one matches any number of steps.
         known = self.sequences or (1,)
         super().__init__(known[:-1], (known[-1], *emissions.event_shape))
 
     @property
     def support(self):
-        """Sequences of what the emissions allow."""
+        """Sequences in the support of the emissions."""
         inner = self.emissions.support
         return constraints.independent(inner, 1) if inner is not None else constraints.real_vector
 
@@ -75,7 +75,7 @@ class HiddenMarkov(dist.Distribution):
         return self.initial_probs.shape[-1]
 
     def of_shape(self, shape: tuple[int, ...]) -> "HiddenMarkov":
-        """For values of ``shape``, ``(..., T, *event)``."""
+        """A copy for values of ``shape``, ``(..., T, *event)``."""
         sequences = shape[: len(shape) - self.emissions.event_dim]
         emissions, varying = self.emissions, (*sequences, self.num_states)
         if len(emissions.batch_shape) > 1 and emissions.batch_shape != varying:
@@ -87,14 +87,14 @@ class HiddenMarkov(dist.Distribution):
 
         Args:
             value: ``(..., T, *event)``.
-            mask: ``(..., T)``: False where nothing was seen; see `jaxlatent.latent.markov.log_normalizer`.
+            mask: ``(..., T)``, False where missing; see `jaxlatent.latent.markov.log_normalizer`.
         """
         return markov.log_normalizer(
             self.initial_probs, self.transition_matrix, self.state_log_likelihoods(value, mask), mask
         )
 
     def state_log_likelihoods(self, value: Array, mask: Array | None = None) -> Array:
-        """Of each step in each state, ``(..., T, K)``."""
+        """The log likelihood of each step in each state, ``(..., T, K)``."""
         if mask is not None:
             value = feasible(self.emissions, value, mask)
         return jnp.moveaxis(by_component(self.emissions, value), 0, -1)
@@ -110,12 +110,12 @@ class HiddenMarkov(dist.Distribution):
         return markov.filtered(self.initial_probs, self.transition_matrix, likelihoods, mask).probs
 
     def most_likely_states(self, value: Array, mask: Array | None = None) -> tuple[Array, Array]:
-        """The most likely path of every sequence, ``(..., T)``, -1 past its end, and the log density of both together, ``(...)``."""
+        """The most likely path of every sequence, ``(..., T)``, -1 past its end, and the joint log density of both, ``(...)``."""
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.most_likely_states(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
     def sample_states(self, key: Any, value: Array, mask: Array | None = None) -> Array:
-        """A path of every sequence given its values, ``(..., T)``; -1 past its end."""
+        """A posterior draw of the path of every sequence, ``(..., T)``; -1 past its end."""
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.sample_states(key, self.initial_probs, self.transition_matrix, likelihoods, mask)
 

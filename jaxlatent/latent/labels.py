@@ -1,4 +1,4 @@
-"""Labels of a mixture: which component each value came from."""
+"""Latent labels of a mixture: the component of each value."""
 
 from typing import Any
 
@@ -20,41 +20,41 @@ def expect(d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None
         weights = one_hot(jnp.argmax(joint, -1))
     elif how == "draw":
         assert key is not None, "draws need a key"
-        # A key for each draw: rows that are appended change none of the others.
+        # One key per draw, so that padding rows do not change the others.
         draw = lambda key: one_hot(jax.random.categorical(key, joint))
         weights = jnp.mean(jax.vmap(draw)(jax.random.split(key, draws)), 0)
     else:
         weights = jax.nn.softmax(joint, -1)
     if mask is not None:
         weights = jnp.where(mask[..., None], weights, 0.0)
-    return Expected(_seen_sum(logsumexp(joint, -1), mask), weights)
+    return Expected(_masked_sum(logsumexp(joint, -1), mask), weights)
 
 
 def expected_log_prob(d: Any, value: Array, mask: Array | None, expected: Expected) -> Array:
-    """Of values and labels together under the expected labels, a scalar."""
+    """The expected joint log density of values and labels, a scalar."""
     return weighted(expected.weights, _joint(d, value, mask))
 
 
 def probs(d: Any, value: Array, mask: Array | None) -> Array:
-    """How likely each value came from each component, ``(..., K)``; zero where masked."""
+    """The posterior probability of each component for each value, ``(..., K)``; zero where masked."""
     weights = expect(d, value, mask, "exact", None, 1).weights
     assert weights is not None
     return weights
 
 
 def most_likely(d: Any, value: Array, mask: Array | None) -> tuple[Array, Array]:
-    """The most likely labels, and the log density of values and labels together, a scalar."""
+    """The most likely labels, and the joint log density of values and labels, a scalar."""
     joint = _joint(d, value, mask)
-    return _labels(jnp.argmax(joint, -1), mask), _seen_sum(jnp.max(joint, -1), mask)
+    return _labels(jnp.argmax(joint, -1), mask), _masked_sum(jnp.max(joint, -1), mask)
 
 
 def sample(key: Key, d: Any, value: Array, mask: Array | None) -> Array:
-    """Labels drawn given the values."""
+    """A posterior draw of the labels."""
     return _labels(jax.random.categorical(key, _joint(d, value, mask)), mask)
 
 
 def _joint(d: Any, value: Array, mask: Array | None) -> Array:
-    """The log density of values together with each label, ``(..., K)``."""
+    """The joint log density of values and each label, ``(..., K)``."""
     return d.component_log_probs(value if mask is None else feasible(d, value, mask))
 
 
@@ -62,5 +62,5 @@ def _labels(labels: Array, mask: Array | None) -> Array:
     return labels if mask is None else jnp.where(mask, labels, ABSENT)
 
 
-def _seen_sum(terms: Array, mask: Array | None) -> Array:
+def _masked_sum(terms: Array, mask: Array | None) -> Array:
     return jnp.sum(terms if mask is None else jnp.where(mask, terms, 0.0))

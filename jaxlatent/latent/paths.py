@@ -1,4 +1,4 @@
-"""Paths of a hidden Markov model: which state each step of a sequence was in."""
+"""Latent paths of a hidden Markov model: the state of each step of a sequence."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def expect(d: HiddenMarkov, value: Array, mask: Array | None, how: EStep, key: K
 
 
 def expected_log_prob(d: HiddenMarkov, value: Array, mask: Array | None, expected: Expected) -> Array:
-    """Of values and paths together under the expected counts, a scalar."""
+    """The expected joint log density of values and paths, a scalar."""
     emitted = weighted(expected.weights, d.state_log_likelihoods(value, mask))
     started = weighted(expected.initial, jnp.log(d.initial_probs))
     return emitted + started + weighted(expected.transitions, jnp.log(d.transition_matrix))
@@ -39,18 +39,18 @@ def probs(d: HiddenMarkov, value: Array, mask: Array | None) -> Array:
 
 
 def most_likely(d: HiddenMarkov, value: Array, mask: Array | None) -> tuple[Array, Array]:
-    """The most likely paths, -1 past the end of a sequence, and the log density of values and paths together, a scalar."""
+    """The most likely paths, -1 past the end of a sequence, and the joint log density of values and paths, a scalar."""
     path, log_prob = d.most_likely_states(value, mask)
     return path, jnp.sum(log_prob)
 
 
 def sample(key: Key, d: HiddenMarkov, value: Array, mask: Array | None) -> Array:
-    """Paths drawn given the values, -1 past the end of a sequence."""
+    """A posterior draw of the paths, -1 past the end of a sequence."""
     return d.sample_states(key, value, mask)
 
 
 def _counts(d: HiddenMarkov, path: Array) -> tuple[Array, Array]:
-    """States ``(..., T, K)`` and transitions ``(..., K, K)`` or ``(..., T - 1, K, K)`` of paths ``(..., T)``; nothing past the end."""
+    """Counts of states ``(..., T, K)`` and transitions ``(..., [T - 1,] K, K)`` of paths ``(..., T)``; zero past the end."""
     here = (path[..., None] == jnp.arange(d.num_states)).astype(d.initial_probs.dtype)
     each = "...tij" if d.transition_matrix.ndim > 2 else "...ij"
     return here, jnp.einsum(f"...ti,...tj->{each}", here[..., :-1, :], here[..., 1:, :])

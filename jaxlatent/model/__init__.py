@@ -1,4 +1,4 @@
-"""What a user declares: named priors and a likelihood; what is held fixed; how data must fit them."""
+"""`Model`, its fixed and tied variants, and the checks of data against a model."""
 
 from jaxlatent.model.fixing import fix, tie
 from jaxlatent.model.model import Model

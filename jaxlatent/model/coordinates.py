@@ -1,6 +1,6 @@
-"""Between a named, constrained value and its piece of the unconstrained position.
+"""The transform of one parameter between its constrained value and its unconstrained part of the position.
 
-One function each way, whatever the prior: NumPyro's bijector of the support, or the coordinates that a `Recentred` prior carries.
+It is NumPyro's bijector to the support, or the coordinates of a `Recentred` prior.
 """
 
 import math
@@ -14,7 +14,7 @@ from jaxlatent.typing import Array
 
 
 def unconstrained_shape(d: dist.Distribution) -> tuple[int, ...]:
-    """The shape of the unconstrained value behind one draw of ``d``."""
+    """The unconstrained shape of one draw of ``d``."""
     if isinstance(d, Recentred):
         return d.shape()
     return biject_to(d.support).inverse_shape(d.shape())
@@ -31,7 +31,7 @@ def constrain(d: dist.Distribution, z: Array, guide: LikelihoodFactor | None = N
     Args:
         d: a prior.
         z: unconstrained, of `unconstrained_shape`.
-        guide: what the data say about it, for `jaxlatent.informed` priors.
+        guide: Gaussian factor of the likelihood, for `jaxlatent.informed` priors.
 
     Returns:
         value: of shape ``d.shape()``.
@@ -49,7 +49,7 @@ def constrain(d: dist.Distribution, z: Array, guide: LikelihoodFactor | None = N
 
 
 def unconstrain(d: dist.Distribution, value: Array, guide: LikelihoodFactor | None = None) -> Array:
-    """The unconstrained value behind ``value``, the inverse of `constrain`."""
+    """The inverse of `constrain`."""
     d = _resolve(d, guide)
     if isinstance(d, Recentred):
         return d.coordinates.inverse(value)

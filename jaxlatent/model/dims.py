@@ -1,4 +1,4 @@
-"""Names of dimensions and labels along them: checked before a fit, for whatever is fitted."""
+"""Checks of named dimensions and coordinate labels, before a fit."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def check_dims(dims: Mapping[str, Sequence[str]], shapes: Shapes, coords: Mapping[str, Sequence[Any]]) -> None:
-    """Named dimensions fit the shapes of what they name and each other, and coordinates their lengths.
+    """Check that named dimensions agree with shapes and with each other, and coordinates with their lengths.
 
     Args:
-        dims: by the name of a parameter, derived quantity or observation; dimensions without a name are called ``name_dim_0``, ...
-        shapes: of all of these.
+        dims: by parameter, derived quantity or observation; the dimensions of others are called ``name_dim_0``, ...
+        shapes: of parameters, derived quantities and observations.
         coords: labels by dimension.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`fix` and `tie`: a model with parameters, or some of their entries, held at values or equal to each other; for every engine."""
+"""`fix` and `tie`: a model with parameters, or some of their entries, held at values or tied to each other."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,15 +19,15 @@ from jaxlatent.typing import ArrayLike
 
 @family
 def fix(model: Model, **values: ArrayLike | Masked) -> Model:
-    """``model`` with parameters held at ``values``: they leave prior and positions, and everything else is conditioned on them.
+    """Hold parameters at ``values``: they leave prior and positions, and everything else is conditioned on them.
 
     Args:
         model: any model.
         values: by parameter, each of its full shape; or `Masked`, to hold the entries where the mask is True.
 
     Raises:
-        InputError: for a name that is no parameter, or if no parameter is left; by EM, if the model's closed-form M-step raises what is
-            held together with what is free.
+        InputError: for an unknown parameter, or if no parameter is left; by EM, if a closed-form M-step updates held and free parameters
+            together.
     """
     _check_names("fix", model, values)
     whole = lambda value: not isinstance(value, Masked) or bool(np.all(value.mask))
@@ -60,16 +60,16 @@ def fix(model: Model, **values: ArrayLike | Masked) -> Model:
 
 @family
 def tie(model: Model, **groups: ArrayLike) -> Model:
-    """``model`` with entries of parameters tied: one value for all that share a number.
+    """Tie entries of parameters: entries with the same group number share one value.
 
-    The prior is that of the model on the values that are left, not normalised; `EM` needs ``m_step="generic"``.
+    The prior is that of the model restricted to the tied values, not normalised; `EM` needs ``m_step="generic"``.
 
     Args:
         model: any model.
         groups: by parameter, integers from 0 of its full shape, as in ``jl.tie(model, covs=[0, 0, 1])``.
 
     Raises:
-        InputError: for a name that is no parameter, or numbers that are none.
+        InputError: for an unknown parameter, or group numbers that are not integers from 0.
     """
     _check_names("tie", model, groups)
     for name, numbers in groups.items():
@@ -86,10 +86,10 @@ def tie(model: Model, **groups: ArrayLike) -> Model:
 
 
 def _without(model: Model, held: dict[str, Any]) -> Model:
-    """Whole parameters out of the model."""
+    """Remove whole parameters from the model."""
 
-    def see(function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function`` of all parameters, as one of those that are free."""
+    def of_free(function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function`` as a function of the free parameters."""
         return lambda p, *rest: function(Namespace("parameter", {**held, **p}), *rest)
 
     def prior_of(name: str) -> Any:
@@ -102,17 +102,17 @@ def _without(model: Model, held: dict[str, Any]) -> Model:
     return replace(
         model,
         prior={name: prior_of(name) for name in model.prior if name not in held},
-        likelihood=see(model.likelihood) if model.likelihood else None,
-        derived=see(model.derived) if model.derived else None,
+        likelihood=of_free(model.likelihood) if model.likelihood else None,
+        derived=of_free(model.derived) if model.derived else None,
         start=(lambda key, d: {k: v for k, v in start(key, d).items() if k not in held}) if start else None,
-        m_step=_m_step(model, held, lambda update: see(update)),
+        m_step=_m_step(model, held, lambda update: of_free(update)),
         dims={name: dims for name, dims in model.dims.items() if name not in held},
         key=model.key and ("fix", model.key, tuple((k, np.asarray(v).tobytes()) for k, v in held.items())),
     )
 
 
 def _restricted(what: str, model: Model, restrictions: Mapping[str, tuple[tuple[int, ...], Any]]) -> Model:
-    """Entries of parameters held or tied, under priors that know."""
+    """Hold or tie entries of parameters by `Restricted` priors."""
     if not restrictions:
         return model
 
@@ -141,13 +141,14 @@ def _restricted(what: str, model: Model, restrictions: Mapping[str, tuple[tuple[
     )
 
 
-def _m_step(model: Model, bound: Mapping[str, Any], see: Callable[[Any], Any] | None) -> dict[Any, Any] | None:
-    """The updates that are left: without those of ``bound`` parameters, refusing where a bound and a free one are raised together.
+def _m_step(model: Model, bound: Mapping[str, Any], of_free: Callable[[Any], Any] | None) -> dict[Any, Any] | None:
+    """The M-step of the free parameters; an update of ``bound`` and free parameters together raises `InputError`.
 
     Args:
-        model: whose updates.
-        bound: by name, what is held.
-        see: how an update is to look at free parameters; None where bound parameters have free entries left, which no closed form knows.
+        model: with or without a closed-form M-step.
+        bound: the bound parameters, by name.
+        of_free: makes an update a function of the free parameters; None if bound parameters have free entries, for which there is no closed
+            form.
     """
     if model.m_step is None:
         return None
@@ -156,7 +157,7 @@ def _m_step(model: Model, bound: Mapping[str, Any], see: Callable[[Any], Any] | 
         def update(*_: Any) -> Any:
             raise InputError(
                 "EM() of a model with fixed or tied parameters",
-                got=f"bound: {', '.join(n for n in names if n in bound)}, raised in one closed form with what is free of {names}",
+                got=f"bound: {', '.join(n for n in names if n in bound)}, updated in one closed form with free parameters among {names}",
                 expected="parameters that are free as a whole, or fixed as a whole",
                 remedy="use jl.EM(m_step='generic').",
             )
@@ -166,10 +167,10 @@ def _m_step(model: Model, bound: Mapping[str, Any], see: Callable[[Any], Any] | 
     updates: dict[Any, Any] = {}
     for names, update in model.m_step.items():
         group = names if isinstance(names, tuple) else (names,)
-        concerned = [name in bound for name in group]
-        if not any(concerned):
-            updates[names] = update if see is None else see(update)
-        elif see is None or not all(concerned):
+        is_bound = [name in bound for name in group]
+        if not any(is_bound):
+            updates[names] = update if of_free is None else of_free(update)
+        elif of_free is None or not all(is_bound):
             updates[names] = refuse(group)
     return updates
 

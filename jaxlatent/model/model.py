@@ -1,7 +1,7 @@
 """`Model`: named priors and a likelihood, as pure functions that hold no data.
 
-From one declaration follow the log prior, the pointwise log likelihood, prior and posterior predictive draws, supports, shapes and
-the graph. Everything here is written for one dataset and one value of the parameters; `jax.vmap` gives the rest.
+The declaration gives the log prior, the pointwise log likelihood, prior and posterior predictive draws, supports, shapes and the
+graph. Everything here is written for one dataset and one value of the parameters, and mapped by `jax.vmap`.
 """
 
 import inspect
@@ -26,7 +26,7 @@ from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.model.coordinates import size, unconstrained_shape
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.model.shapes import Shapes, Site, check_observed, require_continuous
-from jaxlatent.model.spreading import spread
+from jaxlatent.model.spreading import expand_to
 from jaxlatent.typing import Array, Data, Key, Params
 
 Prior: TypeAlias = dist.Distribution | Callable[..., dist.Distribution]
@@ -36,25 +36,24 @@ Derived = Callable[[Namespace, Namespace], Mapping[str, Array]]
 
 @dataclass(frozen=True, eq=False)
 class Model(ByValue):
-    """A Bayesian model: priors in order, a likelihood, and what is derived from both.
+    """A Bayesian model: priors in order, a likelihood, and derived quantities.
 
     Args:
         prior: by name and in order, NumPyro distributions or callables ``p -> distribution`` or ``p, d -> distribution`` of the
             earlier parameters (``p.name``) and the data (``d.name``).
-        likelihood: ``p, d -> {observation: distribution}``; each name is looked up in the data. The shape of the data rules: a
-            distribution that broadcasts to its observation stands for independent values of that shape. `jaxlatent.Factor` terms need
-            no entry in the data.
+        likelihood: ``p, d -> {observation: distribution}``; each name is looked up in the data. A distribution that broadcasts to its
+            observation is expanded to it. `jaxlatent.Factor` terms need no entry in the data.
         derived: optional ``p, d -> {name: array}``, kept with the draws.
         dims: optional names of the dimensions of parameters, derived quantities and observations, for ArviZ.
         start: optional ``key, d -> {parameter: value}``: where lanes start, instead of uniform(-2, 2) in unconstrained space.
-        m_step: optional closed form of the M-step of EM: by parameter (or tuple of parameters raised together), in order,
-            ``p, d, expected -> value``, where ``p`` holds the values raised before and ``expected`` the `jaxlatent.latent.Expected`
+        m_step: optional closed form of the M-step of EM: by parameter (or tuple of parameters updated together), in order,
+            ``p, d, expected -> value``, where ``p`` holds the values updated so far and ``expected`` the `jaxlatent.latent.Expected`
             counts by observation. Each maximises the expected complete log joint given all other parameters.
-        row_wise: whether masked rows (steps, of sequences) that are appended to the data change nothing, so that fits to 100 and to 101
-            rows can share their programs. None: `jaxlatent.fit` finds out, and appends none to models that have an ``m_step``.
-        name: what figures and tables call it.
+        row_wise: whether masked rows (for sequences: steps) appended to the data change nothing, so that fits to 100 and to 101 rows
+            can share compiled programs. None: `jaxlatent.fit` tests it, and does not pad models with an ``m_step``.
+        name: in figures and tables.
         key: two models with equal keys are equal and share compiled programs. Families set it to their name and arguments;
-            a model written by hand has none and compares by identity.
+            a model without a key compares by identity.
     """
 
     prior: Mapping[str, Prior]
@@ -113,14 +112,14 @@ class Model(ByValue):
         return d
 
     def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, dist.Distribution]:
-        """The distribution of every observation at one value of the parameters, spread over the observation where the data hold it."""
+        """The distribution of every observation at one value of the parameters, expanded to the observation if the data hold it."""
         if self.likelihood is None:
             return {}
         values = as_namespace(data)
         observed = dict(self.likelihood(Namespace("parameter", params), values))
         for name, d in observed.items():
             if isinstance(d, dist.Distribution) and name in values:
-                observed[name] = spread(d, jnp.shape(values[name]))
+                observed[name] = expand_to(d, jnp.shape(values[name]))
         return observed
 
     def deterministic(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
@@ -131,10 +130,10 @@ class Model(ByValue):
         return {name: jnp.asarray(value) for name, value in values.items()}
 
     def shapes(self, data: Data) -> Shapes:
-        """The shapes of everything that the model declares, found without computing anything; every observation is in the data.
+        """The shapes of parameters, derived quantities and observations, found by abstract evaluation.
 
         Raises:
-            InputError: naming the prior, observation or function that does not go with the data.
+            InputError: naming the prior, observation or function that does not fit the data, or the observation that these lack.
         """
         return _shapes(self, shapes_of(data))
 
@@ -157,13 +156,13 @@ class Model(ByValue):
         }
 
     def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:
-        """What an M-step raises: log prior plus expected complete log likelihood, a scalar."""
+        """The objective of the M-step: log prior plus expected complete log likelihood, a scalar."""
         observed = self.observed(params, data)
         terms = [expected_log_prob(d, data.get(name), expected[name]) for name, d in observed.items()]
         return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
 
     def starting_params(self, key: Key, data: Data) -> Params | None:
-        """Where a lane starts; None if the model does not say."""
+        """Starting values of a lane; None if the model has no ``start``."""
         return None if self.start is None else dict(self.start(key, as_namespace(data)))
 
     def sample_prior(self, key: Key, data: Data | None = None) -> Params:
@@ -190,7 +189,7 @@ class Model(ByValue):
     def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
         """One draw of every observation at one value of the parameters; ``data`` needs the covariates only.
 
-        Of the shape of the observation where the data hold it, otherwise of the shape that its distribution has by itself.
+        It has the shape of the observation if the data hold it, otherwise that of the distribution.
         """
         drawn = self.observed(params, data)
         return {
@@ -200,13 +199,13 @@ class Model(ByValue):
         }
 
     def graph(self, data: Data | None = None) -> Graph:
-        """Parameters, derived quantities and observations, who reads whom, and plates: to look at, or as Mermaid or Graphviz text.
+        """The graph of parameters, derived quantities, observations and plates; displayed in notebooks, or as Mermaid or Graphviz text.
 
-        Found by tracing on shapes: whatever depends on a parameter has an edge from it, however that is computed. A derived quantity
-        hangs below the parameters it is computed from.
+        Edges are found by tracing: whatever depends on a parameter has an edge from it. A derived quantity is below the parameters it is
+        computed from.
 
         Args:
-            data: covariates, and observations as far as shapes follow from them.
+            data: covariates, and the observations that determine shapes.
 
         Raises:
             InputError: if the data lack what the model reads, or cannot be used.
@@ -216,7 +215,7 @@ class Model(ByValue):
 
 @lru_cache(maxsize=256)
 def _shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> Shapes:
-    """As `Model.shapes`; remembered, because tracing a model takes longer than a small fit."""
+    """`Model.shapes`, cached, since tracing a model takes longer than a small fit."""
     sites: list[Site] = []
     named: dict[str, tuple[int, ...]] = {}
 
@@ -242,19 +241,19 @@ def _shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> Shapes:
 
 
 def apply_m_step(m_step: Mapping[Any, Callable[..., Any]], params: Params, data: Namespace, expected: Any) -> Params:
-    """The updates of an M-step one after the other, each given the values that those before it raised; see `Model`."""
+    """Apply the updates of an M-step in order, each given the values updated so far; see `Model`."""
     params = dict(params)
     for names, update in m_step.items():
-        raised = update(Namespace("parameter", params), data, expected)
-        params.update(zip(names, raised, strict=True) if isinstance(names, tuple) else {names: raised})
+        updated = update(Namespace("parameter", params), data, expected)
+        params.update(zip(names, updated, strict=True) if isinstance(names, tuple) else {names: updated})
     return params
 
 
 def _draw(d: dist.Distribution, key: Key) -> Array:
     """One draw of an observation.
 
-    Binomials come from JAX: under ``vmap`` on jax 0.12, NumPyro's rejection loop for them can go on for ever, when its two evaluations
-    of one borderline comparison round differently.
+    Binomials are drawn by JAX: under ``vmap`` on jax 0.12, NumPyro's rejection loop may not terminate, if its two evaluations of one
+    borderline comparison round differently.
     """
     family, shape = family_of(d), d.shape()
     if isinstance(family, dist.BinomialProbs | dist.BinomialLogits):
@@ -265,7 +264,7 @@ def _draw(d: dist.Distribution, key: Key) -> Array:
 
 
 def _arity(prior: Callable[..., Any]) -> int:
-    """How many of (params, data) a prior's callable takes."""
+    """How many of (params, data) the callable of a prior takes."""
     parameters = inspect.signature(prior).parameters.values()
     positional = [
         p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty

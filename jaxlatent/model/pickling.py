@@ -1,7 +1,7 @@
-"""Pickling of what holds functions: as the call that made it, or by value.
+"""Pickling of models and densities that hold functions: as the call that made them, or by value.
 
-Plain `pickle` takes functions by name, and there are none for lambdas and closures. A ready family is pickled as its name and arguments;
-what was written by hand by value, with cloudpickle, which Dask, Ray and joblib bring along.
+`pickle` stores functions by name, which lambdas and closures lack. A ready family is pickled as its name and arguments, a model written by
+hand by value with cloudpickle, which Dask, Ray and joblib depend on.
 """
 
 import importlib
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class ByValue:
-    """A frozen dataclass that plain `pickle` takes, functions that have no name included."""
+    """Base of frozen dataclasses that plain `pickle` accepts even if they hold lambdas or closures."""
 
     def __reduce__(self) -> Any:
         call = self.__dict__.get("_call")
@@ -27,7 +27,7 @@ class ByValue:
         state = {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
         return _restored, (type(self), *_pickled(type(self).__name__, state))
 
-    # It never changes: a copy would only hide that it is the same.
+    # Instances are immutable, and compare by identity: copies are the instance itself.
     def __copy__(self) -> Self:
         return self
 
@@ -36,12 +36,12 @@ class ByValue:
 
 
 def family(make: Callable[P, T]) -> Callable[P, T]:
-    """A function that makes models, which are pickled as calls of it: arguments, not functions, need to be pickled."""
+    """Decorate a function that makes models, so that these are pickled as a call of it with its arguments."""
 
     @wraps(make)
     def made(*args: P.args, **kwargs: P.kwargs) -> T:
         model = make(*args, **kwargs)
-        # No field: a copy with other fields is not what the call makes.
+        # Not a dataclass field, so that `replace` drops it: a changed copy is not what the call makes.
         if "_call" not in model.__dict__ and all(argument is not model for argument in args):
             object.__setattr__(model, "_call", (made, args, kwargs))
         return model
@@ -54,7 +54,7 @@ def _remade(make: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
 
 
 def _pickled(name: str, state: dict[str, Any]) -> tuple[str, bytes]:
-    """The module that pickled ``state``, and what it made."""
+    """The name of the module that pickled ``state``, and the bytes."""
     try:
         return "pickle", pickle.dumps(state)
     except (pickle.PicklingError, AttributeError, TypeError) as plain:

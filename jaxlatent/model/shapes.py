@@ -1,4 +1,4 @@
-"""The shapes that a model has at given data, and how these must fit each other."""
+"""The shapes of a model given data, and their checks."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from jaxlatent.typing import Data
 
 
 class Site(NamedTuple):
-    """One parameter's place in the position; ``informed`` if its coordinates wait for what the data say about it."""
+    """The slice of the position of one parameter; ``informed`` if its coordinates need a guide from the data."""
 
     name: str
     shape: tuple[int, ...]
@@ -28,7 +28,7 @@ class Shapes(NamedTuple):
     """The shapes of a model, see `jaxlatent.model.Model.shapes`.
 
     Attributes:
-        sites: where each parameter stands in a position, in the order of the declaration.
+        sites: the slice of the position of each parameter, in the order of the declaration.
         named: shapes of parameters, derived quantities and observations by name.
     """
 
@@ -37,7 +37,7 @@ class Shapes(NamedTuple):
 
 
 def require_continuous(name: str, prior: dist.Distribution) -> None:
-    """Raise `InputError` for a discrete prior: it has no place in a position."""
+    """Raise `InputError` for a discrete prior, which positions cannot hold."""
     if prior.support is not None and prior.support.is_discrete:
         raise InputError(
             f"the prior of {name!r}",
@@ -48,7 +48,7 @@ def require_continuous(name: str, prior: dist.Distribution) -> None:
 
 
 def check_observed(observed: Mapping[str, Any], data: Data) -> None:
-    """Every observation has a distribution, and data of its shape."""
+    """Check that every observation has a distribution, and data of its shape."""
     for name, d in observed.items():
         if not isinstance(d, dist.Distribution):
             raise InputError(

@@ -1,4 +1,4 @@
-"""The shape of the data rules: a distribution that broadcasts to its observation is spread over it, as in NumPyro and PyMC."""
+"""Expansion of a distribution to the shape of its observation, as in NumPyro and PyMC."""
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -7,23 +7,23 @@ from jaxlatent.distributions.factor import Factor
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 
 
-def spread(d: dist.Distribution, shape: tuple[int, ...]) -> dist.Distribution:
-    """``d`` for independent values of ``shape`` together, or ``d`` as it is where it does not broadcast to them.
+def expand_to(d: dist.Distribution, shape: tuple[int, ...]) -> dist.Distribution:
+    """Expand ``d`` to independent values of ``shape``; returns ``d`` itself if it does not broadcast to them.
 
-    Mixtures and hidden Markov models stay what they are, so that what they hide can be found. A `Factor` has no values, and is added
-    once however many there are.
+    Mixtures and hidden Markov models keep their type, so that their latent labels and paths can be inferred. A `Factor` has no values,
+    and is added once.
 
     Args:
         d: the distribution of an observation.
-        shape: of the observation, its event included.
+        shape: of the observation, including event dimensions.
     """
     if isinstance(d, Factor):
         return d
     if isinstance(d, HiddenMarkov):
-        return d.of_shape(shape) if _goes(d.sequences or (), shape, d.emissions.event_shape) else d
+        return d.of_shape(shape) if _broadcasts(d.sequences or (), shape, d.emissions.event_shape) else d
     base = d.base_dist if isinstance(d, dist.ExpandedDistribution) else d
     mixture = isinstance(base, dist.MixtureSameFamily | dist.MixtureGeneral)
-    if not _goes(d.batch_shape, shape, d.event_shape):
+    if not _broadcasts(d.batch_shape, shape, d.event_shape):
         return d
     batch = shape[: len(shape) - d.event_dim]
     if batch == (base if mixture else d).batch_shape:
@@ -37,7 +37,7 @@ def spread(d: dist.Distribution, shape: tuple[int, ...]) -> dist.Distribution:
 
 
 def compact(d: dist.Distribution) -> dist.Distribution:
-    """``d`` without what spreads it over equal values: NumPyro's spread distributions have no distribution function."""
+    """Undo the expansion of ``d``: NumPyro's expanded distributions have no ``cdf``."""
     if isinstance(d, dist.ExpandedDistribution):
         return compact(d.base_dist)
     if isinstance(d, dist.MixtureSameFamily) and isinstance(d.component_distribution, dist.ExpandedDistribution):
@@ -47,7 +47,7 @@ def compact(d: dist.Distribution) -> dist.Distribution:
     return d
 
 
-def _goes(batch: tuple[int, ...], shape: tuple[int, ...], event: tuple[int, ...]) -> bool:
+def _broadcasts(batch: tuple[int, ...], shape: tuple[int, ...], event: tuple[int, ...]) -> bool:
     """Whether values of ``shape`` are events of shape ``event``, and ``batch`` broadcasts to what is left."""
     leading = shape[: len(shape) - len(event)]
     if shape != (*leading, *event) or len(batch) > len(leading):

@@ -1,4 +1,4 @@
-"""A model that has met its data: a log density over flat positions, and posteriors from elsewhere that look the same."""
+"""Posteriors: a model conditioned on data, as a log density over flat positions; adapters for NumPyro models and bare functions."""
 
 from jaxlatent.posterior.adapters import from_log_density, from_numpyro
 from jaxlatent.posterior.condition import condition

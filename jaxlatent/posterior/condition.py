@@ -1,4 +1,4 @@
-"""`condition`: where a model meets its data."""
+"""`condition`: the posterior of a model given data."""
 
 from dataclasses import replace
 
@@ -14,16 +14,16 @@ from jaxlatent.typing import Data
 
 
 def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
-    """The posterior of ``model`` given ``data``, for engines and for people who bring their own algorithm.
+    """The posterior of ``model`` given ``data``, for engines and for your own algorithms.
 
     Args:
         model: the declaration.
         data: observed values under the names that the likelihood returns, covariates under any other name. A `Batch` gives a
-            batched posterior, whose data lead with ``dataset``: to be fitted, or mapped over.
+            batched posterior, whose data lead with ``dataset``, to fit or to ``vmap`` over.
 
     Raises:
         InputError: for data that the model cannot use (NaN, infinity, text, other shapes, indices out of range, masked entries that are
-            read). Inside a trace only shapes are known, and nothing but what they tell is checked.
+            read). Inside a trace only shapes are checked.
     """
     if isinstance(data, Batch):
         data.checked()
@@ -39,13 +39,13 @@ def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
 
 
 def conditioned(model: Model, data: Data | Batch) -> Posterior:
-    """As `condition`, of data that were read and checked."""
+    """Like `condition`, for data that are already checked arrays."""
     posterior = unguided(model, data)
     return replace(posterior, guides=find_guides(posterior, isinstance(data, Batch)))
 
 
 def unguided(model: Model, data: Data | Batch) -> Posterior:
-    """As `conditioned`, without what the data say about varying effects."""
+    """Like `conditioned`, without the guides of varying effects."""
     if isinstance(data, Batch):
         return batched(ModelDensity(model, model.shapes(data[0]).sites), data.data, data.names)
     return Posterior(ModelDensity(model, model.shapes(data).sites), dict(data))

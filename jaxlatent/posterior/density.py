@@ -1,4 +1,4 @@
-"""`Density`: what a posterior is made of besides its data."""
+"""`Density`: the interface of the static part of a posterior, everything but its data."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -16,12 +16,12 @@ Guides = Mapping[str, LikelihoodFactor]
 
 
 class Density:
-    """What a posterior is made of besides its data: static, hashable, and pure in every method.
+    """The static part of a posterior: hashable, with pure methods.
 
-    A density that is only a number leaves out what follows `unconstrain`.
+    The methods after `unconstrain` are optional.
 
     Attributes:
-        names: the parameters, in the order of the declaration.
+        names: of the parameters, in the order of the declaration.
     """
 
     names: tuple[str, ...]
@@ -32,7 +32,7 @@ class Density:
         raise NotImplementedError
 
     def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
-        """The log density at ``position``, up to a constant: of the position, or without ``jacobian`` of the constrained values."""
+        """The log density, up to a constant, of the position, or without ``jacobian`` of the constrained values."""
         raise NotImplementedError
 
     def constrain(self, position: Position, data: Any, guides: Guides) -> Params:
@@ -45,7 +45,7 @@ class Density:
 
     @property
     def label(self) -> str:
-        """What figures and progress lines call it."""
+        """The name in figures and progress lines."""
         return "posterior"
 
     @property
@@ -54,7 +54,7 @@ class Density:
         return {}
 
     def derived(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
-        """What is kept with the draws besides the parameters."""
+        """Derived quantities, kept with the draws."""
         return {}
 
     def observed(self, params: Mapping[str, Array], data: Any) -> dict[str, Distribution]:
@@ -62,7 +62,7 @@ class Density:
         return {}
 
     def observation(self, name: str, params: Mapping[str, Array], data: Any) -> Any:
-        """What was observed under a name of `observed`: a value, `jaxlatent.Masked` where some is missing; None if it needs none."""
+        """The observed value of a name of `observed`, `jaxlatent.Masked` where entries are missing; None if it needs none."""
         raise NotImplementedError
 
     def covariates(self, data: Any, observed: Collection[str]) -> dict[str, Any]:
@@ -70,10 +70,10 @@ class Density:
         return {}
 
     def with_data(self, data: Any) -> tuple["Density", Any]:
-        """The density of other data, and these as arrays.
+        """The density for other data, and these data as arrays.
 
         Raises:
-            InputError: for data that no density can use; see `jaxlatent.data.arrays.as_data`.
+            InputError: for data that are not numeric arrays; see `jaxlatent.data.arrays.as_data`.
         """
         return self, as_data(data)
 
@@ -94,15 +94,15 @@ class Density:
         return jax.random.uniform(key, (self.dim,), minval=-2.0, maxval=2.0)
 
     def log_prior(self, params: Params, data: Any) -> Array:
-        """The log prior density of named values, a scalar; zero where the density does not tell prior from likelihood."""
+        """The log prior density of named values, a scalar; zero where the density does not separate prior and likelihood."""
         return jnp.zeros(())
 
     def expect(self, params: Params, data: Any, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
-        """Expected counts of what is hidden, by observation; empty where the density does not know its observations."""
+        """The E-step: expected counts of latent labels or paths, by observation; empty where the density does not know them."""
         return {}
 
     def expected_log_joint(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Array:
-        """What an M-step of EM raises, a scalar."""
+        """The objective of the M-step, a scalar."""
         raise NotImplementedError
 
     def m_step(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Params | None:

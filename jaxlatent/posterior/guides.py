@@ -1,7 +1,7 @@
-"""What the data say about each varying effect: guides for `jaxlatent.informed` priors.
+"""Guides for `jaxlatent.informed` priors: a Gaussian approximation of the likelihood of each varying effect.
 
-Slope and curvature of the likelihood, as functions of the effects alone, near the posterior mode. A rough mode will do: the guide is
-Newton's step from there, and it only chooses coordinates.
+It is built from the gradient and curvature in the effects alone near the posterior mode. A rough mode suffices, since a guide only
+chooses the coordinates.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ _STEPS = 500
 
 
 def find_guides(posterior: Posterior, batched: bool) -> dict[str, LikelihoodFactor]:
-    """A guide for each `Informed` prior of a model, by name; leading with ``dataset`` if the data do."""
+    """The guide of each `Informed` prior of a model, by name; leads with ``dataset`` if ``batched``."""
     density = posterior.density
     assert isinstance(density, ModelDensity)
     if not any(site.informed for site in density.sites):
@@ -36,7 +36,7 @@ def _find(density: ModelDensity, data: Data) -> dict[str, LikelihoodFactor]:
 
 
 def _rough_mode(density: ModelDensity, data: Data) -> Position:
-    """A few hundred Adam steps in non-centred coordinates, where the mode of a hierarchical model is not degenerate."""
+    """Approximate the mode by Adam in non-centred coordinates, where the mode of a hierarchical model is not degenerate."""
     optimizer = optax.adam(optax.cosine_decay_schedule(0.1, _STEPS, alpha=0.01))
     gradient = jax.grad(lambda position: -density.log_density(position, data, {}))
 
@@ -51,10 +51,10 @@ def _rough_mode(density: ModelDensity, data: Data) -> Position:
 
 
 def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> LikelihoodFactor:
-    """Slope and curvature in the effects ``name`` of everything but their own prior.
+    """The Gaussian factor of the effects ``name``, from gradient and curvature of everything but their own prior.
 
-    Effects of different groups meet different rows of the data, so products of the Hessian with one vector for each component of
-    an effect give all its diagonal blocks.
+    Effects of different groups enter different rows of the data, so one Hessian-vector product per component of an effect gives all
+    diagonal blocks.
     """
     model = density.model
     prior = model.prior_of(name, params, data)

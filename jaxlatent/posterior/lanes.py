@@ -1,4 +1,4 @@
-"""The mapping of functions of one lane of one dataset over the grid of all of them."""
+"""`over_lanes`: vmap a function of one lane of one dataset over the grid of datasets and lanes."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import jax.numpy as jnp
 
 
 def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
-    """``fn`` of one lane, mapped over ``(dataset, lane)``.
+    """Map ``fn`` over ``(dataset, lane)``.
 
     Args:
         fn: a function of one lane.
-        in_axes: by argument: 0 leads with ``(dataset, lane)``; 1 leads with ``dataset`` only, shared by its lanes; None is shared
+        in_axes: by argument: 0 leads with ``(dataset, lane)``; 1 leads with ``dataset`` and is shared by its lanes; None is shared
             by all.
     """
     inner = tuple(0 if axis == 0 else None for axis in in_axes)
@@ -20,7 +20,7 @@ def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
 
 
 def _mapped(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
-    """``jax.vmap``, but a plain call where there is one to map over: a batch of one matrix product is slower than the product."""
+    """``jax.vmap``, but a plain call for an axis of size one: a batched product of one matrix is slower than the plain product."""
 
     def call(*arguments: Any) -> Any:
         mapped = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]

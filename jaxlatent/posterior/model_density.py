@@ -22,7 +22,7 @@ class ModelDensity(Density):
 
     Args:
         model: the declaration.
-        sites: where each parameter stands in the position, in the order of the declaration.
+        sites: the slice of the position of each parameter, in the order of the declaration.
     """
 
     model: Model
@@ -39,7 +39,7 @@ class ModelDensity(Density):
         return tuple(site.name for site in self.sites)
 
     def log_density(self, position: Position, data: Data, guides: Guides, jacobian: bool = True) -> Array:
-        """Log prior, of the position or without ``jacobian`` of the values, plus log likelihood."""
+        """Log prior plus log likelihood; with ``jacobian`` as a density of the position, else of the constrained values."""
         params, log_density = self._walk(position, data, guides, jacobian)
         for term in self.model.log_likelihood(params, data).values():
             log_density = log_density + jnp.sum(term)
@@ -95,7 +95,7 @@ class ModelDensity(Density):
         return self.model.sample_observed(key, params, data)
 
     def log_densities(self, position: Position, data: Data, guides: Guides) -> dict[str, Array]:
-        """The terms of `log_density` by the name of the parameter or observation they belong to, for messages."""
+        """The terms of `log_density` by parameter or observation, for messages."""
         params: Params = {}
         terms: dict[str, Array] = {}
         for site in self.sites:
@@ -105,7 +105,7 @@ class ModelDensity(Density):
         return terms
 
     def initial_position(self, key: Key, data: Data, guides: Guides) -> Position:
-        """Where the model starts, or uniform(-2, 2)."""
+        """A start of the model's own, or uniform(-2, 2)."""
         params = self.model.starting_params(key, data)
         return super().initial_position(key, data, guides) if params is None else self.unconstrain(params, data, guides)
 
@@ -114,7 +114,7 @@ class ModelDensity(Density):
         return self.model.log_prior(params, data)
 
     def expect(self, params: Params, data: Data, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
-        """Expected counts of what is hidden, by observation."""
+        """The E-step: expected counts of latent labels or paths, by observation."""
         return self.model.expect(params, data, how, key, draws)
 
     def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:

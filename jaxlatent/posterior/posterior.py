@@ -25,7 +25,7 @@ class Datasets:
 
     Args:
         names: static.
-        index: ``(dataset,)``. It is mapped over as the data are, so one dataset of a batch is told from all of them.
+        index: ``(dataset,)``; a scalar under ``vmap`` over datasets, which tells one dataset from the batch.
     """
 
     names: tuple[Any, ...]
@@ -35,13 +35,13 @@ class Datasets:
 @partial(jax.tree_util.register_dataclass, data_fields=["data", "guides", "datasets"], meta_fields=["density"])
 @dataclass(frozen=True)
 class Posterior:
-    """A log density over flat positions, with its data as leaves; or a batch of them, to be mapped over.
+    """A log density over flat positions, with its data as pytree leaves; or a batch of posteriors, to ``vmap`` over.
 
     Args:
         density: the static part.
         data: a pytree of arrays.
-        guides: what the data say about each `jaxlatent.informed` effect, by name; moves coordinates only.
-        datasets: of a batch: data and guides lead with ``dataset``. None for one dataset.
+        guides: Gaussian factors of `jaxlatent.informed` effects, by name; they affect coordinates only.
+        datasets: of a batch, whose data and guides lead with ``dataset``; None for one dataset.
     """
 
     density: Density
@@ -56,12 +56,12 @@ class Posterior:
 
     @property
     def names(self) -> tuple[Any, ...] | None:
-        """Names of the datasets of a batch; None for one dataset, one that was taken from a batch included."""
+        """Names of the datasets of a batch; None for one dataset, also one taken from a batch."""
         return self.datasets.names if self.datasets is not None and self.datasets.index.shape else None
 
     @property
     def nameless(self) -> "Posterior":
-        """The same without names of datasets, which would key compiled programs."""
+        """A copy without the names of datasets, which would be part of the cache key of compiled programs."""
         return replace(self, datasets=None)
 
     def log_density(self, position: Position, jacobian: bool = True) -> Array:
@@ -69,11 +69,11 @@ class Posterior:
 
         Args:
             position: ``(dim,)``.
-            jacobian: True: the density of the position, which samplers need. False: the density of the named, constrained values,
+            jacobian: True for the density of the position, which samplers need; False for that of the named, constrained values,
                 whose maximum does not depend on the coordinates (centring included).
 
         Raises:
-            InputError: for a batch, as every method does.
+            InputError: for a batch, as in every method.
         """
         self._require_one("log_density")
         return self.density.log_density(position, self.data, self.guides, jacobian)
@@ -89,7 +89,7 @@ class Posterior:
         return self.density.unconstrain(params, self.data, self.guides)
 
     def initial_position(self, key: Key) -> Position:
-        """A start: the model's own, or uniform(-2, 2) in each unconstrained coordinate (as Stan does)."""
+        """A random start: the model's own, or uniform(-2, 2) in each unconstrained coordinate (as in Stan)."""
         self._require_one("initial_position")
         return self.density.initial_position(key, self.data, self.guides)
 

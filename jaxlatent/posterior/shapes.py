@@ -1,4 +1,4 @@
-"""The shapes of what a posterior names, whatever it is made of; found by tracing, and remembered."""
+"""The shapes of the named values of any posterior, found by tracing and cached."""
 
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -12,10 +12,10 @@ Arrays: TypeAlias = dict[str, jax.ShapeDtypeStruct]
 
 
 def shapes_of(posterior: Posterior) -> tuple[Arrays, Arrays]:
-    """Parameters, then derived quantities and observations, of one dataset, by name.
+    """The shapes of parameters, and of derived quantities and observations, of one dataset, by name.
 
     Args:
-        posterior: of one dataset, of arrays or of their shapes.
+        posterior: of one dataset, whose leaves are arrays or `jax.ShapeDtypeStruct`.
     """
     leaves, structure = jax.tree.flatten(posterior.nameless)
     return _shapes_of(structure, tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves))

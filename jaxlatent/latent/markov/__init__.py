@@ -1,7 +1,4 @@
-"""Hidden Markov chains: likelihood with its own gradient, filter, smoother, most likely and random paths.
-
-dynamax's functions do the same one sequence at a time and are what the tests compare with; `jaxlatent.latent.markov.reference` wraps them.
-"""
+"""Inference in hidden Markov chains: likelihood with a custom gradient, filter, smoother, Viterbi paths and path sampling."""
 
 from jaxlatent.latent.markov.inference import Filtered, Smoothed, filtered, smooth
 from jaxlatent.latent.markov.normalizer import log_normalizer

@@ -1,4 +1,4 @@
-"""What is known of the hidden states: filtered and smoothed probabilities, expected transitions."""
+"""Filtered and smoothed probabilities of hidden states, and expected transitions."""
 
 from typing import NamedTuple
 

@@ -1,20 +1,19 @@
-r"""Forward and backward messages of a finite Markov chain that is seen through a likelihood.
+r"""Forward and backward messages of hidden Markov chains.
 
-Letters: `K` states, `T` steps, `B` sequences; :math:`\pi` the initial probabilities, :math:`A_{ij}` the transition from `i` to `j`,
-:math:`\ell_t(k)` the log likelihood of what was seen at step `t` in state `k`. With :math:`b_t = e^{\ell_t - m_t}`,
+Notation: `K` states, `T` steps, `B` sequences; :math:`\pi` the initial probabilities, :math:`A_{ij}` the transition from `i` to `j`,
+:math:`\ell_t(k)` the log likelihood of step `t` in state `k`. With :math:`b_t = e^{\ell_t - m_t}`,
 
 .. math::
     \alpha_t = b_t \odot A_t^\top \alpha_{t-1} / c_t, \qquad
     \beta_{t-1} = A_t\,(b_t \odot \beta_t) / c_t, \qquad
     \log Z = \sum_t (\log c_t + m_t),
 
-with :math:`c_t` such that :math:`\alpha_t` sums to one (Rabiner 1989, section V.A): probabilities, not their logarithms, because an
-exponential for each pair of states is what a step costs in log space. :math:`m_t` is the largest :math:`\ell_t` among the states that
-can be reached, so that an impossible state of high likelihood does no harm. A state whose filtered probability falls below the
-smallest number of the float type is forgotten unless transitions lead back to it; where transitions are exactly zero and the evidence
-turns by more than 80 nats, use 64 bits.
+with :math:`c_t` such that :math:`\alpha_t` sums to one (Rabiner 1989, section V.A). These are scaled probabilities rather than logarithms,
+since in log space each step needs an exponential for each pair of states. :math:`m_t` is the largest :math:`\ell_t` among the reachable
+states, so that an impossible state of high likelihood does no harm. A state whose filtered probability underflows is lost unless
+transitions lead back to it; if transitions are exactly zero and the evidence shifts by more than 80 nats, use 64 bits.
 
-Arrays run ``(T, K, B)`` here: with the sequences innermost a step is a handful of vector instructions.
+Arrays have shape ``(T, K, B)``: with the sequences innermost a step is a handful of vector instructions.
 """
 
 from collections.abc import Callable
@@ -33,23 +32,21 @@ from jaxlatent.typing import Array
 #: "dynamax": the reference, for the likelihood only.
 Method = Literal["sequential", "associative", "dynamax"]
 
-#: So few states are written out: sums over them are additions of rows.
+#: Up to this many states, sums over states are unrolled into additions of rows.
 _FEW = 16
-#: Where a GPU has so many steps and few states, the rounds of the parallel scan win over the latency of a step.
+#: From this many steps with few states, a parallel scan is faster on a GPU than the latency of sequential steps.
 _LONG = 512
 
 
 class Messages(NamedTuple):
-    """What the passes along the chains found.
+    """The result of the forward and backward passes.
 
     Attributes:
         log_scales: ``(T, B)``.
-        alpha: filtered probabilities, ``(T, K, B)``.
+        alpha: filtered probabilities, ``(T, K, B)``; predictions past the end of a sequence, where all other attributes are zero.
         smoothed: posterior probabilities, ``(T, K, B)``.
-        seen: likelihood of a step and all later ones, over what it was predicted to be: ``b_t * beta_t / c_t``, ``(T, K, B)``. By what is
-            predicted of the step it makes the smoothed probabilities.
-
-    Past the end of a sequence all but the filtered probabilities, which are predictions there, are zero.
+        seen: normalised likelihood of a step and all later ones, ``b_t * beta_t / c_t``, ``(T, K, B)``; times the predicted
+            probabilities of the step it gives the smoothed ones.
     """
 
     log_scales: Array
@@ -64,7 +61,7 @@ class Messages(NamedTuple):
 
 
 def choose_method(steps: int, states: int) -> Method:
-    """The method that is expected to be fastest on the devices in use, where the trace knows them, or on JAX's default."""
+    """The expected fastest method on the devices in use if the trace knows them, else on JAX's default device."""
     parallel = not probably_on_cpu() and steps >= _LONG and states <= _FEW
     return "associative" if parallel else "sequential"
 
@@ -76,7 +73,7 @@ def messages(initial: Array, transition: Array, log_likelihoods: Array, live: Ar
         initial: ``(K, B)`` or ``(K, 1)``.
         transition: ``(K, K)``, or ``(T - 1, K, K, B or 1)``.
         log_likelihoods: ``(T, K, B)``.
-        live: ``(T, B)``: False past the end of a sequence; None where all are equally long.
+        live: ``(T, B)``, False past the end of a sequence; None if all have the same length.
         method: see `choose_method`.
     """
     run = _sequential if method == "sequential" else _associative
@@ -102,17 +99,17 @@ def _over_sequences(transition: Array) -> Array:
 
 
 def _sum(x: Array, axis: int) -> Array:
-    """Over states."""
+    """Sum over states."""
     return _reduce(jnp.add, jnp.sum, x, axis)
 
 
 def _largest(x: Array, axis: int) -> Array:
-    """Over states; NaN may get lost, and with it what a maximum costs that must not lose it."""
+    """Maximum over states, which may lose NaN and is cheaper for it."""
     return _reduce(lambda a, b: jnp.where(a > b, a, b), jnp.max, x, axis)
 
 
 def _reduce(operation: Callable[[Array, Array], Array], of_many: Callable[..., Array], x: Array, axis: int) -> Array:
-    """``x`` reduced over an axis of states, one after the other where they are few."""
+    """Reduce ``x`` over an axis of states, unrolled if they are few."""
     if x.shape[axis] > _FEW:
         return of_many(x, axis)
     return reduce(operation, (jax.lax.index_in_dim(x, k, axis, keepdims=False) for k in range(x.shape[axis])))
@@ -121,7 +118,7 @@ def _reduce(operation: Callable[[Array, Array], Array], of_many: Callable[..., A
 def _sequential(
     initial: Array, transition: Array, log_likelihoods: Array, live: Array | None
 ) -> tuple[Array, Array, Array, Array]:
-    """One pass each way: `Messages` in their order, not yet zero past the end of a sequence."""
+    """One forward and one backward pass: the fields of `Messages`, not yet zero past the end of a sequence."""
     start = jnp.broadcast_to(initial, log_likelihoods.shape[1:])
     later = earlier = transition
     if transition.ndim == 4:
@@ -134,20 +131,20 @@ def _sequential(
 
 
 def _forward(start: Array, later: Array, log_likelihoods: Array) -> tuple[Array, Array, Array]:
-    """Log scales, filtered probabilities and ``b / c``; ``later`` is the transition that all steps share, or from each step to the next."""
+    """Log scales, filtered probabilities and ``b / c``; ``later`` is the common transition, or that from each step to the next."""
     tiny = jnp.finfo(start.dtype).tiny
     varying = later.ndim == 4
 
-    # What is carried is predicted of a step before it is seen: so no step is special, and no array is joined.
+    # The carry is the prediction of the step, so the first step is not special, and no concatenation is needed.
     def step(predicted: Array, now: tuple[Array, Any]) -> tuple[Array, tuple[Array, Array, Array]]:
         log_likelihood, transition = now
         highest = _largest(jnp.where(predicted > tiny, log_likelihood, -jnp.inf), 0)
         highest = jax.lax.stop_gradient(jnp.where(highest > -jnp.inf, highest, 0.0))
-        # The bound matters to states that cannot be reached.
+        # The bound matters for unreachable states only.
         b = jnp.exp(jnp.minimum(log_likelihood - highest, 80.0))
         joint = predicted * b
         c = _sum(joint, 0)
-        # A quotient XLA computes once; of a select of quotients it would compute the condition, and with it the sum, for every state.
+        # XLA computes a quotient of selects once; for a select of quotients it would recompute the sum for every state.
         share = jnp.where(c > tiny, 1.0, 0.0) / jnp.where(c > tiny, c, 1.0)
         alpha = joint * share
         return push(transition if varying else later, alpha), (jnp.log(c) + highest, alpha, b * share)
@@ -156,7 +153,7 @@ def _forward(start: Array, later: Array, log_likelihoods: Array) -> tuple[Array,
 
 
 def _backward(earlier: Array, alpha: Array, pull: Array, live: Array | None) -> tuple[Array, Array]:
-    """Smoothed probabilities and `Messages.seen`; ``earlier`` is the transition that all steps share, or to each from the one before."""
+    """Smoothed probabilities and `Messages.seen`; ``earlier`` is the common transition, or that to each step from the one before."""
     varying = earlier.ndim == 4
 
     def step(beta: Array, now: tuple[Array, Array, Any, Any]) -> tuple[Array, tuple[Array, Array]]:
@@ -175,7 +172,7 @@ _IN_ONE_KERNEL = one_kernel(_forward), one_kernel(_backward)
 def _associative(
     initial: Array, transition: Array, log_likelihoods: Array, live: Array | None
 ) -> tuple[Array, Array, Array, Array]:
-    """Parallel scans of matrix products (Särkkä and García-Fernández 2021), in log space with the scale of each product dropped."""
+    """Parallel scans of matrix products (Särkkä and García-Fernández 2021), in log space, normalising each product."""
     states = initial.shape[0]
     log_transition = jnp.log(transition[..., None] if transition.ndim == 2 else transition)
     factors = ending = log_transition + log_likelihoods[1:, None]
@@ -185,7 +182,7 @@ def _associative(
 
     def product(a: Array, b: Array) -> Array:
         joined = logsumexp(a[:, :, :, None] + b[:, None], 2)
-        # Only directions are needed: sums over all steps would drown what differs between states. Nothing depends on which are kept.
+        # Only ratios between states are needed; without normalisation the sum over steps would cancel them in rounding.
         return joined - _finite(jax.lax.stop_gradient(jnp.max(joined, (1, 2), keepdims=True)))
 
     forward = jax.lax.associative_scan(product, factors)
@@ -208,5 +205,5 @@ def _finite(x: Array) -> Array:
 
 
 def _bounded(x: Array) -> Array:
-    """States that cannot be reached may carry a likelihood without bound; zero times infinity must not meet the sums."""
+    """Bound the likelihood of unreachable states, since zero times infinity would spoil sums."""
     return jnp.minimum(x, jnp.finfo(x.dtype).max ** 0.75)

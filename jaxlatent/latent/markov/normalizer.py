@@ -1,9 +1,9 @@
-r"""The log likelihood of sequences under a hidden Markov model, with its own derivative.
+r"""The log likelihood of sequences under a hidden Markov model, with a custom derivative.
 
-The gradient of the log normaliser is made of expected sufficient statistics (Fisher's identity; Baum et al. 1970): with respect to
+The gradient of the log normaliser consists of expected sufficient statistics (Fisher's identity; Baum et al. 1970): with respect to
 :math:`\ell_t` it is the smoothed probabilities, and :math:`A_{ij}\,\partial \log Z / \partial A_{ij}` is the expected number of
-transitions. So one forward and one backward pass give value and gradient, and no autodiff goes through the recursion. The rule
-is a ``custom_jvp``, not a ``custom_vjp``: being linear it serves reverse mode just as well, and forward mode and Hessians too.
+transitions. So one forward and one backward pass give value and gradient, without autodiff through the recursion. A ``custom_jvp``,
+unlike a ``custom_vjp``, serves forward mode and Hessians as well as reverse mode.
 """
 
 import math
@@ -30,18 +30,17 @@ def log_normalizer(
 
     Args:
         initial_probs: ``(K,)`` or ``(..., K)``.
-        transition_matrix: ``(K, K)``, rows from, columns to; or ``(T - 1, K, K)`` or ``(..., T - 1, K, K)``: into each later step.
+        transition_matrix: ``(K, K)``, from row to column; or ``(..., T - 1, K, K)``, into each step after the first.
         log_likelihoods: ``(..., T, K)``, of each step in each state; leading axes are sequences.
-        mask: ``(..., T)``: False where nothing was seen. Steps after the last one that was seen do not exist: they add nothing, not
-            even expected transitions. A masked log likelihood may be anything, NaN included.
-        method: "sequential" or "associative"; by default what is expected to be faster. "dynamax" runs dynamax's filter and lets
-            JAX differentiate it.
+        mask: ``(..., T)``, False where missing. Steps after the last unmasked one are past the end of the sequence: they add nothing, also
+            no expected transitions. Masked log likelihoods may be anything, also NaN.
+        method: "sequential" or "associative"; by default the one expected to be faster. "dynamax" differentiates dynamax's filter.
 
     Returns:
         ``(...)``.
 
     Raises:
-        InputError: for shapes that do not fit or an unknown method.
+        InputError: for inconsistent shapes or an unknown method.
     """
     problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
     if problem.method == "dynamax":
@@ -50,15 +49,15 @@ def log_normalizer(
 
 
 class Problem(NamedTuple):
-    """Sequences laid out for `jaxlatent.latent.markov.messages`.
+    """Sequences in the layout of `jaxlatent.latent.markov.messages`.
 
     Attributes:
         initial: ``(K, B or 1)``.
         transition: ``(K, K)`` or ``(T - 1, K, K, B or 1)``.
         log_likelihoods: ``(T, K, B)``, zero where masked.
         live: ``(T, B)`` or None.
-        method: how to run.
-        leading: the shape of ``B``.
+        method: of the messages.
+        leading: axes that were flattened to ``B``.
     """
 
     initial: Array
@@ -72,12 +71,12 @@ class Problem(NamedTuple):
 def arrange(
     initial_probs: Array, transition_matrix: Array, log_likelihoods: Array, mask: Array | None, method: Method | None
 ) -> Problem:
-    """Check shapes and lay sequences out, one on the last axis. Arguments as in `log_normalizer`."""
+    """Check shapes and move sequences to the last axis. Arguments as in `log_normalizer`."""
     *leading, steps, states = log_likelihoods.shape
     _check(initial_probs, transition_matrix, log_likelihoods, mask, method)
 
     def batch(x: Array, event: int) -> Array:
-        """Sequences on the last axis; one where all share."""
+        """Flatten sequences to the last axis, of length 1 if all share ``x``."""
         if x.ndim > event:
             x = jnp.broadcast_to(x, (*leading, *x.shape[-event:]))
         return jnp.moveaxis(x.reshape(math.prod(x.shape[:-event]), *x.shape[-event:]), 0, -1)
@@ -86,7 +85,7 @@ def arrange(
     if mask is not None:
         mask = jnp.broadcast_to(mask, (*leading, steps))
         log_likelihoods = jnp.where(mask[..., None], log_likelihoods, 0.0)
-        # From lengths, in the layout in which it is read: a transposed mask costs as much as a pass.
+        # From lengths, in the layout of the messages: transposing the mask would take as long as a pass.
         lengths = jnp.max(jnp.where(mask, jnp.arange(1, steps + 1), 0), -1).ravel()
         live = jnp.arange(steps)[:, None] < lengths
     return Problem(
@@ -143,16 +142,16 @@ def _log_normalizer_jvp(method, primals, tangents):
     m = messages(initial, transition, log_likelihoods, live, method)
     slope = jnp.sum(m.smoothed * d_log_likelihoods, (0, 1)) + jnp.sum(m.seen[0] * d_initial, 0)
     if transition.ndim == 2:
-        # A matrix for each stretch of steps: transposed, this is a batch of small products, up to eight times as fast as a long one.
-        left, entered = _stretches(m.alpha), _stretches(m.seen, 1)
+        # One matrix per chunk of steps: transposed, this is a batch of small products, up to eight times as fast as one long product.
+        left, entered = _in_chunks(m.alpha), _in_chunks(m.seen, 1)
         d_transition = jnp.broadcast_to(d_transition, (left.shape[0], *transition.shape))
         pushed = jnp.einsum("nij,nis->njs", d_transition, left) * entered
         return m.log_normalizer, slope + jnp.sum(pushed.reshape(*pushed.shape[:2], -1, slope.size), (0, 1, 2))
     return m.log_normalizer, slope + jnp.sum(push(d_transition, m.alpha[:-1]) * m.seen[1:], (0, 1))
 
 
-def _stretches(x: Array, skip: int = 0) -> Array:
-    """``(T, K, B)`` without its first steps to ``(T / n, K, n B)``, filled up with zeros: stretches of some 64 steps of sequences."""
+def _in_chunks(x: Array, skip: int = 0) -> Array:
+    """Reshape ``(T, K, B)`` without its first ``skip`` steps to chunks ``(T / n, K, n B)`` with ``n B`` about 64, padded with zeros."""
     steps, states, sequences = x.shape
     each = max(1, 64 // sequences)
     number = -(-steps // each)

@@ -1,4 +1,4 @@
-"""Paths of hidden states: the most likely one, and draws from their posterior."""
+"""Paths of hidden states: Viterbi paths, draws from the posterior, and simulation."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jaxlatent.latent.markov.messages import messages
 from jaxlatent.latent.markov.normalizer import arrange
 from jaxlatent.typing import Array, Key
 
-#: Stands for a step past the end of a sequence.
+#: The state of steps past the end of a sequence.
 ABSENT = -1
 
 
@@ -20,7 +20,7 @@ def most_likely_states(
 
     Returns:
         path: integers ``(..., T)``, -1 past the end of a sequence.
-        log_prob: of path and observations together, ``(...)``.
+        log_prob: joint, of path and observations, ``(...)``.
     """
     problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, "sequential")
     log_a = jnp.log(problem.transition if problem.transition.ndim == 4 else problem.transition[..., None])
@@ -54,7 +54,7 @@ def sample_states(
     log_likelihoods: Array,
     mask: Array | None = None,
 ) -> Array:
-    """One path of every sequence, drawn given all its steps: filtering forward, sampling backward (Frühwirth-Schnatter 2006, 11.5).
+    """Draw the path of every sequence from its posterior by forward filtering, backward sampling (Frühwirth-Schnatter 2006, 11.5).
 
     Args:
         key: a typed JAX key.
@@ -85,13 +85,13 @@ def sample_states(
 
 
 def simulate_states(key: Key, initial_probs: Array, transition_matrix: Array, steps: int) -> Array:
-    """A path of the chain itself, nothing seen: integers ``(steps,)``.
+    """Simulate a path of the Markov chain: integers ``(steps,)``.
 
     Args:
         key: a typed JAX key.
         initial_probs: ``(K,)``.
         transition_matrix: ``(K, K)`` or ``(steps - 1, K, K)``.
-        steps: how many.
+        steps: length of the path.
     """
     noise = jax.random.gumbel(key, (steps, initial_probs.shape[0]))
 

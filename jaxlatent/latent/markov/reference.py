@@ -1,4 +1,4 @@
-"""The likelihood by dynamax, one sequence at a time and differentiated by JAX: slower, and what ours is held against."""
+"""The likelihood by dynamax, differentiated by JAX: a slower reference for tests."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,8 @@ from jaxlatent.typing import Array
 
 
 def log_normalizer(initial: Array, transition: Array, log_likelihoods: Array) -> Array:
-    """The log likelihood of sequences laid out as in `jaxlatent.latent.markov.messages`, ``(B,)``."""
-    # Imported late: dynamax brings TensorFlow Probability, which takes seconds.
+    """The log likelihood of sequences in the layout of `jaxlatent.latent.markov.messages`, ``(B,)``."""
+    # Lazy import: dynamax imports TensorFlow Probability, which takes seconds.
     from dynamax.hidden_markov_model.inference import hmm_filter
 
     sequences = log_likelihoods.shape[-1]

@@ -1,4 +1,4 @@
-"""What can be wrong with a model and its data, said before any long work."""
+"""Checks of a model and the values of its data: indices out of range, masked entries that are read, new groups."""
 
 from jaxlatent.model.checks.entries import check_fit, check_use
 from jaxlatent.model.checks.levels import levels_needed

@@ -1,4 +1,4 @@
-"""The values of data: whether a model can be trusted with them."""
+"""The checks of one dataset, before a fit and before later use of the fit."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -15,12 +15,12 @@ from jaxlatent.typing import Data, Params
 
 
 def check_fit(model: Model, data: Data, label: str = "") -> None:
-    """Masks and indices of one dataset to be fitted.
+    """Check masks and indices of one dataset before a fit.
 
     Args:
         model: the declaration.
-        data: arrays, of shapes that were checked.
-        label: put before names in messages.
+        data: arrays of valid shapes.
+        label: prefix of names in messages.
 
     Raises:
         InputError: naming the entry.
@@ -33,7 +33,7 @@ def check_fit(model: Model, data: Data, label: str = "") -> None:
 def check_use(
     model: Model, params: Params, data: Data, purpose: Purpose, whole: Data | None = None, label: str = ""
 ) -> None:
-    """Names, shapes, masks and indices of other data that a fit is to be used with.
+    """Check names, shapes, masks and indices of new data for a fitted model.
 
     Args:
         model: the declaration.
@@ -41,7 +41,7 @@ def check_use(
         data: arrays of one dataset.
         purpose: "score" or "predict".
         whole: all datasets, stacked, if there are several.
-        label: put before names in messages.
+        label: prefix of names in messages.
 
     Raises:
         InputError: naming the entry.

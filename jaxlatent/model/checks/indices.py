@@ -1,4 +1,4 @@
-"""Indices out of range: JAX clips them, and counts negative ones from the end, in silence."""
+"""Check for indices out of range, which JAX silently clips, drops, or (if negative) counts from the end."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -32,7 +32,7 @@ _WRITE = (
 )
 _SLICE = "start slices where they end within the axis, or lengthen it with jnp.pad: JAX moves those that do not."
 _BRANCH = "count branches from 0, and give the switch one for each value; jnp.clip says that the last is meant for all that are higher."
-#: What is indexed, where it is computed from neither parameters nor data.
+#: Name of an indexed array that is computed from neither parameters nor data.
 _NAMELESS = {"read": "a constant", "write": "an array that is written to"}
 
 
@@ -41,10 +41,10 @@ class Place(NamedTuple):
 
     Attributes:
         length: of the axis, or the number of branches.
-        size: entries of the axis that one index stands for, in a row.
-        use: what is done there.
-        data: the entries that the index is computed from.
-        operand: the parameters that what is indexed is computed from, as ``param x``; without any the data, as ``data x``.
+        size: consecutive entries of the axis per index, above 1 for slices.
+        use: read, write or branch.
+        data: entries of the data that the index is computed from.
+        operand: the parameters that the indexed array is computed from, as ``param x``; if none the data, as ``data x``.
     """
 
     length: int
@@ -62,18 +62,19 @@ class Place(NamedTuple):
 def check_indices(
     model: Model, params: Callable[[], Params], data: Data, purpose: Purpose, reading: Reading, label: str = ""
 ) -> None:
-    """Every index that is computed from data lies in the axis that it indexes, or what it finds there does not matter.
+    """Check that every index computed from data is in range, unless the indexed value does not matter.
 
-    Indices are evaluated before JAX wraps them, those inside of loops and branches too; where one is out of range, the model is evaluated
-    with other entries in its place. Those that depend on parameters are not seen, nor are those for one platform of several.
+    Indices are evaluated before JAX wraps them, also inside loops and branches. If one is out of range, the model is evaluated with
+    other entries in its place, to see whether anything changes. Indices that depend on parameters, and platform-dependent code, are not
+    checked.
 
     Args:
         model: the declaration.
-        params: makes any values with nothing special about them.
+        params: returns generic values of the parameters.
         data: of one dataset.
-        purpose: what they are for.
+        purpose: of the data.
         reading: what the model reads.
-        label: put before names in messages.
+        label: prefix of names in messages.
 
     Raises:
         InputError: naming data, parameter and ranges.
@@ -93,7 +94,7 @@ def check_indices(
 
 
 def indices_in(data: Data, reading: Reading) -> list[tuple[Place, int, int]]:
-    """Where data index an axis, and the lowest and highest index there; places that are never reached are left out."""
+    """The places where data index an axis, with the lowest and highest index; places that are never reached are left out."""
     places, evaluate = _ranges(reading)
     found = evaluate(jax.tree.leaves(dict(data))) if places else []
     return [(place, int(low), int(high)) for place, (low, high) in zip(places, found, strict=True) if low <= high]
@@ -101,20 +102,20 @@ def indices_in(data: Data, reading: Reading) -> list[tuple[Place, int, int]]:
 
 @lru_cache(maxsize=256)
 def _ranges(reading: Reading) -> tuple[list[Place], Callable[..., Any]]:
-    """Where data index an axis, and a function of the data to the lowest and highest index at each place."""
+    """The places where data index an axis, and a function from data to the lowest and highest index at each."""
     known = reading.program.dependencies([frozenset([source]) for source in reading.sources])
     found = _places(reading.program, known, reading.observations)
     sites = [site for site, _ in found]
     copies = reading.program.copies()
     entered = {n: copies[site.given] for n, site in enumerate(sites) if site.given in copies and site.column is None}
     computed = [n for n in range(len(sites)) if n not in entered]
-    run = _running(reading, known, [sites[n] for n in computed])
+    run = _compile_ranges(reading, known, [sites[n] for n in computed])
 
     def evaluate(leaves: list[Array]) -> list[tuple[int, int]]:
         data = iter(leaves)
         given = [next(data) if source.startswith("data ") else None for source in reading.sources]
         by_input = dict(zip(reading.program.inputs, given, strict=True))
-        # Most indices are data as they are, and nothing is compiled for those.
+        # Most indices are plain entries of the data, for which nothing is compiled.
         ranges = {n: _range(by_input[variable]) for n, variable in entered.items()}
         if computed:
             ranges.update(zip(computed, run(given), strict=True))
@@ -128,11 +129,10 @@ def _range(index: Any) -> tuple[int, int]:
     return (int(values.min()), int(values.max())) if values.size else (0, -1)
 
 
-def _running(
+def _compile_ranges(
     reading: Reading, known: dict[int, Sources], sites: list[Site]
 ) -> Callable[[list[Any]], list[tuple[int, int]]]:
-    """Indices that have to be computed, as a function of the inputs."""
-    # None of them depends on a parameter.
+    """A function from the inputs to the index ranges of ``sites``, none of which depends on a parameter."""
     watch = Watch(sites, frozenset(variable for variable, sources in known.items() if _parameters(sources)))
     program = reading.program.only(variable for site in sites for variable in (site.given, site.used))
 
@@ -145,7 +145,7 @@ def _running(
 
 
 def _places(program: Program, known: dict[int, Sources], observations: tuple[str, ...]) -> list[tuple[Site, Place]]:
-    """The sites whose index is computed from covariates alone."""
+    """The sites with an index computed from covariates alone."""
     found = []
     for site in sites_of(program):
         origins = {tuple(source.split(" ", 1)) for source in known.get(site.given, ())}
@@ -180,7 +180,7 @@ def _remedy(place: Place, unknown: bool) -> str:
 
 
 def _readers(model: Model, params: Params, data: Data, purpose: Purpose, place: Place, reading: Reading) -> str:
-    """What changes if indices out of range at ``place`` point elsewhere in the axis, write nothing, or read one."""
+    """The terms that change if indices out of range at ``place`` point elsewhere in the axis, write nothing, or read one."""
     evaluate = _redirected(model, shapes_of(params), shapes_of(data), purpose, place, reading.observations)
     ends = [0, (place.last + 1) // 2, place.last, *([] if place.use == "branch" else [place.length])]
     first, *others = (evaluate(params, data, end) for end in ends)
@@ -195,10 +195,13 @@ def _readers(model: Model, params: Params, data: Data, purpose: Purpose, place: 
 def _redirected(
     model: Model, params: Any, data: Any, purpose: Purpose, place: Place, observations: tuple[str, ...]
 ) -> Callable[..., dict[str, Any]]:
-    """All terms as a function of parameters, data, and where indices out of range at ``place`` point to."""
-    whole = lambda params, data: {**terms(model, params, data, purpose), **derived_of(model, params, data, purpose)}
+    """All terms, as a function of parameters, data, and the index that replaces those out of range at ``place``."""
+    every_term = lambda params, data: {
+        **terms(model, params, data, purpose),
+        **derived_of(model, params, data, purpose),
+    }
     with tracing_for():
-        traced, shape = jax.make_jaxpr(whole, return_shape=True)(dict(params), dict(data))
+        traced, shape = jax.make_jaxpr(every_term, return_shape=True)(dict(params), dict(data))
     program = flatten(traced)
     known = program.dependencies([frozenset([source]) for source in sources_of(params, data)])
     sites = [site for site, other in _places(program, known, observations) if other == place]

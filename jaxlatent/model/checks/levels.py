@@ -1,4 +1,4 @@
-"""Groups that were not in the data: how many effects are missing, and whether their prior is a population to draw them from."""
+"""New groups in prediction: how many effects are missing, and whether their prior is a population to draw them from."""
 
 import jax
 
@@ -11,7 +11,7 @@ from jaxlatent.typing import Data, Params
 
 
 def levels_needed(model: Model, params: Params, fitted: Data, data: Data) -> dict[str, int]:
-    """By parameter, the length that ``data`` want of its first axis, where that is longer than it is.
+    """The length of the first axis that ``data`` need, by parameter, for those that are too short.
 
     Args:
         model: the declaration.
@@ -20,7 +20,7 @@ def levels_needed(model: Model, params: Params, fitted: Data, data: Data) -> dic
         data: to predict at.
 
     Raises:
-        InputError: if the prior of such a parameter is no population: entries that differ, or depend on each other.
+        InputError: if the entries of such a parameter are not i.i.d. under its prior.
     """
     wanted: dict[str, int] = {}
     for place, _, high in indices_in(data, reading_of(model, params, data, "predict")):
@@ -44,14 +44,14 @@ def _is_population(model: Model, name: str, params: Params, fitted: Data) -> boo
     """Whether the entries of a parameter along its first axis are independent and identical, given the other parameters."""
     found: list[bool] = []
 
-    def see(params: Params, fitted: Data) -> None:
+    def trace(params: Params, fitted: Data) -> None:
         prior = model.prior_of(name, params, fitted)
         while isinstance(prior, Recentred):
             prior = prior.base
-        # Shapes tell: the first axis was made by `expand`, and no event spans it.
+        # By shapes: the first axis was made by `expand`, and is not an event axis.
         family = family_of(prior)
         axes = len(prior.shape())
         found.append(len(family.shape()) < axes or (family.shape()[:1] == (1,) and family.event_dim < axes))
 
-    jax.eval_shape(see, params, fitted)
+    jax.eval_shape(trace, params, fitted)
     return found[0]

@@ -1,4 +1,4 @@
-"""Masked entries that are read all the same: what stands there is zero, which is not what was lost."""
+"""Check for masked entries that the model reads, although they hold a placeholder of zero."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,23 +33,23 @@ def check_masks(
     whole: Data,
     label: str = "",
 ) -> None:
-    """No prior and no value that was seen depends on a masked entry.
+    """Check that no prior and no term of an unmasked value depends on a masked entry.
 
-    Told by what happens when something else stands there. Padding is masked in the observations too, and passes; so does a model that
-    takes care of gaps itself.
+    The model is evaluated with another value in its place. Padding passes, since it is masked in the observations too, and so does a model
+    that handles gaps itself.
 
     Args:
         model: the declaration.
-        params: makes any values with nothing special about them.
+        params: returns generic values of the parameters.
         data: of one dataset.
-        purpose: what they are for. To predict, where no observation tells which rows matter, what is masked at the end is padding, but
-            where none of ``whole`` is longer: there is nothing to pad to.
+        purpose: of the data. For "predict", where no observation shows which rows matter, trailing masked steps are padding up to the
+            longest dataset of ``whole``.
         reading: what the model reads.
-        whole: all datasets, stacked; ``data`` itself where there is one.
-        label: put before names in messages.
+        whole: all datasets, stacked; ``data`` itself if there is only one.
+        label: prefix of names in messages.
 
     Raises:
-        InputError: naming the entry, and who reads it.
+        InputError: naming the entry, and the terms that read it.
     """
     for name, value in data.items():
         readers = [
@@ -79,15 +79,15 @@ def _terms(model: Model, params: Params, data: Data, purpose: Purpose) -> dict[s
 
 
 def _length(value: Masked) -> int:
-    """Steps up to the last that was seen anywhere."""
+    """The number of steps up to the last one that is unmasked anywhere."""
     seen = np.asarray(value.mask)
     return int(np.flatnonzero(seen.reshape(-1, seen.shape[-1]).any(0)).max(initial=-1)) + 1 if seen.ndim else 0
 
 
 def _filled(value: Masked, longest: int) -> Masked | None:
-    """With another value in place of zero at masked entries: the largest that was seen, or one; None if there is no such entry.
+    """Fill masked entries with the largest unmasked value, or one; None if there are none.
 
-    What is masked at the end of the first ``longest`` steps is padding, and left alone.
+    Trailing masked entries within the first ``longest`` steps are padding, and not filled.
     """
     values, mask = np.asarray(value.values), np.asarray(value.mask)
     lost = ~mask
@@ -103,12 +103,12 @@ def _filled(value: Masked, longest: int) -> Masked | None:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """To the last digits; where nothing is finite, nothing can be told."""
+    """Whether all terms are equal up to rounding."""
     return all(map(_close, jax.tree.leaves(one), jax.tree.leaves(other)))
 
 
 def _close(one: Array, other: Array) -> bool:
     a, b = np.asarray(one), np.asarray(other)
-    # What does not depend on the entry is computed alike: sums of many may be taken in another order, no more.
+    # Terms that do not depend on the entry differ at most by the order of summation.
     few = 8 * float(jnp.finfo(a.dtype).eps) if a.dtype.kind == "f" else 0.0
     return bool(np.allclose(a, b, rtol=few, atol=few, equal_nan=True))

@@ -1,4 +1,4 @@
-"""The functions of a model as programs, calls inlined: what each value depends on."""
+"""The functions of a model as flat programs (jaxprs with calls inlined), and the dependencies of their values."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from jaxlatent.graph.tracing import CALLS
 
 #: A value of a program: the number of a variable, or a literal.
 Atom: TypeAlias = Any
-#: What a value is computed from, by name.
+#: The names of the inputs that a value depends on.
 Sources: TypeAlias = frozenset[str]
 
 NOTHING: Sources = frozenset()
 
-#: Equations that move values around and leave them what they are.
+#: Primitives that rearrange values without changing them.
 MOVES = frozenset(["broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "copy", "stop_gradient"])
 
-#: Where the indices of an equation stand among its inputs.
+#: The inputs of a primitive that are indices.
 INDICES = {
     "gather": slice(1, 2),
     "dynamic_slice": slice(1, None),
@@ -38,9 +38,9 @@ class Equation(NamedTuple):
     """One operation.
 
     Attributes:
-        primitive: JAX's.
+        primitive: of JAX.
         params: its static parameters.
-        inputs, outputs: what it reads and the numbers of the variables it sets.
+        inputs, outputs: the atoms it reads, and the numbers of the variables it sets.
         avals: shapes and dtypes of the inputs.
         inner: the programs of a loop or of branches.
     """
@@ -57,13 +57,13 @@ class Equation(NamedTuple):
 class Program:
     """Equations in order, calls inlined.
 
-    Every index is copied right before it is used, so that it can be changed there and nowhere else.
+    Every index is copied right before its use, so that it can be changed there and nowhere else.
 
     Attributes:
-        equations: what is computed.
-        inputs: the variables that the arguments set.
-        outputs: what is returned.
-        constants: values of variables that nothing sets.
+        equations: in order.
+        inputs: variables of the arguments.
+        outputs: atoms that are returned.
+        constants: values of constant variables.
     """
 
     equations: tuple[Equation, ...]
@@ -72,7 +72,7 @@ class Program:
     constants: dict[int, Any]
 
     def dependencies(self, sources: Sequence[Sources]) -> dict[int, Sources]:
-        """What each variable depends on, those within loops and branches too, given what the inputs stand for."""
+        """The sources of each variable, also inside loops and branches, given those of the inputs."""
         known: dict[int, Sources] = dict(zip(self.inputs, sources, strict=True))
         for equation in self.equations:
             given = [known.get(atom, NOTHING) if is_variable(atom) else NOTHING for atom in equation.inputs]
@@ -85,7 +85,7 @@ class Program:
         return known
 
     def copies(self) -> dict[int, int]:
-        """Variables that hold the values of an input, all of them and nothing else, those within loops of known length too."""
+        """The input of each variable that is a rearranged copy of a whole input, also inside scans."""
         known = {variable: variable for variable in self.inputs}
         look_up = lambda atom: known.get(atom) if is_variable(atom) else None
         for equation in self.equations:
@@ -102,7 +102,7 @@ class Program:
         return known
 
     def only(self, wanted: Iterable[Atom]) -> "Program":
-        """What computes ``wanted``, here or within loops and branches, and nothing else."""
+        """The part of the program that computes ``wanted``, here or inside loops and branches."""
         needed, kept = set(filter(is_variable, wanted)), []
         for equation in reversed(self.equations):
             if needed.intersection(equation.outputs) or needed.intersection(_variables_within(equation)):
@@ -111,7 +111,7 @@ class Program:
         return Program(tuple(reversed(kept)), self.inputs, (), self.constants)
 
     def variables(self) -> Iterator[int]:
-        """All that equations set, those within loops and branches too."""
+        """All variables that equations set, also inside loops and branches."""
         for equation in self.equations:
             yield from equation.outputs
             yield from _variables_within(equation)
@@ -128,7 +128,7 @@ def _is_wider(conversion: Equation) -> bool:
 
 
 def is_variable(atom: Atom) -> bool:
-    """Whether it is the number of a variable, not a literal."""
+    """Whether ``atom`` is the number of a variable, not a literal."""
     return isinstance(atom, int)
 
 
@@ -152,12 +152,12 @@ class Scan:
         return (self.body,)
 
     def split(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        """Constants, carry, and what is scanned."""
+        """Split inputs into constants, carry and scanned arrays."""
         start = self.constants + self.carry
         return list(inputs[: self.constants]), list(inputs[self.constants : start]), list(inputs[start:])
 
     def dependencies(self, given: Sequence[Sources]) -> tuple[list[Sources], dict[int, Sources]]:
-        """Of the outputs, and of what is inside."""
+        """The sources of the outputs, and of the variables inside."""
         constants, carry, scanned = self.split(given)
         while True:
             inside = self.body.dependencies([*constants, *carry, *scanned])
@@ -183,12 +183,12 @@ class While:
         return (self.test, self.body)
 
     def split(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        """Constants of the test, of the body, and the carry."""
+        """Split inputs into constants of the test, constants of the body, and the carry."""
         start = self.test_constants + self.body_constants
         return list(inputs[: self.test_constants]), list(inputs[self.test_constants : start]), list(inputs[start:])
 
     def dependencies(self, given: Sequence[Sources]) -> tuple[list[Sources], dict[int, Sources]]:
-        """Of the outputs, and of what is inside: what changes depends on how often it does."""
+        """The sources of the outputs, and of the variables inside; a carry that changes also depends on the test."""
         of_test, of_body, carry = self.split(given)
         varies = [before != after for before, after in zip(self.carried, self.body.outputs, strict=True)]
         while True:
@@ -215,7 +215,7 @@ class Branches:
     programs: tuple[Program, ...]
 
     def dependencies(self, given: Sequence[Sources]) -> tuple[list[Sources], dict[int, Sources]]:
-        """Of the outputs, and of what is inside."""
+        """The sources of the outputs, and of the variables inside."""
         which, *rest = given
         inside = [program.dependencies(rest) for program in self.programs]
         outputs = zip(*map(_of_outputs, self.programs, inside), strict=True)
@@ -223,7 +223,7 @@ class Branches:
 
 
 def flatten(program: ClosedJaxpr) -> Program:
-    """A traced function, its calls inlined."""
+    """Inline the calls of a traced function."""
     return _flatten(program, count())
 
 

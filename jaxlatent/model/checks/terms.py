@@ -1,4 +1,4 @@
-"""What a model makes of its data, by name: so that a check can tell whether it depends on something that it should not."""
+"""The terms of a model by name, and what each of them reads, for the checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ from jaxlatent.typing import Array, Data, Params
 
 #: Names and shapes: see `jaxlatent.data.arrays.shapes_of`.
 Shapes: TypeAlias = tuple[tuple[str, Any], ...]
-#: What data are for: to fit; to judge a fit by, where priors do not matter; to predict at, where no observation does.
+#: The purpose of data: to fit, to score a fit (without priors), or to predict (without observations).
 Purpose = Literal["fit", "score", "predict"]
 
 
 def terms(model: Model, params: Params, data: Data, purpose: Purpose) -> dict[str, Any]:
-    """Log densities by name, or to predict the parameters of the distributions."""
+    """Log densities by name; for "predict" the parameters of the distributions."""
     observed = model.observed(params, data)
     if purpose == "predict":
         return {f"the likelihood of {name!r}": list(arrays_in(d)) for name, d in observed.items()}
@@ -41,7 +41,7 @@ def terms(model: Model, params: Params, data: Data, purpose: Purpose) -> dict[st
 
 
 def derived_of(model: Model, params: Params, data: Data, purpose: Purpose) -> dict[str, Any]:
-    """Derived quantities by name, as far as they are computed."""
+    """Derived quantities by name, for "fit" only."""
     values = model.deterministic(params, data) if purpose == "fit" else {}
     return {f"derived {name!r}": value for name, value in values.items()}
 
@@ -51,9 +51,9 @@ class Reading:
     """A model as a program, and what its functions read.
 
     Attributes:
-        program: of parameters and data, in the order of `jax.tree.leaves`; it returns the parameters of all distributions.
-        sources: the entry that each input belongs to, ``param x`` or ``data x``.
-        reads: what each of prior, likelihood and derived quantity depends on.
+        program: function of parameters and data, in the order of `jax.tree.leaves`, that returns the parameters of all distributions.
+        sources: of each input, ``param x`` or ``data x``.
+        reads: the sources of each prior, likelihood and derived quantity.
         observations: names that the likelihood returns.
     """
 
@@ -92,15 +92,14 @@ def _reading_of(model: Model, params: Shapes, data: Shapes, purpose: Purpose) ->
     known = program.dependencies([frozenset([source]) for source in sources])
     reads: dict[str, frozenset[str]] = {}
     for what, output in zip(owners, program.outputs, strict=True):
-        # A constant stands for itself, and reads nothing.
+        # A literal reads nothing.
         read = known.get(output, frozenset()) if isinstance(output, int) else frozenset()
         reads[what] = reads.get(what, frozenset()) | read
     return Reading(program, sources, reads, tuple(observations))
 
 
 def sources_of(params: Shapes, data: Shapes) -> tuple[str, ...]:
-    """The entry that each leaf of parameters and data belongs to."""
-    # As JAX orders them: leaves of a dict are sorted by name.
+    """The source of each leaf of parameters and data, in JAX's order: the leaves of a dict are sorted by name."""
     entries = [
         (f"{kind} {name}", x)
         for kind, some in (("param", params), ("data", data))
@@ -119,7 +118,7 @@ def _constrain(model: Model, sites: tuple[Site, ...], position: Array, data: Dat
 
 
 def some_params(model: Model, data: Data) -> Params:
-    """Values of the parameters with nothing special about them: from uniform(-2, 2) in unconstrained space."""
+    """Generic values of the parameters: from uniform(-2, 2) in unconstrained space."""
     sites = model.shapes(data).sites
     position = np.random.default_rng(0).uniform(-2.0, 2.0, sites[-1].stop)
     return _constrain(model, sites, jnp.asarray(position, jnp.result_type(float)), data)

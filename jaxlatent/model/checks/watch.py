@@ -1,4 +1,4 @@
-"""Programs run with their indices watched: the lowest and highest at each site, of all iterations of the loops around it."""
+"""An interpreter of programs that records the lowest and highest index at each site, over all iterations of loops."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -16,12 +16,12 @@ Ranges: TypeAlias = dict[int, tuple[Array, Array]]
 
 
 class Watch:
-    """A way to run a program and everything inside it.
+    """Runs a program and everything inside it.
 
     Args:
-        sites: what is watched.
-        unknown: variables that are not computed: what stands in for them is None.
-        redirect: of a site, its index and the value used there: the value to use in its place. What is read out of range is one.
+        sites: to record.
+        unknown: variables that are not computed; their value is None.
+        redirect: function of a site, its index and the used index, to another index to use; values read out of range are then one.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Watch:
                 self.at.setdefault(site.used, []).append(number)
 
     def run(self, program: Program, arguments: Sequence[Any]) -> tuple[list[Any], Ranges]:
-        """The outputs of ``program``, and what was seen."""
+        """The outputs of ``program``, and the recorded ranges."""
         values: dict[int, Any] = {**program.constants, **dict(zip(program.inputs, arguments, strict=True))}
         ranges: Ranges = {}
         look_up = lambda atom: values[atom] if is_variable(atom) else atom.val
@@ -79,7 +79,7 @@ class Watch:
                 return self._branches(inner, inputs)
 
     def _numbers(self, *programs: Program) -> list[int]:
-        """The sites inside."""
+        """The numbers of the sites inside."""
         return [n for program in programs for variable in program.variables() for n in self.at.get(variable, ())]
 
     def _known(self, atoms: Sequence[Atom], values: Sequence[Any]) -> list[Any]:
@@ -113,7 +113,7 @@ class Watch:
             return [_where(goes_on, *each) for each in zip(after, carry, strict=True)], {**in_test, **in_body}
 
         if self._is_unknown(loop.test.outputs[0]):
-            # What is known does not change from one iteration to the next.
+            # Known values of the carry do not change between iterations.
             return start, step(start)[1]
         unreached = dict.fromkeys(self._numbers(*loop.programs), _unreached())
 
@@ -136,7 +136,7 @@ class Watch:
             return [None if no else value for no, value in zip(partly, outputs, strict=True)], {**unreached, **ranges}
 
         if which is None:
-            # Any may be taken.
+            # Any branch may be taken.
             ranges = unreached
             for program in choice.programs:
                 ranges = _joined(ranges, branch(program)[1])
@@ -145,7 +145,7 @@ class Watch:
 
 
 def _filled(equation: Equation, inputs: list[Any]) -> Array:
-    """What a gather or a slice reads, and one out of range."""
+    """The result of a gather or slice, with one where out of range."""
     primitive, params, operand = equation.primitive, equation.params, equation.avals[0]
     if jnp.issubdtype(operand.dtype, jax.dtypes.extended):
         return primitive.bind(*inputs, **params)
@@ -158,7 +158,7 @@ def _filled(equation: Equation, inputs: list[Any]) -> Array:
 
 
 def _where(goes_on: Array | None, after: Any, before: Any) -> Any:
-    """The carry of those loops that go on, of many that `jax.vmap` made one."""
+    """The carry ``after`` for the loops of a vmapped ``while_loop`` that go on, ``before`` for the others."""
     if after is None or goes_on is None or not goes_on.ndim:
         return after
     return jnp.where(goes_on.reshape(goes_on.shape + (1,) * (after.ndim - goes_on.ndim)), after, before)
@@ -171,8 +171,8 @@ def _range(index: Array) -> tuple[Array, Array]:
 
 
 def _unreached() -> tuple[Array, Array]:
-    of = jnp.iinfo(jnp.result_type(int))
-    return jnp.asarray(of.max), jnp.asarray(of.min)
+    info = jnp.iinfo(jnp.result_type(int))
+    return jnp.asarray(info.max), jnp.asarray(info.min)
 
 
 def _joined(one: Ranges, other: Ranges) -> Ranges:

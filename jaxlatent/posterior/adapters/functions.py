@@ -1,4 +1,4 @@
-"""The posterior of a bare log density."""
+"""`from_log_density`: the posterior of a bare log density function."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class FunctionDensity(ByValue, Density):
         function: ``params, *args -> log density``.
         names: of the parameters, in the order of the position.
         shapes: constrained, by parameter.
-        bijectors: from unconstrained to constrained, by parameter.
-        bare: the template was one array, not a dict: ``function`` takes the array itself.
+        supports: constraints, by parameter.
+        bare: whether ``function`` takes one array instead of a dict.
     """
 
     function: Callable[..., Array]
@@ -89,11 +89,11 @@ def from_log_density(
         fn: ``params, *args -> log density`` (a scalar, up to a constant). ``params`` has the structure of ``template``.
         template: a dict of name to array (or of shapes as `jax.ShapeDtypeStruct`), or one array; only shapes are read.
         support: by name, the NumPyro constraint of a parameter that does not live on the real line.
-        args: arrays that ``fn`` needs besides the parameters: traced, so other values of the same shapes compile nothing. Or a `Batch`:
-            then the posterior is one for each dataset, of ``fn(params, data)`` where ``data`` is the dict of the dataset.
+        args: further arrays for ``fn``; they are traced, so other values of the same shapes compile nothing. Or a `Batch`, for a batched
+            posterior of ``fn(params, data)`` where ``data`` is the dict of one dataset.
 
     Raises:
-        InputError: if ``support`` names a parameter that ``template`` lacks, or the log density is no scalar.
+        InputError: if ``support`` names a parameter that ``template`` lacks, or the log density is not a scalar.
     """
     bare = not isinstance(template, Mapping)
     named = {"position": template} if bare else dict(template)

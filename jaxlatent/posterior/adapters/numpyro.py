@@ -1,4 +1,4 @@
-"""The posterior of a NumPyro model."""
+"""`from_numpyro`: the posterior of a NumPyro model."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -26,17 +26,17 @@ Sites = dict[str, dict[str, Any]]
 class NumPyroDensity(ByValue, Density):
     """The density of a NumPyro model without discrete latent sites.
 
-    Its data are the arrays among the arguments of the model, by name.
+    Its data are the array arguments of the model, by name.
 
     Args:
         fn: the model function.
         names: of its latent sites, sorted as NumPyro ravels them.
         shapes: unconstrained, by site.
-        sites: names of the sites that are observed.
-        outcomes: names of the arguments that these sites observe as they are.
+        sites: names of the observed sites.
+        outcomes: names of the arguments that are the value of an observed site.
         static: arguments that are not arrays, as sorted pairs.
-        positional: names of the arguments that go by position, in order.
-        required: names of the arguments that have no default.
+        positional: names of the positional arguments, in order.
+        required: names of the arguments without a default.
         plates: pairs of a site and the names of the dimensions of its values.
     """
 
@@ -96,20 +96,20 @@ class NumPyroDensity(ByValue, Density):
         return {name: site["value"] for name, site in trace.items() if site["type"] == "deterministic"}
 
     def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, dist.Distribution]:
-        """The distribution of every site that is observed, or is to be predicted."""
+        """The distribution of every site that is observed or to be predicted."""
         trace = self._trace(params, data)
-        return {name: _spread(*_unmasked(trace[name])[:2]) for name in self.sites if name in trace}
+        return {name: _expanded(*_unmasked(trace[name])[:2]) for name in self.sites if name in trace}
 
     def observation(self, name: str, params: Mapping[str, Array], data: Data) -> Any:
-        """What was observed at a site, `Masked` where the model masks it; None where it is to be predicted."""
+        """The observed value of a site, `Masked` where the model masks it; None where it is to be predicted."""
         site = self._trace(params, data)[name]
         d, value, mask = _unmasked(site)
         if not site["is_observed"]:
             return None
-        return value if mask is None else Masked(value, jnp.broadcast_to(mask, _spread(d, value).batch_shape))
+        return value if mask is None else Masked(value, jnp.broadcast_to(mask, _expanded(d, value).batch_shape))
 
     def covariates(self, data: Data, observed: Collection[str]) -> dict[str, Any]:
-        """The arguments that no site observes as they are."""
+        """The arguments that are not the value of an observed site."""
         return {name: value for name, value in data.items() if name not in self.outcomes}
 
     def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
@@ -127,8 +127,8 @@ class NumPyroDensity(ByValue, Density):
         return {name: site["value"] for name, site in drawn.items() if not isinstance(site["fn"], dist.Unit)}
 
     def with_data(self, data: Data) -> tuple["NumPyroDensity", dict[str, Any]]:
-        """The density and its data for other arguments of the model; those that are no arrays stay as they were if not given."""
-        static, arrays = _separated(data)
+        """The density and data for other arguments of the model; static arguments that are not given keep their values."""
+        static, arrays = _split_static(data)
         return replace(self, static=tuple(sorted({**dict(self.static), **static}.items()))), as_data(arrays)
 
     def _unravel(self, position: Position) -> dict[str, Array]:
@@ -139,7 +139,7 @@ class NumPyroDensity(ByValue, Density):
         return values
 
     def _arguments(self, data: Data) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Positional and keyword arguments; None for those that are required and not given, as for an ``obs`` to be predicted."""
+        """Positional and keyword arguments; None for a required one that is not given, such as ``obs`` in prediction."""
         given = {**dict.fromkeys(self.required), **dict(self.static), **data}
         return tuple(given.pop(name) for name in self.positional), given
 
@@ -175,23 +175,23 @@ class NumPyroDensity(ByValue, Density):
 def from_numpyro(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Posterior:
     """The posterior of a NumPyro model, for every engine.
 
-    Arrays among the arguments are traced (a second call with other values of the same shapes compiles nothing); others (numbers of
-    components, flags, None) are static. The names of arguments are those of the data: ``result.predict(seed, {"x": other})``. Plates
-    name dimensions.
+    Array arguments are traced (a second call with other values of the same shapes compiles nothing); others (numbers of components,
+    flags, None) are static. Arguments become the data under their names: ``result.predict(seed, {"x": other})``. Plates name
+    dimensions.
 
     Args:
         fn: a NumPyro model without discrete latent sites.
-        *args: its positional arguments. Or one `Batch`, of datasets whose entries are the arguments by name: then the posterior is one
-            for each dataset, and arguments by keyword are the same for all.
+        *args: its positional arguments. Or one `Batch` of datasets whose entries are arguments by name, for a batched posterior;
+            keyword arguments are then common to all datasets.
         **kwargs: its keyword arguments.
 
     Raises:
-        InputError: for arguments that the model does not take or that are no numbers, and for discrete latent sites.
+        InputError: for arguments that the model does not take or that are not numeric, and for discrete latent sites.
     """
     batch = next((arg for arg in args if isinstance(arg, Batch)), None)
     if batch is None:
         given, positional = _bound(fn, args, kwargs)
-        static, arrays = _separated(given)
+        static, arrays = _split_static(given)
         data: Data = as_data(arrays)
         _check_unmasked(data)
         return Posterior(_density(fn, data, static, positional), data)
@@ -204,7 +204,7 @@ def from_numpyro(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Posterior
         )
     _check_unmasked(batch.checked().data)
     given, positional = _bound(fn, (), {**batch[0], **kwargs})
-    static, shared = _separated(kwargs)
+    static, shared = _split_static(kwargs)
     arrays = as_data(shared)
     density = _density(fn, {**batch[0], **arrays}, static, positional)
     spread = {name: jnp.broadcast_to(value, (len(batch), *value.shape)) for name, value in arrays.items()}
@@ -214,7 +214,7 @@ def from_numpyro(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Posterior
 def _bound(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Arguments by name, and the names of those that can only go by position."""
+    """Arguments by name, and the names of those that are positional only."""
     try:
         bound = inspect.signature(fn).bind(*args, **kwargs)
     except TypeError as error:
@@ -242,8 +242,8 @@ def _bound(
     return given, tuple(positional)
 
 
-def _separated(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is static, and what are arrays."""
+def _split_static(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split arguments into static ones and arrays."""
     is_array = lambda value: hasattr(value, "shape") or isinstance(value, list | Masked)
     static = {name: value for name, value in given.items() if not is_array(value)}
     for name, value in static.items():
@@ -313,19 +313,19 @@ def _is_observed(site: Mapping[str, Any]) -> bool:
 
 
 def _unmasked(site: Mapping[str, Any]) -> tuple[dist.Distribution, Array, Array | None]:
-    """The distribution of a site without the mask that the model put on it, its value, and the mask."""
+    """The distribution of a site without its mask, the value, and the mask."""
     d, value = site["fn"], jnp.asarray(site["value"])
     return (d.base_dist, value, d._mask) if isinstance(d, dist.MaskedDistribution) else (d, value, None)
 
 
-def _spread(d: dist.Distribution, value: Array) -> dist.Distribution:
-    """A distribution in the shape of the value that it broadcasts to."""
+def _expanded(d: dist.Distribution, value: Array) -> dist.Distribution:
+    """Expand a distribution to the shape of the value that it broadcasts to."""
     shape = jnp.broadcast_shapes(d.batch_shape, value.shape[: value.ndim - d.event_dim])
     return d if shape == d.batch_shape else d.expand(shape)
 
 
 def _dims(name: str, site: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the dimensions of the values of a site: plates, and counts elsewhere; empty for sites in no plate."""
+    """Names of the dimensions of a site: of its plates, numbered names for others; empty for sites outside plates."""
     frames = site.get("cond_indep_stack", ())
     if not frames or site["type"] not in ("sample", "deterministic"):
         return ()

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
-from jaxlatent.latent import chances, hidden_in
+from jaxlatent.latent import component_probs, hidden_in
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.report.covariates import same_covariates
@@ -38,7 +38,7 @@ def components(result: Fitted) -> Iterator[Finding]:
 
 @compiled(quick=True)
 def _memberships(posterior: Posterior, params: Params) -> dict[str, tuple[Array, Array | None]]:
-    """By observation that hides components: how likely each value came from each, 0 where nothing was seen; and its `chances`."""
+    """By observation that hides components: how likely each value came from each, 0 where nothing was seen; and its `component_probs`."""
     density, data = posterior.density, posterior.data
     found = {}
     for name, d in density.observed(params, data).items():
@@ -47,7 +47,7 @@ def _memberships(posterior: Posterior, params: Params) -> dict[str, tuple[Array,
             observation = density.observation(name, params, data)
             value, mask = split(observation)
             weights = kind.probs(d, value, mask)
-            found[name] = weights if mask is None else weights * mask[..., None], chances(d, observation)
+            found[name] = weights if mask is None else weights * mask[..., None], component_probs(d, observation)
     return found
 
 
