@@ -175,7 +175,7 @@ def test_parameters_on_the_border_are_kept_and_can_still_be_started_from():
 
 def test_a_model_that_hides_nothing_is_sent_elsewhere():
     model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([3])})
-    with pytest.raises(jl.InputError, match="hides nothing"):
+    with pytest.raises(jl.InputError, match="without latent labels"):
         jl.fit(model, {"y": np.zeros(3)}, jl.EM(), seed=0)
 
 

@@ -127,7 +127,7 @@ def test_what_hides_nothing_says_so():
     model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([3])})
     fit = jl.fit(model, {"y": np.zeros(3)}, jl.Optimize(), seed=0)
     for ask in (fit.smooth, fit.most_likely_states, lambda: fit.forecast(3, 0), lambda: fit.sample_states(0)):
-        with pytest.raises(jl.InputError, match="hide nothing"):
+        with pytest.raises(jl.InputError, match="without latent labels"):
             ask()
     assert set(fit.criteria()) == {"aic", "bic", "free_parameters"}
     with pytest.raises(jl.InputError, match="point fit"):

@@ -1,4 +1,4 @@
-"""Distributions and coordinates that numpyro.distributions lacks."""
+"""Distributions missing from numpyro.distributions, and the centring of priors."""
 
 from jaxlatent.distributions.centring import Recentred, centred, informed, noncentred, partially_centred
 from jaxlatent.distributions.factor import Factor

@@ -8,9 +8,9 @@ from jaxlatent.typing import Array
 
 
 class BernoulliLogits(dist.BernoulliLogits):
-    """A `numpyro.distributions.BernoulliLogits` whose log density is one softplus, a tenth of the time on 60,000 values."""
+    """A `numpyro.distributions.BernoulliLogits` whose log density is one softplus: ten times as fast on 60,000 values."""
 
     def log_prob(self, value: Array) -> Array:
-        """The log probability, of the batch shape; right at infinite logits too."""
-        # A sign, not a select: XLA's CPU code for a softplus of a select of what is broadcast takes five times as long.
+        """The log probability, of the batch shape; exact at infinite logits."""
+        # A sign rather than a select: XLA's CPU code for a softplus of a broadcast select takes five times as long.
         return -jax.nn.softplus((1 - 2 * jnp.asarray(value, jnp.result_type(self.logits, float))) * self.logits)

@@ -1,8 +1,8 @@
-r"""The coordinates in which a varying effect is sampled.
+r"""Centred, non-centred, partially centred and informed parameterisations of varying effects.
 
-A varying effect ``x ~ D(mu, sigma)`` can be sampled as ``x`` itself (*centred*, best when the data say much about each ``x``), as
-``z = (x - mu) / sigma`` (*non-centred*, best when they say little), or in between. Which one is only a choice of coordinates: the
-model, its prior density and its draws stay the same. So it is one word around the prior, not another model::
+A varying effect ``x ~ D(mu, sigma)`` can be sampled as ``x`` itself (*centred*, best with informative data on each ``x``), as
+``z = (x - mu) / sigma`` (*non-centred*, best with weak data), or in between. This affects the coordinates only: the model, its prior
+density and its draws stay the same. So it is a wrapper of the prior, not another model::
 
     "alpha": lambda p: dist.Normal(p.a, p.sigma).expand([7]).to_event(1)                    # centred
     "alpha": lambda p: jl.noncentred(dist.Normal(p.a, p.sigma).expand([7]).to_event(1))
@@ -51,12 +51,12 @@ class Affine(NamedTuple):
 class Recentred(dist.Distribution):
     """``base``, sampled in the coordinates of an affine map that may depend on earlier parameters and data.
 
-    Density, draws, support and shapes are those of ``base``: only `jaxlatent.model.coordinates` looks at the other two.
+    Density, draws, support and shapes are those of ``base``; `jaxlatent.model.coordinates` uses the coordinates.
 
     Args:
         base: the prior of the effect ``x``.
         coordinates: ``x`` as a function of ``z``.
-        standard: the density of ``z`` where it is known, which spares a solve with the scale.
+        standard: the density of ``z`` if known, which avoids a solve with the scale.
     """
 
     pytree_data_fields: tuple[str, ...] = ("base", "coordinates", "standard")
@@ -80,7 +80,7 @@ class Recentred(dist.Distribution):
 
 
 def centred(d: dist.Distribution) -> dist.Distribution:
-    """``d`` in its own coordinates: what a prior does when nothing is said. For symmetry with `noncentred`."""
+    """``d`` in its own coordinates, the default; for symmetry with `noncentred`."""
     return d
 
 
@@ -125,7 +125,7 @@ def partially_centred(d: dist.Distribution, weight: ArrayLike) -> Recentred:
 
 
 class LikelihoodFactor(NamedTuple):
-    r"""What the data say about a varying effect, as a Gaussian factor in natural parameters.
+    r"""The likelihood of a varying effect, approximated by a Gaussian factor in natural parameters.
 
     Attributes:
         precision: :math:`\Lambda`, elementwise ``(*shape,)`` or matrices ``(*shape, n)``.
@@ -137,7 +137,7 @@ class LikelihoodFactor(NamedTuple):
 
 
 class Informed(Recentred):
-    """A prior whose coordinates wait for a `LikelihoodFactor`; `jaxlatent.posterior.guides` finds it when the model meets its data."""
+    """A prior whose coordinates need a `LikelihoodFactor`, found by `jaxlatent.posterior.guides` from the data."""
 
     pytree_data_fields = ("base",)
 
@@ -145,24 +145,24 @@ class Informed(Recentred):
         super().__init__(base, noncentred(base).coordinates)
 
     def resolve(self, guide: LikelihoodFactor | None) -> Recentred:
-        """The prior in the coordinates that ``guide`` asks for; non-centred without one."""
+        """The prior in the coordinates of ``guide``; non-centred without one."""
         return noncentred(self.base) if guide is None else _guided(self.base, guide)
 
 
 def informed(d: dist.Distribution, estimate: ArrayLike | None = None, precision: ArrayLike | None = None) -> Recentred:
-    r"""``d`` centred by just as much as the data inform each effect: usually by far the fewest gradients a draw.
+    r"""``d`` centred as much as the data inform each effect: usually by far the fewest gradients per draw.
 
     With a likelihood of about :math:`N(\hat x, \Lambda^{-1})` for an effect with prior :math:`N(\mu, \Sigma)`, the effect given its
     hyperparameters is :math:`N(m, V)`, :math:`V = (\Sigma^{-1} + \Lambda)^{-1}`, :math:`m = V(\Sigma^{-1}\mu + \Lambda \hat x)`. In the
-    coordinates ``z`` of :math:`x = m + V^{1/2} z` it is then nearly standard normal whatever the hyperparameters (Papaspiliopoulos,
-    Roberts and Sköld 2007, section 3). No precision is `noncentred`; infinite precision is `centred`. The approximation only
-    moves coordinates: draws are exact whatever it says.
+    coordinates ``z`` of :math:`x = m + V^{1/2} z` it is then nearly standard normal for all hyperparameters (Papaspiliopoulos, Roberts
+    and Sköld 2007, section 3). Zero precision is `noncentred`; infinite precision is `centred`. The approximation affects coordinates
+    only: draws are exact.
 
     Args:
-        d: as for `noncentred`; of other than normal families, ``scale`` plays the role of the standard deviation.
-        estimate: what the data alone say about the effect, its shape. Without it, estimate and precision come from the slope and
-            curvature of the likelihood near the posterior mode when the model meets its data.
-        precision: how sharply, elementwise (the effect's shape) or for a multivariate normal also as matrices ``(..., n, n)``.
+        d: as for `noncentred`; for other than normal families, ``scale`` takes the role of the standard deviation.
+        estimate: maximum likelihood estimate of the effect, of its shape. By default, estimate and precision are computed from the
+            gradient and curvature of the likelihood near the posterior mode.
+        precision: of the estimate, elementwise (the effect's shape) or for a multivariate normal also as matrices ``(..., n, n)``.
     """
     if estimate is None or precision is None:
         return Informed(d)
@@ -173,12 +173,12 @@ def informed(d: dist.Distribution, estimate: ArrayLike | None = None, precision:
 
 
 def is_multivariate(d: dist.Distribution) -> bool:
-    """Whether the effects of ``d`` are vectors that share a covariance, rather than numbers."""
+    """Whether the effects of ``d`` are multivariate normal vectors rather than scalars."""
     return isinstance(family_of(d), dist.MultivariateNormal)
 
 
 def _guided(d: dist.Distribution, guide: LikelihoodFactor) -> Recentred:
-    # Everything is relative to the prior, u = (x - location) / scale, so that nothing is lost where a scale is near zero.
+    # Relative to the prior, u = (x - location) / scale, for accuracy if a scale is near zero.
     location, scale = _location_and_scale(d)
     precision, pull = guide
     if scale.ndim == location.ndim:
@@ -189,7 +189,7 @@ def _guided(d: dist.Distribution, guide: LikelihoodFactor) -> Recentred:
     n = location.shape[-1]
     if precision.ndim < scale.ndim:
         precision = precision[..., None] * jnp.eye(n)
-    # V = L (I + L' Lambda L)^-1 L' stays sound for a singular Lambda and a small Sigma. With I + L' Lambda L = R' R for a lower R
+    # V = L (I + L' Lambda L)^-1 L' is stable for a singular Lambda and a small Sigma. With I + L' Lambda L = R' R for a lower R
     # (a Cholesky factor of the matrix read backwards), V = F F' with the lower F = L R^-1, and u = R^-1 (z + F' residual).
     inner = jnp.eye(n) + jnp.swapaxes(scale, -1, -2) @ precision @ scale
     upper = jnp.linalg.cholesky(inner[..., ::-1, ::-1])[..., ::-1, ::-1]
@@ -202,7 +202,7 @@ def _guided(d: dist.Distribution, guide: LikelihoodFactor) -> Recentred:
 
 
 def _member(d: dist.Distribution, location: Array, scale: Array) -> dist.Distribution:
-    """Of the location-scale family of ``d``, elsewhere."""
+    """The member of the location-scale family of ``d`` with another location and scale."""
     family = family_of(d)
     if isinstance(family, dist.StudentT):
         return dist.StudentT(jnp.broadcast_to(family.df, location.shape), location, scale)
@@ -225,7 +225,7 @@ def _location_and_scale(d: dist.Distribution) -> tuple[Array, Array]:
 
 
 def family_of(d: dist.Distribution) -> dist.Distribution:
-    """What is left of ``d`` without ``expand`` and ``to_event``."""
+    """``d`` without ``expand`` and ``to_event``."""
     while isinstance(d, dist.Independent | dist.ExpandedDistribution):
         d = d.base_dist
     return d

@@ -1,7 +1,7 @@
-"""Log densities under each of several components, which lead.
+"""Log densities under each of several components, with the components on the leading axis.
 
-Logically and in memory: sums over components are then sums of long vectors. XLA's CPU code for the same sums over a last axis, or over
-a first one that a transposition of *densities* made, took up to four times as long; so parameters are transposed instead.
+Sums over components are then sums of long vectors. On a CPU, sums over a last axis, or over a first axis made by transposing *densities*,
+took up to four times as long; so the parameters are transposed instead.
 """
 
 import jax
@@ -15,7 +15,7 @@ from jaxlatent.typing import Array
 def by_component(d: dist.Distribution, value: Array) -> Array:
     """Log densities ``(K, ...)`` of values ``(..., *event)`` under each component of ``d``, of batch shape ``(..., K)``."""
     inner, events = (d.base_dist, d.reinterpreted_batch_ndims) if isinstance(d, dist.Independent) else (d, 0)
-    # What is the same for all values need not be spread over them.
+    # Parameters that are common to all values need not be expanded.
     inner = inner.base_dist if isinstance(inner, dist.ExpandedDistribution) else inner
     if isinstance(inner, Normals) and events == 0:
         return inner.by_component(value)
@@ -27,13 +27,13 @@ def by_component(d: dist.Distribution, value: Array) -> Array:
 
 
 def components_first(x: Array, rank: int, axis: int = -1) -> Array:
-    """``x``, of ``rank`` axes by axes of length one before its own, with ``axis`` moved to the front."""
+    """Prepend axes of length one up to ``rank``, and move ``axis`` to the front."""
     return jnp.moveaxis(jnp.reshape(x, (1,) * (rank - jnp.ndim(x)) + jnp.shape(x)), axis, 0)
 
 
 @jax.custom_jvp
 def normal_log_density(value: Array, loc: Array, scale: Array) -> Array:
-    """Of a normal distribution, with its derivatives in closed form: autodiff's cost twice the time on a CPU."""
+    """The normal log density with derivatives in closed form, which take half the time of autodiff on a CPU."""
     return -0.5 * ((value - loc) / scale) ** 2 - jnp.log(scale) - 0.5 * jnp.log(2 * jnp.pi)
 
 

@@ -1,4 +1,4 @@
-"""Any term of a log density, where a distribution is expected."""
+"""`Factor`: any term of a log density, as a distribution."""
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -8,10 +8,10 @@ from jaxlatent.typing import Array, ArrayLike
 
 
 class Factor(dist.Distribution):
-    """Adds ``log_prob`` to a log density, whatever the value that it meets.
+    """Adds ``log_prob`` to a log density, independently of the value.
 
-    In a `jaxlatent.Model` it needs no entry in the data, and is not predicted. An entry under its name may mask it, where the term has
-    one value for each of the entry's.
+    In a `jaxlatent.Model` it needs no entry in the data, and is not predicted. A `Masked` entry under its name masks the term
+    elementwise.
 
     Args:
         log_prob: the term; its shape is the batch shape.

@@ -1,4 +1,4 @@
-"""The one meaning of a mask: what was not seen contributes nothing, to values and gradients."""
+"""Masked log densities: masked entries contribute nothing to values and gradients."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from jaxlatent.typing import Array
 
 
 def feasible(d: dist.Distribution, value: Array, mask: Array) -> Array:
-    """``value`` with something inside the support of ``d`` where ``mask`` is False: no NaN, no infinite log density."""
+    """Replace masked entries by a value inside the support of ``d``, so that their log density is finite."""
     mask = mask.reshape(mask.shape + (1,) * (value.ndim - mask.ndim))
     filler = jnp.zeros_like(value) if d.support is None else d.support.feasible_like(value)
     return jnp.where(mask, value, filler.astype(value.dtype))
@@ -22,13 +22,13 @@ def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> A
     """The log density of ``value``, zero where ``mask`` is False.
 
     Raises:
-        InputError: if the mask does not go with the batch shape of ``d``.
+        InputError: if the mask has more axes than the batch shape of ``d``.
     """
     if mask is None:
         return d.log_prob(value)
-    if isinstance(d, Factor):  # it meets no value
+    if isinstance(d, Factor):  # has no value
         value = jnp.zeros(d.batch_shape)
-    if hasattr(d, "state_log_likelihoods"):  # sequences look after their own gaps
+    if hasattr(d, "state_log_likelihoods"):  # hidden Markov models handle masks themselves
         return d.log_prob(value, mask)
     if mask.ndim > len(d.batch_shape):
         raise InputError(
@@ -42,10 +42,10 @@ def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> A
 
 
 def inside_support(d: dist.Distribution, observation: Any) -> Array:
-    """Which values of an observation lie in the support of ``d``; masked ones do, and what a `Factor` meets."""
+    """Which values of an observation lie in the support of ``d``; True for masked ones and for a `Factor`."""
     if isinstance(d, Factor):
         return jnp.ones((), bool)
     value, mask = split(observation)
-    # Of a sequence step by step: the first that is outside can then be named.
+    # For sequences by step, so that messages can name the first one outside.
     d = getattr(d, "emissions", d)
     return d.support(value if mask is None else feasible(d, value, mask))

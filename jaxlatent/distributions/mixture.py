@@ -1,4 +1,4 @@
-"""NumPyro's mixture, with a faster density."""
+"""NumPyro's mixture of one family, with a faster density."""
 
 import jax
 import jax.numpy as jnp
@@ -29,15 +29,15 @@ def _log_mixture(logits: Array, densities: Array) -> Array:
 @_log_mixture.defjvp
 def _(primals, tangents):
     logits, densities = primals
-    prior, prior_sum = _shares(logits)
-    posterior, posterior_sum = _shares(logits + densities)
+    prior, prior_sum = _softmax_and_sum(logits)
+    posterior, posterior_sum = _softmax_and_sum(logits + densities)
     moved = (posterior - prior) * tangents[0] + posterior * tangents[1]
     return posterior_sum - prior_sum, jnp.sum(moved, 0)
 
 
-def _shares(logits: Array) -> tuple[Array, Array]:
+def _softmax_and_sum(logits: Array) -> tuple[Array, Array]:
     """Softmax and logsumexp over the first axis, which share their exponentials."""
-    # Nothing depends on it; and a derivative of a maximum is NaN where a compiler rounds what it is of in two ways.
+    # The result does not depend on it; and the derivative of a maximum is NaN if the compiler rounds its argument in two ways.
     highest = jax.lax.stop_gradient(jnp.max(logits, 0))
     highest = jnp.where(jnp.isfinite(highest), highest, 0.0)
     odds = jnp.exp(logits - highest)

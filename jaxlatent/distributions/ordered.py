@@ -1,4 +1,4 @@
-"""Ordered priors: one order of the labels of a mixture out of K!, so that they cannot switch."""
+"""Ordered priors, which prevent label switching in mixtures."""
 
 import math
 
@@ -13,7 +13,7 @@ from jaxlatent.typing import Array
 class Ordered(dist.Distribution):
     """The order statistics of ``size`` independent draws from one distribution: an increasing vector.
 
-    The density is K! times that of the unordered draws: it stays normalised.
+    The density is K! times that of the unordered draws, and so is normalised.
 
     Args:
         base: of batch shape () on the real line.

@@ -1,4 +1,4 @@
-"""A prior of which some entries are held at values, or equal each other."""
+"""`Restricted`: a prior with some entries held at values or tied to each other."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,20 +9,20 @@ from numpyro.distributions.transforms import Transform
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array
 
-#: The group of an entry that is held.
+#: The group of held entries.
 HELD = -1
 
 
 class Restricted(dist.Distribution):
-    """``base`` on the values that a restriction leaves: its density there, not normalised; coordinates for what is free only.
+    """``base`` restricted to held and tied entries: its density, not normalised, with coordinates for free values only.
 
     Args:
-        base: a prior whose entries may move independently of each other.
-        groups: a number for each entry in order: entries of equal number share one value, those of -1 are held.
-        held: of the shape of ``base``: the values of the entries that are held.
+        base: a prior with an elementwise support.
+        groups: group number of each entry in order: entries of a group share one value, those of group -1 are held.
+        held: values of the held entries, of the shape of ``base``.
 
     Raises:
-        InputError: if the support ties entries to each other already, as that of a simplex does.
+        InputError: if the support is not elementwise, such as a simplex.
     """
 
     pytree_data_fields = ("base", "held")
@@ -41,15 +41,15 @@ class Restricted(dist.Distribution):
 
     @property
     def support(self):
-        """What the free values allow."""
+        """The support of ``base`` under the restriction."""
         return _Restriction(_entrywise(self.base.support), self.groups, self.held)
 
     def log_prob(self, value: Array) -> Array:
-        """Of the base, a scalar."""
+        """The log density of ``base``, a scalar."""
         return jnp.sum(self.base.log_prob(value))
 
     def sample(self, key, sample_shape=()):
-        """Draws of the base, their entries tied and held."""
+        """Draws of ``base`` with tied and held entries."""
         return _restrict(self.base.sample(key, sample_shape), self.groups, self.held)
 
 
@@ -69,24 +69,24 @@ class _Restriction(constraints.Constraint):
 
 
 @biject_to.register(_Restriction)
-class _Spread(Transform):
-    """Unconstrained free values ``(G,)`` to all entries."""
+class _Expand(Transform):
+    """The bijector from unconstrained free values ``(G,)`` to all entries."""
 
     domain = constraints.real_vector
     codomain = property(lambda self: self.restriction)
 
     def __init__(self, restriction: _Restriction):
         self.restriction, self.entry = restriction, biject_to(restriction.entry)
-        self.first, self.index = _places(restriction.groups)
+        self.first, self.index = _group_indices(restriction.groups)
 
     def __call__(self, x: Array) -> Array:
-        return _hold(self.entry(self._spread(x)), self.restriction.groups, self.restriction.held)
+        return _hold(self.entry(self._expand(x)), self.restriction.groups, self.restriction.held)
 
     def _inverse(self, y: Array) -> Array:
         return self._pick(self.entry.inv(y))
 
     def log_abs_det_jacobian(self, x: Array, y: Array, intermediates=None) -> Array:
-        spread = self._spread(x)
+        spread = self._expand(x)
         return jnp.sum(self._pick(self.entry.log_abs_det_jacobian(spread, self.entry(spread))), -1)
 
     def forward_shape(self, shape):
@@ -95,7 +95,7 @@ class _Spread(Transform):
     def inverse_shape(self, shape):
         return (*shape[: len(shape) - self.restriction.event_dim], len(self.first))
 
-    def _spread(self, x: Array) -> Array:
+    def _expand(self, x: Array) -> Array:
         padded = jnp.concatenate([x, jnp.zeros_like(x, shape=(*x.shape[:-1], 1))], -1)
         return padded[..., self.index].reshape(*x.shape[:-1], *self.restriction.held.shape)
 
@@ -104,14 +104,14 @@ class _Spread(Transform):
 
 
 def _entrywise(support):
-    """The constraint on each entry alone; None if there is none."""
+    """The elementwise constraint of a support; None if it is not elementwise."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return support if support is not None and support.event_dim == 0 else None
 
 
-def _places(groups: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Where each group stands first among the entries, and the place of each entry's group; of the held ones the place after all."""
+def _group_indices(groups: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The first entry of each free group, and the group index of each entry; held entries get the index after the last."""
     names, first, index = np.unique(groups, return_index=True, return_inverse=True)
     free = names != HELD
     return first[free], np.where(free[index], np.cumsum(free)[index] - 1, free.sum())
@@ -122,8 +122,8 @@ def _hold(value: Array, groups: tuple[int, ...], held: Array) -> Array:
 
 
 def _restrict(value: Array, groups: tuple[int, ...], held: Array) -> Array:
-    """Every entry takes the value of the first of its group, or the one it is held at."""
-    first, index = _places(groups)
+    """Set every entry to the value of the first of its group, or to its held value."""
+    first, index = _group_indices(groups)
     flat = value.reshape(*value.shape[: value.ndim - held.ndim], -1)
     tied = flat[..., np.append(first, 0)[index]].reshape(value.shape)
     return _hold(tied, groups, held)

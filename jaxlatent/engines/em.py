@@ -114,7 +114,7 @@ class EM(Search):
         if all(one.weights is None for one in expected.values()):
             raise InputError(
                 "EM()",
-                got="a model that hides nothing",
+                got="a model without latent labels or paths",
                 expected="an observation with a HiddenMarkov or a mixture distribution",
                 remedy="use jl.Optimize().",
             )

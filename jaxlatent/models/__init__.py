@@ -1,4 +1,4 @@
-"""Ready families of models with hidden labels and paths, for every engine."""
+"""Ready families of mixtures, mixtures of experts, hidden Markov models and density networks."""
 
 from jaxlatent.models import emissions
 from jaxlatent.models.chains import Initial, InputDriven, Stationary

@@ -1,4 +1,4 @@
-"""How the states of a hidden Markov model begin and follow each other: parts of `jaxlatent.models.hmm`."""
+"""Initial probabilities and transitions of hidden Markov models: parts of `jaxlatent.models.hmm`."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,7 +30,7 @@ class Initial:
         return {"initial_probs": dist.Dirichlet(jnp.full(num_states, self.concentration))}
 
     def start(self, num_states: int) -> Params:
-        """All states alike."""
+        """Equal probabilities."""
         return {"initial_probs": jnp.full(num_states, 1 / num_states)}
 
     def m_step(self) -> Updates:
@@ -46,22 +46,22 @@ class Initial:
 
 @dataclass(frozen=True)
 class Stationary:
-    """One transition matrix for all steps; each row has a Dirichlet prior that may favour staying.
+    """One transition matrix for all steps, with a Dirichlet prior on each row that may favour self-transitions.
 
     Args:
         concentration: of the prior of every entry; 1 is flat.
-        stickiness: added to the concentration of staying.
+        stickiness: added to the concentration of self-transitions.
     """
 
     concentration: float = 1.1
     stickiness: float = 0.0
 
     def prior(self, num_states: int) -> dict[str, Any]:
-        """``transition_matrix`` ``(K, K)``, rows from, columns to."""
+        """``transition_matrix`` ``(K, K)``, from row to column."""
         return {"transition_matrix": dist.Dirichlet(self._concentrations(num_states)).to_event(1)}
 
     def start(self, num_states: int) -> Params:
-        """States that last for ten steps."""
+        """States with a mean duration of about ten steps."""
         return {"transition_matrix": 0.9 * jnp.eye(num_states) + 0.1 / num_states}
 
     def matrix(self, p: Any, d: Any) -> Array:
@@ -85,7 +85,7 @@ class Stationary:
 
 @dataclass(frozen=True)
 class InputDriven:
-    """Transitions by multinomial logits of inputs: data ``u`` ``(..., T, num_inputs)``; ``u[t]`` acts on the step into ``t``.
+    """Multinomial logistic transitions: data ``u`` ``(..., T, num_inputs)``; ``u[t]`` affects the transition into step ``t``.
 
     Args:
         num_inputs: of ``u``.
@@ -101,7 +101,7 @@ class InputDriven:
 
     @property
     def coefficients(self) -> Coefficients:
-        """``transition_weights`` and ``transition_biases``, under their prior."""
+        """``transition_weights`` and ``transition_biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale, ("transition_weights", "transition_biases"), "u")
 
     def prior(self, num_states: int) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class InputDriven:
         return self.coefficients.prior((num_states, num_states), lambda d: d.u)
 
     def start(self, num_states: int) -> Params:
-        """States that last, whatever the inputs."""
+        """Persistent states, independent of inputs."""
         return {
             "transition_biases": 2.0 * jnp.eye(num_states),
             "transition_weights": jnp.zeros((num_states, num_states, self.num_inputs)),
@@ -123,7 +123,7 @@ class InputDriven:
         return jax.nn.softmax(logits.reshape(*d.u.shape[:-1], *p.transition_biases.shape)[..., 1:, :, :], -1)
 
     def m_step(self) -> Updates:
-        """Two Newton steps on both together."""
+        """Two Newton steps on weights and biases jointly."""
 
         def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
             assert expected.transitions is not None
@@ -131,11 +131,11 @@ class InputDriven:
             into = design.x.reshape(*d.u.shape[:-1], -1)[..., 1:, :]
             now, counts = design.standardise(p.transition_weights, p.transition_biases), expected.transitions
 
-            def height(flat: Array) -> Array:
+            def objective(flat: Array) -> Array:
                 beta = flat.reshape(now.shape)
                 log_matrix = jax.nn.log_softmax(jnp.einsum("...tp,ijp->...tij", into, beta), -1)
                 return jnp.sum(counts * log_matrix) - jnp.sum(design.penalty(beta))
 
-            return design.restore(damped_newton(height, now.ravel(), 2).reshape(now.shape))
+            return design.restore(damped_newton(objective, now.ravel(), 2).reshape(now.shape))
 
         return {("transition_weights", "transition_biases"): both}

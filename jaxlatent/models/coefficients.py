@@ -1,4 +1,4 @@
-"""Coefficients of linear predictors: their normal prior, and the standardised coordinates in which they are solved for."""
+"""Coefficients of linear predictors: their normal prior, and standardised inputs to solve for them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from jaxlatent.models.parts import rows
 from jaxlatent.models.units import Units, units_of_inputs
 from jaxlatent.typing import Array
 
-#: A scale of a prior: in units of the data ("auto"), as it is (a number), or none at all: a flat prior (None).
+#: The scale of a prior: relative to the data ("auto"), absolute (a number), or a flat prior (None).
 Scale: TypeAlias = float | Literal["auto"] | None
 
-#: What "auto" stands for, in standard deviations: so weak that a few observations outweigh it, and enough to keep coefficients finite.
+#: The scale of an "auto" prior, in standard deviations: a few observations outweigh it, yet it keeps coefficients finite.
 WEAK = 5.0
 
-#: Where linear predictors lie and how far they spread, given the data.
+#: Expected centre and spread of linear predictors, as a function of the data.
 Level: TypeAlias = Callable[[Any], Units]
 
 
 def level_of_logits(d: Any) -> Units:
-    """Logits and logarithms of scales know their own units."""
+    """Centre 0 and spread 1: logits and log scales are dimensionless."""
     return Units(jnp.zeros(()), jnp.ones(()))
 
 
 def require_scale(what: str, scale: Any, flat: bool) -> None:
-    """Raise `InputError` unless ``scale`` is a `Scale`; without ``flat``, None is none."""
+    """Raise `InputError` unless ``scale`` is a `Scale`; None is valid only if ``flat``."""
     fine = scale == "auto" or (flat and scale is None)
     fine = fine or (isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale < float("inf"))
     expected = "'auto', a positive number, or None for a flat prior" if flat else "'auto' or a positive number"
@@ -37,7 +37,7 @@ def require_scale(what: str, scale: Any, flat: bool) -> None:
 
 
 def require_inputs(x: Array, num_inputs: int, name: str = "x") -> None:
-    """Raise `InputError` unless inputs, called ``name``, end with an axis of ``num_inputs``."""
+    """Raise `InputError` unless the last axis of the inputs ``name`` has length ``num_inputs``."""
     if jnp.shape(x)[-1:] != (num_inputs,):
         raise InputError(
             f"data {name!r}",
@@ -48,14 +48,14 @@ def require_inputs(x: Array, num_inputs: int, name: str = "x") -> None:
 
 
 class Design(NamedTuple):
-    """Inputs in units of their own, and the prior of the coefficients there.
+    """The design matrix of standardised inputs, and the prior of the standardised coefficients.
 
     Coefficients ``beta`` ``(..., P)`` of the columns of ``x``, intercept last if there is one, have the log prior density
     ``-(beta - mean)' precision (beta - mean) / 2`` up to a constant.
 
     Attributes:
         x: ``(N, P)``: inputs of mean 0 and standard deviation 1, then ones.
-        units: of the inputs as they came; without an intercept their centre is zero.
+        units: of the raw inputs; without an intercept the centre is zero.
         precision: ``(P, P)``; zero for a flat prior.
         mean: ``(P,)``.
     """
@@ -71,14 +71,14 @@ class Design(NamedTuple):
         return self.x.shape[1] > self.units.spread.shape[0]
 
     def standardise(self, weights: Array, biases: Array | None) -> Array:
-        """``beta`` of coefficients in units of the data."""
+        """Standardised coefficients ``beta`` from those in units of the data."""
         scaled = weights * self.units.spread
         if biases is None:
             return scaled
         return jnp.concatenate([scaled, (biases + weights @ self.units.centre)[..., None]], -1)
 
     def restore(self, beta: Array) -> tuple[Array, Array | None]:
-        """Weights and biases in units of the data; no biases if there are none."""
+        """Weights and biases in units of the data; None for biases without an intercept."""
         inputs = self.units.spread.shape[0]
         weights = beta[..., :inputs] / self.units.spread
         return weights, (beta[..., inputs] - weights @ self.units.centre if beta.shape[-1] > inputs else None)
@@ -95,11 +95,11 @@ class Coefficients:
 
     Args:
         num_inputs: of the inputs.
-        scale: of the prior. "auto": the change of a predictor for one standard deviation of an input, and its value at the mean of the
-            inputs, are normal of `WEAK` standard deviations of what is predicted. They do not depend on units or origins, as the
-            default priors of rstanarm do not. A number: weights and biases are normal about zero of that standard deviation, as
-            they are. None: flat.
-        names: of weights and biases; without the second there are no biases.
+        scale: of the prior. "auto": the change of a predictor per standard deviation of an input, and its value at the mean of the
+            inputs, are normal with a scale of `WEAK` standard deviations of the predicted quantity. Like the default priors of
+            rstanarm, this is invariant to units and origins. A number: weights and biases are normal about zero with that standard
+            deviation. None: flat.
+        names: of weights and biases; of weights only if there are no biases.
         source: the name of the inputs in the data, for messages.
     """
 
@@ -115,11 +115,11 @@ class Coefficients:
     def prior(
         self, leading: tuple[int, ...], inputs: Callable[[Any], Array], level: Level = level_of_logits
     ) -> dict[str, Any]:
-        """By name.
+        """The priors by name.
 
         Args:
-            leading: of the weights.
-            inputs: of the data.
+            leading: leading shape of the weights.
+            inputs: function from data to inputs.
             level: of the predictors.
         """
         shapes = dict(zip(self.names, ((*leading, self.num_inputs), leading), strict=False))
@@ -130,7 +130,7 @@ class Coefficients:
                 name: dist.Normal(0.0, self.scale).expand(shape).to_event(len(shape)) for name, shape in shapes.items()
             }
 
-        # Sampled as standardised deviations: positions, too, are the same in any units.
+        # Non-centred, so that positions do not depend on units either.
         def weights(p: Any, d: Any) -> dist.Distribution:
             scale = WEAK * level(d).spread / self._units(d, inputs(d)).spread
             return noncentred(dist.Normal(0.0, scale).expand(shapes[self.names[0]]).to_event(len(leading) + 1))
@@ -143,7 +143,7 @@ class Coefficients:
         return dict(zip(self.names, (weights, biases), strict=False))
 
     def design(self, d: Any, x: Array, level: Level = level_of_logits) -> Design:
-        """Inputs ``x`` ``(..., num_inputs)`` as the rows of a regression, and the prior of its coefficients.
+        """The design of inputs ``x`` ``(..., num_inputs)``, and the prior of its coefficients.
 
         Args:
             d: the data.
@@ -163,13 +163,13 @@ class Coefficients:
             centre, spread = level(d)
             mean = zero.at[-1].set(centre) if biased else zero
             return Design(standard, units, jnp.eye(columns) / (WEAK * spread) ** 2, mean)
-        # What is normal are the coefficients in units of the data.
+        # The prior is on the coefficients in units of the data.
         raw = jnp.diag(jnp.append(1 / units.spread, 1.0) if biased else 1 / units.spread)
         raw = raw.at[-1, :-1].set(-units.centre / units.spread) if biased else raw
         return Design(standard, units, raw.T @ raw / self.scale**2, zero)
 
     def _units(self, d: Any, x: Array) -> Units:
-        """Of the inputs; without biases nothing could take up a shift."""
+        """The units of the inputs; without biases inputs are scaled only, since no intercept could absorb a shift."""
         require_inputs(x, self.num_inputs, self.source)
         units = units_of_inputs(d, x)
         if len(self.names) > 1:

@@ -18,7 +18,7 @@ from jaxlatent.typing import Array
 
 
 class MixtureDensityNetwork(nn.Module):
-    """Inputs ``(..., num_inputs)`` to a mixture of normals over outputs: a `numpyro.distributions.MixtureSameFamily`.
+    """A network from inputs ``(..., num_inputs)`` to a mixture of normals, a `numpyro.distributions.MixtureSameFamily`.
 
     Attributes:
         num_components: of the mixture.
@@ -26,7 +26,7 @@ class MixtureDensityNetwork(nn.Module):
         hidden: widths of the hidden layers.
         activation: between layers.
         covariance: of each component: "diagonal" or "full".
-        scale_floor: the least standard deviation: of each output, or with full covariances of each given those before it.
+        scale_floor: minimum standard deviation of each output; with full covariances, conditional on the outputs before it.
     """
 
     num_components: int
@@ -38,7 +38,7 @@ class MixtureDensityNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> dist.MixtureSameFamily:
-        """Of batch shape ``(...)``."""
+        """The mixture, of batch shape ``(...)``."""
         leading, components, outputs = x.shape[:-1], self.num_components, self.num_outputs
         x = x.reshape(-1, x.shape[-1]).T
         for i, width in enumerate(self.hidden):
@@ -61,10 +61,10 @@ class MixtureDensityNetwork(nn.Module):
 
 
 class FeaturesFirst(nn.Module):
-    """A dense layer ``(inputs, N)`` to ``(width, N)``.
+    """A dense layer from ``(inputs, N)`` to ``(width, N)``.
 
-    With the rows last, what follows works on contiguous memory, and sums over a few components are sums of long vectors: 5,000 epochs
-    took 0.37 s so and 0.96 s with `flax.linen.Dense` and a head for each kind of parameter.
+    With the rows last, memory access is contiguous, and sums over a few components are sums of long vectors: 5,000 epochs took 0.37 s, but
+    0.96 s with `flax.linen.Dense` and one head per kind of parameter.
 
     Attributes:
         width: of the output.
@@ -92,17 +92,17 @@ def mixture_density_network(
     covariance: Literal["diagonal", "full"] = "diagonal",
     scale_floor: float = 0.01,
 ) -> Model:
-    """A `MixtureDensityNetwork` as a model of ``y`` given ``x``: weights under a flat or normal prior.
+    """A `MixtureDensityNetwork` as a model of ``y`` given ``x``, with a flat or normal prior on the weights.
 
-    Lanes start from Flax's own initial weights, and the network meets ``x`` and ``y`` as they are: give both with mean 0 and standard
-    deviation 1 (`jaxlatent.Result.check` names those far from it).
+    Lanes start from Flax's initial weights. Standardise ``x`` and ``y`` to mean 0 and standard deviation 1, since the network does not
+    (`jaxlatent.Result.check` reports data far from it).
 
     Args:
         num_components: of the mixture.
         num_inputs: data ``x`` ``(N, num_inputs)``.
         num_outputs: ``Q``: data ``y`` ``(N,)`` for 1, otherwise ``(N, Q)``.
         hidden: widths of the hidden layers.
-        prior_scale: of the normal prior of all weights and biases; None is flat: maximum likelihood.
+        prior_scale: of the normal prior of all weights and biases; None is flat.
         activation: between layers.
         covariance: see `MixtureDensityNetwork`.
         scale_floor: see `MixtureDensityNetwork`.

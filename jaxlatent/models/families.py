@@ -1,4 +1,4 @@
-"""Ready families, composed of parts: what a state emits, how states follow each other."""
+"""Hidden Markov models and mixtures, composed of emissions, transitions and weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
 from jaxlatent.typing import Key, Params
 
-#: What belongs to every component at the start, so that none begins empty.
+#: Weight spread over all components at the start, so that none is empty.
 _SHARED = 0.02
 
 
@@ -32,9 +32,9 @@ def hmm(
     transitions: Stationary | InputDriven | None = None,
     initial: Initial | None = None,
 ) -> Model:
-    """A hidden Markov model of sequences ``y``; with inputs ``x`` of the emissions, a GLM-HMM; with ``u``, transitions driven by inputs.
+    """A hidden Markov model of sequences ``y``; emissions may depend on inputs ``x`` (GLM-HMM), transitions on inputs ``u``.
 
-    Lanes start from k-means clusters of the observations, or for regressions from fits to random stretches of them.
+    Lanes start from k-means clusters of the observations, or for regressions from fits to random windows.
 
     Args:
         num_states: ``K``, at least 1.
@@ -43,7 +43,7 @@ def hmm(
         initial: `Initial` by default.
 
     Returns:
-        A model of ``initial_probs`` ``(K,)``, ``transition_matrix`` ``(K, K)`` (or coefficients of inputs) and the parameters of the
+        A model with ``initial_probs`` ``(K,)``, ``transition_matrix`` ``(K, K)`` (or coefficients of inputs) and the parameters of the
         emissions; data ``y`` ``(T, *event)``, ``(sequences, T, *event)`` or a list of sequences of unequal length.
     """
     require(num_states >= 1, "hmm(num_states=...)", got=num_states, expected="at least 1 state")
@@ -54,7 +54,7 @@ def hmm(
 
     def start(key: Key, d: Any) -> Params:
         first = {**initial.start(num_states), **transitions.start(num_states)}
-        return _started(key, d, emissions, num_states, first, emissions.m_step(), True)
+        return _start(key, d, emissions, num_states, first, emissions.m_step(), True)
 
     return Model(
         prior={**initial.prior(num_states), **transitions.prior(num_states), **emissions.prior(num_states)},
@@ -71,7 +71,7 @@ def hmm(
 def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None = None) -> Model:
     """A mixture of any emissions.
 
-    Lanes start from k-means clusters of the observations, for regressions of observations and inputs together.
+    Lanes start from k-means clusters of the observations, for regressions of inputs and observations together.
 
     Args:
         num_components: ``K``, at least 1.
@@ -79,7 +79,7 @@ def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None
         weights: `Constant` by default: ``mixture_weights`` ``(K,)`` with a Dirichlet prior; or a `Gate`.
 
     Returns:
-        A model of the parameters of weights and emissions; data ``y`` ``(N, *event)``, and ``x`` ``(N, num_inputs)`` where a part needs it.
+        A model with the parameters of weights and emissions; data ``y`` ``(N, *event)``, and ``x`` ``(N, num_inputs)`` if a part needs it.
     """
     require(num_components >= 1, "mixture(num_components=...)", got=num_components, expected="at least 1 component")
     weights = weights or Constant()
@@ -96,7 +96,7 @@ def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None
     return Model(
         prior={**weights.prior(num_components), **emissions.prior(num_components)},
         likelihood=likelihood,
-        start=lambda key, d: _started(key, d, emissions, num_components, weights.start(num_components), updates, False),
+        start=lambda key, d: _start(key, d, emissions, num_components, weights.start(num_components), updates, False),
         m_step=_of_y(updates),
         row_wise=True,
         name=f"mixture of {num_components}, {type(emissions).__name__}",
@@ -107,7 +107,7 @@ def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None
 def gaussian_mixture(
     num_components: int, dim: int | None, covariance: Any = "full", concentration: float = 1.1, **prior: Any
 ) -> Model:
-    """A mixture of normals: `mixture` of `jaxlatent.models.emissions.Gaussian`, whose ``prior`` settings it takes."""
+    """A mixture of normals: `mixture` of `jaxlatent.models.emissions.Gaussian` with its ``prior`` settings."""
     return mixture(num_components, Gaussian(dim, covariance, **prior), Constant(concentration))
 
 
@@ -117,22 +117,22 @@ def regression_mixture(num_components: int, num_inputs: int, prior_scale: Scale 
 
 
 def mixture_of_experts(num_experts: int, num_inputs: int, experts: Any = None, gate: Gate | None = None) -> Model:
-    """Experts that each know a part of the inputs, and a softmax gate between them (Jacobs et al. 1991; Jordan and Jacobs 1994).
+    """A mixture of experts with a softmax gate (Jacobs et al. 1991; Jordan and Jacobs 1994).
 
-    `mixture` of experts under a `Gate`: means, log scales and logits all linear in ``x``, under weak normal priors.
+    A `mixture` with a `Gate`: means, log scales and gate logits are linear in ``x``, with weak normal priors.
 
     Args:
         num_experts: ``K``.
         num_inputs: of ``x``.
         experts: regressions of `jaxlatent.models.emissions`; `HeteroscedasticRegression` by default, `BernoulliRegression` or
             `PoissonRegression` for events and counts.
-        gate: with other priors.
+        gate: a `Gate`, for other priors.
     """
     return mixture(num_experts, experts or HeteroscedasticRegression(num_inputs), gate or Gate(num_inputs))
 
 
-def _started(key: Key, d: Any, emissions: Any, count: int, first: Params, updates: Updates, sequences: bool) -> Params:
-    """Parameters from ``first`` on, raised given the labels that the emissions start from."""
+def _start(key: Key, d: Any, emissions: Any, count: int, first: Params, updates: Updates, sequences: bool) -> Params:
+    """Starting parameters: one M-step from ``first`` and the emissions' start, given their initial labels."""
     leading = d.y.shape[: d.y.ndim - emissions.event_dim]
     mask = seen_steps(d, leading)
     seen = jnp.ones(leading, bool).ravel() if mask is None else mask
@@ -144,7 +144,7 @@ def _started(key: Key, d: Any, emissions: Any, count: int, first: Params, update
 
 
 def _of_y(updates: Updates) -> dict[Any, Callable[[Any, Any, Any], Any]]:
-    """Updates of parts look at the expected counts behind ``y``."""
+    """Pass the expected counts of ``y`` to the updates of parts."""
 
     def of_y(update: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
         return lambda p, d, expected: update(p, d, expected["y"])

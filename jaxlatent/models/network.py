@@ -1,4 +1,4 @@
-"""Any Flax module as a part of a `jaxlatent.Model`: its weights become named parameters."""
+"""`Network`: any Flax module as a part of a `jaxlatent.Model`, with its weights as named parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Network:
     """A module of inputs ``(..., num_inputs)`` whose weights are parameters named ``layer.kernel``, ``layer.bias``.
 
     Args:
-        module: a Flax (linen) module; hashable, so with tuples where it takes lists.
-        num_inputs: on the last axis of its one argument.
+        module: a Flax (linen) module; hashable, so with tuples instead of lists.
+        num_inputs: length of the last axis of its argument.
         prior_scale: of the normal prior of every weight; None is flat.
     """
 
@@ -30,7 +30,7 @@ class Network:
     prior_scale: float | None = None
 
     def prior(self) -> dict[str, dist.Distribution]:
-        """Of every weight, by name."""
+        """The prior of every weight, by name."""
         return {name: self._prior_of(shape) for name, shape in _shapes(self.module, self.num_inputs).items()}
 
     def start(self, key: Key) -> Params:
@@ -38,7 +38,7 @@ class Network:
         return _flat(self.module.init(key, jnp.zeros((1, self.num_inputs))))
 
     def apply(self, p: Mapping[str, Array], x: Array) -> Any:
-        """What the module gives for ``x`` at the weights among ``p``.
+        """Apply the module to ``x`` with the weights in ``p``.
 
         Raises:
             InputError: if ``x`` does not end with ``num_inputs``.

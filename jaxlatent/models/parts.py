@@ -1,4 +1,4 @@
-"""What the parts of families share: updates of an M-step, modes, shapes."""
+"""Helpers shared by the parts of families: M-step updates, modes, shapes."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -11,14 +11,14 @@ from jaxlatent.typing import Array, ArrayLike
 
 _LARGEST_LOG_SCALE = 30.0
 
-#: By name, or by several names that are raised together: ``p, d, expected -> value`` or values.
+#: M-step updates by name, or by a tuple of names that are updated together: ``p, d, expected -> value`` or values.
 Updates: TypeAlias = Mapping[Any, Callable[[Any, Any, Any], Any]]
 
 
 def simplex_mode(counts: Array, concentration: ArrayLike) -> Array:
-    """The mode of a Dirichlet posterior, on the last axis; where prior and counts pull out of the simplex, next to its border.
+    """The mode of a Dirichlet posterior, over the last axis.
 
-    Not on it: a flat prior would meet zero times the logarithm of zero there.
+    It is kept just inside the simplex, since on the boundary a flat prior gives zero times the logarithm of zero.
     """
     mass = jnp.maximum(counts + concentration - 1, jnp.finfo(counts.dtype).tiny)
     return jnp.maximum(mass / jnp.sum(mass, -1, keepdims=True), jnp.finfo(counts.dtype).tiny)
@@ -30,7 +30,7 @@ def rows(value: Array, event_dim: int) -> Array:
 
 
 def weights_of(expected: Expected) -> Array:
-    """How much each row belongs to each state, ``(N, K)``."""
+    """The responsibility of each state for each row, ``(N, K)``."""
     assert expected.weights is not None
     return rows(expected.weights, 1)
 
@@ -41,7 +41,7 @@ def event_shape(num_states: int, dim: int | None) -> tuple[int, ...]:
 
 
 def floored_scale(log_scale: Array, floor: float) -> Array:
-    """``exp(log_scale) + floor``, kept from overflowing, and its gradient with it."""
+    """``exp(log_scale) + floor``, without overflow of value or gradient."""
     return _bounded_exp(log_scale) + floor
 
 
@@ -52,6 +52,6 @@ def _bounded_exp(x: Array) -> Array:
 
 @_bounded_exp.defjvp
 def _(primals, tangents):
-    # Its own derivative, where that of a minimum is a select.
+    # The derivative of exp is its value, which avoids the select that a minimum would add.
     y = _bounded_exp(*primals)
     return y, y * tangents[0]

@@ -1,4 +1,4 @@
-"""Which rows each component or state starts from."""
+"""Initial labels of components or states: k-means, and random windows."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
     Args:
         key: a typed JAX key.
         points: in any units; they are standardised first.
-        mask: ``(N,)``: which points count.
-        count: of clusters.
-        rounds: of Lloyd's algorithm.
+        mask: ``(N,)``, which points to use.
+        count: number of clusters.
+        rounds: iterations of Lloyd's algorithm.
     """
     units, seen = units_of(points, mask), mask[:, None]
     points = jnp.where(seen, (points - units.centre) / units.spread, 0.0)
@@ -27,7 +27,7 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
         chosen = jnp.arange(count) < k
         nearest = jnp.min(jnp.where(chosen, distances(centres), jnp.inf), -1)
         odds = jnp.where(mask, jnp.where(k > 0, nearest, 1.0), 0.0)
-        # By one number whatever the number of rows: those that do not count then change no draw.
+        # By inversion of one uniform number, so that masked rows do not change the draw.
         below = jnp.cumsum(odds)
         drawn = jnp.searchsorted(below, jax.random.uniform(jax.random.fold_in(key, k)) * below[-1], side="right")
         return centres.at[k].set(points[drawn])
@@ -44,14 +44,14 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
 
 
 def windows(key: Key, mask: Array, count: int, length: Array) -> Array:
-    """A random stretch of neighbouring rows that count for each component, one-hot ``(N, K)``: where a regression can start."""
+    """A random window of consecutive unmasked rows for each component, one-hot ``(N, K)``, to start a regression from."""
     first = jax.random.randint(key, (count,), 0, jnp.maximum(jnp.sum(mask) - length, 0) + 1)
     index = (jnp.cumsum(mask) - 1)[:, None]
     return ((index >= first) & (index < first + length) & mask[:, None]).astype(jnp.result_type(float))
 
 
 class Clustered:
-    """Emissions that start from k-means on the observations themselves."""
+    """Base of emissions that start from k-means on the observations."""
 
     def labels(self, key: Key, d: Any, mask: Array, num_states: int, sequences: bool) -> Array:
         """One-hot labels ``(N, K)``."""

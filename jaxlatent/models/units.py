@@ -1,4 +1,4 @@
-"""Where data lie and how far they spread: what makes starts, default priors and M-steps the same in any units and from any origin."""
+"""Centre and spread of data, which make starts, default priors and M-steps invariant to units and origin."""
 
 from typing import Any, NamedTuple
 
@@ -11,11 +11,11 @@ from jaxlatent.typing import Array
 
 
 class Units(NamedTuple):
-    """The units of columns: ``(values - centre) / spread`` have mean 0 and standard deviation 1.
+    """Centre and spread of columns: ``(values - centre) / spread`` have mean 0 and standard deviation 1.
 
     Attributes:
-        centre: the mean of each column.
-        spread: its standard deviation; where that is zero, the size of its centre, or 1.
+        centre: mean of each column.
+        spread: standard deviation of each column; if zero, the absolute value of its centre, or 1.
     """
 
     centre: Array
@@ -23,22 +23,22 @@ class Units(NamedTuple):
 
 
 def units_of(values: Array, seen: Array | None) -> Units:
-    """The units of ``values`` ``(N, ...)`` over the rows that were ``seen`` ``(N,)``; None where all were.
+    """The units of ``values`` ``(N, ...)`` over the observed rows ``seen`` ``(N,)``; None for all rows.
 
-    A mask that is a constant would be folded by XLA while it compiles, at microseconds a row.
+    None rather than a constant mask, which XLA would fold at compile time, at microseconds per row.
     """
     values = jnp.asarray(values, jnp.result_type(float))
     if seen is not None:
         seen = seen.reshape(seen.shape + (1,) * (values.ndim - 1))
     kept = lambda x, otherwise: x if seen is None else jnp.where(seen, x, otherwise)
     count = values.shape[0] if seen is None else jnp.maximum(jnp.sum(seen), 1)
-    # From a value among them: sums of small numbers, however far away zero is.
+    # Relative to one of the values, so that sums stay accurate far from zero.
     origin = jnp.max(kept(values, -jnp.inf), 0)
     origin = jnp.where(jnp.isfinite(origin), origin, 0.0)
     off = kept(values - origin, 0.0)
     middle = jnp.sum(off, 0) / count
     off = kept(off - middle, 0.0)
-    # By the largest: squares of very small or large numbers leave the range of 32 bits.
+    # Scaled by the largest, since squares of very small or large numbers leave the range of 32 bits.
     largest = jnp.max(jnp.abs(off), 0)
     scale = jnp.where(largest > 0, largest, 1.0)
     spread = scale * jnp.sqrt(jnp.sum((off / scale) ** 2, 0) / count)
@@ -47,7 +47,7 @@ def units_of(values: Array, seen: Array | None) -> Units:
 
 
 def seen_steps(d: Any, leading: tuple[int, ...]) -> Array | None:
-    """Which of the steps ``leading`` have an observation ``y``, flat ``(N,)``; None where the data do not say: all of them."""
+    """Which steps, of shape ``leading``, have an observation ``y``, flat ``(N,)``; None if ``y`` has no mask."""
     mask = mask_of(d, "y")
     if mask is None or jnp.shape(mask) != leading[: jnp.ndim(mask)]:
         return None
@@ -55,10 +55,10 @@ def seen_steps(d: Any, leading: tuple[int, ...]) -> Array | None:
 
 
 def units_of_y(d: Any, dim: int | None = None) -> Units:
-    """The units of the observation ``y``: of numbers, or with ``dim`` of the entries of vectors ``(..., dim)``.
+    """The units of the observation ``y``: of scalars, or with ``dim`` of the entries of vectors ``(..., dim)``.
 
     Raises:
-        InputError: if there is none, as where draws from a prior are asked for before anything was observed; or if it has no such vectors.
+        InputError: if the data have no ``y``, as when drawing from the prior; or if its last axis is not ``dim``.
     """
     if "y" not in d:
         raise InputError(

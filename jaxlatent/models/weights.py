@@ -1,4 +1,4 @@
-"""How much of a mixture each component has: the same everywhere, or by inputs. Parts of `jaxlatent.models.mixture`."""
+"""Weights of mixture components, constant or dependent on inputs: parts of `jaxlatent.models.mixture`."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,14 +9,14 @@ import numpyro.distributions as dist
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
-from jaxlatent.models.emissions.multinomial import climb_logits
+from jaxlatent.models.emissions.multinomial import update_logits
 from jaxlatent.models.parts import Updates, simplex_mode, weights_of
 from jaxlatent.typing import Array
 
 
 @dataclass(frozen=True)
 class Constant:
-    """``mixture_weights`` ``(K,)`` for all observations, under a Dirichlet prior.
+    """``mixture_weights`` ``(K,)`` common to all observations, with a Dirichlet prior.
 
     Args:
         concentration: of the prior; 1 is flat.
@@ -29,15 +29,15 @@ class Constant:
         return {"mixture_weights": dist.Dirichlet(jnp.full(num_components, self.concentration))}
 
     def start(self, num_components: int) -> dict[str, Array]:
-        """All components alike."""
+        """Equal weights."""
         return {"mixture_weights": jnp.full(num_components, 1 / num_components)}
 
     def shape(self, d: Any) -> tuple[int, ...]:
-        """Of the observations, as far as it depends on inputs."""
+        """Batch shape implied by inputs: none."""
         return ()
 
     def labels(self, p: Any, d: Any) -> dist.Distribution:
-        """The same for all observations."""
+        """The distribution of labels."""
         return dist.Categorical(p.mixture_weights)
 
     def m_step(self) -> Updates:
@@ -67,7 +67,7 @@ class Gate:
 
     @property
     def coefficients(self) -> Coefficients:
-        """``gate_weights`` and ``gate_biases``, under their prior."""
+        """``gate_weights`` and ``gate_biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale, ("gate_weights", "gate_biases"))
 
     def prior(self, num_components: int) -> dict[str, Any]:
@@ -75,16 +75,16 @@ class Gate:
         return self.coefficients.prior((num_components,), lambda d: d.x)
 
     def start(self, num_components: int) -> dict[str, Array]:
-        """All components alike."""
+        """Equal weights."""
         shape = (num_components, self.num_inputs)
         return {"gate_weights": jnp.zeros(shape), "gate_biases": jnp.zeros(num_components)}
 
     def shape(self, d: Any) -> tuple[int, ...]:
-        """Of the observations, as far as it depends on inputs."""
+        """Batch shape implied by inputs."""
         return d.x.shape[:-1]
 
     def labels(self, p: Any, d: Any) -> dist.Distribution:
-        """One for each of the inputs."""
+        """The distribution of labels, one for each row of inputs."""
         return dist.Categorical(logits=affine(d.x, p.gate_weights, p.gate_biases, centre_of(d, d.x)))
 
     def m_step(self) -> Updates:
@@ -93,6 +93,6 @@ class Gate:
         def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
             design = self.coefficients.design(d, d.x)
             now = design.standardise(p.gate_weights, p.gate_biases)
-            return design.restore(climb_logits(now, design, weights_of(expected)))
+            return design.restore(update_logits(now, design, weights_of(expected)))
 
         return {("gate_weights", "gate_biases"): both}

@@ -1,4 +1,4 @@
-"""What a fit hands out, and what follows from it: tables, predictions, hidden states, scores, reports, ArviZ."""
+"""`Result` and its methods: summaries, predictions, hidden states, scores, checks, conversion to ArviZ."""
 
 from jaxlatent.results.prior import PriorDraws, sample_prior
 from jaxlatent.results.result import Result

@@ -1,4 +1,4 @@
-"""A result as ArviZ's container: which groups there are, and what is in them."""
+"""`Result.to_arviz`: the groups of a result and their contents."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,15 +35,15 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
     terms = result._terms()
     if terms:
         single = ("dataset",) if result.names is not None else ()
-        constant = _with_gaps(result.posterior.density.covariates(result.posterior.data, terms))
-        observed = _with_gaps(result._observations(terms))
+        constant = _with_nan(result.posterior.density.covariates(result.posterior.data, terms))
+        observed = _with_nan(result._observations(terms))
         if result.names is not None and result.problems:
-            # Another dataset stands in for one that was set aside.
+            # The data of a quarantined dataset are those of another one.
             bad = np.isin(np.arange(len(result.names)), [result.names.index(name) for name in result.problems])
-            observed, constant = ({k: _gaps(v, ~bad) for k, v in group.items()} for group in (observed, constant))
+            observed, constant = ({k: _fill_nan(v, ~bad) for k, v in group.items()} for group in (observed, constant))
         groups["log_likelihood"] = make(terms, result.leading)
         groups["observed_data"] = make(observed, single)
-        # A covariate may have the name of a parameter: its dimensions are others.
+        # A covariate may have the name of a parameter, but not its dimensions.
         groups["constant_data"] = container.dataset(constant, single, {}, coords)
         if predictions is not None:
             groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
@@ -69,12 +69,12 @@ def _attributes(result: Fitted) -> dict[str, Any]:
     }
 
 
-def _with_gaps(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Entries of the data for a file: NaN where masked; without those that hold nothing."""
-    return {name: _gaps(*split(value)) for name, value in values.items() if value is not None}
+def _with_nan(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Entries of the data with NaN where masked; None entries are left out."""
+    return {name: _fill_nan(*split(value)) for name, value in values.items() if value is not None}
 
 
-def _gaps(values: Any, mask: Any) -> np.ndarray:
+def _fill_nan(values: Any, mask: Any) -> np.ndarray:
     host = np.asarray(values)
     if mask is None:
         return host

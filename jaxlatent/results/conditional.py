@@ -1,6 +1,6 @@
-"""`Conditional`: what a fit predicts at each row of inputs, as a distribution: moments, quantiles, densities, modes, labelled draws.
+"""`Conditional`: predictive distributions given inputs, with moments, quantiles, densities, modes, draws and calibration.
 
-For draws of the parameters the predictive distribution is the mean of the distributions at every draw.
+For draws of the parameters, the predictive distribution is the average of the distributions at each draw.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, ArrayLike, Key, Params, PyTree
 
-#: Halvings of the interval that holds a quantile, a few standard deviations wide: to the last digits of float32.
-_HALVINGS = 32
-#: Points of the grid that modes are looked for on.
+#: Bisection steps for a quantile, from a few standard deviations to float32 precision.
+_BISECTIONS = 32
+#: Grid points of the search for modes.
 _GRID = 512
 
 
@@ -45,15 +45,15 @@ class Components(NamedTuple):
 
 @dataclass(frozen=True)
 class Conditional:
-    """Predictive distributions of one observation, one for each row; `Result.conditional` makes it.
+    """Predictive distributions of one observation, one per row, as returned by `Result.conditional`.
 
-    Arrays lead with ``(dataset?, lane?)`` as those of the result did, without chains and draws, which are averaged over.
+    Arrays lead with ``(dataset?, lane?)`` like those of the result, averaged over chains and draws.
 
     Attributes:
         posterior: with the inputs to predict at; data lead with ``dataset``.
-        params: lead with ``(dataset, lane, draw)``: for draws one lane, for point fits one draw.
+        params: lead with ``(dataset, lane, draw)``, with one lane for draws and one draw for point fits.
         name: of the observation.
-        strip: takes away the axes that the result did not have.
+        strip: removes the axes that the result does not have.
     """
 
     posterior: Posterior
@@ -66,19 +66,19 @@ class Conditional:
         return self.strip(self._moments()[0])
 
     def variance(self) -> np.ndarray:
-        """The conditional variance, ``(rows, *event)``: within draws of the parameters, and of their means."""
+        """The conditional variance, ``(rows, *event)``: the mean variance plus the variance of the mean over draws."""
         return self.strip(self._moments()[1])
 
     def components(self) -> Components:
-        """Weights, means and scales of the components; for draws of the parameters their means, sensible where labels do not switch."""
+        """Weights, means and scales of the components, averaged over draws (meaningful without label switching only)."""
         return Components(*(self.strip(one) for one in self._averaged(_components, ())))
 
     def cdf(self, y: ArrayLike) -> np.ndarray:
-        """The distribution function at a grid of values ``(G,)``: ``(rows, G)``; scalar observations only."""
+        """The distribution function at values ``(G,)``: ``(rows, G)``; scalar observations only."""
         return self.strip(self._averaged(_cdf, self._grid(y)))
 
     def density(self, y: ArrayLike) -> np.ndarray:
-        """The density at a grid of values ``(G,)``: ``(rows, G)``; scalar observations only."""
+        """The density at values ``(G,)``: ``(rows, G)``; scalar observations only."""
         return self.strip(self._averaged(_density, self._grid(y)))
 
     def quantile(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
@@ -93,19 +93,19 @@ class Conditional:
             remedy="as in [0.05, 0.95].",
         )
         mean, variance = self._moments()
-        # Chebyshev's inequality: no quantile lies farther out.
+        # Bounds by Chebyshev's inequality.
         wide = np.sqrt(variance)[..., None] / np.sqrt(np.minimum(levels, 1 - levels))
         low, high = mean[..., None] - wide, mean[..., None] + wide
-        for _ in range(_HALVINGS):
+        for _ in range(_BISECTIONS):
             middle = (low + high) / 2
             below = self._averaged(_cdf, middle) < levels
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return self.strip((low + high) / 2)
 
     def modes(self, most: int = 5) -> np.ndarray:
-        """Where the density has its peaks, the highest first: ``(rows, most)``, NaN where there are fewer.
+        """The modes of the density, highest first: ``(rows, most)``, padded with NaN.
 
-        Found on a grid of 512 values over the range of all rows, then by a parabola through the logarithm of the density.
+        Found on a grid of 512 values over the range of all rows, and refined by a parabola through the log density.
         """
         ends = self.quantile([1e-3, 1 - 1e-3])
         grid = np.linspace(ends[..., 0].min(), ends[..., 1].max(), _GRID)
@@ -118,32 +118,32 @@ class Conditional:
         return np.take_along_axis(places, order, -1)
 
     def sample(self, seed: int | Key, draws: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draws ``(draws, rows, *event)``, and the component ``(draws, rows)`` that each came from; 0 where there are none.
+        """Draws ``(draws, rows, *event)`` and their components ``(draws, rows)``, 0 without components.
 
-        The label is drawn first, by the Gumbel-max trick, then the value from its component. Draws of the parameters take turns.
+        The label is drawn first, then the value from its component, at evenly spaced draws of the parameters.
         """
         require(draws >= 1, "sample(draws=...)", got=draws, expected="at least 1 draw")
         leading = next(iter(self.params.values())).shape
         keys = jax.random.split(key_for(Purpose.SAMPLE, seed), (*leading[:2], draws))
-        turn = np.linspace(0, leading[2], draws, endpoint=False).astype(int)
-        params = jax.tree.map(lambda x: x[:, :, turn], self.params)
+        index_of_draw = np.linspace(0, leading[2], draws, endpoint=False).astype(int)
+        params = jax.tree.map(lambda x: x[:, :, index_of_draw], self.params)
         values, labels = _sampled(self.posterior, params, keys, self.name)
         return self.strip(np.asarray(values)), self.strip(np.asarray(labels))
 
     def pit(self) -> np.ndarray:
-        """The distribution function at what was observed, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked."""
+        """The distribution function at the observation, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked."""
         value, seen = self._observed()
         return self.strip(np.where(seen, self._averaged(_cdf, value[..., None])[..., 0], np.nan))
 
     def log_score(self) -> np.ndarray:
-        """The log predictive density of what was observed, ``(rows,)``, in nats: higher is better; NaN if masked."""
+        """The log predictive density of the observation, ``(rows,)``, in nats: higher is better; NaN if masked."""
         value, seen = self._observed()
         each = _log_densities(self.posterior, self.params, value, self.name)
         score = logsumexp(each, 2) - jnp.log(each.shape[2])
         return self.strip(np.where(seen, score, np.nan))
 
     def coverage(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
-        """How much of what was observed lies in central intervals of probabilities ``(Q,)``: ``(Q,)``, near them if calibrated."""
+        """The fraction of observations in central intervals of probabilities ``(Q,)``: ``(Q,)``, close to them if calibrated."""
         off = np.abs(self.pit() - 0.5)[..., None]
         return np.nanmean(np.where(np.isnan(off), np.nan, off <= np.asarray(probs) / 2), -2)
 
@@ -162,7 +162,7 @@ class Conditional:
         return jnp.broadcast_to(values, (*next(iter(self.params.values())).shape[:2], 1, len(values)))
 
     def _observed(self) -> tuple[Array, Array]:
-        """What was observed, and whether it was, ``(dataset, lane, rows, *event)``."""
+        """The observation and its mask, ``(dataset, lane, rows, *event)``."""
         density = self.posterior.density
         at = lambda params, data: density.observation(self.name, params, data)
         first = jax.tree.map(lambda x: x[:, 0, 0], self.params)
@@ -199,7 +199,7 @@ def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
 
 
 def _cdf(d: dist.Distribution, y: Array) -> Array:
-    """At values ``(rows or 1, G)``: ``(rows, G)``."""
+    """The distribution function at values ``(rows or 1, G)``: ``(rows, G)``."""
     below = compact(d).cdf(jnp.moveaxis(y, -1, 0))
     return jnp.moveaxis(jnp.broadcast_to(below, (y.shape[-1], *d.batch_shape)), 0, -1)
 
@@ -210,7 +210,7 @@ def _density(d: dist.Distribution, y: Array) -> Array:
 
 @compiled("name", "one")
 def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: Callable[..., PyTree]) -> PyTree:
-    """``one(d, y)`` averaged over draws, leading with ``(dataset, lane)`` as ``y`` does: a draw at a time, to save memory."""
+    """``one(d, y)`` averaged over draws, leading with ``(dataset, lane)`` like ``y``; one draw at a time, to save memory."""
 
     def lane(posterior: Posterior, params: Params, y: PyTree) -> PyTree:
         at = lambda params: one(posterior.density.observed(params, posterior.data)[name], y)
@@ -225,7 +225,7 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
 
 @compiled("name")
 def _log_densities(posterior: Posterior, params: Params, y: Array, name: str) -> Array:
-    """Of each row at each draw, ``(dataset, lane, draw, rows)``."""
+    """The log density of each row at each draw, ``(dataset, lane, draw, rows)``."""
 
     def lane(posterior: Posterior, params: Params, y: Array) -> Array:
         return jax.lax.map(lambda params: posterior.density.observed(params, posterior.data)[name].log_prob(y), params)
@@ -235,7 +235,7 @@ def _log_densities(posterior: Posterior, params: Params, y: Array, name: str) ->
 
 @compiled("name")
 def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tuple[Array, Array]:
-    """One draw for each of params and its label, ``(dataset, lane, draw, rows)``."""
+    """One draw and its label for each draw of the parameters, ``(dataset, lane, draw, rows)``."""
 
     def one(posterior: Posterior, params: Params, key: Key) -> tuple[Array, Array]:
         d: Any = posterior.density.observed(params, posterior.data)[name]
@@ -259,22 +259,22 @@ def of(
         posterior: data lead with ``dataset``.
         params: lead with ``(dataset, lane)``, and ``draw`` if ``draws``.
         draws: whether lanes are chains of draws.
-        name: of the observation; None where there is only one.
-        strip: see `Conditional`; of arrays that lead with ``(dataset, lane)``, for draws with ``(dataset,)`` only.
+        name: of the observation; None if there is only one.
+        strip: see `Conditional`; for arrays that lead with ``(dataset, lane)``, for draws with ``(dataset,)`` only.
 
     Raises:
-        InputError: unless there is exactly one observation of that name.
+        InputError: for an unknown name, or None with several observations.
     """
     first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
     data = jax.tree.map(lambda x: x[0], posterior.data)
     known: list[str] = []
 
-    def look(params: Params, data: Any) -> None:
+    def find_observations(params: Params, data: Any) -> None:
         observed = posterior.density.observed(params, data)
         known.extend(name for name, d in observed.items() if not isinstance(d, Factor))
 
-    # As arguments: NumPyro refuses parameters that it can see to be NaN, as those of a dataset that was set aside are.
-    jax.eval_shape(look, first, data)
+    # As arguments rather than closed over: NumPyro rejects concrete NaN parameters, such as those of a quarantined dataset.
+    jax.eval_shape(find_observations, first, data)
     if (name is None and len(known) != 1) or (name is not None and name not in known):
         raise InputError(
             "result.conditional(name=...)",

@@ -1,4 +1,4 @@
-"""To ArviZ: the one place that knows ArviZ 0.2x (`InferenceData`) from 1.x (`DataTree`)."""
+"""Containers of ArviZ 0.2x (`InferenceData`) and 1.x (`DataTree`) from named arrays."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -20,10 +20,10 @@ def dataset(
 
     Args:
         values: each leads with the axes ``leading``.
-        leading: names of these axes, "dataset" first if there is one; it comes after chain and draw in the result.
-        dims: names of the other axes by variable; missing ones are called ``name_dim_0``, ``name_dim_1``, ..., one that
-            is called as a variable is, ``name_dim``.
-        coords: labels by dimension; counts from 0 where missing.
+        leading: names of these axes, "dataset" first if there is one; it comes after chain and draw in the returned dataset.
+        dims: names of the other axes by variable, by default ``name_dim_0``, ``name_dim_1``, ...; a dimension with the name of a
+            variable is renamed to ``name_dim``.
+        coords: labels by dimension, by default 0, 1, ...
     """
     import xarray as xr
 
@@ -33,7 +33,7 @@ def dataset(
         value = np.asarray(value)
         own = value.shape[len(leading) :]
         names = dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(len(own)))
-        # To xarray a dimension and a variable of one name are one thing.
+        # In xarray a variable with the name of a dimension is its coordinate.
         axes = (*leading, *(f"{dim}_dim" if dim in values else dim for dim in names))
         variables[name] = xr.Variable(axes, value)
         used.update(zip(axes, zip((*leading, *names), value.shape, strict=True), strict=True))
@@ -47,7 +47,7 @@ def dataset(
 
 def inference_data(groups: Mapping[str, "xr.Dataset"]) -> Any:
     """Groups as ArviZ's container: `arviz.InferenceData` with 0.2x, `xarray.DataTree` with 1.x."""
-    # Late: with Matplotlib and pandas they take as long to import as everything else together.
+    # Lazy import: with Matplotlib and pandas these take as long as everything else together.
     import arviz as az
     import xarray as xr
 

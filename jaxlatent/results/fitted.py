@@ -1,4 +1,4 @@
-"""`Fitted`: a model at the parameters that were found, and what follows from it: predictions, hidden states, scores."""
+"""`Fitted`: predictions, hidden states and scores of a fitted model, on the data of the fit or on others."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -24,10 +24,10 @@ from jaxlatent.typing import Data, Key
 
 @dataclass(frozen=True, repr=False)
 class Fitted(Outcome):
-    """An `Outcome` whose parameters are put to use, on the data of the fit or on others."""
+    """An `Outcome` with methods that evaluate the model at its parameters."""
 
     def standard_errors(self, names: tuple[str, ...]) -> np.ndarray:
-        """Standard errors of a point fit from the curvature at the point, all entries of ``names`` on the last axis."""
+        """Standard errors of a point fit from the inverse Hessian, all entries of ``names`` on the last axis."""
         known = {**self.params, **self.derived}
         for name in names:
             if name not in known:
@@ -40,7 +40,7 @@ class Fitted(Outcome):
         if "covariance" not in self.statistics:
             raise InputError(
                 "result.standard_errors(...)",
-                got=f"a fit by {self.provenance.engine}, which tells no curvature",
+                got=f"a fit by {self.provenance.engine}, which computes no covariance",
                 expected="a point fit with the covariance at its points",
                 remedy="use jl.Optimize(objective='mle'), or for draws result.summary().",
             )
@@ -53,7 +53,7 @@ class Fitted(Outcome):
         return np.asarray(errors).reshape(*self.positions.shape[:-1], -1)
 
     def log_likelihood(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
-        """Pointwise log likelihood by observation, leading as `params` does; of a hidden Markov model, by sequence.
+        """Pointwise log likelihood by observation (for hidden Markov models by sequence), with the leading axes of `params`.
 
         Args:
             data: other data; those of the fit by default.
@@ -65,18 +65,18 @@ class Fitted(Outcome):
     def predict(
         self, seed: int | Key, data: Data | Batch | None = None, new_levels: bool = False
     ) -> dict[str, np.ndarray]:
-        """One predictive draw of every observation for each draw of the parameters, leading as `params` does.
+        """One predictive draw of every observation for each draw of the parameters, with the leading axes of `params`.
 
         Args:
             seed: required, an int or a typed JAX key.
-            data: other covariates; those of the fit by default. Of observations in it only the shapes are used; without one, its draws
-                have the shape that its distribution has by itself.
-            new_levels: whether groups that were not in the data, of indices beyond the effects that there are, are given effects drawn
-                from their population: the prior given the other parameters, once for each group and draw. For priors of independent and
-                identical effects, in whatever coordinates, such as ``jl.informed(dist.Normal(p.mu, p.tau).expand([n]).to_event(1))``.
+            data: other covariates; those of the fit by default. Only the shapes of observations are used; without an observation, its
+                draws have the shape of its distribution.
+            new_levels: whether to draw effects for new groups (indices beyond the existing effects) from their population: the prior
+                given the other parameters, once for each group and draw. It needs i.i.d. priors, centred or not, such as
+                ``jl.informed(dist.Normal(p.mu, p.tau).expand([n]).to_event(1))``.
 
         Raises:
-            InputError: for indices out of range, covariates that are missing or masked, or a prior that is no population.
+            InputError: for indices out of range, missing or masked covariates, or a prior that is not i.i.d.
         """
         key, fit = key_for(Purpose.PREDICT, seed), self
         if new_levels and data is not None:
@@ -88,37 +88,37 @@ class Fitted(Outcome):
         return self._ungridded(draws)
 
     def conditional(self, data: Data | Batch | None = None, name: str | None = None) -> Conditional:
-        """The predictive distribution of an observation at each row: moments, quantiles, densities, labelled draws, calibration.
+        """The predictive distribution of an observation at each row: moments, quantiles, densities, draws, calibration.
 
         Args:
-            data: other inputs, and observations to be judged by; those of the fit by default.
+            data: other inputs, and observations for calibration and scores; those of the fit by default.
             name: of the observation, if there are several.
         """
         posterior, params = self._gridded(data, "predict")
         return self._computed(conditional.of, data, posterior, params, self.has_draws, name, self._stripped)
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
-        """Probabilities of hidden states or components given all data, ``(..., K)`` by observation, leading as `params` does.
+        """Posterior probabilities of hidden states or components, ``(..., K)`` by observation, with the leading axes of `params`.
 
         Args:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        return self._hidden(self._computed(hidden.smooth, data, posterior, params, self.has_draws), "smooth")
+        return self._require_hidden(self._computed(hidden.smooth, data, posterior, params, self.has_draws), "smooth")
 
     def most_likely_states(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
-        """The most likely path of every sequence (Viterbi), or label of every value; -1 where there is nothing.
+        """The most likely path of every sequence (Viterbi), or label of every value; -1 where masked or past the end.
 
         Args:
             data: other data; those of the fit by default.
         """
         posterior, params = self._gridded(data)
-        return self._hidden(
+        return self._require_hidden(
             self._computed(hidden.most_likely, data, posterior, params, self.has_draws)[0], "most_likely_states", -1
         )
 
     def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
-        """Paths or labels drawn given the data, one for each draw of the parameters; -1 where there is nothing.
+        """Paths or labels drawn given the data, one for each draw of the parameters; -1 where masked or past the end.
 
         Args:
             seed: required, an int or a typed JAX key.
@@ -128,15 +128,15 @@ class Fitted(Outcome):
         drawn = self._computed(
             hidden.sample, data, posterior, params, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws
         )
-        return self._hidden(drawn, "sample_states", -1)
+        return self._require_hidden(drawn, "sample_states", -1)
 
     def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
-        """What comes after the last step of every sequence: one draw of ``steps`` values for each draw of the parameters.
+        """Draw the next ``steps`` values of every sequence, once for each draw of the parameters.
 
-        For hidden Markov models whose transitions and emissions need no inputs; where they do, simulate with `predict`.
+        For hidden Markov models without inputs; with inputs, simulate with `predict`.
 
         Args:
-            steps: how many.
+            steps: number of steps.
             seed: required, an int or a typed JAX key.
             data: other data; those of the fit by default.
         """
@@ -144,10 +144,10 @@ class Fitted(Outcome):
         drawn = self._computed(
             hidden.forecast, data, posterior, params, key_for(Purpose.FORECAST, seed), steps, self.has_draws
         )
-        return self._hidden(drawn, "forecast")
+        return self._require_hidden(drawn, "forecast")
 
     def score(self, data: Data | Batch | None = None) -> np.ndarray:
-        """Log likelihood in nats per observed value, leading as `params` does: on held-out data, what a model is worth.
+        """Log likelihood in nats per observed value, with the leading axes of `params`; on held-out data a measure of predictive accuracy.
 
         Args:
             data: held-out data; those of the fit by default.
@@ -174,18 +174,18 @@ class Fitted(Outcome):
         self._require(found, "criteria")
         return self._ungridded(found)
 
-    def _hidden(self, values: Mapping[str, Any], what: str, nothing: float = np.nan) -> dict[str, np.ndarray]:
+    def _require_hidden(self, values: Mapping[str, Any], what: str, nothing: float = np.nan) -> dict[str, np.ndarray]:
         if not values:
             raise InputError(
                 f"result.{what}()",
-                got="observations whose distributions hide nothing" + (" or need inputs" if what == "forecast" else ""),
+                got="observations without latent labels or paths" + (" or need inputs" if what == "forecast" else ""),
                 expected="a HiddenMarkov" + ("" if what == "forecast" else " or a mixture distribution"),
                 remedy="use result.predict().",
             )
         return self._ungridded(values, nothing)
 
     def waic(self) -> InformationCriterion:
-        """The widely applicable information criterion (Watanabe 2010) of one dataset, all observations together."""
+        """The widely applicable information criterion (Watanabe 2010) of one dataset, over all observations."""
         return waic(*self._one_log_likelihood("waic"))
 
     def loo(self) -> InformationCriterion:
@@ -193,7 +193,7 @@ class Fitted(Outcome):
         return loo(*self._one_log_likelihood("loo"))
 
     def _one_log_likelihood(self, what: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Pointwise log likelihood of one dataset, and which terms belong to something that was seen."""
+        """Pointwise log likelihood of one dataset, and which terms are observed."""
         if not self.has_draws or self.names is not None:
             raise InputError(
                 f"result.{what}()",
@@ -208,29 +208,29 @@ class Fitted(Outcome):
         seen = {}
         for name, term in terms.items():
             mask, shape = split(observations[name])[1], term.shape[2:]
-            # A sequence is one term: it counts if any of its steps was seen.
-            told = (
+            # A sequence is one term, observed if any of its steps is.
+            any_seen = (
                 np.ones(shape, bool)
                 if mask is None
                 else np.asarray(mask).reshape(*mask.shape[: len(shape)], -1).any(-1)
             )
-            seen[name] = np.broadcast_to(told.reshape(told.shape + (1,) * (len(shape) - told.ndim)), shape)
+            seen[name] = np.broadcast_to(any_seen.reshape(any_seen.shape + (1,) * (len(shape) - any_seen.ndim)), shape)
         return terms, seen
 
     def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
-        """The pointwise log likelihood; empty for a posterior that does not know it."""
+        """The pointwise log likelihood; empty for a bare log density."""
         posterior, params = self._gridded(data)
         return self._ungridded(self._computed(predictive.log_likelihood, data, posterior, params, self.has_draws))
 
     def _observations(self, names: Collection[str]) -> dict[str, Any]:
-        """What was observed under these names: values, `jaxlatent.Masked` where some are missing, None where there are none."""
+        """The observed values by name, `jaxlatent.Masked` where some are missing, None where there are none."""
         posterior, params = self._gridded()
         first = jax.tree.map(lambda x: x[:, 0, 0] if self.has_draws else x[:, 0], params)
         found = predictive.observations(posterior, first, tuple(names))
         return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
 
     def _computed(self, fn: Callable[..., Any], data: Data | Batch | None, posterior: Posterior, *rest: Any) -> Any:
-        """``fn(posterior, ...)``; other data that it cannot use are to blame for its errors."""
+        """``fn(posterior, ...)``, whose exceptions with other data become an `InputError`."""
         if data is None:
             return fn(posterior, *rest)
         remedy = "give every covariate, and for likelihoods the observations, in shapes that go together."
@@ -246,9 +246,9 @@ class Fitted(Outcome):
             )
 
     def _gridded(self, data: Data | Batch | None = None, use: Use = "score") -> tuple[Posterior, dict[str, Any]]:
-        """Posterior and parameters with a dataset axis, and for selected points a lane axis; on other ``data`` if given, checked.
+        """Posterior and parameters with a dataset axis, and for `best` points a lane axis; with other ``data`` if given, checked.
 
-        Where there is no draw stands another one of the dataset: nothing is computed from NaN, which can end as a count or a label.
+        Missing draws are replaced by other draws of the dataset, since integer results of NaN would not be recognised.
         """
         posterior, params = self.posterior.nameless, self.params
         if self.names is None:
@@ -266,15 +266,15 @@ class Fitted(Outcome):
         if self._is_best:
             params = jax.tree.map(lambda x: x[:, None], params)
         if self.has_draws:
-            params = _filled(params, self._there().reshape(-1, *self.positions.shape[-3:-1]))
+            params = _filled(params, self._exists().reshape(-1, *self.positions.shape[-3:-1]))
         return posterior, params
 
     def _first(self) -> dict[str, Any]:
-        """The parameters of one lane, at one draw."""
+        """The parameters of the first lane, at its first draw."""
         return {name: jnp.asarray(x[(0,) * len(self.leading)]) for name, x in self.params.items()}
 
     def _with_new_levels(self, key: Key, data: Data | Batch) -> Self:
-        """With effects for all groups that ``data`` name."""
+        """A copy with effects for all groups in ``data``."""
         posterior, params = self._gridded()
         if not isinstance(posterior.density, ModelDensity):
             raise InputError(
@@ -294,7 +294,7 @@ class Fitted(Outcome):
         return replace(self, params=self._ungridded(longer))
 
     def _paired(self, data: Batch) -> Batch:
-        """Other data of the same datasets, in the order of the result: by name, or one for each where they have no names."""
+        """Other data in the order of the datasets of the result: by name, or by position if unnamed."""
         own, given = self.names or (), data.checked().names
         if set(given) == set(own):
             return data.select(own)
@@ -308,26 +308,26 @@ class Fitted(Outcome):
         )
 
     def _ungridded(self, values: Mapping[str, Any], nothing: float = np.nan) -> dict[str, np.ndarray]:
-        """What was computed from `_gridded`, with its own axes, and ``nothing`` where there is no draw."""
+        """Undo `_gridded`: drop the added axes, and set ``nothing`` for missing draws."""
         own = {name: self._stripped(np.asarray(value)) for name, value in values.items()}
-        there = self._there()
-        if there.all():
+        exists = self._exists()
+        if exists.all():
             return own
-        spread = lambda x: there.reshape(there.shape + (1,) * (x.ndim - there.ndim))
+        spread = lambda x: exists.reshape(exists.shape + (1,) * (x.ndim - exists.ndim))
         return {name: np.where(spread(value), value, nothing) for name, value in own.items()}
 
     def _stripped(self, value: np.ndarray) -> np.ndarray:
-        """Without the axes that `_gridded` added."""
+        """Drop the axes added by `_gridded`."""
         value = value[:, 0] if self._is_best else value
         return value[0] if self.names is None else value
 
 
-def _filled(params: dict[str, Any], there: np.ndarray) -> dict[str, Any]:
-    """Draws ``(dataset, lane, draw, ...)`` where there are some, and in their turn those of the same dataset where there are none."""
-    if there.all():
+def _filled(params: dict[str, Any], exists: np.ndarray) -> dict[str, Any]:
+    """Replace missing draws ``(dataset, lane, draw, ...)`` by existing ones of the same dataset, cyclically."""
+    if exists.all():
         return params
-    own = [np.flatnonzero(one) for one in there.reshape(len(there), -1)]
-    index = np.stack([np.resize(one if len(one) else 0, there[0].size) for one in own]).reshape(there.shape)
-    index = np.where(there, np.arange(there[0].size).reshape(there.shape[1:]), index)
-    row = np.arange(len(there))[:, None, None]
-    return {name: np.asarray(x).reshape(len(there), -1, *x.shape[3:])[row, index] for name, x in params.items()}
+    own = [np.flatnonzero(one) for one in exists.reshape(len(exists), -1)]
+    index = np.stack([np.resize(one if len(one) else 0, exists[0].size) for one in own]).reshape(exists.shape)
+    index = np.where(exists, np.arange(exists[0].size).reshape(exists.shape[1:]), index)
+    row = np.arange(len(exists))[:, None, None]
+    return {name: np.asarray(x).reshape(len(exists), -1, *x.shape[3:])[row, index] for name, x in params.items()}

@@ -1,4 +1,4 @@
-"""What follows from a fit about hidden labels and paths: probabilities, most likely paths, draws, forecasts; for all draws at once."""
+"""Posterior probabilities, most likely values, draws and forecasts of latent labels and paths, for all draws at once."""
 
 from typing import Any
 
@@ -17,23 +17,20 @@ from jaxlatent.typing import Array, Key, Params
 
 @compiled("draws")
 def smooth(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
-    """Probabilities of states or components, ``(..., K)``, by observation that hides them; leads like ``params``."""
+    """Probabilities of states or components, ``(..., K)``, by observation, with the leading axes of ``params``."""
     return _map(lambda kind, d, value, mask, key: kind.probs(d, value, mask), posterior, params, None, draws)
 
 
 @compiled("draws")
 def most_likely(posterior: Posterior, params: Params, draws: bool) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Most likely paths, or labels of a mixture: integers, -1 where there is nothing; leads like ``params``.
-
-    And by observation the log likelihood of values and paths together.
-    """
+    """Most likely paths or labels, -1 where masked or past the end, and the joint log likelihood of values and paths; by observation."""
     found = _map(lambda kind, d, value, mask, key: kind.most_likely(d, value, mask), posterior, params, None, draws)
     return {name: path for name, (path, _) in found.items()}, {name: fit for name, (_, fit) in found.items()}
 
 
 @compiled("draws")
 def sample(posterior: Posterior, params: Params, key: Key, draws: bool) -> dict[str, Array]:
-    """Paths or labels drawn given the observations, one for each of ``params``: integers, -1 where there is nothing."""
+    """Paths or labels drawn given the observations, one for each of ``params``; -1 where masked or past the end."""
     return _map(lambda kind, d, value, mask, key: kind.sample(key, d, value, mask), posterior, params, key, draws)
 
 
@@ -59,9 +56,9 @@ def forecast(posterior: Posterior, params: Params, key: Key, steps: int, draws: 
 def _map(
     one: Any, posterior: Posterior, params: Params, key: Key | None, draws: bool, plain_chains_only: bool = False
 ) -> dict[str, Any]:
-    """``one(kind, d, value, mask, key)`` for every observation that hides something, over ``(dataset, lane, draw?)``.
+    """Map ``one(kind, d, value, mask, key)`` over ``(dataset, lane, draw?)``, for every observation with latent labels or paths.
 
-    ``kind`` is what `jaxlatent.latent.hidden_in` tells of ``d``.
+    ``kind`` is `jaxlatent.latent.hidden_in` of ``d``.
     """
     leading = next(iter(params.values())).shape[: 3 if draws else 2]
 
@@ -87,5 +84,5 @@ def _is_plain_chain(d: dist.Distribution) -> bool:
 
 
 def _lengths(mask: Array) -> Array:
-    """Steps up to the last one that was seen."""
+    """The number of steps up to the last unmasked one."""
     return jnp.max(jnp.where(mask, jnp.arange(1, mask.shape[-1] + 1), 0), -1)

@@ -1,4 +1,4 @@
-"""`Outcome`: the arrays that a fit leaves behind, and how datasets and lanes are picked from them."""
+"""`Outcome`: the arrays of a fit, and the selection of datasets and lanes."""
 
 import warnings
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ class Outcome:
     problems: dict[Any, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # JAX sorts the names of dicts that pass through it; tables and files keep the order of the declaration.
+        # JAX sorts dicts by name: restore the order of the declaration.
         ordered = {name: self.params[name] for name in self.posterior.density.names}
         object.__setattr__(self, "params", ordered)
 
@@ -52,7 +52,7 @@ class Outcome:
         return f"Result({self.provenance.engine}; {shape}; lanes: {ended}{agreed})"
 
     def agreeing(self, within: float = 1.0) -> np.ndarray:
-        """How many lanes ended ``within`` so many nats of the best, by dataset: one in ten is luck, nine in ten are an answer.
+        """The number of lanes whose objective is ``within`` so many nats of the best, by dataset.
 
         Args:
             within: nats.
@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def has_draws(self) -> bool:
-        """Whether the engine gave draws, not points."""
+        """Whether the engine returns draws rather than points."""
         return self.engine.kind != "point"
 
     @property
@@ -77,7 +77,7 @@ class Outcome:
 
     @property
     def _is_best(self) -> bool:
-        """Whether these are points that `best` picked, without an axis of lanes."""
+        """Whether these are points selected by `best`, without a lane axis."""
         return not self.has_draws and self.positions.ndim == (1 if self.names is None else 2)
 
     def __getitem__(self, dataset: Any) -> Self:
@@ -92,13 +92,13 @@ class Outcome:
                 remedy="use result.names to see them.",
             )
         one = self._select(self.names.index(dataset), None)
-        made = np.flatnonzero(np.any(one._there(), 0)) if one.has_draws else np.zeros(0, int)
+        made = np.flatnonzero(np.any(one._exists(), 0)) if one.has_draws else np.zeros(0, int)
         return one._cut(int(made[-1]) + 1) if made.size else one
 
     def best(self) -> Self:
-        """The lane of highest objective that did not fail, of each dataset; its lane axis is gone for point fits.
+        """The lane of highest objective that did not fail, for each dataset; point fits lose their lane axis.
 
-        A dataset of a batch of which every lane failed keeps a status and has NaN for values, with a warning.
+        A dataset of a batch whose lanes all failed keeps a status and has NaN for values, with a warning.
 
         Raises:
             InputError: if every lane of the only dataset failed.
@@ -106,10 +106,10 @@ class Outcome:
         if self._is_best:
             return self
         failed = self._failed()
-        lost = np.asarray(failed.all(-1))
-        if self.names is None and lost:
+        all_failed = np.asarray(failed.all(-1))
+        if self.names is None and all_failed:
             first = Status(int(self.status[0]))
-            # Without a finite objective a lane failed, whatever its status says.
+            # Without a finite objective a lane has failed, whatever its status.
             cause = first if first.failed else Status.NON_FINITE
             raise InputError(
                 "result.best()",
@@ -120,20 +120,20 @@ class Outcome:
         lane = np.argmax(np.where(failed, -np.inf, self.objective), -1)
         if self.names is None:
             return self._select(None, int(lane))
-        if lost.any():
+        if all_failed.any():
             warnings.warn(
-                f"result.best(): no lane ended well of {listed(self.failed)}; NaN stands there.", stacklevel=2
+                f"result.best(): no lane ended well of {listed(self.failed)}; their values are NaN.", stacklevel=2
             )
         picked = [self._select(i, int(k)) for i, k in enumerate(lane)]
         stacked = {
             name: jax.tree.map(lambda *x: np.stack(x), *(getattr(one, name) for one in picked)) for name in _ARRAYS
         }
         status = stacked.pop("status")
-        return replace(self, **jax.tree.map(lambda x: blanked(x, lost), stacked), status=status)
+        return replace(self, **jax.tree.map(lambda x: blanked(x, all_failed), stacked), status=status)
 
     @property
     def failed(self) -> tuple[Any, ...]:
-        """Names of the datasets of a batch of which no lane ended well: ``batch.select(result.failed)`` holds them.
+        """Names of the datasets of a batch whose lanes all failed, as for ``batch.select(result.failed)``.
 
         Raises:
             InputError: for one dataset.
@@ -145,14 +145,14 @@ class Outcome:
                 expected="a result of a batch",
                 remedy="look at result.status, by lane.",
             )
-        lost = np.all(self._failed().reshape(len(self.names), -1), -1).tolist()
-        return tuple(name for name, gone in zip(self.names, lost, strict=True) if gone)
+        all_failed = np.all(self._failed().reshape(len(self.names), -1), -1).tolist()
+        return tuple(name for name, gone in zip(self.names, all_failed, strict=True) if gone)
 
     def _failed(self) -> np.ndarray:
         return np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective)
 
     def mean(self) -> dict[str, np.ndarray]:
-        """Posterior mean by parameter, over chains and draws; for point fits the points."""
+        """Posterior mean by parameter, over chains and draws; for point fits the point estimates."""
         if not self.has_draws:
             return dict(self.params)
         if self._ragged:
@@ -160,17 +160,17 @@ class Outcome:
         axes = tuple(self.leading.index(axis) for axis in ("chain", "draw"))
         return {name: value.mean(axes) for name, value in self.params.items()}
 
-    def _there(self) -> np.ndarray:
-        """Which draws there are: none where a chain failed, nor after a dataset stopped early; of points, which were found."""
+    def _exists(self) -> np.ndarray:
+        """Which draws or points exist: none of a failed lane, and no draws after a dataset stopped early."""
         return ~np.isnan(self.objective) if not self.has_draws else ~np.isnan(self.positions).any(-1)
 
     @property
     def _ragged(self) -> bool:
-        """Whether some datasets of a batch stopped before others."""
+        """Whether some datasets of a batch have fewer draws than others."""
         if self.names is None or not self.has_draws:
             return False
-        there = np.any(self._there(), 1)
-        return bool(np.any(np.any(there, -1) & ~there[:, -1]))
+        exists = np.any(self._exists(), 1)
+        return bool(np.any(np.any(exists, -1) & ~exists[:, -1]))
 
     def _cut(self, draws: int) -> Self:
         """The first draws of one dataset."""
@@ -182,7 +182,7 @@ class Outcome:
         return replace(self, **arrays)
 
     def _select(self, dataset: int | None, lane: int | None) -> Self:
-        """One dataset, one lane, or both. A lane of draws keeps its axis, of length 1."""
+        """Select one dataset, one lane, or both; a lane of draws keeps its axis, of length 1."""
         index: tuple[Any, ...] = () if dataset is None else (dataset,)
         if lane is not None:
             index += (slice(lane, lane + 1) if self.has_draws else lane,)
@@ -196,6 +196,6 @@ class Outcome:
 
 
 def blanked(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """``x`` with NaN (counts: 0) in some of its leading rows."""
+    """``x`` with NaN (integers: 0) in the given leading rows."""
     nothing = np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)
     return np.where(rows.reshape(-1, *(1,) * (x.ndim - 1)), nothing, x)

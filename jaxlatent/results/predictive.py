@@ -1,4 +1,4 @@
-"""What follows from draws of the parameters: pointwise log likelihoods and predictive draws, for all draws at once."""
+"""Pointwise log likelihoods, predictive draws and standard errors, for all draws of the parameters at once."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from jaxlatent.typing import Array, Key, Params
 
 @compiled("draws")
 def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
-    """Pointwise log likelihood by observation, leading like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``.
+    """Pointwise log likelihood by observation; leads like ``params`` with ``(dataset, lane)``, and ``draw`` if ``draws``.
 
-    A `jaxlatent.Factor` that has no entry in the data is no observation.
+    A `jaxlatent.Factor` without an entry in the data is not an observation.
     """
 
     def one(posterior: Posterior, params: Params) -> dict[str, Array]:
@@ -29,7 +29,7 @@ def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[st
 
 @compiled("draws")
 def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict[str, Array]:
-    """One predictive draw of every observation for each draw of the parameters; leads as `log_likelihood` does."""
+    """One predictive draw of every observation for each draw of the parameters, with the leading axes of ``params``."""
     leading = next(iter(params.values())).shape[: 3 if draws else 2]
 
     def one(posterior: Posterior, key: Key, params: Params) -> dict[str, Array]:
@@ -42,7 +42,7 @@ def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict
 
 
 def observations(posterior: Posterior, params: Params, names: tuple[str, ...]) -> dict[str, Any]:
-    """What was observed under these names, leading with ``dataset``, at one value of ``params`` for each."""
+    """Observed values by name, leading with ``dataset``, given one value of ``params`` per dataset."""
 
     def one(posterior: Posterior, params: Params) -> dict[str, Any]:
         return {name: posterior.density.observation(name, params, posterior.data) for name in names}
@@ -54,14 +54,14 @@ def observations(posterior: Posterior, params: Params, names: tuple[str, ...]) -
 def with_new_levels(
     posterior: Posterior, key: Key, params: Params, draws: bool, wanted: tuple[tuple[str, int], ...]
 ) -> Params:
-    """Parameters with entries added along their first axis, drawn from their priors given the other parameters.
+    """Add entries along the first axis of parameters, drawn from their priors given the other parameters.
 
     Args:
         posterior: of a `Model`, with the data of the fit.
         key: a typed JAX key.
         params: lead with ``(dataset, lane)``, and ``draw`` if ``draws``.
         draws: whether lanes are chains of draws.
-        wanted: by name, the length of the first axis; priors whose entries along it are independent and identical.
+        wanted: new length of the first axis by name; priors must be i.i.d. along it.
     """
     assert isinstance(posterior.density, ModelDensity)
     model, leading = posterior.density.model, next(iter(params.values())).shape[: 3 if draws else 2]

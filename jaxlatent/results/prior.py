@@ -1,4 +1,4 @@
-"""Draws from the prior: what a model expects before it has seen anything."""
+"""`sample_prior`: prior and prior predictive draws."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from jaxlatent.typing import Array, Data, Key, Params
 
 
 class PriorDraws(NamedTuple):
-    """Draws of everything that a model declares, each leading with ``draw``.
+    """Prior and prior predictive draws, each leading with ``draw``.
 
     Attributes:
         params: parameters.
@@ -31,7 +31,7 @@ class PriorDraws(NamedTuple):
     dims: Mapping[str, tuple[str, ...]]
 
     def to_arviz(self, coords: Mapping[str, Sequence[Any]] | None = None) -> Any:
-        """Groups prior and prior_predictive, as one chain, in ArviZ's container: see `jaxlatent.Result.to_arviz`.
+        """The groups prior and prior_predictive, with one chain, in ArviZ's container: see `jaxlatent.Result.to_arviz`.
 
         Args:
             coords: labels by dimension.
@@ -61,8 +61,8 @@ def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorD
 
     Args:
         model: with proper priors.
-        data: covariates; observations are not needed, and tell the shapes of draws where distributions are spread over them.
-        draws: how many.
+        data: covariates; observations are optional, and give the shapes of their draws.
+        draws: number of draws.
         seed: an int or a typed JAX key.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How a result came about: engine, settings, seed, versions, device, timings."""
+"""`Provenance` of a result: engine, settings, seed, versions, device, timings."""
 
 import platform
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-#: Settings that are kept as they are; others, optimisers for example, as text.
+#: Types of settings that are stored as such; others, such as optimisers, are stored as text.
 _PLAIN = (bool, int, float, str, tuple, type(None))
 _PACKAGES = ("jaxlatent", "jax", "jaxlib", "numpyro", "blackjax", "optax", "arviz", "numpy")
 
@@ -43,7 +43,7 @@ class Provenance:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Of Python and the packages that matter: reading them takes longer than a small fit."""
+    """Versions of Python and the main packages; cached, since reading them takes longer than a small fit."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""`Result`: what a fit hands out. Host arrays, what was done to get them, and what follows from them."""
+"""`Result`: the result of a fit, as host arrays with provenance, summaries and checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from jaxlatent.results.summary import stacked, summarise
 
 @dataclass(frozen=True, repr=False)
 class Result(Fitted):
-    """Draws or point estimates of one dataset, or of a batch of them, with everything needed to go on.
+    """Draws or point estimates for one dataset, or for a batch of datasets.
 
-    Arrays lead with ``(dataset, lane)``, without ``dataset`` when one dataset was fitted; draws follow with ``draw``.
+    Arrays lead with ``(dataset, lane)``, followed by ``draw`` for draws; ``dataset`` is absent if one dataset was fitted.
 
     Attributes:
-        posterior: what was fitted, data included.
-        engine: what fitted it.
+        posterior: the fitted posterior, with its data.
+        engine: the engine with its settings.
         params: named values.
         derived: the model's derived quantities.
-        positions: the same, unconstrained and flat: ``(dataset?, lane, draw?, dim)``.
+        positions: the parameters as unconstrained, flat vectors: ``(dataset?, lane, draw?, dim)``.
         statistics: sampler statistics under ArviZ's names; see the engine.
         objective: final log density or ELBO of each lane.
         status: `jaxlatent.status.Status` of each lane.
         trace: history of the objective, ``(dataset?, lane, iteration)``, for engines that optimise.
         names: of the datasets; None for one dataset.
         coords: labels of named dimensions.
-        problems: by the name of a dataset that was set aside, what is wrong with it; its values are NaN.
+        problems: reasons for quarantined datasets, by name; their values are NaN.
         provenance: see `Provenance`.
     """
 
@@ -39,7 +39,7 @@ class Result(Fitted):
         computed on the host. For point fits: value, and standard error where known.
 
         Args:
-            names: which; all by default.
+            names: of parameters and derived quantities; all by default.
             prob: of the interval.
         """
         if self._ragged:
@@ -47,14 +47,14 @@ class Result(Fitted):
         return summarise(self, names, prob)
 
     def check(self) -> Report:
-        """What is wrong, in plain words: a page to print, empty when all is well.
+        """Check for common problems; the report prints as text, and is empty if there are none.
 
-        Looks for lanes that failed, divergences, chains that disagree (and why: switched labels, a stuck chain), too few draws, bad k-hat,
-        parameters that are known only together, covariates that say the same, separation in binary regressions, priors that contradict
-        the data, supports that are too narrow, tails without a variance.
+        Checks for failed lanes, divergences, chains that disagree (label switching, a stuck chain), too few draws, a high k-hat,
+        unidentified parameters, collinear covariates, separation in binary regressions, conflicts of prior and data, supports that are
+        too narrow, and tails without a variance.
 
         Raises:
-            InputError: for several datasets: pick one first.
+            InputError: for several datasets.
         """
         return report.check(self)
 

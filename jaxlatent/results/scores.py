@@ -1,4 +1,4 @@
-"""What a fit is worth: log likelihood per observed value, and information criteria of point fits."""
+"""Log likelihood per observed value, and information criteria of point fits."""
 
 import math
 
@@ -15,7 +15,7 @@ from jaxlatent.typing import Array, Params
 
 
 def per_value(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
-    """Log likelihood in nats per observed value, ``(dataset, lane)``, and ``draw`` if ``draws``; under an empty name, if known."""
+    """Log likelihood in nats per observed value, ``(dataset, lane)``, and ``draw`` if ``draws``; under an empty name, or an empty dict."""
     terms = predictive.log_likelihood(posterior, params, draws)
     if not terms:
         return {}
@@ -26,8 +26,8 @@ def per_value(posterior: Posterior, params: Params, draws: bool) -> dict[str, Ar
 def criteria(posterior: Posterior, params: Params) -> dict[str, np.ndarray]:
     """Information criteria ``(dataset, lane)`` of point fits, on the log likelihood without the prior.
 
-    AIC (Akaike 1974), BIC (Schwarz 1978), and where something is hidden ICL, which counts the most likely paths or labels as data
-    (Biernacki, Celeux and Govaert 2000). The number of free parameters is the length of a position.
+    AIC (Akaike 1974), BIC (Schwarz 1978), and with latent labels or paths ICL, which treats the most likely ones as data (Biernacki,
+    Celeux and Govaert 2000). The number of free parameters is the length of a position.
     """
     terms = predictive.log_likelihood(posterior, params, False)
     if not terms:
@@ -42,7 +42,7 @@ def criteria(posterior: Posterior, params: Params) -> dict[str, np.ndarray]:
 
 
 def seen(posterior: Posterior, params: Params, draws: bool) -> np.ndarray:
-    """How many values of all observations were seen, by dataset."""
+    """The number of observed values, over all observations, by dataset."""
     first = jax.tree.map(lambda x: x[:, 0, 0] if draws else x[:, 0], params)
     return np.asarray(_seen(posterior, first), float)
 
@@ -63,5 +63,5 @@ def _seen(posterior: Posterior, params: Params) -> Array:
 
 
 def _total(terms: dict[str, Array], leading: int) -> Array:
-    """The sum of all terms, over everything but the ``leading`` axes."""
+    """The sum of all terms over all but the ``leading`` axes."""
     return sum((jnp.sum(term.reshape(*term.shape[:leading], -1), -1) for term in terms.values()), start=jnp.zeros(()))

@@ -1,4 +1,4 @@
-"""The table of a result, in ArviZ's columns, computed on the host, where draws are: nothing is compiled."""
+"""`Result.summary`: a table with ArviZ's columns, computed on the host without compilation."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ def diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def stacked(tables: Mapping[Any, "pd.DataFrame"]) -> "pd.DataFrame":
-    """Tables of datasets by name as one."""
+    """Concatenate the tables of datasets."""
     import pandas as pd
 
     return pd.concat(tables, names=["dataset", "parameter"])
@@ -71,7 +71,7 @@ def _flat(values: dict[str, np.ndarray], leading: int) -> np.ndarray:
 
 
 def labels(result: Fitted, name: str, value: np.ndarray) -> list[str]:
-    """``alpha[HS Grad]``: coordinates where there are some, counts elsewhere."""
+    """Labels of the entries of a parameter, such as ``alpha[HS Grad]``, from coordinates or else indices."""
     own = value.shape[len(result.leading) :]
     if not own:
         return [name]
@@ -83,7 +83,7 @@ def labels(result: Fitted, name: str, value: np.ndarray) -> list[str]:
 
 
 def _frame(result: Fitted, rows: list[str], table: dict[str, np.ndarray], lanes: bool) -> "pd.DataFrame":
-    """Rows by dataset, lane and label, as far as there are such axes."""
+    """A table with rows by dataset and lane, if there are such axes, and label."""
     import pandas as pd
 
     first = next(iter(table.values()))

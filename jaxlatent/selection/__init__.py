@@ -1,4 +1,4 @@
-"""Whole studies as one batch of fits."""
+"""Studies of many fits as one batch: simulation-based calibration."""
 
 from jaxlatent.selection.calibration import calibrate
 

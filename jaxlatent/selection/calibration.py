@@ -1,4 +1,4 @@
-"""`calibrate`: does an engine draw from the posterior of a model? Simulation-based calibration, all simulations in one program."""
+"""`calibrate`: simulation-based calibration, with all simulations in one program."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ from jaxlatent.typing import Data, Key, Params
 
 @dataclass(frozen=True)
 class Calibration:
-    """Where the true values stood among posterior draws.
+    """The ranks of true values among posterior draws.
 
     Attributes:
-        ranks: by parameter and derived quantity ``(simulation, ...)``, from 0 to ``draws``: how many draws lay below the truth.
-        draws: compared in each simulation.
+        ranks: by parameter and derived quantity ``(simulation, ...)``, from 0 to ``draws``: number of draws below the truth.
+        draws: number of draws compared in each simulation.
         truth: the values drawn from the prior, ``(simulation, ...)``.
         result: all fits.
     """
@@ -37,10 +37,10 @@ class Calibration:
     result: Result
 
     def pvalues(self, bins: int = 10) -> dict[str, np.ndarray]:
-        """Of a chi-squared test that ranks are uniform, for every entry of every quantity, each of its own shape.
+        """p-values of a chi-squared test of uniform ranks, for every entry of every quantity.
 
         Args:
-            bins: of equal numbers of ranks, or nearly so; at least five simulations a bin make the test sound.
+            bins: number of bins of about equal numbers of ranks; the test needs at least five simulations per bin.
         """
         require(
             2 <= bins <= self.draws + 1,
@@ -72,17 +72,17 @@ def calibrate(
 ) -> Calibration:
     """Simulation-based calibration (Talts et al. 2018): ranks of parameters drawn from the prior among draws from the posterior.
 
-    Parameters and observations are drawn from the model, and all simulated datasets fitted as one batch. If engine and model are
-    right, every rank is uniform. Labels that can switch are not: order them, as with `jaxlatent.ordered`.
+    Parameters and observations are drawn from the model, and all simulated datasets are fitted as one batch. If engine and model are
+    correct, every rank is uniform. That does not hold under label switching: order the labels, as with `jaxlatent.ordered`.
 
     Args:
         model: with proper priors.
-        data: covariates, and observations of the shapes wanted; their values do not matter, a mask does.
+        data: covariates, and observations, of which shape and mask are used.
         engine: one that draws, such as ``NUTS(chains=1, warmup=500, draws=500)``.
         seed: an int or a typed JAX key.
-        simulations: how many datasets.
-        draws: of each fit that are compared, evenly spread over its chains and draws. Correlated draws make ranks pile up at both
-            ends: the effective sample size should be larger.
+        simulations: number of datasets.
+        draws: number of draws of each fit to compare, evenly spaced over its chains and draws. Autocorrelation makes ranks pile up at
+            both ends: the effective sample size should be larger than this.
         options: of `jaxlatent.fit`.
 
     Raises:
@@ -121,7 +121,7 @@ def calibrate(
 
 
 def _require_prior_without_observations(model: Model, params: Params, given: Data, simulated: Data) -> None:
-    """Raise `InputError` for a prior that depends on what it is to generate, as default priors in units of the data do."""
+    """Raise `InputError` for a prior that depends on the observations, as default priors in units of the data do."""
     first = lambda tree: jax.tree.map(lambda x: jnp.asarray(x)[0], dict(tree))
     for name in model.prior:
         density = lambda data, name=name: model.prior_of(name, first(params), data).log_prob(first(params)[name])

@@ -1,8 +1,8 @@
-"""What the states of a hidden Markov model, or the components of a mixture, emit: one observation ``y`` of a step.
+"""Emission distributions of hidden Markov models and mixtures, for the observation ``y``.
 
-Each class is one family of distributions: its priors, its distribution for all ``K`` states at once, its M-step under weights, and where
-it starts. `jaxlatent.models.hmm` and `jaxlatent.models.mixture` put them together; a class of your own with the same methods serves as
-well. Parameters carry dynamax's names.
+Each class is one family of distributions: its priors, its distribution for all ``K`` states at once, its weighted M-step, and its start.
+They are parts of `jaxlatent.models.hmm` and `jaxlatent.models.mixture`, as is any class of your own with the same methods. Parameters
+have dynamax's names.
 """
 
 from jaxlatent.models.emissions.counts import Bernoulli, Categorical, NegativeBinomial, Poisson

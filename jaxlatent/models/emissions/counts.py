@@ -1,4 +1,4 @@
-"""Emissions of events, classes and counts."""
+"""Emissions of binary, categorical and count data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +53,7 @@ class Bernoulli(Clustered):
         return {"probs": probs}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """Even odds."""
+        """Probabilities of one half."""
         return {"probs": jnp.full(event_shape(num_states, self.dim), 0.5)}
 
 
@@ -89,7 +89,7 @@ class Categorical(Clustered):
         return {"probs": probs}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """All classes alike."""
+        """Equal probabilities."""
         return {"probs": jnp.full((num_states, self.num_classes), 1 / self.num_classes)}
 
 
@@ -128,13 +128,13 @@ class Poisson(Clustered):
         return {"rates": rates}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """One a step."""
+        """Rates of one."""
         return {"rates": jnp.ones(event_shape(num_states, self.dim))}
 
 
 @dataclass(frozen=True)
 class NegativeBinomial(Clustered):
-    """Counts that scatter more than Poisson's: mean ``rates`` and ``concentrations`` ``(K,)``, variance rate + rate^2 / concentration.
+    """Overdispersed counts: mean ``rates`` and ``concentrations`` ``(K,)``, variance rate + rate^2 / concentration.
 
     Args:
         prior_scale: of the normal priors of their logarithms.
@@ -154,25 +154,25 @@ class NegativeBinomial(Clustered):
         return dist.NegativeBinomial2(p.rates, p.concentrations)
 
     def m_step(self) -> Updates:
-        """Three Newton steps for every state, on logarithms."""
+        """Three Newton steps for every state, on the log scale."""
 
         def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
             w, y = weights_of(expected), d.y.ravel()
             prior = dist.LogNormal(0.0, self.prior_scale)
 
             def one(rate: Array, concentration: Array, w: Array) -> Array:
-                def height(logs: Array) -> Array:
+                def objective(logs: Array) -> Array:
                     fit = dist.NegativeBinomial2(*jnp.exp(logs)).log_prob(y)
                     return jnp.sum(w * fit) + jnp.sum(prior.log_prob(jnp.exp(logs)))
 
-                return jnp.exp(damped_newton(height, jnp.log(jnp.stack([rate, concentration])), 3))
+                return jnp.exp(damped_newton(objective, jnp.log(jnp.stack([rate, concentration])), 3))
 
-            raised = jax.vmap(one, (0, 0, 1))(p.rates, p.concentrations, w)
-            return raised[:, 0], raised[:, 1]
+            updated = jax.vmap(one, (0, 0, 1))(p.rates, p.concentrations, w)
+            return updated[:, 0], updated[:, 1]
 
         return {("rates", "concentrations"): both}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """The mean of the data, as scattered as a geometric distribution."""
+        """The mean of the data, with the dispersion of a geometric distribution."""
         mean = jnp.maximum(units_of_y(d).centre, 0.1)
         return {"rates": jnp.full(num_states, mean), "concentrations": jnp.ones(num_states)}

@@ -16,7 +16,7 @@ from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
 
-#: The scale of the default prior of variances, as a part of the variance of all observations.
+#: The scale of the default prior of variances, as a fraction of the variance of all observations.
 _WEAK_SCALE = 1e-4
 
 
@@ -24,18 +24,18 @@ _WEAK_SCALE = 1e-4
 class Gaussian(Clustered):
     """Normal vectors: ``means`` ``(K, D)`` and ``covs``.
 
-    The prior is normal-inverse-Wishart (inverse gamma where covariances are not matrices), and by default weak and in units of the data.
-    Without any prior (``mean_concentration=None, df=None``) the likelihood has no maximum: a state may shrink onto one observation.
+    The prior is normal-inverse-Wishart (inverse gamma where covariances are not matrices), by default weak and relative to the data.
+    With flat priors (``mean_concentration=None, df=None``) there is no maximum: a state may collapse onto one observation.
 
     Args:
         dim: ``D``; None for scalar observations: ``means`` ``(K,)`` and variances ``covs`` ``(K,)``.
         covariance: "full" ``(K, D, D)``, "diagonal" ``(K, D)``, "spherical" ``(K,)``, or "tied" ``(D, D)`` for all states.
         mean: of the prior of the means; "auto" is the mean of all observations.
-        mean_concentration: how many observations it is worth; None is flat.
+        mean_concentration: of the prior of the means, in observations; None is flat.
         df: the inverse Wishart prior of the covariances has ``df + D - 1`` degrees of freedom (an inverse gamma the shape ``df / 2``);
             None is flat.
-        scale: diagonal of its scale matrix (of an inverse gamma: twice its scale); "auto" is 1e-4 of the variance of all observations,
-            entry by entry.
+        scale: diagonal of the scale matrix of that prior (for an inverse gamma: twice its scale); "auto" is 1e-4 of the variance of all
+            observations, by entry.
 
     Raises:
         InputError: for settings out of range.
@@ -88,11 +88,11 @@ class Gaussian(Clustered):
         return lambda p, d: InverseGamma(half, self._scale(d) / 2).expand(shape).to_event(len(shape))
 
     def _mean(self, d: Any) -> Any:
-        """Of the prior of the means: a number, or for each entry."""
+        """The mean of the prior of the means, a scalar or one for each entry."""
         return units_of_y(d, self.dim).centre if self.mean == "auto" else self.mean
 
     def _scale(self, d: Any) -> Any:
-        """Of the prior of the covariances: a number, or for each entry."""
+        """The scale of the prior of the covariances, a scalar or one for each entry."""
         if self.scale != "auto":
             return self.scale
         variances = _WEAK_SCALE * units_of_y(d, self.dim).spread ** 2
@@ -119,20 +119,20 @@ class Gaussian(Clustered):
 
     def m_step(self) -> Updates:
         """The joint mode of means and covariances, in closed form."""
-        return {"means": self._raise_means, "covs": self._raise_covs}
+        return {"means": self._update_means, "covs": self._update_covs}
 
-    def _raise_means(self, p: Any, d: Any, expected: Expected) -> Array:
+    def _update_means(self, p: Any, d: Any, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
-        # About the middle of the current means: sums of small numbers.
+        # Relative to the mean of the current means, for accuracy far from zero.
         centre, worth = jnp.mean(p.means, 0), self.mean_concentration or 0.0
         size = jnp.sum(w, 0)
         size = size if self.dim is None else size[:, None]
         return centre + (w.T @ (y - centre) + worth * (self._mean(d) - centre)) / (size + worth)
 
-    def _raise_covs(self, p: Any, d: Any, expected: Expected) -> Array:
+    def _update_covs(self, p: Any, d: Any, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
         size, off, worth = jnp.sum(w, 0), p.means - self._mean(d), self.mean_concentration or 0.0
-        # What the priors of means and covariances add to the exponents of the determinant, and to the scatter.
+        # The contributions of the priors to the exponent of the determinant (means, df) and to the scatter (scale).
         means = 0 if self.mean_concentration is None else 1
         df, scale = (0.0, 0.0) if self.df is None else (self.df, self._scale(d))
         if self._matrices:
@@ -155,7 +155,7 @@ class Gaussian(Clustered):
         return (scale + jnp.sum(squares, 1)) / (variances + self.dim * (means + size))
 
     def start(self, num_states: int, d: Any) -> Params:
-        """Means and covariances of all observations together: the M-step moves them to the clusters."""
+        """Mean and covariance of all observations, for each state; the M-step moves them to the clusters."""
         units = units_of_y(d, self.dim)
         means, variances = jnp.broadcast_to(units.centre, event_shape(num_states, self.dim)), units.spread**2
         if self._matrices:

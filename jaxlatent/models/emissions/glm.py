@@ -1,4 +1,4 @@
-"""Generalised linear emissions of inputs ``x`` ``(..., T, num_inputs)``: events and counts."""
+"""Logistic and Poisson regression emissions, with inputs ``x`` ``(..., T, num_inputs)``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,13 @@ import numpyro.distributions as dist
 from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Design, Scale, level_of_logits
-from jaxlatent.models.emissions.linear import Regression, no_slope, solve
+from jaxlatent.models.emissions.linear import Regression, solve, zero_weights
 from jaxlatent.models.parts import Updates, weights_of
 from jaxlatent.models.units import Units, units_of_y
 from jaxlatent.typing import Array, Params
 
-#: The smallest part of a Newton step that is tried.
-_LEAST = 1e-7
+#: The smallest fraction of a Newton step that is tried.
+_MIN_FRACTION = 1e-7
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class GeneralisedLinear(Regression):
 
     Args:
         num_inputs: of ``x``.
-        prior_scale: of the normal prior of weights and biases, see `Coefficients`: "auto" is weak, in units of the inputs; None is flat:
-            then nothing keeps the weights finite where inputs separate the observations.
-        bias: False where a column of ``x`` is one already; there are no ``biases`` then.
+        prior_scale: of the normal prior of weights and biases, see `Coefficients`: "auto" is weak, in units of the inputs; None is flat,
+            so that weights diverge if inputs separate the observations.
+        bias: whether there are ``biases``; False if ``x`` has a column of ones.
     """
 
     num_inputs: int
@@ -49,7 +49,7 @@ class GeneralisedLinear(Regression):
         raise NotImplementedError
 
     def level(self, d: Any) -> Units:
-        """Where linear predictors lie, for a prior in units of the data."""
+        """Expected centre and spread of linear predictors, for a prior in units of the data."""
         return level_of_logits(d)
 
     def link(self, mean: Array) -> Array:
@@ -62,7 +62,7 @@ class GeneralisedLinear(Regression):
         return Coefficients(self.num_inputs, self.prior_scale, ("weights", "biases") if self.bias else ("weights",))
 
     def prior(self, num_states: int) -> dict[str, Any]:
-        """Of the coefficients."""
+        """The prior of the coefficients."""
         return self.coefficients.prior((num_states,), self.inputs, self.level)
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
@@ -70,35 +70,35 @@ class GeneralisedLinear(Regression):
         return self.family(self.predictors(p, d))
 
     def start(self, num_states: int, d: Any) -> Params:
-        """No slope, at the mean of the observations."""
-        flat = no_slope(num_states, self.num_inputs, self.link(units_of_y(d).centre))
+        """Zero weights, at the mean of the observations."""
+        flat = zero_weights(num_states, self.num_inputs, self.link(units_of_y(d).centre))
         return flat if self.bias else {"weights": flat["weights"]}
 
     def m_step(self) -> Updates:
-        """One Newton step (iteratively reweighted least squares), all states at once; no state is ever lowered.
+        """One damped Newton step (iteratively reweighted least squares) for all states at once, which never decreases the objective.
 
-        On the benchmark's GLM-HMM a second one saved no iteration of EM.
+        On the benchmark's GLM-HMM a second step saved no iteration of EM.
         """
 
         def both(p: Any, d: Any, expected: Expected) -> Any:
             design = self.coefficients.design(d, self.inputs(d), self.level)
             now = design.standardise(p.weights, p.biases if self.bias else None)
             weights, biases = design.restore(
-                self._climb(now, design, d.y.ravel().astype(now.dtype), weights_of(expected).T)
+                self._newton_step(now, design, d.y.ravel().astype(now.dtype), weights_of(expected).T)
             )
             return (weights, biases) if self.bias else weights
 
         return {("weights", "biases") if self.bias else "weights": both}
 
-    def _climb(self, now: Array, design: Design, y: Array, w: Array) -> Array:
-        """Standardised coefficients ``(K, P)`` raised from ``now``, given observations ``(N,)`` and weights ``(K, N)``."""
+    def _newton_step(self, now: Array, design: Design, y: Array, w: Array) -> Array:
+        """Update standardised coefficients ``(K, P)`` from ``now``, given observations ``(N,)`` and weights ``(K, N)``."""
         x, precision = design.x, design.precision
         squares = (x[:, :, None] * x[:, None]).reshape(x.shape[0], -1)
         eta = now @ x.T
         mean, variance = self.moments(eta)
         slope = (w * (y - mean)) @ x - (now - design.mean) @ precision
-        bent = ((w * variance) @ squares).reshape(*now.shape, -1) + precision
-        direction = solve(bent, slope)
+        hessian = ((w * variance) @ squares).reshape(*now.shape, -1) + precision
+        direction = solve(hessian, slope)
         direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
         along = direction @ x.T
 
@@ -108,17 +108,17 @@ class GeneralisedLinear(Regression):
             return fit - jnp.sum(((now - design.mean + 0.5 * move) @ precision) * move, 1)
 
         none = jnp.zeros_like(along[:, 0])
-        # Gains are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not. What
-        # is lost by rounding is no reason to cut.
+        # Gains are most of the cost: take the full step for the states where it does not decrease the objective beyond rounding, and
+        # shorten it for the others.
         rounding = jnp.finfo(now.dtype).eps * jnp.sum(w, 1)
         too_far = lambda fraction: ~(gain(fraction) >= -rounding) & (fraction > 0)
 
-        def cut(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        def shorten(carry: tuple[Array, Array]) -> tuple[Array, Array]:
             fraction, far = carry
-            fraction = jnp.where(far, jnp.where(fraction > _LEAST, fraction / 4, 0.0), fraction)
+            fraction = jnp.where(far, jnp.where(fraction > _MIN_FRACTION, fraction / 4, 0.0), fraction)
             return fraction, too_far(fraction)
 
-        fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (none + 1, too_far(none + 1)))
+        fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), shorten, (none + 1, too_far(none + 1)))
         return now + fraction[:, None] * direction
 
 
@@ -127,11 +127,11 @@ class BernoulliRegression(GeneralisedLinear):
     """Zeros and ones by logistic regression: ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)``."""
 
     def family(self, eta: Array) -> dist.Distribution:
-        """At logits."""
+        """Bernoulli with logits ``eta``."""
         return BernoulliLogits(eta)
 
     def link(self, mean: Array) -> Array:
-        """The logit, of 0 and 1 too."""
+        """The logit, clipped to be finite at 0 and 1."""
         probability = jnp.clip(mean, 1e-3, 1 - 1e-3)
         return jnp.log(probability) - jnp.log1p(-probability)
 
@@ -140,7 +140,7 @@ class BernoulliRegression(GeneralisedLinear):
         return jax.nn.softplus(eta)
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
-        """Of a probability ``p``: ``p`` and ``p (1 - p)``."""
+        """``p`` and ``p (1 - p)`` for the probability ``p``."""
         probs = jax.nn.sigmoid(eta)
         return probs, probs * (1 - probs)
 
@@ -150,15 +150,15 @@ class PoissonRegression(GeneralisedLinear):
     """Counts by log-linear regression: ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)``."""
 
     def family(self, eta: Array) -> dist.Distribution:
-        """At log rates."""
+        """Poisson with log rates ``eta``."""
         return dist.Poisson(jnp.exp(eta))
 
     def link(self, mean: Array) -> Array:
-        """The logarithm, of 0 too."""
+        """The logarithm, clipped to be finite at 0."""
         return jnp.log(jnp.maximum(mean, 1e-3))
 
     def level(self, d: Any) -> Units:
-        """About the logarithm of the mean count."""
+        """Centred on the logarithm of the mean count."""
         return Units(self.link(units_of_y(d).centre), jnp.ones(()))
 
     def log_partition(self, eta: Array) -> Array:
@@ -166,6 +166,6 @@ class PoissonRegression(GeneralisedLinear):
         return jnp.exp(eta)
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
-        """The rate, twice."""
+        """The rate for both."""
         rate = jnp.exp(eta)
         return rate, rate

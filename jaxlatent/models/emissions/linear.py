@@ -1,4 +1,4 @@
-"""What regressions share: coefficients, linear predictors, weighted normal equations, starts."""
+"""Shared parts of regression emissions: linear predictors, weighted least squares, starts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +15,14 @@ from jaxlatent.typing import Array, Key, Params
 
 
 class Regression:
-    """Emissions that start from regressions on parts of the data that lie together."""
+    """Base of regression emissions, which start from fits to windows or clusters of the data."""
 
     num_inputs: int
     prior_scale: Scale
 
     @property
     def coefficients(self) -> Coefficients:
-        """``weights`` and ``biases``, under their prior."""
+        """``weights`` and ``biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale)
 
     def inputs(self, d: Any) -> Array:
@@ -35,7 +35,7 @@ class Regression:
         return affine(x, p.weights, p.biases if "biases" in p else None, centre_of(d, x))
 
     def labels(self, key: Key, d: Any, mask: Array, num_states: int, sequences: bool) -> Array:
-        """``(N, K)``: of ``sequences`` a short random stretch for each state, otherwise clusters of inputs and observations."""
+        """Initial labels ``(N, K)``: a short random window per state for ``sequences``, else clusters of inputs and observations."""
         if not sequences:
             return cluster(key, jnp.column_stack([rows(self.inputs(d), 1), d.y.ravel()]), mask, num_states)
         length = jnp.maximum(5 * (self.num_inputs + 1), jnp.sum(mask) // (10 * num_states))
@@ -60,9 +60,8 @@ def affine(
         x: inputs ``(..., num_inputs)``.
         weights: ``(K, num_inputs)``.
         biases: ``(K,)``; None for none.
-        centre: ``(num_inputs,)``, from which inputs are counted: with calendar years as they are, 32 bits would lose a predictor in
-            the difference of two large numbers.
-        link: of the predictors.
+        centre: ``(num_inputs,)``, subtracted from the inputs to avoid cancellation in 32 bits, for example with calendar years.
+        link: inverse link function.
     """
     require_inputs(x, weights.shape[-1])
     # States first in memory, for `jaxlatent.distributions.components`.
@@ -72,8 +71,8 @@ def affine(
     return link(eta).T.reshape(*x.shape[:-1], weights.shape[0])
 
 
-def no_slope(num_states: int, num_inputs: int, level: Array) -> Params:
-    """``weights`` of zero, and ``biases`` at one level."""
+def zero_weights(num_states: int, num_inputs: int, level: Array) -> Params:
+    """Zero ``weights``, and all ``biases`` at ``level``."""
     return {"weights": jnp.zeros((num_states, num_inputs)), "biases": jnp.full(num_states, level)}
 
 
@@ -84,11 +83,11 @@ def least_squares(design: Design, w: Array, y: Array, variances: Array, units: U
         design: of ``N`` rows.
         w: weights ``(N, K)``.
         y: observations ``(N,)``.
-        variances: ``(K,)``, or one for all.
+        variances: ``(K,)``, or a scalar.
         units: of the observations.
     """
     variances = jnp.broadcast_to(variances, w.shape[1])[:, None]
-    # About the centre of the observations: sums of small numbers.
+    # Relative to the centre of the observations, for accuracy far from zero.
     level = jnp.zeros_like(design.mean).at[-1].set(units.centre) if design.intercept else jnp.zeros_like(design.mean)
     normal = gram(w, design.x) + variances[..., None] * design.precision
     right = w.T @ (design.x * (y - level[-1])[:, None]) + variances * (design.precision @ (design.mean - level))
@@ -96,13 +95,13 @@ def least_squares(design: Design, w: Array, y: Array, variances: Array, units: U
 
 
 def gram(w: Array, x: Array) -> Array:
-    """``X' diag(w_k) X`` for every state, ``(K, D, D)``: one product with the squares of ``x``, which all states share."""
+    """``X' diag(w_k) X`` for every state, ``(K, D, D)``, as one product with the squares of ``x``."""
     squares = (x[:, :, None] * x[:, None]).reshape(x.shape[0], -1)
     return (w.T @ squares).reshape(-1, x.shape[1], x.shape[1])
 
 
 def solve(gram: Array, right: Array) -> Array:
-    """Solve stacks of positive definite systems ``(K, D, D)``, a trace of ridge keeping those of empty states sound."""
+    """Solve positive definite systems ``(K, D, D)``, with a tiny ridge for those of empty states."""
     dim = gram.shape[-1]
     size = jnp.trace(gram, axis1=-2, axis2=-1)[:, None, None] / dim
     ridge = (10 * jnp.finfo(gram.dtype).eps * size + jnp.finfo(gram.dtype).tiny ** 0.5) * jnp.eye(dim)

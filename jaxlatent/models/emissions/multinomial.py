@@ -1,4 +1,4 @@
-"""Emissions of classes that depend on inputs ``x`` ``(..., T, num_inputs)``."""
+"""Multinomial logistic regression emissions, with inputs ``x`` ``(..., T, num_inputs)``."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -55,28 +55,28 @@ class CategoricalRegression(Regression):
         def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
             w, design = weights_of(expected), self.coefficients.design(d, d.x)
             seen = jax.nn.one_hot(d.y.ravel(), self.num_classes, dtype=w.dtype)
-            one = lambda now, w: climb_logits(now, design, w[:, None] * seen)
+            one = lambda now, w: update_logits(now, design, w[:, None] * seen)
             return design.restore(jax.vmap(one, (0, 1))(design.standardise(p.weights, p.biases), w))
 
         return {("weights", "biases"): both}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """No slope."""
+        """Zero weights and biases."""
         shape = (num_states, self.num_classes)
         return {"weights": jnp.zeros((*shape, self.num_inputs)), "biases": jnp.zeros(shape)}
 
 
-def climb_logits(now: Array, design: Design, counts: Array) -> Array:
-    """Two Newton steps for the coefficients of multinomial logits, which never lower their log posterior.
+def update_logits(now: Array, design: Design, counts: Array) -> Array:
+    """Two damped Newton steps for the coefficients of multinomial logits, which never decrease their log posterior.
 
     Args:
         now: standardised coefficients ``(C, P)``.
         design: of ``N`` rows.
-        counts: how often each class was seen with them, or how probable it is, ``(N, C)``.
+        counts: observed or expected count of each class, ``(N, C)``.
     """
 
-    def height(flat: Array) -> Array:
+    def objective(flat: Array) -> Array:
         beta = flat.reshape(now.shape)
         return jnp.sum(counts * jax.nn.log_softmax(design.x @ beta.T, -1)) - jnp.sum(design.penalty(beta))
 
-    return damped_newton(height, now.ravel(), 2).reshape(now.shape)
+    return damped_newton(objective, now.ravel(), 2).reshape(now.shape)

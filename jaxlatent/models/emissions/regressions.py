@@ -1,4 +1,4 @@
-"""Emissions about a line of inputs ``x`` ``(..., T, num_inputs)``: regressions whose coefficients switch with the state."""
+"""Linear regression and autoregression emissions, whose coefficients depend on the state."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,27 +12,27 @@ from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Scale, require_scale
-from jaxlatent.models.emissions.linear import Regression, affine, centre_of, least_squares, no_slope
+from jaxlatent.models.emissions.linear import Regression, affine, centre_of, least_squares, zero_weights
 from jaxlatent.models.parts import Updates, floored_scale, rows, weights_of
 from jaxlatent.models.units import Units, seen_steps, units_of_y
 from jaxlatent.typing import Array, Params
 
-#: The scale of the default prior of variances, as a part of the variance of all observations.
+#: The scale of the default prior of variances, as a fraction of the variance of all observations.
 _WEAK_SCALE = 5e-7
-#: How far log scales are expected from that of all observations, in units that `WEAK` multiplies.
+#: The spread of log scales about that of all observations, multiplied by `WEAK` in the prior.
 _LOG_SCALE_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
 class LinearRegression(Regression):
-    """Normal observations about a line: ``weights`` ``(K, num_inputs)``, ``biases`` ``(K,)``, variances ``covs`` ``(K,)``.
+    """Linear regression with normal errors: ``weights`` ``(K, num_inputs)``, ``biases`` ``(K,)``, variances ``covs`` ``(K,)``.
 
     Args:
         num_inputs: of ``x``.
         prior_scale: of the normal prior of weights and biases, see `Coefficients`: "auto" is weak, in units of inputs and observations;
             None is flat.
         variance_shape, variance_scale: of the inverse gamma prior of the variances; a scale of "auto" is 5e-7 of the variance of all
-            observations. A shape of None is flat: then the likelihood has no maximum, a state may shrink onto a few observations.
+            observations. A shape of None is flat, without a maximum: a state may collapse onto a few observations.
     """
 
     num_inputs: int
@@ -67,7 +67,7 @@ class LinearRegression(Regression):
         return dist.Normal(self.predictors(p, d), jnp.sqrt(p.covs))
 
     def weights(self, d: Any, expected: Expected) -> Array:
-        """How much each step tells about each state, ``(N, K)``."""
+        """The weight of each step for each state, ``(N, K)``."""
         return weights_of(expected)
 
     def m_step(self) -> Updates:
@@ -88,24 +88,24 @@ class LinearRegression(Regression):
         return {("weights", "biases"): both, "covs": covs}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """No slope, and the spread of the data."""
+        """Zero weights, and the spread of the data."""
         centre, spread = units_of_y(d)
-        return {**no_slope(num_states, self.num_inputs, centre), "covs": jnp.full(num_states, spread**2)}
+        return {**zero_weights(num_states, self.num_inputs, centre), "covs": jnp.full(num_states, spread**2)}
 
 
 @dataclass(frozen=True)
 class Autoregression(LinearRegression):
-    """Each step's scalar ``y`` regressed on those before it: `LinearRegression` whose inputs are the last ``num_inputs`` values.
+    """Autoregression of scalar ``y``: a `LinearRegression` on the last ``num_inputs`` values.
 
-    The likelihood is conditional on the first ``num_inputs`` steps of every sequence. These, and steps of which a lag is masked, tell
-    nothing about the state they are in.
+    The likelihood is conditional on the first ``num_inputs`` steps of every sequence. These, and steps with a masked lag, do not inform
+    their state.
 
     Args:
-        num_inputs: lags; ``weights[:, 0]`` is that of the step before.
+        num_inputs: number of lags; ``weights[:, 0]`` belongs to the previous step.
     """
 
     def inputs(self, d: Any) -> Array:
-        """Lagged values ``(..., T, num_inputs)``; the mean of all values where there is none."""
+        """Lagged values ``(..., T, num_inputs)``; the mean of all values for missing ones."""
         return jnp.where(self._lags(self._seen(d)), self._lags(d.y), units_of_y(d).centre)
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
@@ -113,7 +113,7 @@ class Autoregression(LinearRegression):
         return super().distribution(p, d).mask(self._known(d)[..., None])
 
     def weights(self, d: Any, expected: Expected) -> Array:
-        """How much each step tells about each state, ``(N, K)``."""
+        """The weight of each step for each state, ``(N, K)``."""
         return weights_of(expected) * self._known(d).ravel()[:, None]
 
     def _known(self, d: Any) -> Array:
@@ -133,16 +133,16 @@ class Autoregression(LinearRegression):
 
 @dataclass(frozen=True)
 class HeteroscedasticRegression(Regression):
-    """Normal observations whose mean and log scale are both linear in the inputs.
+    """Normal observations with mean and log scale linear in the inputs.
 
-    ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)`` make the means, ``scale_weights`` and ``scale_biases`` of the same shapes the
+    ``weights`` ``(K, num_inputs)`` and ``biases`` ``(K,)`` give the means, ``scale_weights`` and ``scale_biases`` of the same shapes the
     scales: ``exp(x @ scale_weights.T + scale_biases) + floor``.
 
     Args:
         num_inputs: of ``x``.
         prior_scale: of the normal prior of all coefficients, see `Coefficients`: "auto" is weak, in units of inputs and observations.
             Scales are then expected within a factor of 20 of the spread of the observations.
-        floor: the least scale, in units of the observations.
+        floor: minimum scale, in units of the observations.
     """
 
     num_inputs: int
@@ -157,7 +157,7 @@ class HeteroscedasticRegression(Regression):
 
     @property
     def log_scales(self) -> Coefficients:
-        """``scale_weights`` and ``scale_biases``, under their prior."""
+        """``scale_weights`` and ``scale_biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale, ("scale_weights", "scale_biases"))
 
     def prior(self, num_states: int) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class HeteroscedasticRegression(Regression):
 
         def means(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
             design, units = self.coefficients.design(d, d.x, units_of_y), units_of_y(d)
-            # In units of the observations: their squares may leave the range of 32 bits.
+            # In units of the observations, whose squares may leave the range of 32 bits.
             w = weights_of(expected) * (units.spread / rows(self.scales(p, d), 1)) ** 2
             return design.restore(least_squares(design, w, d.y.ravel(), units.spread**2, units))
 
@@ -188,11 +188,11 @@ class HeteroscedasticRegression(Regression):
             off = d.y.ravel()[:, None] - rows(self.predictors(p, d), 1)
 
             def one(now: Array, off: Array, w: Array) -> Array:
-                def height(beta: Array) -> Array:
+                def objective(beta: Array) -> Array:
                     fit = dist.Normal(0.0, floored_scale(design.x @ beta, self.floor)).log_prob(off)
                     return jnp.sum(w * fit) - design.penalty(beta)
 
-                return damped_newton(height, now, 2)
+                return damped_newton(objective, now, 2)
 
             now = design.standardise(p.scale_weights, p.scale_biases)
             return design.restore(jax.vmap(one, (0, 1, 1))(now, off, weights_of(expected)))
@@ -200,13 +200,13 @@ class HeteroscedasticRegression(Regression):
         return {("weights", "biases"): means, ("scale_weights", "scale_biases"): scales}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """No slope, and the scale of the data: M-steps move from there."""
+        """Zero weights, and the scale of the data."""
         centre, spread = units_of_y(d)
-        means = no_slope(num_states, self.num_inputs, centre)
-        scales = no_slope(num_states, self.num_inputs, jnp.log(spread))
+        means = zero_weights(num_states, self.num_inputs, centre)
+        scales = zero_weights(num_states, self.num_inputs, jnp.log(spread))
         return {**means, **{f"scale_{name}": value for name, value in scales.items()}}
 
 
 def _level_of_log_scales(d: Any) -> Units:
-    """Below and above the spread of the observations."""
+    """Centred on the log spread of the observations."""
     return Units(jnp.log(units_of_y(d).spread), jnp.full((), _LOG_SCALE_SPREAD))

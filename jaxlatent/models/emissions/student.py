@@ -1,4 +1,4 @@
-"""Emissions with heavy tails."""
+"""Student-t emissions."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,8 +21,8 @@ class StudentT(Clustered):
 
     Args:
         df: degrees of freedom, the same for all states.
-        prior_scale: of the normal prior of the means about zero, and of the half-normal prior of the scales. "auto" is weak, in units of
-            the data: about their mean, of `WEAK` of their standard deviations.
+        prior_scale: of the normal prior of the means about zero, and of the half-normal prior of the scales. "auto" is weak: about the
+            mean of the data, with a scale of `WEAK` of their standard deviations.
     """
 
     df: float = 4.0
@@ -42,7 +42,7 @@ class StudentT(Clustered):
         }
 
     def _prior(self, d: Any) -> Units:
-        """Where the means are expected, and how far from there."""
+        """Centre and scale of the prior of the means."""
         if self.prior_scale != "auto":
             return Units(jnp.zeros(()), jnp.asarray(self.prior_scale, jnp.result_type(float)))
         units = units_of_y(d)
@@ -53,20 +53,20 @@ class StudentT(Clustered):
         return dist.StudentT(self.df, p.means, p.scales)
 
     def m_step(self) -> Updates:
-        """One step of EM on the hidden precisions that make a Student-t of normals (Liu and Rubin 1995); raises, not maximises."""
+        """One step of EM on the latent precisions of a Student-t as a scale mixture of normals (Liu and Rubin 1995)."""
 
-        def pull(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
+        def weighted_rows(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
             w, y = weights_of(expected), d.y.ravel()[:, None]
             return w * (self.df + 1) / (self.df + ((y - p.means) / p.scales) ** 2), y
 
         def means(p: Any, d: Any, expected: Expected) -> Array:
-            (w, y), prior = pull(p, d, expected), self._prior(d)
+            (w, y), prior = weighted_rows(p, d, expected), self._prior(d)
             worth = (p.scales / prior.spread) ** 2
             return prior.centre + jnp.sum(w * (y - prior.centre), 0) / (jnp.sum(w, 0) + worth)
 
         def scales(p: Any, d: Any, expected: Expected) -> Array:
-            # Of -n log s - S / (2 s^2) - s^2 / (2 v^2): a quadratic equation in s^2.
-            w, y = pull(p, d, expected)
+            # The maximum of -n log s - S / (2 s^2) - s^2 / (2 v^2) solves a quadratic equation in s^2.
+            w, y = weighted_rows(p, d, expected)
             size, spread = jnp.sum(weights_of(expected), 0), jnp.sum(w * (y - p.means) ** 2, 0)
             ratio = 4 * spread / (self._prior(d).spread * jnp.maximum(size, 1e-20)) ** 2
             return jnp.sqrt(2 * spread / (jnp.maximum(size, 1e-20) * (1 + jnp.sqrt(1 + ratio))))
@@ -74,6 +74,6 @@ class StudentT(Clustered):
         return {"means": means, "scales": scales}
 
     def start(self, num_states: int, d: Any) -> Params:
-        """The spread of the data: a first M-step moves to the clusters."""
+        """Mean and ten times the spread of the data; the first M-step moves to the clusters."""
         centre, spread = units_of_y(d)
         return {"means": jnp.full(num_states, centre), "scales": jnp.full(num_states, 10 * spread)}

@@ -1,11 +1,11 @@
-"""What is wrong with a result, in plain words: `jaxlatent.Result.check`."""
+"""`Result.check`: a report of the problems of a fit, with remedies."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from jaxlatent.errors import InputError
 from jaxlatent.results.fitted import Fitted
-from jaxlatent.results.report.covariates import unscaled
+from jaxlatent.results.report.covariates import unstandardised
 from jaxlatent.results.report.finding import Finding
 from jaxlatent.results.report.latent import components
 from jaxlatent.results.report.modelling import bounds, conflicts, duplicates, separations
@@ -15,16 +15,16 @@ from jaxlatent.results.report.view import View, view_of
 
 _Check = Callable[[View], Iterator[Finding]]
 
-#: In the order of the page: what ruins a result comes before what it hints at.
+#: In the order of the report, most severe first.
 _CHAINS: tuple[_Check, ...] = (divergences, disagreements, too_few_draws)
 _DRAWS: tuple[_Check, ...] = (duplicates, ridges, separations, conflicts, bounds, tails)
 
 
 class Report(NamedTuple):
-    """A page of findings; empty when all is well.
+    """A report of findings; empty, and false, without any.
 
     Attributes:
-        findings: the gravest first.
+        findings: most severe first.
     """
 
     findings: tuple[Finding, ...]
@@ -40,7 +40,7 @@ class Report(NamedTuple):
 
     @property
     def illnesses(self) -> tuple[str, ...]:
-        """Short names, such as ``"divergences"``, for programs."""
+        """Short names of the findings, such as ``"divergences"``."""
         return tuple(finding.illness for finding in self.findings)
 
 
@@ -54,15 +54,15 @@ def check(result: Fitted) -> Report:
             remedy="pick one first, as in result[name].check().",
         )
     found = [*failures(result), *standstill(result), *poor_fits(result)]
-    found += unscaled(result.posterior.data, result.params)
+    found += unstandardised(result.posterior.data, result.params)
     if not result.has_draws:
         found += components(result)
     elif not any(finding.fatal for finding in found):
         chains = result.engine.kind == "chains"
-        # Lanes of an approximation are not chains of one posterior: only the best is looked at.
+        # Lanes of an approximation are not chains of one posterior: only the best is checked.
         view = view_of(result if chains else result.best())
-        for look in (*_CHAINS, *_DRAWS) if chains else _DRAWS:
-            found += look(view)
+        for run_check in (*_CHAINS, *_DRAWS) if chains else _DRAWS:
+            found += run_check(view)
     return Report(tuple(found))
 
 

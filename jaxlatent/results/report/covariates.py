@@ -1,4 +1,4 @@
-"""What is wrong with covariates."""
+"""Checks of covariates: collinear, or far from unit scale for a network."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -9,17 +9,17 @@ from jaxlatent.data.arrays import split
 from jaxlatent.errors import listed
 from jaxlatent.results.report.finding import Finding
 
-#: The share of a covariate's variance that does not follow from the others, below which it says the same.
-_LEFT = 1e-3
-#: The least part of a column in a combination that is constant.
+#: Covariates are collinear if an eigenvalue of their correlation matrix is smaller.
+_MIN_EIGENVALUE = 1e-3
+#: Minimum absolute coefficient of a covariate in a collinear combination.
 _PART = 0.1
-#: Rules of thumb: the least standard deviation, and one over the largest, and how many of them from zero, where a network that starts from
-#: weights near one neither saturates nor sees one value in all.
+#: Rules of thumb for a network: the minimum standard deviation, which is also one over the maximum, and the maximum distance of the mean
+#: from zero, in standard deviations.
 _NEAR, _FAR = 1e-2, 10.0
 
 
 def same_covariates(data: dict[str, Any], observed: Collection[str]) -> Iterator[Finding]:
-    """Covariates of which one follows from the others."""
+    """Collinear covariates."""
     by_length: dict[int, dict[str, np.ndarray]] = {}
     for name, entry in data.items():
         if name not in observed:
@@ -28,7 +28,7 @@ def same_covariates(data: dict[str, Any], observed: Collection[str]) -> Iterator
     for columns in by_length.values():
         names = list(columns)
         values, directions = np.linalg.eigh(np.corrcoef(list(columns.values())).reshape(len(names), -1))
-        for direction in directions.T[values < _LEFT]:
+        for direction in directions.T[values < _MIN_EIGENVALUE]:
             same = tuple(name for name, part in zip(names, np.abs(direction), strict=True) if part > _PART)
             yield Finding(
                 "duplicate predictor",
@@ -39,8 +39,8 @@ def same_covariates(data: dict[str, Any], observed: Collection[str]) -> Iterator
             )
 
 
-def unscaled(data: Any, params: Collection[str]) -> Iterator[Finding]:
-    """Data too large, too small or too far from zero for the weights that a network among the parameters starts from."""
+def unstandardised(data: Any, params: Collection[str]) -> Iterator[Finding]:
+    """Data that are too large, too small or too far from zero for the initial weights of a network."""
     if not isinstance(data, Mapping) or not any(name.endswith(".kernel") for name in params):
         return
     columns = [(label, column) for name, entry in data.items() for label, column in _columns(name, entry)]
@@ -60,7 +60,7 @@ def unscaled(data: Any, params: Collection[str]) -> Iterator[Finding]:
 
 
 def _columns(name: str, entry: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """The columns of an entry that vary, over the rows that were seen: an array's last axis, and a vector is one."""
+    """The non-constant columns of an entry over its unmasked rows; columns are the last axis, a vector is one column."""
     values, mask = (None if part is None else np.asarray(part) for part in split(entry))
     if values is None or values.dtype.kind not in "fiu" or values.ndim == 0:
         return

@@ -1,4 +1,4 @@
-"""One thing that is wrong."""
+"""`Finding`: one problem of a fit."""
 
 from textwrap import fill
 from typing import NamedTuple
@@ -7,14 +7,14 @@ _WIDTH = 100
 
 
 class Finding(NamedTuple):
-    """What is wrong, where, and what to do.
+    """A problem, its location, and the remedy.
 
     Attributes:
-        illness: its short name, such as ``"divergences"``.
-        where: labels of the parameters or lanes it was found in.
-        what: what was seen, in a sentence or two.
+        illness: short name, such as ``"divergences"``.
+        where: labels of the affected parameters or lanes.
+        what: description, in a sentence or two.
         remedy: what to do.
-        fatal: whether nothing else can be said of the result.
+        fatal: whether no further check makes sense.
     """
 
     illness: str

@@ -1,4 +1,4 @@
-"""What is wrong with the components and states of a point fit."""
+"""Checks of the components and states of a point fit: separation, tiny components."""
 
 from collections.abc import Iterator
 
@@ -15,14 +15,14 @@ from jaxlatent.results.report.covariates import same_covariates
 from jaxlatent.results.report.finding import Finding
 from jaxlatent.typing import Array, Params
 
-#: A component that errs in fewer of its observations, and is sure of none that it errs in, is called separated.
+#: A component is separated if its rate of wrong predictions is lower, and none of them is confident.
 _ERRORS = 0.05
-#: A component of fewer observations may have shrunk onto them.
+#: A component with fewer observations may have collapsed onto them.
 _FEW = 5.0
 
 
 def components(result: Fitted) -> Iterator[Finding]:
-    """What is wrong with the covariates and the components of the best lane of a point fit."""
+    """Problems of the covariates and the components of the best lane of a point fit."""
     density, data = result.posterior.density, result.posterior.data
     lane = np.argmax(np.where(np.isfinite(result.objective), result.objective, -np.inf), -1)
     params = {
@@ -38,7 +38,7 @@ def components(result: Fitted) -> Iterator[Finding]:
 
 @compiled(quick=True)
 def _memberships(posterior: Posterior, params: Params) -> dict[str, tuple[Array, Array | None]]:
-    """By observation that hides components: how likely each value came from each, 0 where nothing was seen; and its `component_probs`."""
+    """Posterior probabilities of components, 0 where masked, and `component_probs`, by observation with latent components."""
     density, data = posterior.density, posterior.data
     found = {}
     for name, d in density.observed(params, data).items():
@@ -52,7 +52,7 @@ def _memberships(posterior: Posterior, params: Params) -> dict[str, tuple[Array,
 
 
 def _separated(name: str, weights: np.ndarray, probable: Array | None) -> Iterator[Finding]:
-    """Components whose inputs foretell events or counts without an error: how large coefficients are is then the prior's say alone."""
+    """Components whose inputs predict discrete observations perfectly, so that only the prior bounds the coefficients."""
     if probable is None:
         return
     right = np.asarray(probable)
@@ -62,20 +62,20 @@ def _separated(name: str, weights: np.ndarray, probable: Array | None) -> Iterat
         yield Finding(
             "separation",
             (f"{name}, component {k}",),
-            f"Inputs separate the values of {name} in component {k}: every one of them is foretold almost surely, so coefficients want "
-            "to be infinite, and only the prior holds them.",
+            f"Inputs separate the values of {name} in component {k}: each is predicted almost surely, so coefficients would be "
+            "infinite without the prior.",
             "Read their signs, not their sizes; give a tighter prior (`prior_scale=`), fewer components or fewer inputs.",
         )
 
 
 def _tiny(name: str, weights: np.ndarray) -> Iterator[Finding]:
-    """Components that hold next to nothing."""
+    """Components with very few observations."""
     for k, size in enumerate(weights.sum(0)):
         if size < min(_FEW, len(weights) / 2):
             yield Finding(
                 "tiny component",
                 (f"{name}, component {k}",),
-                f"Component {k} holds about {size:.1f} of the {weights.sum():.0f} observations of {name}: it may have shrunk onto a few "
-                "that lie together, and says nothing of others.",
+                f"Component {k} holds about {size:.1f} of the {weights.sum():.0f} observations of {name}: it may have collapsed onto a "
+                "few close ones.",
                 "Fit fewer components, or give scales a prior that keeps them from shrinking.",
             )

@@ -1,4 +1,4 @@
-"""What prior, data and likelihood have to do with each other."""
+"""Checks of a model against its draws: collinearity, separation, prior-data conflict, narrow supports."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,20 +16,20 @@ from jaxlatent.results.report.finding import Finding
 from jaxlatent.results.report.view import View
 from jaxlatent.typing import Data, Params
 
-#: The share of prior draws beyond the posterior's median that is called a conflict.
+#: Prior and data conflict if a smaller fraction of prior draws lies beyond the posterior median.
 _SURPRISE = 0.001
-#: The share of draws within a tenth of a standard deviation of a bound: 0.095 for an exponential that presses against it.
+#: A bound is too narrow if a larger fraction of draws is within a tenth of a standard deviation of it (0.095 for an exponential at it).
 _PRESSED = 0.08
 
 
 def duplicates(view: View) -> Iterator[Finding]:
-    """Covariates that say the same."""
+    """Collinear covariates."""
     posterior = view.result.posterior
     yield from same_covariates(posterior.density.covariates(posterior.data, view.observed), view.observed)
 
 
 def separations(view: View) -> Iterator[Finding]:
-    """Binary observations that the model predicts without an error."""
+    """Binary observations that the model predicts perfectly."""
     binary = [
         name
         for name, d in view.observed.items()
@@ -53,11 +53,11 @@ def separations(view: View) -> Iterator[Finding]:
 
 
 def conflicts(view: View) -> Iterator[Finding]:
-    """Posteriors where the prior hardly is."""
+    """Posteriors where the prior has almost no mass."""
     if view.prior is None or view.switching:
         return
     below = np.mean(view.prior < np.median(view.flat, 0), 0)
-    # Of an improper prior, whose draws are NaN, nothing is surprising.
+    # Draws of an improper prior are NaN, and never conflict.
     rare = np.flatnonzero((np.minimum(below, 1 - below) < _SURPRISE) & (np.ptp(view.prior, 0) > 0))
     if len(rare):
         labels = tuple(view.labels[i] for i in rare)
@@ -70,7 +70,7 @@ def conflicts(view: View) -> Iterator[Finding]:
 
 
 def bounds(view: View) -> Iterator[Finding]:
-    """Posteriors that press against the border of their support, far from what the prior expected."""
+    """Posteriors concentrated at a bound of their support, unlike the prior."""
     model = getattr(view.result.posterior.density, "model", None)
     if model is None:
         return
@@ -88,7 +88,7 @@ def bounds(view: View) -> Iterator[Finding]:
             near = np.mean(np.abs(values - limit) < 0.1 * values.std(0), 0)
             pressed = np.flatnonzero(near > _PRESSED)
             if len(pressed) and view.prior is not None:
-                # By quartiles, which a heavy tail has as well.
+                # By quartiles, which heavy tails do not affect.
                 pressed = pressed[_width(values[:, pressed]) < 0.1 * _width(view.prior[:, parts][:, pressed])]
             if len(pressed):
                 labels = tuple(view.labels[parts[i]] for i in pressed)
@@ -101,7 +101,7 @@ def bounds(view: View) -> Iterator[Finding]:
 
 
 def _support(model: Model, name: str, params: Params, data: Data) -> Any:
-    """Where each entry of a parameter may lie."""
+    """The elementwise support of a parameter."""
     support = model.prior_of(name, params, data).support
     while hasattr(support, "base_constraint"):
         support = support.base_constraint
@@ -109,7 +109,7 @@ def _support(model: Model, name: str, params: Params, data: Data) -> Any:
 
 
 def _has_bounds(support_at: Callable[[Params, Data], Any], params: Params, data: Data) -> bool:
-    """Whether a support has any, by tracing: effects mostly have none, and nothing need be computed to know."""
+    """Whether a support has bounds, by tracing, without computing anything."""
     found: list[bool] = []
 
     def traced(params: Params, data: Data) -> None:
@@ -121,5 +121,5 @@ def _has_bounds(support_at: Callable[[Params, Data], Any], params: Params, data:
 
 
 def _width(draws: np.ndarray) -> np.ndarray:
-    """The distance of the quartiles."""
+    """The interquartile range."""
     return np.subtract(*np.quantile(draws, [0.75, 0.25], axis=0))

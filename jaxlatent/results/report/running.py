@@ -1,4 +1,4 @@
-"""How lanes ran and ended."""
+"""Checks of lanes: failures, divergences, disagreeing chains, too few draws, poor approximations."""
 
 from collections.abc import Iterator
 
@@ -11,15 +11,15 @@ from jaxlatent.results.report.finding import Finding
 from jaxlatent.results.report.view import MIXING, View
 from jaxlatent.status import Status
 
-#: Share of transitions that may diverge by accident.
+#: Tolerated fraction of divergent transitions.
 _DIVERGING = 0.001
 _RHAT, _ESS_PER_CHAIN = 1.01, 100
 
 
 def failures(result: Fitted) -> Iterator[Finding]:
-    """Lanes that did not end well."""
+    """Lanes with a status other than OK or CONVERGED."""
     status = np.atleast_1d(result.status)
-    # What UNMIXED chains have to do with each other is told in full by `disagreements`.
+    # UNMIXED chains are reported by `disagreements`.
     for code in sorted(Status, key=lambda code: not code.failed):
         if code in (Status.OK, Status.CONVERGED, Status.UNMIXED):
             continue
@@ -35,7 +35,7 @@ def failures(result: Fitted) -> Iterator[Finding]:
 
 
 def standstill(result: Fitted) -> Iterator[Finding]:
-    """Draws that are all one point."""
+    """Draws that are all equal."""
     if result.has_draws and not any(
         np.ptp(value) for value in result.positions.reshape(-1, result.positions.shape[-1]).T
     ):
@@ -49,7 +49,7 @@ def standstill(result: Fitted) -> Iterator[Finding]:
 
 
 def poor_fits(result: Fitted) -> Iterator[Finding]:
-    """Approximations that miss the posterior, and optima that only one restart found."""
+    """Approximations that miss the posterior, and optima found by only one restart."""
     overfit = np.flatnonzero(result.statistics.get("overfit", False))
     if len(overfit):
         lost = np.max((result.statistics["bound"] - result.objective)[overfit])
@@ -88,7 +88,7 @@ def poor_fits(result: Fitted) -> Iterator[Finding]:
 
 
 def divergences(view: View) -> Iterator[Finding]:
-    """Transitions that left the region where the integrator follows the density."""
+    """Divergent transitions, and the parameter region where most of them are."""
     diverging = view.result.statistics.get("diverging")
     if diverging is None or np.mean(diverging) <= _DIVERGING:
         return
@@ -110,7 +110,7 @@ def divergences(view: View) -> Iterator[Finding]:
 
 
 def disagreements(view: View) -> Iterator[Finding]:
-    """Chains that did not find the same distribution, by the reason if it is known."""
+    """Chains that sample different distributions, with the reason if it is known."""
     apart = np.flatnonzero(~view.mixing)
     below, what_to_do = _below(view)
     if view.switching:
@@ -146,7 +146,7 @@ def disagreements(view: View) -> Iterator[Finding]:
 
 
 def too_few_draws(view: View) -> Iterator[Finding]:
-    """Means and tails that are known too roughly."""
+    """Parameters with too small an effective sample size."""
     chains, draws = view.draws.shape[:2]
     wanted = _ESS_PER_CHAIN * chains
     few = np.flatnonzero(view.mixing & ((view.ess < wanted) | (view.r_hat > _RHAT)))
@@ -174,12 +174,12 @@ def _worst(view: View, apart: np.ndarray) -> str:
 
 
 def _below(view: View) -> tuple[str, str]:
-    """Which chains lie far below the best in log density, and what to do about them; nothing where none does."""
+    """A note on chains with a log density far below that of the best, and the remedy; empty strings if none is."""
     lp = view.result.statistics.get("lp")
     if lp is None:
         return "", ""
     nats = np.max(lp.mean(1)) - lp.mean(1)
-    # In equilibrium log densities have a standard deviation of about sqrt(dim / 2); means of chains differ by less.
+    # In equilibrium the standard deviation of the log density is about sqrt(dim / 2), and less for means of chains.
     low = np.flatnonzero(nats > 5 + 3 * np.sqrt(view.result.positions.shape[-1] / 2))
     if not len(low):
         return "", ""
@@ -192,7 +192,7 @@ def _below(view: View) -> tuple[str, str]:
 
 
 def _lone_chain(view: View, apart: np.ndarray) -> int | None:
-    """The chain without which the others agree, if there is one."""
+    """The chain without which the others agree, if any."""
     chains = view.draws.shape[0]
     if chains < 3:
         return None

@@ -1,4 +1,4 @@
-"""What the posterior looks like."""
+"""Checks of the shape of the posterior: strong correlations, heavy tails."""
 
 from collections.abc import Iterator
 
@@ -11,21 +11,21 @@ from jaxlatent.results.report.finding import Finding
 from jaxlatent.results.report.view import View
 
 _RIDGE = 0.99
-#: Above it a distribution has no variance worth estimating.
+#: Pareto k-hat of a tail above which the variance cannot be estimated.
 _HEAVY = 0.7
-#: The share of the farthest draw in the sum of squared distances, above which tails are looked at: of 4000 independent draws it is about
-#: 0.003 for a Gaussian and 0.014 for an exponential, and at `_HEAVY` it was above 0.06 in each of 200 samples.
+#: Tails are checked if the farthest draw has a larger share in the sum of squared distances. For 4000 independent draws it is about 0.003
+#: for a Gaussian and 0.014 for an exponential; at `_HEAVY` it was above 0.06 in each of 200 samples.
 _SHARE = 0.03
 
 
 def ridges(view: View) -> Iterator[Finding]:
-    """Parameters that are known only together."""
+    """Pairs of parameters with a correlation near one."""
     if view.switching:
         return
     together = _correlations(view.flat)
     suspects = np.triu(np.abs(together) > _RIDGE, 1)
     if suspects.any() and view.prior is not None:
-        # What the prior already ties, such as the shares of two components, is no news.
+        # Ignore pairs that are correlated under the prior, such as the weights of two components.
         suspects &= np.abs(_correlations(view.prior)) < _RIDGE
     one, other = np.nonzero(suspects)
     if not len(one):
@@ -48,11 +48,11 @@ def _correlations(draws: np.ndarray) -> np.ndarray:
 
 
 def tails(view: View) -> Iterator[Finding]:
-    """Posteriors without a variance."""
+    """Marginal posteriors without a variance."""
     if not view.mixing.all() or view.switching:
         return
     distance = np.abs(view.flat - np.median(view.flat, 0))
-    # Without a variance the largest distance is a good part of the sum of squares.
+    # Without a variance the largest square is a large part of the sum.
     suspects = np.flatnonzero(np.max(distance, 0) ** 2 > _SHARE * np.sum(distance**2, 0))
     if not len(suspects):
         return

@@ -1,4 +1,4 @@
-"""What the checks look at, computed once."""
+"""`View`: the draws and diagnostics that the checks share, computed once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,24 +21,24 @@ from jaxlatent.results.summary import diagnostics, labels
 from jaxlatent.typing import Array, Data, Key, Params
 
 _PRIOR_DRAWS = 4000
-#: Chains of which so large a share of the draws counts have found one distribution.
+#: Chains with a larger ratio of effective sample size to draws have mixed.
 MIXING = 0.05
 
 
 @dataclass(frozen=True)
 class View:
-    """A result of draws, flat, without the lanes that failed.
+    """The draws of a result as scalar parts, without failed lanes.
 
     Attributes:
-        result: itself.
-        chains: numbers of the lanes that did not fail.
-        names: the parameter of each part.
-        labels: of the scalar parts of all parameters, such as ``theta[3]``; those that are constant are left out.
-        moving: which parts these are.
+        result: without failed lanes.
+        chains: indices of the lanes that did not fail.
+        names: parameter of each part.
+        labels: of the scalar parts of all parameters, such as ``theta[3]``; constant parts are left out.
+        moving: which parts are not constant.
         draws: ``(chain, draw, part)``.
         r_hat, ess: by part; ``ess`` is the smaller of bulk and tail.
-        observed: distributions of the observations, of shapes and kinds only, without values; empty for a bare log density.
-        switching: names of parameters whose labels are in another order in other chains or draws.
+        observed: abstract distributions of the observations; empty for a bare log density.
+        switching: names of parameters with label switching.
     """
 
     result: Fitted
@@ -59,26 +59,26 @@ class View:
 
     @property
     def first(self) -> dict[str, Array]:
-        """The parameters at one draw, for shapes and kinds."""
+        """The parameters at the first draw."""
         return _first(self.result)
 
     @property
     def mixing(self) -> np.ndarray:
-        """Parts whose chains found one distribution; where so many draws count, R-hat is high only because there are few."""
+        """Parts whose chains have mixed, by R-hat or, as R-hat is high for few draws, by effective sample size."""
         chains, draws = self.draws.shape[:2]
         return (self.r_hat < 1.05) | (self.ess > max(5 * chains, MIXING * chains * draws))
 
     @cached_property
     def prior(self) -> np.ndarray | None:
-        """Draws of the prior ``(draw, part)``; NaN where it is improper, None where there is none."""
+        """Draws of the prior ``(draw, part)``; NaN where improper, None without a model."""
         drawn = _prior(self.result)
         return None if drawn is None else drawn[:, self.moving]
 
 
 def view_of(result: Fitted) -> View:
     """The view of a result of draws."""
-    standing = np.flatnonzero(~result._failed())
-    kept = lambda name: jax.tree.map(lambda x: x[standing], getattr(result, name))
+    unfailed = np.flatnonzero(~result._failed())
+    kept = lambda name: jax.tree.map(lambda x: x[unfailed], getattr(result, name))
     result = replace(
         result, **{name: kept(name) for name in ("params", "derived", "positions", "statistics", "objective", "status")}
     )
@@ -89,10 +89,10 @@ def view_of(result: Fitted) -> View:
     names, texts = zip(*(part for part, moves in zip(parts, moving, strict=True) if moves), strict=True)
     found = {name: values[0] for name, values in diagnostics(draws[None]).items()}
     ess = np.minimum(found["ess_bulk"], found["ess_tail"])
-    # Traced, which computes and compiles nothing.
+    # Abstract evaluation, which computes and compiles nothing.
     observed = jax.eval_shape(result.posterior.density.observed, _first(result), result.posterior.data)
     switching = _switching(result, observed) if np.any(found["r_hat"] > 1.05) else ()
-    return View(result, standing, names, texts, moving, draws, found["r_hat"], ess, observed, switching)
+    return View(result, unfailed, names, texts, moving, draws, found["r_hat"], ess, observed, switching)
 
 
 def _first(result: Fitted) -> dict[str, Array]:
@@ -100,7 +100,7 @@ def _first(result: Fitted) -> dict[str, Array]:
 
 
 def _joined(params: Mapping[str, np.ndarray], leading: int) -> np.ndarray:
-    """All parts on the last axis."""
+    """Flatten and concatenate parameters to parts on the last axis."""
     values = [np.asarray(value, float) for value in params.values()]
     return np.concatenate([value.reshape(*value.shape[:leading], -1) for value in values], -1)
 
@@ -118,7 +118,7 @@ def _prior(result: Fitted) -> np.ndarray | None:
 
 @compiled("model", quick=True)
 def _draw_prior(model: Model, seed: Key, known: Params, data: Data) -> Params:
-    """A draw for each of ``known``; NaN where the prior is improper, while what follows from such a parameter is drawn at its known one."""
+    """A prior draw for each of ``known``; NaN where improper, and later parameters are then drawn given the known value."""
     keys = jax.random.split(short_key(key_for(Purpose.CHECK, seed)), _PRIOR_DRAWS)
 
     def one(key: Key, known: Params) -> Params:
@@ -136,7 +136,7 @@ def _draw_prior(model: Model, seed: Key, known: Params, data: Data) -> Params:
 
 
 def _switching(result: Fitted, observed: Mapping[str, dist.Distribution]) -> tuple[str, ...]:
-    """Parameters that agree between chains once their labels are in one order, and not before."""
+    """Parameters whose chains agree only after relabelling."""
     axes = _label_axes(result, observed)
     if not axes:
         return ()
@@ -146,7 +146,7 @@ def _switching(result: Fitted, observed: Mapping[str, dist.Distribution]) -> tup
 
 
 def _label_axes(result: Fitted, observed: Mapping[str, dist.Distribution]) -> dict[str, tuple[int, ...]]:
-    """The axes of parameters that are as long as a mixture or chain has components."""
+    """The axes of parameters that index the components or states."""
     axes: dict[str, tuple[int, ...]] = {}
     for d in observed.values():
         if hidden_in(d) is None:
@@ -154,6 +154,6 @@ def _label_axes(result: Fitted, observed: Mapping[str, dist.Distribution]) -> di
         count = d.num_states if isinstance(d, HiddenMarkov) else d.mixture_size
         for name, value in result.params.items():
             places = tuple(axis for axis, length in enumerate(value.shape[2:]) if length == count)
-            # The transition matrix has the label twice; elsewhere a second axis of the same length is something else.
+            # The transition matrix has two label axes; for others a second axis of the same length is something else.
             axes |= {name: places if name == "transition_matrix" else places[:1]} if places else {}
     return axes
