@@ -1,10 +1,10 @@
-"""Which ArviZ this is: the line 0.x has `InferenceData` and plots of its own, 1.x keeps `xarray.DataTree`."""
+"""The version of ArviZ: 0.x has `InferenceData`, 1.x `xarray.DataTree` and other plots."""
 
 
 def is_former_arviz() -> bool:
-    """Whether ArviZ is of the line 0.x."""
-    # Late: with Matplotlib and pandas it takes as long to import as everything else together.
+    """Whether ArviZ is version 0.x."""
+    # Lazy import: with Matplotlib and pandas it takes as long as everything else together.
     import arviz
 
-    # By version: ArviZ 1.x still answers to `arviz.InferenceData`, with `DataTree` and a warning.
+    # By version, since ArviZ 1.x still has `arviz.InferenceData`, which is `DataTree` with a warning.
     return str(arviz.__version__).startswith("0.")

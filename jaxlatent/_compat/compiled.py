@@ -1,4 +1,4 @@
-"""`compiled`: `jax.jit` for whatever calls a model."""
+"""`compiled`: `jax.jit` with the workarounds of the platform, for all functions that call a model."""
 
 from collections.abc import Callable
 from functools import cache, wraps
@@ -11,13 +11,13 @@ from jaxlatent._compat.tracing import tracing_for, tracing_platform
 def compiled(
     *static: str, quick: bool | None = None, donate: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Any]], Any]:
-    """`jax.jit`, for the platform of the devices in use and with the workarounds that it needs (`jaxlatent._compat`).
+    """Decorate a function with `jax.jit` for the platform of the devices in use, with the workarounds that it needs.
 
     Args:
         static: names of static arguments.
-        quick: on a CPU, and where XLA has the choice, whether to compile in two thirds of the time to code of half the speed, or less
-            where all is exponentials: right for what runs once. None: no choice is made, as JAX takes none where it is already tracing.
-        donate: names of arguments whose buffers the program may use for its results.
+        quick: on a CPU, with an XLA that has the option, whether to compile in two thirds of the time to code of half the speed (or less,
+            for exponentials), which pays for programs that run once. None sets no compiler options, which JAX rejects inside a trace.
+        donate: names of donated arguments.
     """
 
     def decorate(fn: Callable[..., Any]) -> Any:

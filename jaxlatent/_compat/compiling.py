@@ -11,7 +11,7 @@ from jaxlatent._compat.ynnpack import products_only
 
 
 def jit(fn: Callable[..., Any], static: Sequence[str], donate: Sequence[str], quick: bool | None) -> Any:
-    """``jax.jit(fn)`` for the platform that is being traced for; see `jaxlatent._compat.compiled` for ``quick``."""
+    """``jax.jit(fn)`` for the platform of the current trace; see `jaxlatent._compat.compiled` for ``quick``."""
     on_cpu = quick is not None and tracing_platform() == "cpu"
     options = (QUICK if quick else {}) | products_only() if on_cpu else None
     return jax.jit(fn, static_argnames=static, donate_argnames=donate, compiler_options=options)

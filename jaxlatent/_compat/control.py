@@ -1,8 +1,8 @@
-"""What JAX calls the parts of its loops and branches.
+"""The parts of loops and branches in a jaxpr.
 
-- Versions: jax 0.10 and 0.12, which count the inputs of a scan each in its own way. No public interface tells them.
-- Upstream: none; `jax.extend.core` promises the names of primitives, not their parameters.
-- Gain: checks see into loops. A loop whose parts are named otherwise stays in one piece.
+- Versions: jax 0.10 and 0.12, which store the numbers of inputs of a scan differently, without a public interface.
+- Upstream: none; `jax.extend.core` documents the names of primitives, not their parameters.
+- Gain: checks see into loops. A loop with other parameters is treated as one opaque equation.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -11,7 +11,7 @@ from jax.extend.core import ClosedJaxpr
 
 
 class Scan(NamedTuple):
-    """`jax.lax.scan`: inputs are constants, carry, and what is scanned; outputs the carry, and what is stacked."""
+    """`jax.lax.scan`: inputs are constants, carry and scanned arrays; outputs are carry and stacked arrays."""
 
     body: ClosedJaxpr
     constants: int
@@ -30,7 +30,7 @@ class While(NamedTuple):
 
 
 class Branches(NamedTuple):
-    """`jax.lax.switch` and `cond`: inputs are the index of the branch, and what all branches are given."""
+    """`jax.lax.switch` and `cond`: inputs are the branch index and the inputs of all branches."""
 
     branches: tuple[ClosedJaxpr, ...]
 
@@ -39,14 +39,14 @@ Control: TypeAlias = Scan | While | Branches
 
 
 def control_of(name: str, params: dict[str, Any]) -> Control | None:
-    """The parts of an equation that loops or branches, by its primitive's name and its parameters; else None."""
+    """The parts of a loop or branch, from the name and parameters of its primitive; None for other primitives."""
     try:
         match name:
             case "scan":
                 return Scan(params["jaxpr"], *_counts(params), params["length"], params["reverse"])
             case "while":
                 return While(params["cond_jaxpr"], params["body_jaxpr"], params["cond_nconsts"], params["body_nconsts"])
-            # Branches for other platforms cannot be compiled for this one.
+            # Platform-dependent branches cannot all be compiled for this platform.
             case "cond" if params.get("branches_platforms") is None:
                 return Branches(tuple(params["branches"]))
     except (KeyError, AttributeError):
@@ -55,7 +55,7 @@ def control_of(name: str, params: dict[str, Any]) -> Control | None:
 
 
 def _counts(params: dict[str, Any]) -> tuple[int, int]:
-    """Constants and carry of a scan."""
+    """Numbers of constants and of carried arrays of a scan."""
     if "num_carry" in params:
         return params["num_consts"], params["num_carry"]
     constants, carry, _ = params["ft_in"].unpack()

@@ -1,8 +1,8 @@
-"""Programs that run once are compiled by the quicker of XLA's two code generators for CPUs.
+"""Faster compilation on a CPU, by the older of XLA's two code generators.
 
-- Versions: jaxlib 0.10, where one may choose; to name the choice to that of 0.12 is an error.
-- Upstream: openxla/xla#41173 tells of the same generator's compile times.
-- Gain: a third of the compile time, for code of half the speed, or less where all is exponentials.
+- Versions: jaxlib 0.10, which has the option; that of 0.12 raises an error for it.
+- Upstream: openxla/xla#41173 reports the compile times of the newer generator.
+- Gain: a third of the compile time, for code of half the speed (or less, for exponentials), for programs that run once.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Batching rules of JAX's primitives that hold only where jaxlatent traces."""
+"""Batching rules of JAX primitives that apply only inside jaxlatent's traces."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ Rule = Callable[..., tuple[Any, Any]]
 
 
 def within_jaxlatent(primitive: Any, make: Callable[[Rule], Rule]) -> None:
-    """Give a primitive the rule ``make(usual)`` where jaxlatent traces; everywhere else the usual one holds.
+    """Give a primitive the batching rule ``make(usual)`` inside jaxlatent's traces, and the usual one elsewhere.
 
-    Set once, when the package is imported: what changes from thread to thread is the context, never the table of rules.
+    Installed once, at import; only the tracing context differs between threads.
     """
     usual = batching.fancy_primitive_batchers[primitive]
     own = make(usual)

@@ -1,12 +1,12 @@
-"""Small batched products: XLA aborts the process.
+"""Abort of XLA in small batched matrix products on a CPU.
 
 - Versions: jaxlib 0.10.
-- Upstream: jax-ml/jax#801 is an earlier case of the same check; none known of this one. Of ``transpose(dot(a, b))`` the algebraic
-  simplifier makes ``dot(b, a)``. Where it comes to that only after layouts are assigned, the product keeps the layout of the transpose,
-  and the emitter of batched products of two to five rows and columns accepts none but the canonical.
-- Gain: the process lives. `jax.vmap` leaves the mapped axis of ``matrix @ vector`` last and transposes it at each use. One transpose
-  is always simplified in time; of several, as of a derived quantity that is returned twice, those that XLA finds to be equal late are
-  not. Here the axis comes to the front at once, by one transpose that all uses share.
+- Upstream: jax-ml/jax#801 is an earlier case of the same check; none known for this one. The algebraic simplifier turns
+  ``transpose(dot(a, b))`` into ``dot(b, a)``. If it does so only after layout assignment, the product keeps the layout of the transpose,
+  but the emitter of batched products of two to five rows and columns accepts only the canonical one.
+- Gain: no abort. `jax.vmap` leaves the mapped axis of ``matrix @ vector`` last and transposes it at each use. A single transpose is
+  always simplified in time; of several, as with a derived quantity that is returned twice, those merged late are not. Here the axis is
+  moved to the front at once, by one transpose that all uses share.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from jaxlatent._compat.versions import FORMER_XLA
 
 
 def _leading(usual: Rule) -> Rule:
-    """The usual rule, its mapped axis brought to the front."""
+    """The usual rule with the mapped axis moved to the front."""
 
     def rule(*arguments: Any, **settings: Any) -> tuple[Any, Any]:
         product, axis = usual(*arguments, **settings)

@@ -1,7 +1,7 @@
-"""For which platform a program is traced, and that it is traced by jaxlatent at all.
+"""The context of jaxlatent's traces, which holds the platform that a program is traced for.
 
-The platform is that of the devices in use, kept in a context of JAX's own (`jax.make_user_context`): it belongs to the thread, and it
-is part of the keys under which JAX remembers traces, so that none is used where another platform, or nothing of ours, is meant.
+It is a user context of JAX (`jax.make_user_context`): local to the thread, and part of the cache keys of traces, so that a trace for one
+platform is not reused for another, nor outside jaxlatent.
 """
 
 from collections.abc import Callable
@@ -16,29 +16,29 @@ _PLATFORM = jax.make_user_context(None)
 
 
 def tracing_for(*arguments: Any) -> AbstractContextManager:
-    """Inside, what is traced is meant for the platform of ``arguments``, and the workarounds that concern tracing hold."""
+    """A context for tracing on the platform of ``arguments``, with the workarounds of tracing."""
     return _PLATFORM(_platform_of(arguments))
 
 
 def tracing_platform() -> str | None:
-    """The platform inside `tracing_for`, "unknown" if that is inside somebody else's trace; None outside."""
+    """The platform inside `tracing_for`, "unknown" if that is inside an outer trace; None outside."""
     return _PLATFORM.value
 
 
 def probably_on_cpu() -> bool:
-    """Whether the program being traced is for CPUs; JAX's default decides where only the compiler will know."""
+    """Whether the program being traced is for CPUs; if unknown, whether JAX's default device is a CPU."""
     return (_default() if _PLATFORM.value in (None, _UNKNOWN) else _PLATFORM.value) == "cpu"
 
 
 def on_cpu(this: Callable[..., Any], otherwise: Callable[..., Any], *arguments: Any) -> Any:
-    """``this(*arguments)`` if the program is for CPUs; the compiler decides where the trace cannot know."""
+    """``this(*arguments)`` on CPUs, else ``otherwise(*arguments)``; if unknown in the trace, the compiler decides."""
     if _PLATFORM.value in (None, _UNKNOWN):
         return jax.lax.platform_dependent(*arguments, cpu=this, default=otherwise)
     return (this if _PLATFORM.value == "cpu" else otherwise)(*arguments)
 
 
 def _platform_of(arguments: Any) -> str:
-    """The platform of a mesh or of arrays that are bound to devices, else what is known already, else JAX's default."""
+    """The platform of a mesh or of committed arrays, else of the current context, else JAX's default."""
     known = _PLATFORM.value or _default()
     for leaf in jax.tree.leaves(arguments):
         if isinstance(leaf, Mesh):

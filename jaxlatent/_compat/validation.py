@@ -1,10 +1,10 @@
-"""NumPyro checks the arguments of distributions where it can see them, and not where they are traced.
+"""NumPyro's validation of distribution arguments, skipped for traced values.
 
 - Versions: NumPyro 0.22 and before.
 - Upstream: pyro-ppl/numpyro#2206 makes all validation eager.
-- Gain: a sixth of the first fit of a model with correlated effects. Traced values tell NumPyro nothing, yet for matrices it compiles
-  some thirty small programs to find that out. Its own switch, `numpyro.validation_enabled`, holds for all threads and would also take
-  the support out of log densities.
+- Gain: a sixth of the first fit of a model with correlated effects. NumPyro cannot validate traced values, but for matrices it compiles
+  some thirty small programs to find out. Its switch, `numpyro.validation_enabled`, applies to all threads and would also disable the
+  support checks in log densities.
 """
 
 from typing import Any
@@ -31,5 +31,5 @@ def _validate_args(self: Any, strict: bool = True) -> None:
                 raise ValueError(f"{type(self).__name__} distribution got invalid {name} parameter.")
 
 
-# Set once, when the package is imported: what changes from thread to thread is the context.
+# Installed once, at import; only the tracing context differs between threads.
 Distribution.validate_args = _validate_args

@@ -1,4 +1,4 @@
-"""The ``jaxlatent`` command."""
+"""The ``jaxlatent`` command: devices and demos."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ app = typer.Typer(
 
 
 class _Demos(TyperGroup):
-    """Analyses by name; a name that there is not gets the closest one."""
+    """A command group that suggests the closest name for an unknown one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name = args[0]
@@ -42,7 +42,7 @@ class _Demos(TyperGroup):
 demos = typer.Typer(cls=_Demos, help="Run a whole analysis; without a name, list them.", invoke_without_command=True)
 app.add_typer(demos, name="demo")
 
-#: Width of tables where there is no terminal.
+#: Width of tables without a terminal.
 _WIDTH = 132
 
 
@@ -129,7 +129,7 @@ def graphs(
 
 
 def _gallery(name: str, rows: tuple[str, ...]) -> None:
-    """A command that runs rows of the regression gallery; no rows are all of them."""
+    """Add a command that runs rows of the regression gallery; all if empty."""
 
     @demos.command(name, help=f"{DEMOS[name].line[0].upper()}{DEMOS[name].line[1:]}.")
     def command(
@@ -148,10 +148,10 @@ for _row in ROWS:
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Errors of the package in plain words and exit code 2; an interruption ends quietly with 130, as shells expect."""
+    """Print errors of the package without a traceback and exit with code 2; exit with 130 on an interruption, as usual in shells."""
     try:
         with warnings.catch_warnings():
-            # A fit that is interrupted hands out what it has, with a warning: here the user wants the whole to stop.
+            # An interrupted fit returns its draws so far with a warning; the command should stop instead.
             warnings.filterwarnings("error", "interrupted", UserWarning)
             yield
     except jl.JaxlatentError as error:
@@ -163,7 +163,7 @@ def _plain_errors() -> Iterator[None]:
 
 
 def _use_cores() -> None:
-    """Every CPU core as a device, unless this process runs JAX already."""
+    """Make every CPU core a device, unless this process already runs JAX."""
     try:
         jl.use_cpu_cores()
     except jl.InputError as error:

@@ -1,4 +1,4 @@
-"""Small data sets, typed in or simulated with fixed seeds, each with its source."""
+"""Small example datasets, built in or simulated with a seed, each with its source."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from jaxlatent.errors import InputError
 
 
 class Dataset(NamedTuple):
-    """What a model of the data set is fitted to: ``jl.fit(model, census.data, engine, seed, coords=census.coords)``.
+    """Data and coordinates, as in ``jl.fit(model, census.data, engine, seed, coords=census.coords)``.
 
     Attributes:
         data: arrays by name, observations and covariates.
@@ -20,11 +20,10 @@ class Dataset(NamedTuple):
 
 
 def census_income() -> Dataset:
-    """How many earn more than 50,000 dollars a year, by education and sex, in 14 cells.
+    """The number of people who earn more than 50,000 dollars a year, by education and sex, in 14 cells.
 
     Source: the 1994 census of the United States, as extracted by Kohavi and Becker for the UCI repository ("Adult"),
-    counted by education and sex. Rows go through the seven educations in the order of ``coords["education"]``, women
-    before men.
+    counted by education and sex. Rows are the seven educations in the order of ``coords["education"]``, women before men.
 
     Returns:
         data, each ``(14,)``: ``income``, people above 50,000 dollars; ``total``, people; ``edu``, index of the
@@ -45,14 +44,14 @@ def census_income() -> Dataset:
 
 
 def inverse_problem(size: int = 1000, noise: str = "wide", seed: int = 0) -> Dataset:
-    """A relation that runs back on itself: for some inputs there are three answers.
+    """An inverse problem whose solution is multi-valued: some inputs have three outputs.
 
     Source: Bishop (1994), Mixture Density Networks: ``x = y + 0.3 sin(2 pi y) + noise`` for ``y`` evenly spaced from 0 to 1; predict
     ``y`` from ``x``.
 
     Args:
-        size: how many points.
-        noise: "wide", Uniform(-0.1, 0.1), as Bishop's; or "narrow", Uniform(0, 0.05).
+        size: number of points.
+        noise: "wide", Uniform(-0.1, 0.1), as in Bishop; or "narrow", Uniform(0, 0.05).
         seed: of the noise.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Whole analyses, from data to tables, figures and files: ``jaxlatent demo NAME``."""
+"""Complete analyses, from data to tables and figures, run by ``jaxlatent demo NAME``."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -11,8 +11,8 @@ class Demo(NamedTuple):
     """One analysis.
 
     Attributes:
-        line: what it shows, in one line.
-        module: which defines ``run``; imported only when the demo runs.
+        line: description in one line.
+        module: name of the module that defines ``run``, imported only when the demo runs.
     """
 
     line: str
@@ -20,7 +20,7 @@ class Demo(NamedTuple):
 
     @property
     def run(self) -> Callable[..., Any]:
-        """The analysis itself; see the module for its arguments."""
+        """The ``run`` function of the module."""
         return import_module(self.module).run
 
 

@@ -1,9 +1,8 @@
-"""Census income: five binomial regressions, from complete pooling to correlated varying effects.
+"""The census models: five binomial regressions, from complete pooling to correlated varying effects.
 
-All of them model the counts of `jaxlatent.datasets.census_income` as ``income ~ Binomial(total, logits)``; they
-differ in how the intercept ``alpha`` and the effect ``bm`` of being a man vary over educations. Whatever the model,
-``p`` is the probability of more than 50,000 dollars a year by education and sex, and ``advantage`` the difference of
-men's and women's.
+All model the counts of `jaxlatent.datasets.census_income` as ``income ~ Binomial(total, logits)``; they differ in how the
+intercept ``alpha`` and the effect ``bm`` of being a man vary over educations. In all of them, ``p`` is the probability of
+more than 50,000 dollars a year by education and sex, and ``advantage`` its difference between men and women.
 """
 
 from collections.abc import Callable
@@ -31,7 +30,7 @@ def pooled() -> jl.Model:
 
 
 def no_pooling() -> jl.Model:
-    """An intercept of its own for each education."""
+    """A separate intercept for each education."""
     return _model(
         "no pooling",
         prior={"alpha": dist.Normal(0.0, 10.0).expand([7]).to_event(1), "bm": dist.Normal(0.0, 1.0)},
@@ -56,11 +55,11 @@ def partial_pooling() -> jl.Model:
 
 
 def correlated(centring: Centring = jl.informed) -> jl.Model:
-    """Intercepts and effects of sex both vary over educations, and may go together.
+    """Correlated intercepts and effects of sex, both varying over educations.
 
     Args:
-        centring: the coordinates in which the effects are sampled, `jaxlatent.centred`, `jaxlatent.noncentred` or
-            `jaxlatent.informed`. The model, and so its posterior, is the same with each.
+        centring: parameterisation of the effects, `jaxlatent.centred`, `jaxlatent.noncentred` or `jaxlatent.informed`,
+            which does not change the posterior.
     """
     return _model(
         "correlated",
@@ -116,9 +115,9 @@ class Fits(NamedTuple):
     """One model, fitted three ways.
 
     Attributes:
-        nuts: the draws that everything else is compared with.
-        map: joint maxima of the posterior, from several starts.
-        advi: the Gaussian approximation.
+        nuts: draws by NUTS, the reference.
+        map: posterior modes from several starts.
+        advi: draws from the Gaussian approximation.
     """
 
     nuts: jl.Result

@@ -22,14 +22,14 @@ _DPI = 150
 
 
 def draw(folder: Path, fits: Mapping[str, Fits], dataset: Dataset, predicted: np.ndarray, seed: int) -> list[Path]:
-    """Draw and write all of them.
+    """Draw and save all figures.
 
     Args:
-        folder: where they go.
+        folder: to save in.
         fits: by model, "C1" to "C5".
-        dataset: what was fitted.
+        dataset: the data of the fits.
         predicted: predictive counts of C3, ``(chain, draw, cell)``.
-        seed: of the predictive draws that ArviZ is given.
+        seed: of the predictive draws for ArviZ.
 
     Returns:
         The files written.
@@ -60,7 +60,7 @@ def draw(folder: Path, fits: Mapping[str, Fits], dataset: Dataset, predicted: np
 
 
 def _shrinkage(result: jl.Result, log_odds: np.ndarray, education: list[str], sex: list[str]) -> Axes:
-    """Women on the left, men, who have ``bm`` on top, on the right."""
+    """Shrinkage of women (left) and of men, with effect ``bm`` (right)."""
     layout = {"figsize": (11.0, 4.6), "layout": "constrained", "sharex": True, "sharey": "row", "height_ratios": (3, 2)}
     with style():
         grid = plt.subplots(2, 2, **layout)[1]
@@ -77,7 +77,7 @@ def _shrinkage(result: jl.Result, log_odds: np.ndarray, education: list[str], se
 
 
 def _doctorates(counts: np.ndarray, observed: int, total: int) -> Axes:
-    """The predictive distribution of how many of the women with doctorates are above."""
+    """The predictive distribution of the number of women with doctorates above 50,000 dollars."""
     with style():
         ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     values, times = np.unique(counts, return_counts=True)

@@ -1,4 +1,4 @@
-"""The census analysis: fit the five models three ways, print what they say, write figures and draws."""
+"""The census analysis: fit the five models by NUTS, MAP and ADVI, print tables, write figures and draws."""
 
 import time
 import warnings
@@ -43,13 +43,13 @@ def run(
     centring: str = "informed",
     console: Console | None = None,
 ) -> dict[str, Fits]:
-    """Fit, print and write everything.
+    """Run the whole analysis.
 
     Args:
-        out: directory for ``figures/*.png``, ``draws/*.nc`` and ``summary.csv``; made if it is not there.
+        out: directory for ``figures/*.png``, ``draws/*.nc`` and ``summary.csv``; created if missing.
         chains: of NUTS.
-        warmup: transitions of each chain that are not kept.
-        draws: kept transitions of each chain.
+        warmup: warm-up transitions per chain.
+        draws: kept transitions per chain.
         seed: of all random numbers.
         centring: of the fifth model's effects, one of `CENTRINGS`.
         console: where to print.
@@ -108,7 +108,7 @@ def run(
 def _fit(model: jl.Model, dataset: Dataset, nuts: jl.NUTS, seed: int, clock: Clock) -> Fits:
     used = {dim for dims in model.dims.values() for dim in dims}
     coords = {dim: labels for dim, labels in {**dataset.coords, "effect": census.EFFECTS}.items() if dim in used}
-    # As many lanes in each engine: the search for their starts is then one compiled program.
+    # The same number of lanes in each engine, to share the compiled search for starts.
     engines: dict[str, Engine] = {
         "NUTS": nuts,
         "MAP": jl.Optimize(restarts=nuts.chains, standard_errors=False),
@@ -117,7 +117,7 @@ def _fit(model: jl.Model, dataset: Dataset, nuts: jl.NUTS, seed: int, clock: Clo
     fitted = []
     for name, engine in engines.items():
         with clock(name), warnings.catch_warnings():
-            # The tables tell of k-hat.
+            # The tables show k-hat.
             warnings.filterwarnings("ignore", message=".*k-hat")
             fitted.append(jl.fit(model, dataset.data, engine, seed, coords=coords))
     return Fits(*fitted)

@@ -1,4 +1,4 @@
-"""What the census analysis prints."""
+"""The tables of the census analysis."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ from jaxlatent.diagnostics import geweke as geweke_scores
 from jaxlatent.diagnostics import mcse_mean
 from jaxlatent.results.summary import labels
 
-#: Derived quantities with a table of their own, and a matrix whose free entry is shown as ``rho``.
+#: Left out of the parameter table: quantities with a table of their own, and a matrix whose free entry is shown as ``rho``.
 _ELSEWHERE = ("p", "advantage", "corr_chol")
 
-#: Importance weights whose logarithms vary by less than this are as good as equal.
+#: Importance weights whose logarithms have a smaller standard deviation are nearly equal.
 _EQUAL = 0.1
 
 
 def model(console: Console, title: str, fits: Fits, summary: pd.DataFrame) -> None:
-    """NUTS, with MAP and ADVI beside it, and how well each of them went."""
+    """Print the estimates by NUTS, MAP and ADVI, and their diagnostics."""
     names = [name for name in {**fits.nuts.params, **fits.nuts.derived} if name not in _ELSEWHERE]
     point, found = _maximum(fits.map, names)
     best = fits.advi.best()
@@ -54,7 +54,7 @@ def model(console: Console, title: str, fits: Fits, summary: pd.DataFrame) -> No
     k_hat, spread = float(best.statistics["khat"][0]), float(np.std(best.statistics["lp"] - best.statistics["log_q"]))
     console.print(f"ADVI: k-hat {k_hat:.2f}, log importance weights vary by {spread:.2g}, {_outcome(best.status[0])}")
     if not k_hat <= 0.7:
-        # Where weights are as good as equal, k-hat looks at a tail that does not matter.
+        # With nearly equal weights, k-hat measures a tail that does not matter.
         verdict = (
             "but the weights are nearly equal, so"
             if spread < _EQUAL
@@ -65,7 +65,7 @@ def model(console: Console, title: str, fits: Fits, summary: pd.DataFrame) -> No
 
 
 def _moments(result: jl.Result, names: Sequence[str]) -> pd.DataFrame:
-    """Mean and standard deviation, all that independent draws need."""
+    """Mean and standard deviation of independent draws."""
     values = {**result.params, **result.derived}
     rows = {
         label: (draws.mean(), draws.std(ddof=1))
@@ -78,7 +78,7 @@ def _moments(result: jl.Result, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _maximum(fit: jl.Result, names: Sequence[str]) -> tuple[pd.Series | None, str]:
-    """The best of the converged restarts by parameter, or None, and what to say of it."""
+    """The best of the converged restarts by parameter, or None; and a note on it."""
     converged = fit.status == jl.Status.CONVERGED
     if not converged.any():
         return None, (
@@ -94,7 +94,7 @@ def _outcome(code: int) -> str:
 
 
 def comparison(console: Console, compared: jl.diagnostics.Comparison, models: Mapping[str, jl.Model]) -> None:
-    """Models from best to worst on the deviance scale."""
+    """Print a comparison of models on the deviance scale."""
     kind = compared.kind.upper()
     heads = [kind, "se", "p", "difference", "se of it", "stacking", "pseudo-BMA+", "warning"]
     table = _table(f"{kind} on the deviance scale: smaller is better", "", heads)
@@ -118,7 +118,7 @@ def comparison(console: Console, compared: jl.diagnostics.Comparison, models: Ma
 
 
 def correlations(console: Console, result: jl.Result, name: str) -> None:
-    """Posterior correlations of the parts of a parameter, named by its dimension."""
+    """Print the posterior correlations of the entries of a parameter."""
     values = result.params[name]
     education = result.coords["education"]
     matrix = np.corrcoef(values.reshape(-1, values.shape[-1]).T)
@@ -129,7 +129,7 @@ def correlations(console: Console, result: jl.Result, name: str) -> None:
 
 
 def geweke(console: Console, result: jl.Result, name: str) -> None:
-    """How many of Geweke's scores lie outside two standard errors."""
+    """Print the fraction of Geweke's scores outside two standard errors."""
     scores = np.asarray(geweke_scores(result.params[name])[1])
     scores = scores[np.isfinite(scores)]
     beyond = 100 * np.mean(np.abs(scores) > 2) if scores.size else np.nan
@@ -142,7 +142,7 @@ def geweke(console: Console, result: jl.Result, name: str) -> None:
 def questions(
     console: Console, fits: Mapping[str, Fits], summaries: Mapping[str, pd.DataFrame], predicted: np.ndarray
 ) -> None:
-    """Probabilities and predictions, each with its Monte Carlo error."""
+    """Print probabilities and predictions with their Monte Carlo errors."""
     # Men are column 1; professional school and Bachelors are educations 3 and 4.
     ahead = np.stack([fit.nuts.derived["p"][..., 4, 1] > fit.nuts.derived["p"][..., 3, 1] for fit in fits.values()], -1)
     women = predicted[..., 12]
@@ -175,7 +175,7 @@ def questions(
 
 
 def closing(console: Console, written: Sequence[Path], seconds: Mapping[str, float]) -> None:
-    """What was written, and where the time went."""
+    """Print the files written and the run times."""
     console.print()
     for folder in dict.fromkeys(path.parent for path in written):
         console.print(

@@ -1,4 +1,4 @@
-"""Graphs of models: the census models and the ready families, as figures and as a page of Mermaid text."""
+"""Graphs of the census models and of the ready families, as figures and as a page of Mermaid source."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +20,11 @@ _DPI = 200
 
 
 def run(out: Path, console: Console) -> list[Path]:
-    """Draw the graph of every model below, one figure each, and write ``graphs.md``.
+    """Draw the graph of every model, one figure each, and write ``graphs.md``.
 
     Args:
-        out: folder for the figures and the page; made if need be.
-        console: where the files written are told.
+        out: folder for the figures and the page; created if missing.
+        console: to print the files written.
 
     Returns:
         The files written.
@@ -46,7 +46,7 @@ def run(out: Path, console: Console) -> list[Path]:
 
 
 def models() -> Iterator[tuple[str, jl.Model, dict[str, Any]]]:
-    """Name of the file, model and data: the census models and one of every ready family."""
+    """File name, model and data of the census models and of one model of every ready family."""
     income, curve = census_income().data, inverse_problem().data
     sequences = {"y": [np.zeros((length, 2)) for length in (80, 120, 100)]}
     choices = {"y": np.zeros((10, 200), int), "x": np.zeros((10, 200, 3)), "u": np.zeros((10, 200, 2))}

@@ -1,8 +1,7 @@
-"""Diagnostics of draws: convergence, Monte Carlo error, predictive performance.
+"""Diagnostics of draws: convergence, Monte Carlo error, predictive performance, relabelling.
 
-All functions take arrays ``(chains, draws, ...)`` and treat every trailing parameter at once: those of NumPy on the host, where
-nothing is compiled and numbers are doubles (R-hat, ESS, MCSE), those of JAX on the device. All may be
-used inside `jax.jit` and `jax.vmap` unless they say that they return text or tables.
+Functions take arrays ``(chains, draws, ...)`` and treat all trailing parameters at once. R-hat, ESS and MCSE of NumPy arrays are computed
+on the host in double precision, without compilation; those of JAX arrays on the device, also inside `jax.jit` and `jax.vmap`.
 """
 
 from jaxlatent.diagnostics.comparison import Comparison, compare

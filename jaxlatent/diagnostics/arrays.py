@@ -1,8 +1,7 @@
-"""The two namespaces that the convergence diagnostics are written for: NumPy's on the host, JAX's in compiled programs.
+"""Array functions for both NumPy (on the host) and JAX (in compiled programs), in which the convergence diagnostics are written.
 
-Draws of a result lie on the host, and a program for their shape would take longer to compile than NumPy takes for the whole table.
-Within `jax.jit` and `jax.vmap`, and for arrays of JAX, the same functions are JAX's. What the two call differently is here; all work
-along the last axis.
+Draws of a result are on the host, where compiling a program for their shape would take longer than NumPy takes for the whole table. All
+functions work along the last axis.
 """
 
 from collections.abc import Callable
@@ -20,10 +19,10 @@ Either = Any
 
 
 def diagnostic(*static: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function where JAX's arrays are among its arguments, and call it as it is where there are none.
+    """Decorate a function to be compiled for JAX arrays, and called directly otherwise.
 
     Args:
-        static: names of arguments that are static where it is compiled.
+        static: names of static arguments of the compiled function.
     """
 
     def decorate(fn: Callable[..., Any]) -> Any:
@@ -44,9 +43,9 @@ def namespace(values: Any) -> Any:
 
 
 def sort(values: Either) -> Either:
-    """Sort floats (not NaN); in JAX through integers of the same order, which XLA's CPU sort compares five times as fast.
+    """Sort floats (not NaN); in JAX as integers of the same order, which XLA sorts five times as fast on a CPU.
 
-    IEEE 754 numbers order as their bit patterns do, once the bits below the sign of the negative ones are flipped.
+    IEEE 754 numbers have the order of their bit patterns, once the bits below the sign of the negative ones are flipped.
     """
     if namespace(values) is np:
         return np.sort(values, -1)
@@ -60,8 +59,8 @@ def average_ranks(values: Either, size: Either) -> Either:
     """Ranks from 1 on; ties share their average.
 
     Args:
-        values: shape ``(..., values)``, infinite where they do not count.
-        size: how many count. Infinite ones among them tie with the others: their run of ties ends at the last that counts.
+        values: shape ``(..., values)``, infinite in the padding.
+        size: number of values without padding. Infinite values among them have the average rank of these only.
     """
     if namespace((values, size)) is np:
         return _average_ranks(values)
@@ -72,7 +71,7 @@ def average_ranks(values: Either, size: Either) -> Either:
 
 
 def _average_ranks(values: Either) -> Either:
-    """As `scipy.stats.rankdata`, whose module takes 0.7 s to import, most of what a first look at a result may take."""
+    """Like `scipy.stats.rankdata`, whose module takes 0.7 s to import."""
     order = np.argsort(values, -1)
     ordered, place = np.take_along_axis(values, order, -1), np.arange(values.shape[-1])
     new = np.ones((*values.shape[:-1], values.shape[-1] + 1), bool)
@@ -92,7 +91,7 @@ def windows(values: Either, start: Either, width: int) -> Either:
 
 
 def cumulative_minimum(values: Either) -> Either:
-    """The smallest so far."""
+    """The running minimum."""
     return np.minimum.accumulate(values, -1) if namespace(values) is np else lax.cummin(values, values.ndim - 1)
 
 

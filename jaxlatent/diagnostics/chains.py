@@ -1,8 +1,8 @@
-"""Draws as padded tables of chains: the common ground of the convergence diagnostics.
+"""Shared parts of the convergence diagnostics: padded arrays of chains, splitting, moments, quantiles.
 
-Every diagnostic is written for arrays ``x`` of shape ``(..., chains, draws)`` of which the first ``n`` draws of each chain count and
-the rest is padding. `over_parameters` brings draws into that shape. Because ``n`` may be traced, a compiled program evaluates a
-diagnostic while the draws grow; on the host nothing is padded. See `jaxlatent.diagnostics.arrays` for which of the two is used.
+Every diagnostic is written for arrays ``x`` of shape ``(..., chains, draws)`` whose first ``n`` draws per chain count; the rest is padding.
+`over_parameters` brings draws into that shape. As ``n`` may be traced, one compiled program serves a growing number of draws; on the host
+nothing is padded.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from jaxlatent.typing import ArrayLike
 
 #: Fewer draws than this give NaN, as in ArviZ and Stan: there is nothing left to split.
 MIN_DRAWS = 4
-#: Draws that are worked on together on the host: what fits a processor's cache.
-_TOGETHER = 2**15
+#: Draws per chunk on the host, to fit the processor's cache.
+_CHUNK_SIZE = 2**15
 
 
 def over_parameters(statistic: Callable[[Either, Either], Either], draws: ArrayLike, n: ArrayLike | None) -> Either:
@@ -48,9 +48,9 @@ def over_parameters(statistic: Callable[[Either, Either], Either], draws: ArrayL
 
 
 def _on_host(statistic: Callable[[Either, Either], Either], columns: Either) -> Either:
-    """A few parameters at a time, in double precision."""
+    """Apply the statistic in double precision, to a chunk of parameters at a time."""
     _, chains, length = columns.shape
-    step, count = max(1, _TOGETHER // (chains * length)), np.asarray(length)
+    step, count = max(1, _CHUNK_SIZE // (chains * length)), np.asarray(length)
     with np.errstate(all="ignore"):
         parts = [
             _guarded(statistic, np.ascontiguousarray(columns[i : i + step], float), count)
@@ -62,19 +62,19 @@ def _on_host(statistic: Callable[[Either, Either], Either], columns: Either) -> 
 def _guarded(statistic: Callable[[Either, Either], Either], x: Either, n: Either) -> Either:
     xp, mask = namespace((x, n)), counted(x, n)
     value = statistic(xp.where(mask, x, 0), n)
-    lost = xp.any(mask & xp.isnan(x), (-2, -1)) | (n < MIN_DRAWS)
-    return xp.where(lost.reshape(lost.shape + (1,) * (value.ndim - 1)), xp.nan, value)
+    undefined = xp.any(mask & xp.isnan(x), (-2, -1)) | (n < MIN_DRAWS)
+    return xp.where(undefined.reshape(undefined.shape + (1,) * (value.ndim - 1)), xp.nan, value)
 
 
 def floating(values: ArrayLike) -> Either:
-    """As an array of floats: floats keep their type, integers and booleans take the namespace's default."""
+    """Convert to an array of floats: floats keep their type, integers and booleans become the default float."""
     xp = namespace(values)
     array = xp.asarray(values)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
 def counted(x: Either, n: Either) -> Either:
-    """Which draws count: a mask of the shape of ``x``."""
+    """The mask of the draws that count, of the shape of ``x``."""
     xp = namespace((x, n))
     return xp.broadcast_to(xp.arange(x.shape[-1]) < n, x.shape)
 

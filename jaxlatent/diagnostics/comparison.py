@@ -101,7 +101,7 @@ class Comparison:
 
 
 def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key, samples: int = 1000) -> Comparison:
-    """Rank models by their information criteria and weigh them for averaging.
+    """Rank models by their information criteria, and compute weights for averaging.
 
     Args:
         criteria: for each model, what `waic` or `loo` returned for the same observations in the same order.

@@ -1,4 +1,4 @@
-"""Effective sample size: how many independent draws are the draws worth?"""
+"""Effective sample size of the bulk, tails, mean and quantiles."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from jaxlatent.diagnostics.chains import counted, over_parameters, pool, quantil
 from jaxlatent.diagnostics.ranks import rank_normalise
 from jaxlatent.typing import Array, ArrayLike
 
-#: A range below this counts as constant; such draws are worth their number, as in ArviZ.
+#: Draws with a smaller range are constant, and their effective sample size is their number, as in ArviZ.
 CONSTANT = 1e-15
 
 
@@ -44,7 +44,7 @@ def ess_tail(draws: ArrayLike, n: ArrayLike | None = None, *, probs: tuple[float
 
 @diagnostic()
 def ess_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
-    """Effective sample size for the mean: split chains, as they are (Gelman et al. 2013, section 11.5).
+    """Effective sample size for the mean: split chains, not rank-normalised (Gelman et al. 2013, section 11.5).
 
     Args:
         draws: shape ``(chains, draws, ...)``.
@@ -58,7 +58,7 @@ def ess_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 
 @diagnostic()
 def ess_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> Array:
-    """Effective sample size for a quantile: that of the indicator of lying below it (Vehtari et al. 2021, section 4).
+    """Effective sample size for a quantile: that of the indicator of draws below it (Vehtari et al. 2021, section 4).
 
     Args:
         draws: shape ``(chains, draws, ...)``.
@@ -80,7 +80,7 @@ def of_quantiles(x: Array, n: Array, probs: Sequence[ArrayLike]) -> Array:
 
 
 def effective(x: Array, n: Array) -> Array:
-    """Effective sample size of chains as they are, by Geyer's initial monotone positive sequence.
+    """Effective sample size of chains, neither split nor rank-normalised, by Geyer's initial monotone positive sequence.
 
     Vehtari et al. 2021, section 3.2; Geyer 1992, section 3.3: autocorrelations of all chains, compared with the
     variance over all chains, are summed in pairs of neighbouring lags, up to the first pair that is not positive, no
@@ -124,7 +124,7 @@ def _ranked(x, n):
 
 
 def _autocovariance(centred):
-    """Sums of lagged products along the last axis, by a Fourier transform padded so that nothing wraps around."""
+    """Sums of lagged products along the last axis, by a Fourier transform padded against wrap-around."""
     xp, length = namespace(centred), centred.shape[-1]
     padded = next_fast_len(2 * length, real=True)
     spectrum = xp.fft.rfft(centred, padded)

@@ -1,4 +1,4 @@
-"""Geweke's diagnostic: does the beginning of a chain have the mean of its end?"""
+"""Geweke's diagnostic: the difference in mean between the beginning and the end of a chain."""
 
 from functools import partial
 
@@ -13,13 +13,12 @@ from jaxlatent.typing import Array, ArrayLike
 
 
 def geweke(draws: ArrayLike, intervals: int = 15, first: float = 0.1, last: float = 0.5) -> tuple[np.ndarray, Array]:
-    """z-scores of the difference in mean between beginning and end, from each of several starting points on.
+    """z-scores of the difference in mean between beginning and end, from each of several starting points on (Geweke 1992).
 
-    Geweke (1992). The starting points are spread evenly over the draws before the last fraction, as in PyMC3. Unlike
-    there, the difference is divided by its standard error, each mean having variance sd² / ESS of its slice: PyMC3
-    divided by the standard deviation of the draws themselves, which made the scores too small by the root of the number
-    of effective draws. A chain in equilibrium has scores near the standard normal; if only the early starting points
-    have |z| > 2, the chain needs more warmup.
+    The starting points are evenly spaced over the draws before the last fraction, as in PyMC3. Unlike there, the difference is
+    divided by its standard error, with variance sd² / ESS for the mean of a slice: PyMC3 divided by the standard deviation of
+    the draws, so that scores were too small by the root of the ESS. A chain in equilibrium has approximately standard normal
+    scores; if only the early starting points have |z| > 2, the chain needs more warm-up.
 
     Args:
         draws: shape ``(chains, draws, ...)``.

@@ -1,4 +1,4 @@
-"""Information criteria: what WAIC and LOO have in common."""
+"""`InformationCriterion`: the result of WAIC and LOO, and their shared checks."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Monte Carlo standard errors: how far may an estimate from these draws be from the posterior's own value?"""
+"""Monte Carlo standard errors of posterior means, standard deviations and quantiles."""
 
 from scipy.special import ndtr
 

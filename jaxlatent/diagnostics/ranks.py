@@ -1,4 +1,4 @@
-"""Rank normalisation: what makes R-hat and bulk ESS meaningful for heavy tails (Vehtari et al. 2021, section 4)."""
+"""Rank normalisation, for R-hat and bulk ESS of heavy-tailed draws (Vehtari et al. 2021, section 4)."""
 
 from jaxlatent.diagnostics.arrays import average_ranks, namespace, normal_quantile
 from jaxlatent.diagnostics.chains import counted, median, pool, together

@@ -1,4 +1,4 @@
-"""R-hat: do the chains agree?"""
+"""R-hat, and nested R-hat for many short chains."""
 
 from functools import partial
 
@@ -72,7 +72,7 @@ def _larger_of_bulk_and_folded(statistic, x, n):
     xp, (halves, half) = namespace((x, n)), split(x, n)
     bulk = statistic(rank_normalise(halves, half), half)
     folded = statistic(rank_normalise(fold(halves, half), half), half)
-    # two-valued draws fold to a constant, whose R-hat is undefined: the bulk then speaks alone
+    # two-valued draws fold to a constant, whose R-hat is undefined: use the bulk alone
     return xp.where(xp.isnan(folded), bulk, xp.maximum(bulk, folded))
 
 
@@ -97,5 +97,5 @@ def _by_superchain(values, superchains):
 
 
 def _variance(means):
-    """Zero to the last bit where they are equal, so that constant draws give NaN and not infinity."""
+    """Variance of means, exactly zero if they are equal, so that R-hat of constant draws is NaN rather than infinity."""
     return namespace(means).var(means - means[..., :1], -1, ddof=1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxlatent.typing import Key
 
-#: No weight falls below this while the optimiser runs, so that every observation keeps a finite score.
+#: Lower bound of weights in the optimiser, so that every observation has a finite score.
 SMALLEST_WEIGHT = 1e-12
 
 
@@ -26,7 +26,7 @@ def stacking_weights(pointwise: np.ndarray) -> np.ndarray:
     density = np.exp(pointwise - pointwise.max(1, keepdims=True))
     observations, models = density.shape
 
-    # slow to import, and wanted by comparisons only
+    # lazy import, since it is slow
     from scipy.optimize import minimize
 
     def loss(weights):

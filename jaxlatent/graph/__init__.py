@@ -1,4 +1,4 @@
-"""The graph of a model: parameters, derived quantities and observations, who reads whom, and what is replicated."""
+"""The graph of a model: its nodes, edges and plates, found by tracing, and rendered as text or drawing."""
 
 from jaxlatent.graph.graph import Graph
 from jaxlatent.graph.structure import Axis, Node, Plate

@@ -1,4 +1,4 @@
-"""A graph drawn with matplotlib: nodes in layers from top to bottom, plates as boxes around them; lengths are inches."""
+"""Layout and drawing of a graph with matplotlib: nodes in layers, plates as boxes around them; lengths are in inches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,30 +15,32 @@ from scipy.optimize import nnls
 
 from jaxlatent.graph.structure import Node, Plate, Structure
 
-#: Between neighbours in a layer, between layers, between a plate and what is in it; swaps tried for a better order.
-_APART, _BETWEEN, _PAD, _TRIES = 0.25, 0.42, 0.12, 300
+#: Distance of neighbours in a layer, and of layers; padding of plates; number of swaps tried for a better order.
+_APART, _BETWEEN, _PAD, _MAX_SWAPS = 0.25, 0.42, 0.12, 300
 
 
 @dataclass(eq=False)
 class Item:
-    """A node, a plate with the items in it, or (no key) where an edge passes a layer; layers count from 0 at the top."""
+    """A node, a plate with its items, or (without key) the point where an edge crosses a layer; layers count from 0 at the top."""
 
     key: Node | Plate | None
     first: int
     last: int
-    width: float = 0.0  # at least
+    width: float = 0.0  # minimum
     above: float = 0.0  # from the middle of the first layer to the top
     below: float = 0.0  # from the middle of the last layer to the bottom
     children: "list[Item]" = field(default_factory=list)
-    corners: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))  # lower left and upper right, when laid out
+    corners: np.ndarray = field(
+        default_factory=lambda: np.zeros((2, 2))
+    )  # lower left and upper right, set by the layout
 
     def walk(self) -> "list[Item]":
-        """This one and all inside, outer ones first."""
+        """This item and all inside, outer ones first."""
         return [self, *(item for child in self.children for item in child.walk())]
 
 
 def draw(graph: Structure, ax: Axes | None, new_figure: Callable[..., Any]) -> Axes:
-    """Draw nodes, plates and arrows from border to border, scaled to fit ``ax``; without one, ``new_figure`` gets a ``figsize``."""
+    """Draw nodes, plates and arrows, scaled to fit ``ax``; without one, in a figure by ``new_figure(figsize=...)``."""
     page, chains = lay_out(graph)
     width, height = page.corners[1]
     ax = ax or new_figure(figsize=(width, height)).add_axes((0.0, 0.0, 1.0, 1.0))
@@ -64,7 +66,7 @@ def draw(graph: Structure, ax: Axes | None, new_figure: Callable[..., Any]) -> A
 
 
 def curve(chain: Sequence[Item]) -> np.ndarray:
-    """Points of an edge: smooth, and steeper at its ends than a straight line, so that it clears their neighbours."""
+    """Points of a smooth edge, steeper at its ends than a straight line to keep clear of neighbours."""
     x, y = np.array([item.corners.mean(0) for item in chain[::-1]]).T
     slopes = PchipInterpolator(y, x).derivative()(y)
     slopes[[0, -1]] = 0.55 * (np.diff(x) / np.diff(y))[[0, -1]]
@@ -83,14 +85,14 @@ def _shape(item: Item, scale: float) -> Patch:
 
 
 def lay_out(graph: Structure) -> tuple[Item, list[list[Item]]]:
-    """The page, its lower left corner at the origin, and what every edge passes, from parent to child."""
+    """The page, with its lower left corner at the origin, and the items along every edge, from parent to child."""
     nodes: dict[str, Item] = {}
     for node in graph.nodes:  # a parameter is declared before its readers
         layer = max((nodes[parent].last + 1 for parent, child in graph.edges if child == node.name), default=0)
         width = max(TextPath((0, 0), line, size=9).get_extents().width for line in node.lines) / 72
         half = 0.077 * len(node.lines) + 0.1
         nodes[node.name] = Item(node, layer, layer, max(1.18 * width + 0.14, 0.5), half, half)
-    for name in nodes.keys() - {child for _, child in graph.edges}:  # what has no parents, just above its readers
+    for name in nodes.keys() - {child for _, child in graph.edges}:  # nodes without parents, just above their readers
         nodes[name].first = nodes[name].last = min((nodes[c].first - 1 for p, c in graph.edges if p == name), default=0)
     page, chains = _box(graph.root, nodes), []
     for start, end in ((nodes[parent], nodes[child]) for parent, child in graph.edges):
@@ -117,7 +119,7 @@ def _box(plate: Plate, nodes: dict[str, Item]) -> Item:
 
 
 def _sides(page: Item, edges: Sequence[tuple[Item, Item]]) -> dict[Item, np.ndarray]:
-    """Left and right of every item: least squares of how far edges go sideways and how wide plates are; the order is searched."""
+    """Left and right of every item: least squares of sideways distances of edges and widths of plates, with a search over orders."""
     items = page.walk()
     left, right = (dict(zip(items, side, strict=True)) for side in np.eye(2 * len(items)).reshape(2, len(items), -1))
     pulls = [(left[a] + right[a] - left[b] - right[b]) / 2 for a, b in edges]
@@ -128,7 +130,7 @@ def _sides(page: Item, edges: Sequence[tuple[Item, Item]]) -> dict[Item, np.ndar
         within += [(left[box], left[child], _PAD), (right[child], right[box], _PAD if child.key else _APART)]
 
     def solve() -> tuple[float, np.ndarray]:
-        """In the order that children have: least distance programming (Lawson and Hanson 1974, ch. 23)."""
+        """Solve for the current order of children by least distance programming (Lawson and Hanson 1974, ch. 23)."""
         rows = [[c for c in box.children if c.first <= i <= c.last] for box in items for i in range(page.last + 1)]
         apart = within + [(right[a], left[b], _APART) for row in rows for a, b in pairwise(row)]
         low, high, least = (np.array(part) for part in zip(*apart, strict=True))
@@ -140,7 +142,7 @@ def _sides(page: Item, edges: Sequence[tuple[Item, Item]]) -> dict[Item, np.ndar
 
     cost, x = solve()
     swaps = [(box.children, *two) for box in items for two in combinations(range(len(box.children)), 2)]
-    for row, i, j in (3 * swaps)[:_TRIES]:
+    for row, i, j in (3 * swaps)[:_MAX_SWAPS]:
         row[i], row[j] = row[j], row[i]
         if (tried := solve())[0] < 0.999 * cost:
             cost, x = tried

@@ -1,4 +1,4 @@
-"""`Graph`: a model as a directed graph, and the ways to see it."""
+"""`Graph`: a model as a directed graph, with its renderings."""
 
 import io
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Graph(Structure):
-    """A model as a directed graph; see `jaxlatent.Model.graph`. In a notebook it shows itself.
+    """A model as a directed graph; see `jaxlatent.Model.graph`. Notebooks display it as SVG.
 
     Attributes:
         name: of the model.
@@ -33,7 +33,7 @@ class Graph(Structure):
         """Draw it with matplotlib, in layers from top to bottom; Graphviz is not needed.
 
         Args:
-            ax: where to draw, text scaled to fit; by default a new figure of just the size needed.
+            ax: axes to draw in, with text scaled to fit; by default a new figure of the required size.
         """
         import matplotlib.pyplot as plt
 
@@ -42,7 +42,7 @@ class Graph(Structure):
         return draw(self, ax, plt.figure)
 
     def svg(self) -> str:
-        """An SVG image: by Graphviz where its Python package and its program are installed, otherwise as `draw` draws."""
+        """An SVG image, by Graphviz if its Python package and program are installed, otherwise by `draw`."""
         try:
             import graphviz
 
@@ -52,7 +52,7 @@ class Graph(Structure):
 
             from jaxlatent.graph.drawing import draw
 
-            # Not through pyplot, which would show the figure a second time.
+            # Not with pyplot, which would show the figure a second time.
             buffer = io.StringIO()
             figure: Any = draw(self, None, Figure).figure
             figure.savefig(buffer, format="svg")

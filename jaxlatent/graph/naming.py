@@ -1,4 +1,4 @@
-"""Distributions as a reader would write them, and the axes along which they are replicated."""
+"""Short names of distributions, and the axes along which they are independent."""
 
 import re
 
@@ -11,8 +11,8 @@ from jaxlatent.distributions.ordered import Ordered
 from jaxlatent.distributions.restricted import Restricted
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 
-#: Distributions around another one: how they are written, and the attribute that holds it.
-_AROUND = {
+#: Distributions that wrap another one: format of the name, and the attribute of the wrapped distribution.
+_WRAPPERS = {
     HiddenMarkov: ("HiddenMarkov of {}", "emissions"),
     Ordered: ("ordered {}", "base"),
     dist.MixtureSameFamily: ("Mixture of {}", "component_distribution"),
@@ -25,9 +25,9 @@ _AROUND = {
 
 
 def name_of(d: dist.Distribution) -> str:
-    """Such as "Normal", "MvNormal", "Mixture of Normal"."""
+    """The short name, such as "Normal", "MvNormal", "Mixture of Normal"."""
     d = _core(d)
-    for kind, (phrase, attribute) in _AROUND.items():
+    for kind, (phrase, attribute) in _WRAPPERS.items():
         if isinstance(d, kind):
             return phrase.format(name_of(getattr(d, attribute)))
     if isinstance(d, dist.MixtureGeneral):
@@ -40,13 +40,13 @@ def name_of(d: dist.Distribution) -> str:
 
 
 def replicated(d: dist.Distribution) -> tuple[int, ...]:
-    """The leading axes of a draw along which it is independent given its parents, whether or not they were declared an event."""
+    """The leading axes of a draw along which it is independent given its parents, also if declared as event axes."""
     core, shape = _core(d), tuple(d.shape())
     return shape[: len(shape) - (_entry(core.support) if isinstance(core, dist.ImproperUniform) else core).event_dim]
 
 
 def _core(d: dist.Distribution) -> dist.Distribution:
-    """What is left of ``d`` without what changes shapes, masks, coordinates and restrictions only."""
+    """``d`` without wrappers that change only shapes, masks, coordinates or restrictions."""
     while True:
         if isinstance(d, dist.Independent | dist.ExpandedDistribution | dist.MaskedDistribution):
             d = d.base_dist
@@ -57,7 +57,7 @@ def _core(d: dist.Distribution) -> dist.Distribution:
 
 
 def _entry(support: constraints.Constraint) -> constraints.Constraint:
-    """The constraint on what a flat prior leaves independent."""
+    """The constraint without its ``independent`` wrappers."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return support

@@ -1,4 +1,4 @@
-"""What a graph is made of."""
+"""`Structure`: the nodes, edges and nested plates of a graph."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 
 
 class Axis(NamedTuple):
-    """What nodes are replicated along; equal axes are one plate.
+    """An axis along which nodes are replicated; equal axes form one plate.
 
     Attributes:
         size: its length.
-        name: of the dimension; empty if the model gives none.
-        observed: whether an axis without a name is one of observations: those of parameters may have its length by chance.
+        name: of the dimension; empty if unnamed.
+        observed: whether an unnamed axis belongs to observations, to distinguish it from axes of parameters of the same length.
     """
 
     size: int
@@ -22,7 +22,7 @@ class Axis(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Such as "education (7)", or "7"."""
+        """The label of the plate, such as "education (7)", or "7"."""
         return f"{self.name} ({self.size})" if self.name else str(self.size)
 
 
@@ -32,8 +32,8 @@ class Node:
 
     Attributes:
         name: as declared.
-        kind: what it is.
-        distribution: as a reader would write it, such as "HalfCauchy"; empty for derived quantities.
+        kind: of node.
+        distribution: short name, such as "HalfCauchy"; empty for derived quantities.
         axes: along which it is replicated.
     """
 
@@ -44,18 +44,18 @@ class Node:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is written in it."""
+        """The lines of its text."""
         return (self.name, self.distribution) if self.distribution else (self.name,)
 
 
 @dataclass(frozen=True)
 class Plate:
-    """What is replicated together: a box around nodes and further plates.
+    """A box around nodes and plates that are replicated together.
 
     Attributes:
-        label: of its axis, or of several where the box of one would hold nothing but that of the next.
-        nodes: names of those that lie in this plate and none inside it.
-        plates: inside it.
+        label: of its axis, or of several axes if one plate would contain nothing but the next.
+        nodes: names of the nodes in this plate but in none of its inner plates.
+        plates: inner plates.
     """
 
     label: str
@@ -79,8 +79,8 @@ class Structure:
 
     @cached_property
     def root(self) -> Plate:
-        """All nodes and plates, nested: the whole page."""
-        # The dimension that more nodes have is the outer one: so most of them share a box, whatever order they name theirs in.
+        """The outermost, unlabelled plate, with all nodes and plates."""
+        # Dimensions of more nodes are outer ones, so that most nodes share a box, whatever the order of their dimensions.
         count = Counter(axis for node in self.nodes for axis in node.axes if axis.name)
         return _nest("", [(sorted(node.axes, key=lambda axis: -count[axis]), node.name) for node in self.nodes])
 
@@ -91,7 +91,7 @@ class Structure:
 
 
 def _nest(label: str, members: Sequence[tuple[Sequence[Axis], str]]) -> Plate:
-    """A plate from the axes, outer to inner, and names of what lies in it."""
+    """Build a plate from members, each with its remaining axes, outer to inner, and its name."""
     inner: dict[Axis, list[tuple[Sequence[Axis], str]]] = {}
     for axes, name in members:
         if axes:

@@ -1,4 +1,4 @@
-"""A graph as text: Mermaid for Markdown, Graphviz source for everything else."""
+"""A graph as Mermaid or Graphviz source."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ _DOT = {
 
 
 def mermaid(graph: Structure) -> str:
-    """A flowchart; nodes are numbered, because names may be words of Mermaid's own."""
+    """A flowchart; nodes are numbered, because names may be keywords of Mermaid."""
     ids = _ids(graph)
 
     def write(node: Node) -> str:

@@ -1,4 +1,4 @@
-"""Who reads whom: found by tracing a model on shapes alone. Nothing is compiled and nothing is drawn."""
+"""`graph_of`: the graph of a model, found by abstract tracing without compilation."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,16 +16,16 @@ from jaxlatent.graph.naming import name_of, replicated
 from jaxlatent.graph.structure import Axis, Node
 from jaxlatent.typing import Data
 
-#: Equations that call a function once, with their own inputs and outputs.
+#: Primitives that call a function once, with the same inputs and outputs.
 CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call")
 
 
 class Declaration(Protocol):
-    """What a graph is found from; `jaxlatent.Model` is one."""
+    """The interface that `graph_of` needs; `jaxlatent.Model` has it."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the model."""
         ...
 
     @property
@@ -59,7 +59,7 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
     edges: list[tuple[str, str]] = []
 
     def axes(name: str, shape: tuple[int, ...], leading: int, observed: bool = False) -> tuple[Axis, ...]:
-        """The first ``leading`` ones; those of length 1 without a name replicate nothing."""
+        """The first ``leading`` axes, without unnamed ones of length 1."""
         dims = model.dims.get(name, ())
         if len(dims) == len(shape):
             return tuple(map(Axis, shape, dims))[:leading]
@@ -146,9 +146,9 @@ def arrays_in(thing: Any) -> Iterator[Any]:
 
 
 def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozenset[str]]:
-    """What each output of a program depends on, given what its inputs stand for.
+    """The sources of each output of a program, given those of its inputs.
 
-    Exact through calls; every output of any other equation, loops among them, is taken to depend on all its inputs.
+    Exact through calls; every output of any other equation, including loops, is assumed to depend on all its inputs.
     """
     known = dict(zip(jaxpr.invars, inputs, strict=True))
     nothing: frozenset[str] = frozenset()

@@ -1,6 +1,6 @@
-"""Figures of results: what ArviZ has by `checks` and `forest`, in both its lines; what it lacks in matplotlib.
+"""Figures of results: ArviZ's by `checks` and `forest`, for ArviZ 0.x and 1.x, and others in matplotlib.
 
-Import it by name, ``from jaxlatent import plots``: the package itself does not need matplotlib to be loaded.
+Import it explicitly, ``from jaxlatent import plots``: ``import jaxlatent`` does not import matplotlib.
 """
 
 from jaxlatent.plots.checks import checks, forest

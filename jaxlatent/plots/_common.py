@@ -1,4 +1,4 @@
-"""What the figures share: colours, panels, and the scalar parts of a parameter with their labels."""
+"""Shared parts of figures: colours, panels, and the scalar parts of a parameter with labels."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.results.result import Result
 from jaxlatent.results.summary import labels
 
-#: Okabe and Ito (2008): told apart with every kind of colour vision, and in print.
+#: Okabe and Ito (2008): distinguishable with colour vision deficiencies and in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 GREY = "#7F7F7F"
 
@@ -32,7 +32,7 @@ _STYLE = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The look of the package, for the axes that are made inside."""
+    """A context with the style of the package for new axes."""
     with mpl.rc_context(_STYLE):
         yield
 
@@ -41,8 +41,8 @@ def panels(count: int, columns: int, width: float = 2.3, height: float = 1.8) ->
     """A figure of ``count`` small panels with shared axes, row by row.
 
     Args:
-        count: of panels.
-        columns: at most.
+        count: number of panels.
+        columns: maximum number of columns.
         width: of a panel, in inches.
         height: of a panel, in inches.
     """

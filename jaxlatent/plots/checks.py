@@ -1,4 +1,4 @@
-"""ArviZ's figures of a fit, by one name whatever its version."""
+"""ArviZ's figures of a fit, for ArviZ 0.x and 1.x."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,20 +16,20 @@ from jaxlatent.results.result import Result
 def checks(
     result: Result, seed: int, names: Sequence[str] | None = None, only: Sequence[str] | None = None
 ) -> dict[str, Figure]:
-    """The figures that ArviZ has for judging a fit by NUTS, of one dataset with one observed variable.
+    """ArviZ's figures to check a fit by NUTS, of one dataset with one observed variable.
 
-    ``trace``, ``autocorrelation`` and ``rank`` (do chains agree, and forget?), ``energy`` (are tails reached?), ``pairs`` with
-    divergences, ``forest``, ``predictive`` and ``intervals`` (draws beside data), ``loo_pit`` (are predictions calibrated?),
-    ``pareto_k`` (which rows are influential?).
+    ``trace``, ``autocorrelation`` and ``rank`` (mixing of chains), ``energy`` (exploration of tails), ``pairs`` with divergences,
+    ``forest``, ``predictive`` and ``intervals`` (predictive draws and data), ``loo_pit`` (calibration), ``pareto_k`` (influential
+    observations).
 
     Args:
         result: of an engine that draws chains.
         seed: of the predictive draws.
-        names: of the parameters shown; by default those of one number, or all if there are fewer than two.
-        only: of the figures wanted; all by default.
+        names: of the parameters shown; by default the scalar ones, or all if there are fewer than two.
+        only: names of figures; all by default.
 
     Returns:
-        Figures by name, to be saved or closed by the caller.
+        Figures by name, for the caller to save and close.
 
     Raises:
         InputError: if there are no chains, several datasets or observed variables, or no such parameter or figure.
@@ -59,11 +59,11 @@ def checks(
 
 
 def forest(results: Mapping[str, Result], name: str) -> Figure:
-    """Intervals of a parameter or derived quantity, one fit beside the other: ArviZ's ``plot_forest``.
+    """Intervals of a parameter or derived quantity in several fits: ArviZ's ``plot_forest``.
 
     Args:
         results: draws of one dataset, by label.
-        name: of what all of them have.
+        name: of a parameter or derived quantity of all fits.
 
     Raises:
         InputError: for a fit without draws, of several datasets, or without such a name.
@@ -82,14 +82,14 @@ def forest(results: Mapping[str, Result], name: str) -> Figure:
 
 
 def _arviz() -> Any:
-    """Imported late, for it is slow to; untyped, for its two lines have other signatures."""
+    """ArviZ, imported lazily since it is slow, and untyped since signatures differ between versions."""
     import arviz
 
     return arviz
 
 
 def _former(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:
-    """With ArviZ 0.x, which draws predictive intervals as a forest."""
+    """The figures of ArviZ 0.x, which draws predictive intervals as a forest."""
     az = _arviz()
     several: dict[str, Any] = {
         **named,
@@ -119,7 +119,7 @@ def _predictive_forest(idata: Any, observed: str) -> None:
 
 
 def _latter(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:
-    """With ArviZ 1.x."""
+    """The figures of ArviZ 1.x."""
     az = _arviz()
 
     def pairs() -> None:
@@ -141,10 +141,10 @@ def _latter(idata: Any, named: dict[str, Any], observed: str, panels: int) -> di
 
 
 def _figure(draw: Callable[[], Any]) -> Figure:
-    """The figure that a call makes: what such calls return is an axes, an array of them, or a collection."""
+    """The figure made by a call, whose return type differs between functions."""
     before = set(plt.get_fignums())
     draw()
     (made,) = set(plt.get_fignums()) - before
     figure = plt.figure(made)
-    figure.set_layout_engine("constrained")  # or labels are cut
+    figure.set_layout_engine("constrained")  # keeps labels from being cut off
     return figure

@@ -1,4 +1,4 @@
-"""What a model predicts at each input: densities, draws by component, curves of components, calibration."""
+"""Figures of conditional predictions: densities, draws by component, curves of components, calibration."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,7 +37,7 @@ def density_map(conditional: Conditional, x: ArrayLike, y: ArrayLike, ax: Axes |
 def labelled_draws(
     x: ArrayLike, values: ArrayLike, labels: ArrayLike, ax: Axes | None = None, size: float = 4.0
 ) -> Axes:
-    """Points coloured by the component that they came from.
+    """Points coloured by their component.
 
     Args:
         x: inputs.
@@ -58,7 +58,7 @@ def labelled_draws(
 
 
 def component_bands(conditional: Conditional, x: ArrayLike, ax: Axes | None = None, deviations: float = 2.0) -> Axes:
-    """The mean of each component against the input, in a band of its deviations, fainter where the component weighs little.
+    """The mean of each component against the input, with a band of standard deviations, fainter for small weights.
 
     Args:
         conditional: at the inputs ``x``, of one dataset and one lane.
@@ -101,7 +101,7 @@ def component_curves(conditional: Conditional, x: ArrayLike) -> Figure:
 
 
 def pit(values: ArrayLike, bins: int = 20, ax: Axes | None = None) -> Axes:
-    """A histogram of probability integral transforms: flat, within the band of 99% of such bars, if predictions are calibrated.
+    """A histogram of probability integral transforms, flat within the 99% band if predictions are calibrated.
 
     Args:
         values: in [0, 1], as `Conditional.pit` gives.

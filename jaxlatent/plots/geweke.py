@@ -1,4 +1,4 @@
-"""Did chains forget their start?"""
+"""Figure of Geweke's diagnostic."""
 
 import numpy as np
 from matplotlib.figure import Figure

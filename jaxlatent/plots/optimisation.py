@@ -1,4 +1,4 @@
-"""What an engine that optimises saw on its way."""
+"""Figure of the objective of an optimisation against the iteration."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +9,7 @@ from jaxlatent.results.result import Result
 
 
 def elbo(result: Result, ax: Axes | None = None, label: str = "ELBO (nats)") -> Axes:
-    """The objective of each lane against the iteration; the vertical range is that of the second half, with room.
+    """The objective of each lane against the iteration; the vertical range is that of the second half, with margins.
 
     Args:
         result: of one dataset, with a trace.
@@ -17,7 +17,7 @@ def elbo(result: Result, ax: Axes | None = None, label: str = "ELBO (nats)") -> 
         label: of the objective.
 
     Raises:
-        InputError: if the engine left no trace, or there are several datasets.
+        InputError: if the result has no trace, or several datasets.
     """
     if result.trace is None or result.names is not None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""How far does a hierarchical model pull each estimate towards the others?"""
+"""Figure of shrinkage: estimates of a hierarchical model and observed values."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,13 @@ def shrinkage(
     quantity: str = "log odds",
     axes: tuple[Axes, Axes] | None = None,
 ) -> tuple[Axes, Axes]:
-    """Observed values beside posterior means with two standard deviations (above), and the difference of both (below).
+    """Observed values and posterior means with two standard deviations (upper panel), and their difference (lower panel).
 
     Args:
-        observed: ``(len(labels),)``, what the data alone say.
+        observed: ``(len(labels),)``, estimates from the data alone.
         draws: ``(..., len(labels))``, posterior draws of the same quantities.
         labels: of the quantities.
-        population: posterior mean of the population's mean, a dashed line.
+        population: posterior mean of the population mean, shown as a dashed line.
         quantity: name of the vertical axes.
         axes: two to draw in, the upper one first; a new figure by default.
     """

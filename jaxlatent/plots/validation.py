@@ -1,4 +1,4 @@
-"""Does the fitted model make data like those seen?"""
+"""Figure of a posterior predictive check by category and group."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def validation(
     quantity: str = "proportion",
     ax: Axes | None = None,
 ) -> Axes:
-    """Observed values beside the mean and two quantiles of their posterior predictive draws.
+    """Observed values, and mean and two quantiles of their posterior predictive draws.
 
     Args:
         observed: ``(len(labels), len(groups))``.

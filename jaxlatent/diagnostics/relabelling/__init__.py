@@ -1,10 +1,10 @@
-"""Label switching: put the labels of components or states in the same order everywhere.
+"""Relabelling against label switching: permute the labels of components or states to a common order.
 
-The likelihood of a mixture or a hidden Markov model does not change when its labels are permuted, so draws, chains,
-restarts and datasets may each have their own order. Here every one of them, an entry of the leading axes, gets a
-permutation: ``perm[..., k]`` is its label that goes to place ``k``.
+The likelihood of a mixture or a hidden Markov model is invariant under permutations of its labels, so draws, chains,
+restarts and datasets may each have their own order. Each entry of the leading axes gets a permutation: ``perm[..., k]`` is
+its label that goes to place ``k``.
 
-What a label indexes is told by ``axes``, axes counted in the value, without leading axes::
+The axes that a label indexes are given by ``axes``, counted without leading axes::
 
     {"weights": (0,), "means": (0,), "transition_matrix": (0, 1)}
 
@@ -32,13 +32,13 @@ from jaxlatent.typing import ArrayLike
 
 
 class Relabelled(NamedTuple):
-    """Draws with their labels in the same order.
+    """Draws with a common order of labels.
 
     Attributes:
-        params: as given, with labels put in order; what has no label axis is unchanged.
-        permutations: ``(*leading, K)``: the label of the given draws that went to each place.
-        iterations: how often all draws were matched to their mean.
-        converged: whether the last of these changed no permutation.
+        params: relabelled; parameters without label axes are unchanged.
+        permutations: ``(*leading, K)``: the original label at each place.
+        iterations: rounds of matching all draws to their mean.
+        converged: whether the last round changed no permutation.
     """
 
     params: dict[str, np.ndarray]
@@ -59,19 +59,19 @@ def relabel(
     """Align all draws with each other.
 
     All draws are matched to the mean of the aligned draws, in units of their spread within labels, and mean and spread
-    computed again, until no permutation changes: k-means over permutations (Stephens 2000, section 4, with a normal
-    classification likelihood). Each round raises that likelihood; the end may be a local optimum. The start is the
-    likeliest of several: all draws matched to one pivot, for each of the most typical draws, or sorted by one entry,
-    for each of those that separate labels best.
+    are recomputed, until no permutation changes: k-means over permutations (Stephens 2000, section 4, with a normal
+    classification likelihood). Each round increases that likelihood, perhaps to a local optimum. The start is the
+    likeliest of several: all draws matched to one of the most typical draws, or sorted by one of the entries that
+    separate labels best.
 
     Args:
         params: name -> ``(chain, draw, ...)``.
         axes: name -> the axes of the value that the label indexes.
-        names: the parameters that decide the match; all in ``axes`` by default. All in ``axes`` are permuted.
+        names: the parameters used for matching; all in ``axes`` by default. All in ``axes`` are permuted.
         leading: number of leading axes: 1 for restarts, 2 for chains and draws, 3 with datasets in front.
-        pivot: index of a draw that keeps its order; it settles how labels are called, not how draws are aligned. By
-            default the order of the start is kept.
-        max_iter: rounds of matching at most.
+        pivot: index of a draw that keeps its order; it determines the numbering of labels, not the alignment of draws.
+            By default the order of the start is kept.
+        max_iter: maximum number of rounds.
 
     Raises:
         InputError: a name, axis or pivot that does not exist, unequal numbers of labels or leading axes, or a value
@@ -99,15 +99,15 @@ def relabel(
 def match_parameters(
     params: Mapping[str, ArrayLike], reference: Mapping[str, ArrayLike], axes: Axes, *, max_iter: int = 100
 ) -> np.ndarray:
-    """The order of labels that brings parameters nearest to those of a reference.
+    """The order of labels that brings parameters closest to those of a reference.
 
-    Every entry of the leading axes gets its own order; they share the units of distance, which are estimated from all.
+    Every entry of the leading axes gets its own order; the scale of the distance is estimated from all.
 
     Args:
         params: name -> ``(..., *value)``, any leading axes (datasets, chains, draws, restarts).
         reference: name -> one value, such as the truth of a simulation, a point fit or one dataset's posterior mean.
-        axes: name -> the axes of the value that the label indexes; every name decides the match.
-        max_iter: rounds of matching at most.
+        axes: name -> the axes of the value that the label indexes; every name is used for matching.
+        max_iter: maximum number of rounds.
 
     Returns:
         ``(..., K)``: the label of ``params`` that goes to the place of each label of ``reference``.
@@ -145,7 +145,7 @@ def match_states(states: ArrayLike, reference: ArrayLike, num_states: int, mask:
     Args:
         states: integers ``(..., *path)``, below ``num_states``; -1 where absent.
         reference: integers ``(*path)``, likewise: one sequence, or a stack of them that shares its labels.
-        num_states: number of labels ``K``, seen or not.
+        num_states: number of labels ``K``, including absent ones.
         mask: False at steps that do not count; broadcast against ``states``.
 
     Returns:

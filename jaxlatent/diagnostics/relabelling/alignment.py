@@ -1,14 +1,14 @@
-"""Draws matched to each other or to a target, in units of their spread within labels.
+"""Alignment of the labels of draws with each other or with a target.
 
 Parameters are matched by a squared distance, summed over labels and over the entries of all parameters, with each
-entry in units of its spread within labels. The spread is found along with the match, each in turn from the other, as
-if draws were normal around their label's centre with one variance for each entry. So units drop out, and entries that
-tell labels apart outweigh those that do not. In units of the spread over all labels, which would need no such turns,
-eight entries of noise beside one that separated three labels perfectly led every second draw astray.
+entry in units of its spread within labels. Spread and match are updated alternately, as if draws were normal around the
+centre of their label with one variance per entry. So units drop out, and entries that separate labels outweigh those
+that do not. With the spread over all labels, which needs no alternation, eight entries of noise besides one that separated
+three labels perfectly misaligned every second draw.
 
-A parameter with several label axes counts only with its diagonal: of a transition matrix, how likely each state is to
-stay. An entry off the diagonal belongs to two labels; it would make the cost of one label depend on the places of all
-others, a quadratic assignment problem, which is NP-hard.
+Of a parameter with several label axes only the diagonal is used, such as the self-transition probabilities. Off-diagonal
+entries belong to two labels; with them the cost of one label would depend on the places of all others, a quadratic
+assignment problem, which is NP-hard.
 """
 
 import math
@@ -19,20 +19,20 @@ from jaxlatent.diagnostics.relabelling.assignment import assign
 from jaxlatent.diagnostics.relabelling.checking import check_finite
 from jaxlatent.errors import InputError
 
-#: Starts of each kind that are compared: typical draws, and entries to sort by.
+#: Number of starts of each kind: typical draws, and entries to sort by.
 STARTS = 10
 
-#: The least spread within labels of an entry, as a fraction of that over all labels: a few draws may agree by chance.
+#: Minimum spread within labels of an entry, as a fraction of that over all labels, as a few draws may agree by chance.
 LEAST_SPREAD = 0.01
 
 
 def align(features, target, max_iter):
-    """Match all draws to a target, or to their own mean where there is none, in units of the spread about it.
+    """Match all draws to a target, or without one to their own mean, in units of the spread about it.
 
     Args:
         features: standardised, ``(N, K, F)``.
         target: ``(K, F)`` or None.
-        max_iter: rounds of matching at most.
+        max_iter: maximum number of rounds.
 
     Returns:
         The permutations ``(N, K)``, the number of rounds and whether the last one changed nothing.
@@ -49,7 +49,7 @@ def align(features, target, max_iter):
 
 
 def _starts(features, target):
-    """Permutations ``(N, K)`` to start from, none of which depends on the order in which labels came."""
+    """Starting permutations ``(N, K)``, which do not depend on the given order of labels."""
     ordered = np.sort(features, 1)
     deviation = np.square(ordered - ordered.mean(0))
     typical = np.argsort(deviation.sum((1, 2)), kind="stable")[:STARTS]
@@ -71,12 +71,12 @@ def _moments(features, perm, target):
 
 
 def _match(features, center, spread):
-    # of the squared distance only the product of the two depends on the order
+    # only the cross term of the squared distance depends on the order
     return assign(-np.einsum("kf,nlf->nkl", center / spread**2, features, optimize=True))
 
 
 def features_of(params, axes, name, leading):
-    """What one parameter says about each label alone, ``(*leading, K, F)``."""
+    """The entries of one parameter that belong to a single label, ``(*leading, K, F)``."""
     value = np.asarray(params[name])
     value = value if np.issubdtype(value.dtype, np.floating) else value.astype(float)
     check_finite(f"parameter {name!r}", value)
@@ -90,9 +90,9 @@ def features_of(params, axes, name, leading):
 def standardiser(features):
     """The map that centres and scales each entry of features ``(N, K, F)`` by its moments over draws and labels."""
     origin, size = features[0, 0].astype(float), np.abs(features).max((0, 1))
-    # from the first draw on: a constant then has spread zero to the last bit, a large offset costs no digits
+    # relative to the first draw: a constant then has spread exactly zero, and a large offset costs no precision
     mean, spread = (features - origin).mean((0, 1)), (features - origin).std((0, 1))
-    # rounding is no spread: an entry that is constant up to it says nothing about labels
+    # entries that are constant up to rounding do not inform labels
     known = spread > 8 * np.finfo(features.dtype).eps * size
     scale = np.where(known, 1 / np.where(known, spread, 1), 0)
     return lambda values: (values - origin - mean) * scale

@@ -1,4 +1,4 @@
-"""What can be wrong with parameters, axes, labels and permutations."""
+"""Checks of the parameters, axes, labels and permutations of relabelling."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
@@ -12,7 +12,7 @@ Axes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
 def check_axes(params: Mapping[str, ArrayLike], axes: Axes, leading: int, caller: str) -> tuple[int, tuple[int, ...]]:
-    """The number of labels and the leading shape that all parameters in ``axes`` share."""
+    """Check and return the number of labels and the leading shape common to all parameters in ``axes``."""
     if not axes:
         raise InputError(
             f"{caller}(axes)",
@@ -47,7 +47,7 @@ def check_axes(params: Mapping[str, ArrayLike], axes: Axes, leading: int, caller
 
 
 def check_leads(leads: Mapping[str, tuple[int, ...]], what: str) -> None:
-    """All parameters have the same leading axes."""
+    """Check that all parameters have the same leading axes."""
     if len(set(leads.values())) > 1 or any(0 in lead for lead in leads.values()):
         raise InputError(
             what,
@@ -62,7 +62,7 @@ def _are_axes(where, ndim):
 
 
 def check_known(name: str, known: Iterable[str], what: str) -> None:
-    """A name is among those known."""
+    """Check that a name is known."""
     if name not in known:
         raise InputError(
             what,
@@ -73,7 +73,7 @@ def check_known(name: str, known: Iterable[str], what: str) -> None:
 
 
 def check_names(names: Iterable[str] | None, axes: Axes) -> tuple[str, ...]:
-    """The parameters that decide the match; all by default."""
+    """Check the names of the parameters used for matching; all by default."""
     names = tuple(axes if names is None else names)
     for name in names:
         check_known(name, axes, "relabel(names=...)")
@@ -88,7 +88,7 @@ def check_names(names: Iterable[str] | None, axes: Axes) -> tuple[str, ...]:
 
 
 def check_finite(what: str, value: np.ndarray) -> None:
-    """All values are finite."""
+    """Check that all values are finite."""
     broken = int((~np.isfinite(value)).sum())
     if broken:
         raise InputError(
@@ -100,7 +100,7 @@ def check_finite(what: str, value: np.ndarray) -> None:
 
 
 def check_labels(name: str, values: ArrayLike, size: int) -> np.ndarray:
-    """Labels are integers below ``size``, or -1."""
+    """Check that labels are integers below ``size``, or -1."""
     value = np.asarray(values)
     if not np.issubdtype(value.dtype, np.integer) or (value.size and not -1 <= value.min() <= value.max() < size):
         found = f"{value.min()} to {value.max()}" if value.size else "no values"
@@ -114,7 +114,7 @@ def check_labels(name: str, values: ArrayLike, size: int) -> np.ndarray:
 
 
 def check_perm(values: ArrayLike, what: str) -> np.ndarray:
-    """Each row is a permutation."""
+    """Check that each row is a permutation."""
     perm = np.asarray(values)
     if (
         perm.ndim == 0

@@ -1,4 +1,4 @@
-"""Labels put in a given order."""
+"""Permutation of the labels of parameters and of paths of states."""
 
 from collections.abc import Mapping
 
@@ -10,16 +10,16 @@ from jaxlatent.typing import ArrayLike
 
 
 def permute(params: Mapping[str, ArrayLike], perm: ArrayLike, axes: Axes) -> dict[str, np.ndarray]:
-    """Put the labels of parameters in order.
+    """Permute the labels of parameters.
 
     Args:
         params: name -> ``(..., *value)``.
-        perm: integers ``(..., K)``, from one of the matches; as many leading axes as the parameters, of the same sizes
-            or 1: the order of a dataset serves all its draws as ``perm[:, None, None]``.
+        perm: integers ``(..., K)``; as many leading axes as the parameters, of the same sizes or 1, as in
+            ``perm[:, None, None]`` for one order per dataset.
         axes: name -> the axes of the value that the label indexes, each of which is permuted.
 
     Returns:
-        All of ``params``; what is not in ``axes`` is unchanged.
+        All of ``params``; those not in ``axes`` are unchanged.
 
     Raises:
         InputError: not permutations of ``K`` labels, or axes that do not fit.
@@ -44,14 +44,14 @@ def permute(params: Mapping[str, ArrayLike], perm: ArrayLike, axes: Axes) -> dic
 
 
 def permute_states(states: ArrayLike, perm: ArrayLike) -> np.ndarray:
-    """Rename the labels in paths of states, as `permute` does with the parameters that they index.
+    """Rename the labels in paths of states, in line with `permute`.
 
     Args:
-        states: integers ``(..., *path)``, below ``K``; -1 where absent, which stays.
-        perm: integers ``(..., K)``, leading axes as the states' or 1.
+        states: integers ``(..., *path)``, below ``K``; -1 where absent.
+        perm: integers ``(..., K)``, with the leading axes of the states or 1.
 
     Returns:
-        The place of each label, of the shape and type of ``states``.
+        The renamed states; -1 is unchanged.
 
     Raises:
         InputError: values that are not labels, not permutations, or shapes that do not fit.
