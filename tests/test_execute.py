@@ -15,7 +15,7 @@ import pytest
 from monte_carlo import check_moments
 
 import jaxlatent as jl
-from jaxlatent.engines.chains import judged
+from jaxlatent.engines.chains import mark_unmixed
 from jaxlatent.execute import chunks, drive, programs
 
 
@@ -290,7 +290,7 @@ def test_chains_with_nothing_in_common_say_so(distance, draws, unmixed):
     positions[1, :, draws:] = np.nan
     status = np.array([[0, 0, 0, 8], [0, 0, 8, 3]])
     expected = [[0, 0, 0, 8], [9, 9, 9, 3] if unmixed else [0, 0, 8, 3]]
-    assert judged(status, positions).tolist() == expected
+    assert mark_unmixed(status, positions).tolist() == expected
 
 
 class Interrupting(jl.until):

@@ -84,7 +84,7 @@ def test_a_rule_is_met_where_the_effective_sample_size_is(correlation, least, mo
     watch, kept = Watch(jl.until(ess=400.0, rhat=1.05), np.ones(1, bool), 8000), []
     for start in range(0, 8000, 100):
         kept.append(draws[:, :, start : start + 100])
-        watch.look(kept[-1])
+        watch.update(kept[-1])
         if not watch.running.any():
             break
     made = 100 * len(kept)
@@ -101,6 +101,6 @@ def test_the_cost_does_not_grow_with_the_draws(monkeypatch):
     rule = jl.until(ess=400.0, rhat=1.05)
     watch = Watch(rule, np.ones(1, bool), 20_000)
     for _ in range(500):
-        watch.look(apart)
+        watch.update(apart)
     assert watch.running.all() and 5 <= len(sizes) <= 15
     assert set(sizes) == {4 * rule.draws_needed(4) * 16}

@@ -1,4 +1,4 @@
-"""The regression gallery: small models of simulated data, each checked against the truth that made them.
+"""The regression gallery: small models of simulated data, compared with the true parameters.
 
 ``jaxlatent demo regression/NAME`` runs one row, ``jaxlatent demo regression`` all of them.
 """
@@ -18,8 +18,8 @@ class Row(NamedTuple):
     """One analysis of the gallery.
 
     Attributes:
-        line: what it shows, in one line.
-        module: of this package, with a function named as the row; imported only when the row runs.
+        line: description in one line.
+        module: of this package, with a function of the row's name; imported only when the row runs.
     """
 
     line: str
@@ -59,12 +59,12 @@ def run(
 
     Args:
         names: of the rows; all by default.
-        out: directory for the figures, ``NAME.png``, and model graphs, ``NAME_graph.png``; made if it is not there.
+        out: directory for the figures, ``NAME.png``, and model graphs, ``NAME_graph.png``; created if missing.
         seed: of the simulated data and of the sampler.
         console: where to print.
 
     Returns:
-        What each row hands out: its results and the truth.
+        The results and the truth of each row.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""First models: a sum, a coin, a line, several predictors."""
+"""Gallery: first models, of a sum, a coin, a line, and several predictors."""
 
 from typing import Any
 

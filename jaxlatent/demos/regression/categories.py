@@ -1,4 +1,4 @@
-"""Categories: a mean for each, alone or pooled."""
+"""Gallery: means by category, with and without pooling."""
 
 from typing import Any
 

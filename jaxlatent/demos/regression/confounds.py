@@ -1,7 +1,7 @@
-"""What to control for: mediators, common causes, common consequences.
+"""Gallery: control for mediators, confounders and colliders.
 
-The question is always by how much ``y`` changes when ``x`` is raised by one. Which regression answers it follows from what
-causes what; the data alone do not tell.
+The question is always by how much ``y`` changes if ``x`` increases by one. Which regression answers it depends on the causal graph,
+not on the data alone.
 """
 
 from collections.abc import Mapping
@@ -160,7 +160,7 @@ def _regress(page: Page, y: np.ndarray, **predictors: np.ndarray) -> jl.Result:
 def _compare(
     page: Page, fits: Mapping[str, jl.Result], truth: float, arrows: Mapping[tuple[str, str], float]
 ) -> dict[str, np.ndarray]:
-    """Print and draw the slope of x in each regression beside the truth, and hand out its draws."""
+    """Print and draw the slope of x in each regression and the truth, and return its draws."""
     effects = {label: fit.params["slope"][..., 0] for label, fit in fits.items()}
     page.contrast("effect of x on y", effects, dict.fromkeys(effects, truth))
     _figure(page, effects, [truth] * len(effects), arrows)

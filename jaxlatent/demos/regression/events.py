@@ -1,4 +1,4 @@
-"""Binary events by cell, where the answer is known exactly."""
+"""Gallery: binary events by cell, with an exact answer."""
 
 from typing import Any
 

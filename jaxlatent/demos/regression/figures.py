@@ -1,4 +1,4 @@
-"""What the figures of the gallery share: intervals against the truth, and causal graphs."""
+"""Shared figures of the gallery: intervals with the truth, and causal graphs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,17 +8,17 @@ from numpy.typing import ArrayLike
 
 from jaxlatent.plots._common import COLOURS
 
-#: How the truth looks in every figure.
+#: Style of the truth in figures.
 TRUTH = {"color": COLOURS[1], "zorder": 3}
 
 
 def intervals(ax: Axes, draws: Mapping[str, ArrayLike], truth: Sequence[float] | ArrayLike, quantity: str) -> None:
-    """Medians with central intervals of 94% (thin) and 50% (thick), one below the other, and the truth of each.
+    """Draw medians with central intervals of 94% (thin) and 50% (thick), one per row, and the true values.
 
     Args:
         ax: where to draw.
         draws: by label.
-        truth: one for each, marked by an upright line.
+        truth: one for each, shown as a vertical line.
         quantity: name of the horizontal axis.
     """
     for row, (values, true) in enumerate(zip(draws.values(), np.asarray(truth), strict=True)):
@@ -35,7 +35,7 @@ def intervals(ax: Axes, draws: Mapping[str, ArrayLike], truth: Sequence[float] |
 
 
 def graph(ax: Axes, places: Mapping[str, tuple[float, float]], arrows: Mapping[tuple[str, str], float]) -> None:
-    """What causes what: circles, and arrows with the true effects beside them.
+    """Draw a causal graph, with true effects next to the arrows.
 
     Args:
         ax: where to draw.

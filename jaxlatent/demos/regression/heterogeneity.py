@@ -1,4 +1,4 @@
-"""A treatment that works better in some segments than in others: one effect for all, then one for each."""
+"""Gallery: heterogeneous treatment effects, by a common effect and by varying effects."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ PARTS = ["baseline", "effect"]
 
 
 class Experiment(NamedTuple):
-    """Outcomes of both arms in all segments, and what made them.
+    """Outcomes of both arms in all segments, with the true effects.
 
     Attributes:
         data: ``y``, ``segment`` and ``treated`` of each subject.
@@ -31,7 +31,7 @@ class Experiment(NamedTuple):
     raw: np.ndarray
 
 
-#: Of the population of segments: means and standard deviations of baseline and effect, and their correlation; then the noise.
+#: Means, standard deviations and correlation of baseline and effect over segments, and standard deviation of the noise.
 MEAN, SDS, RHO, SIGMA = np.array([10.0, 2.0]), np.array([2.0, 1.0]), -0.7, 3.0
 
 
@@ -65,7 +65,7 @@ def heterogeneity(page: Page) -> dict[str, Any]:
     page.posterior(fit, {"effect": average, "sigma": SIGMA})
     low, high = np.quantile(fit.params["effect"], [0.03, 0.97])
     inside = np.sum((true[:, 1] > low) & (true[:, 1] < high))
-    # What the arms of a segment differ by varies by this much if all effects are equal.
+    # Standard deviation of the difference of both arms over segments if all effects are equal.
     expected = fit.params["sigma"].mean() * np.sqrt(4 / SUBJECTS)
     page.say(
         f"The one effect, {fit.params['effect'].mean():.2f} ± {fit.params['effect'].std():.2f}, is the average over "

@@ -1,4 +1,4 @@
-"""Missing data: an outcome that was not measured, and a covariate that was not kept."""
+"""Gallery: missing data, in an outcome and in a covariate."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ complete = jl.Model(
 
 
 def _usual(p: Any, d: Any) -> Any:
-    """What people of that age do, hours a week."""
+    """Mean hours of sport a week, by age."""
     return p.usual_hours + p.hours_by_age * d.age
 
 

@@ -1,4 +1,4 @@
-"""A curve that nobody knows the form of: a small network whose weights have priors."""
+"""Gallery: a curve of unknown form, by a small Bayesian network."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ model = jl.Model(
 
 
 def curve(x: np.ndarray) -> np.ndarray:
-    """What the network is to find out."""
+    """The true curve."""
     return np.sin(1.5 * x) + 0.3 * x
 
 

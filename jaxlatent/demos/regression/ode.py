@@ -1,4 +1,4 @@
-"""A regression through a differential equation: cultures that grow, the faster the warmer."""
+"""Gallery: growth of cultures by temperature, with a differential equation in the likelihood."""
 
 from collections.abc import Callable
 from typing import Any
@@ -59,11 +59,10 @@ def _slope(t: Array, log_size: Array, args: tuple[Array, Array]) -> Array:
 
 
 def solved(log_start: Array, log_capacity: Array, rate: Array, hours: Array) -> Array:
-    """Tsitouras's method of order 5, two steps from each time to the next, on the logarithm of size, which cannot turn negative.
+    """Solve for log size, which keeps size positive, by Tsitouras's method of order 5 with two steps per interval of times.
 
-    Cultures that grow by more than five an hour would need shorter steps, so the sampler starts from a guess and not just
-    anywhere. Stepped by hand: `diffrax.diffeqsolve` checks times while it runs, which calls the host, and JAX keeps no program
-    on disk that does.
+    Growth rates above five per hour would need shorter steps, so the sampler starts from a guess. The steps are explicit since
+    `diffrax.diffeqsolve` checks times by a host callback, and JAX does not cache programs with callbacks on disk.
     """
     diffrax = _diffrax()
     solver, term, args = diffrax.Tsit5(scan_kind="bounded"), diffrax.ODETerm(_slope), (rate, log_capacity)

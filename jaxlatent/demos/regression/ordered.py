@@ -1,4 +1,4 @@
-"""Answers in order, from bad to good: a latent scale with cutpoints."""
+"""Gallery: ordinal answers, by a latent scale with cutpoints."""
 
 from itertools import pairwise
 from typing import Any

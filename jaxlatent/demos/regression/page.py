@@ -1,4 +1,4 @@
-"""What the rows of the gallery share: a page to print on, and the folder of its figure."""
+"""`Page`: the printed page of a row of the gallery, with its tables and figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,15 +36,15 @@ class Page:
     seed: int
 
     def head(self, line: str) -> None:
-        """The heading."""
+        """Print the heading."""
         self.console.print(f"\n[bold]{self.name}[/bold]: {line}", highlight=False)
 
     def say(self, text: str) -> None:
-        """A paragraph."""
+        """Print a paragraph."""
         self.console.print(f"\n{text}", highlight=False, markup=False)
 
     def table(self, title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table of text, numbers to the right; the first column names the rows."""
+        """Print a table with row names in the first column and right-aligned numbers."""
         table = Table(title=f"\n{title}", title_justify="left", title_style="italic", box=None, padding=(0, 2, 0, 0))
         table.min_width = len(title)
         for i, head in enumerate(heads):
@@ -54,11 +54,11 @@ class Page:
         self.console.print(table, markup=False)
 
     def posterior(self, result: jl.Result, truth: Mapping[str, Any]) -> None:
-        """Parameters and derived quantities beside the truth, and how well the sampler did.
+        """Print parameters and derived quantities with their true values, and the number of divergences.
 
         Args:
             result: draws of one dataset.
-            truth: by name; what has none is not shown.
+            truth: true values by name; others are not shown.
         """
         summary = result.summary(list(truth))
         low, high = (column for column in summary.columns if column.startswith("eti"))
@@ -80,12 +80,12 @@ class Page:
         self.console.print(f"{divergences} divergences in {result.statistics['diverging'].size} draws", style="dim")
 
     def contrast(self, title: str, draws: Mapping[str, np.ndarray], truth: Mapping[str, float]) -> None:
-        """Several answers to one question beside the truth, and by how many posterior standard deviations each is off.
+        """Print several estimates with their true values, and the errors in posterior standard deviations.
 
         Args:
-            title: the question.
-            draws: of the answer, by what was asked.
-            truth: the same names.
+            title: of the table.
+            draws: by label.
+            truth: true values by label.
         """
         rows = []
         for label, values in draws.items():
@@ -96,24 +96,24 @@ class Page:
         self.table(title, ["", "truth", "mean", "sd", "3%", "97%", "sd off"], rows)
 
     def coordinates(self, fits: Mapping[str, jl.Result], names: Sequence[str]) -> dict[str, float]:
-        """What the coordinates of the varying effects did to the sampler.
+        """Print how the centring of the varying effects affects the sampler.
 
         Args:
-            fits: of one model, by the word around its prior.
-            names: of the parameters whose effective sample sizes count.
+            fits: of one model, by centring.
+            names: of the parameters whose effective sample sizes are compared.
 
         Returns:
-            The smallest effective sample size by word.
+            The smallest effective sample size by centring.
         """
         rows, least = [], {}
-        for word, fit in fits.items():
+        for centring, fit in fits.items():
             statistics = fit.statistics
             gradients = statistics["n_steps"].sum() / statistics["n_steps"].size
-            least[word] = float(fit.summary(list(names)).ess_bulk.min())
-            rows.append([word, f"{statistics['diverging'].sum()}", f"{gradients:.0f}", f"{least[word]:.0f}"])
+            least[centring] = float(fit.summary(list(names)).ess_bulk.min())
+            rows.append([centring, f"{statistics['diverging'].sum()}", f"{gradients:.0f}", f"{least[centring]:.0f}"])
         draws = next(iter(fits.values())).statistics["diverging"].size
         heads = ["", f"divergences of {draws}", "gradients a draw", f"smallest ESS of {', '.join(names)}"]
-        self.table("one model, one word around the prior of its effects", heads, rows)
+        self.table("one model, by centring of its effects", heads, rows)
         return least
 
     def graph(self, result: jl.Result) -> None:
@@ -122,7 +122,7 @@ class Page:
         self.figure(model.graph(result.posterior.data).draw().figure, f"{self.name}_graph")
 
     def figure(self, figure: Any, name: str = "") -> None:
-        """Write the figure of the row, ``NAME.png``, or another one."""
+        """Save the figure of the row, ``NAME.png``, or another one."""
         path = self.out / f"{name or self.name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=_DPI)
@@ -131,5 +131,5 @@ class Page:
 
 
 def plus_minus(draws: np.ndarray) -> str:
-    """Mean and standard deviation in words, ``0.52 ± 0.04``."""
+    """Mean and standard deviation as text, ``0.52 ± 0.04``."""
     return f"{draws.mean():.2f} ± {draws.std():.2f}"

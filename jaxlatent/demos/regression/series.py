@@ -1,4 +1,4 @@
-"""A series that remembers its last two values."""
+"""Gallery: an autoregressive series of order two, and a forecast."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Times to an event that has not happened to everybody yet: a Weibull regression of censored times."""
+"""Gallery: survival, by a Weibull regression of censored times."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ TRUE = {"log_scale": 2.5, "effect": 0.6, "shape": 1.4}
 
 
 def _likelihood(p: Any, d: Any) -> dict[str, dist.Distribution]:
-    """A relapse counts by its density; who had none when last seen, by the probability of a later one."""
+    """Log likelihood: the density of a relapse, or if censored the probability of a later one."""
     scale = jnp.exp(p.log_scale + p.effect * d.treated)
     log_survival = -((d.months / scale) ** p.shape)
     log_density = dist.Weibull(scale, p.shape).log_prob(d.months)
@@ -80,14 +80,14 @@ def survival(page: Page) -> dict[str, Any]:
 
 
 def kaplan_meier(times: np.ndarray, ended: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The product-limit estimate of survival (Kaplan and Meier 1958): a step down wherever something ended.
+    """The product-limit estimate of survival (Kaplan and Meier 1958).
 
     Args:
-        times: ``(N,)``, when each was last seen.
-        ended: ``(N,)``, whether it ended then.
+        times: ``(N,)``, of event or censoring.
+        ended: ``(N,)``, whether the event happened.
 
     Returns:
-        Times in order, from 0, and the share left after each.
+        Times in order, from 0, and the survival probability after each.
     """
     order = np.argsort(times)
     at_risk = len(times) - np.arange(len(times))

@@ -36,7 +36,7 @@ class Bernoulli(Clustered):
         return {"probs": dist.Beta(self.concentration1, self.concentration0).expand(shape).to_event(len(shape))}
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(K,)``."""
+        """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.Bernoulli(probs=p.probs).to_event(self.event_dim)
 
     def m_step(self) -> Updates:
@@ -76,7 +76,7 @@ class Categorical(Clustered):
         return {"probs": dist.Dirichlet(jnp.full((num_states, self.num_classes), self.concentration)).to_event(1)}
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(K,)``."""
+        """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.Categorical(probs=p.probs)
 
     def m_step(self) -> Updates:
@@ -114,7 +114,7 @@ class Poisson(Clustered):
         return {"rates": dist.Gamma(self.concentration, self.rate).expand(shape).to_event(len(shape))}
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(K,)``."""
+        """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.Poisson(p.rates).to_event(self.event_dim)
 
     def m_step(self) -> Updates:
@@ -150,7 +150,7 @@ class NegativeBinomial(Clustered):
         return {"rates": normal, "concentrations": normal}
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(K,)``."""
+        """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.NegativeBinomial2(p.rates, p.concentrations)
 
     def m_step(self) -> Updates:

@@ -109,7 +109,7 @@ class Gaussian(Clustered):
         return lambda p, d: dist.Normal(self._mean(d), wide(p.covs)).expand(shape).to_event(len(shape))
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(K,)``."""
+        """The distribution of the observation, of batch shape ``(K,)``."""
         if self.dim is None:
             return dist.Normal(p.means, jnp.sqrt(p.covs))
         if self._matrices:

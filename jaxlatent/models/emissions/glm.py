@@ -66,7 +66,7 @@ class GeneralisedLinear(Regression):
         return self.coefficients.prior((num_states,), self.inputs, self.level)
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(..., T, K)``."""
+        """The distribution of the observation, of batch shape ``(..., T, K)``."""
         return self.family(self.predictors(p, d))
 
     def start(self, num_states: int, d: Any) -> Params:

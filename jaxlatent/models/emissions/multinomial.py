@@ -44,7 +44,7 @@ class CategoricalRegression(Regression):
         return self.coefficients.prior((num_states, self.num_classes), self.inputs)
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(..., T, K)``."""
+        """The distribution of the observation, of batch shape ``(..., T, K)``."""
         flat = lambda value: value.reshape(-1, *value.shape[2:])
         logits = affine(d.x, flat(p.weights), flat(p.biases), centre_of(d, d.x))
         return dist.Categorical(logits=logits.reshape(*d.x.shape[:-1], *p.biases.shape))

@@ -63,7 +63,7 @@ class LinearRegression(Regression):
         return _WEAK_SCALE * units_of_y(d).spread ** 2 if self.variance_scale == "auto" else self.variance_scale
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(..., T, K)``."""
+        """The distribution of the observation, of batch shape ``(..., T, K)``."""
         return dist.Normal(self.predictors(p, d), jnp.sqrt(p.covs))
 
     def weights(self, d: Any, expected: Expected) -> Array:
@@ -109,7 +109,7 @@ class Autoregression(LinearRegression):
         return jnp.where(self._lags(self._seen(d)), self._lags(d.y), units_of_y(d).centre)
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(..., T, K)``."""
+        """The distribution of the observation, of batch shape ``(..., T, K)``."""
         return super().distribution(p, d).mask(self._known(d)[..., None])
 
     def weights(self, d: Any, expected: Expected) -> Array:
@@ -166,7 +166,7 @@ class HeteroscedasticRegression(Regression):
         return {**means, **self.log_scales.prior((num_states,), self.inputs, _level_of_log_scales)}
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(..., T, K)``."""
+        """The distribution of the observation, of batch shape ``(..., T, K)``."""
         return dist.Normal(self.predictors(p, d), self.scales(p, d))
 
     def scales(self, p: Any, d: Any) -> Array:

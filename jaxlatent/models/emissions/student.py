@@ -49,7 +49,7 @@ class StudentT(Clustered):
         return Units(units.centre, WEAK * units.spread)
 
     def distribution(self, p: Any, d: Any) -> dist.Distribution:
-        """Of batch shape ``(K,)``."""
+        """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.StudentT(self.df, p.means, p.scales)
 
     def m_step(self) -> Updates:
