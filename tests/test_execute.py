@@ -298,7 +298,7 @@ class Interrupting(jl.until):
 
     looks: ClassVar[list[int]] = []
 
-    def reached(self, draws, capacity):
+    def progress(self, draws, capacity):
         self.looks.append(capacity)
         if len(self.looks) == 2:
             raise KeyboardInterrupt
