@@ -36,13 +36,13 @@ _ADVICE = {
     Status.NON_FINITE: "the log density or its gradient became NaN or infinite: check supports and scales, or start elsewhere (`init=`).",
     Status.DEGENERATE: "the curvature is not positive definite, a component is empty, or inputs separate the observations of one: "
     "something is not identified, or there is no maximum; a prior (`prior_scale=`) or fewer components help.",
-    Status.DECREASED: "the objective fell by more than rounding explains: run in 64 bits, or raise `m_step_iter`.",
-    Status.STALLED: "no step was accepted although the gradient is not small: this is no maximum. Bring inputs and observations to "
-    "scales near one, run in 64 bits, or raise `m_step_iter`.",
-    Status.TREE_DEPTH: "most trajectories ended at the limit of doublings: bring parameters and data to one scale, reparameterise, or "
+    Status.DECREASED: "the objective decreased by more than rounding error: run in 64 bits, or raise `m_step_iter`.",
+    Status.STALLED: "no step was accepted although the gradient is not small: this is not a maximum. Scale inputs and observations to "
+    "unit scale, run in 64 bits, or raise `m_step_iter`.",
+    Status.TREE_DEPTH: "most trajectories reached the maximum tree depth: scale parameters and data to unit scale, reparameterise, or "
     "raise `max_depth`.",
-    Status.UNMIXED: "the chains of this dataset have nothing in common, and their draws mean nothing together: is it on the scale of "
-    "the others, and of the prior? Start elsewhere (`init=`), reparameterise, or order the labels.",
-    Status.QUARANTINED: "the dataset failed the checks and was left out: `result.problems` says why; mend it and fit it again.",
+    Status.UNMIXED: "the chains of this dataset have not mixed, and their draws cannot be pooled: check its scale against the prior and "
+    "the other datasets, start elsewhere (`init=`), reparameterise, or order the labels.",
+    Status.QUARANTINED: "the dataset failed the checks and was not fitted: `result.problems` says why; correct it and fit it again.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }

@@ -30,7 +30,7 @@ ENGINES = [NUTS, jl.Optimize(restarts=2), jl.ADVI(restarts=2, draws=25, max_iter
 def test_the_others_are_what_they_would_be_with_a_sound_dataset_in_its_place(engine):
     names = ["first", *BAD, "last"]
     batch = jl.batch({name: BAD.get(name, GOOD) for name in names})
-    with pytest.warns(UserWarning, match="5 of 7 datasets were set aside"):
+    with pytest.warns(UserWarning, match="5 of 7 datasets were quarantined"):
         result = jl.fit(MODEL, batch, engine, 0, on_bad_data="quarantine")
     sound = jl.fit(MODEL, jl.batch(dict.fromkeys(names, GOOD)), engine, 0)
     for name in ("first", "last"):

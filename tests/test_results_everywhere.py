@@ -207,7 +207,7 @@ def test_a_batched_posterior_is_fitted_as_its_model_with_the_batch_is():
 def test_labels_that_fit_nothing_are_refused_for_every_posterior(posterior, coords, word):
     (kind, _), given = posterior
     coords = {("y_dim_0" if kind == "model" and dim == "row" else dim): v for dim, v in coords.items()}
-    with pytest.raises(jl.InputError, match="that nothing has" if kind == "bare" else word):
+    with pytest.raises(jl.InputError, match="an unknown dimension" if kind == "bare" else word):
         jl.fit(given, None, ENGINES["points"], 0, coords=coords)
 
 

@@ -65,7 +65,7 @@ def test_what_was_not_drawn_is_nan_and_enters_nothing(stopped):
 
 
 def test_an_engine_that_ends_by_itself_takes_no_rule():
-    with pytest.raises(jl.InputError, match="one after the other"):
+    with pytest.raises(jl.InputError, match="an MCMC engine"):
         jl.fit(VALLEY, EASY, jl.ADVI(), 0, until=RULE)
 
 

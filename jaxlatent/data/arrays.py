@@ -352,7 +352,7 @@ def _find_unequal_lengths(arrays: Mapping[Any, Mapping[str, Any]]) -> dict[Any, 
                 problem = InputError(
                     f"dataset {list(arrays)[i]!r}, {other!r}",
                     got=f"{second[i]} rows",
-                    expected=f"the {first[i]} rows of {one!r}: they are equally long in {sum(equal)} of {len(equal)} datasets",
+                    expected=f"the {first[i]} rows of {one!r}: both have the same length in {sum(equal)} of {len(equal)} datasets",
                     remedy="give both one value for each row.",
                 )
                 problems.setdefault(list(arrays)[i], problem)
@@ -368,7 +368,7 @@ def _as_masked(what: str, value: Masked) -> Masked:
             f"{what}, mask",
             got=f"{mask.dtype} of shape {mask.shape}",
             expected=f"booleans of the leading axes of the values, {values.shape}",
-            remedy="True where a value was seen.",
+            remedy="True where a value is observed.",
         )
     seen = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
     # Masked entries may be NaN, which would spread through arithmetic.

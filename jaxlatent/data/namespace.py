@@ -35,9 +35,7 @@ class Namespace(Mapping[str, Any]):
             raise AttributeError(self._miss(name)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(
-            f"{self._kind} {name!r} cannot be assigned: a model is a pure function of what it is handed."
-        )
+        raise AttributeError(f"{self._kind} {name!r} cannot be assigned: a model is a pure function of its arguments.")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

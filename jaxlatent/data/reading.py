@@ -14,7 +14,7 @@ from jaxlatent.errors import InputError
 #: Remedy for missing values.
 MISSING = (
     "in an observation, a name that the likelihood returns, mark them with jl.Masked(values, mask); in a covariate, drop those rows, "
-    "mask them in the observations too, or impute them: give the covariate a distribution in the likelihood, and its lost entries a prior."
+    "mask them in the observations too, or impute them: give the covariate a distribution in the likelihood, and missing entries a prior."
 )
 _KINDS = {
     "M": "dates are times since an origin: (t - t.min()) / np.timedelta64(1, 'D').",

@@ -31,10 +31,10 @@ class Restricted(dist.Distribution):
     def __init__(self, base: dist.Distribution, groups: tuple[int, ...], held: Array):
         if _entrywise(base.support) is None:
             raise InputError(
-                f"a prior of which entries are held or tied, {type(base).__name__}",
+                f"a prior with held or tied entries, {type(base).__name__}",
                 got=f"values in {base.support}",
-                expected="entries that may move independently of each other",
-                remedy="hold the whole parameter, or declare the entries as parameters of their own.",
+                expected="an elementwise support",
+                remedy="hold the whole parameter, or declare the entries as separate parameters.",
             )
         self.base, self.groups, self.held = base, groups, held
         super().__init__((), base.shape())

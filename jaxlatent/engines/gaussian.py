@@ -33,7 +33,7 @@ class GaussianSearch(Search):
         return status, [
             f"{type(self).__name__}: Pareto k-hat above {limit:.2f} in {np.sum(khat > limit)} of {khat.size} lanes, up to "
             f"{np.nanmax(khat):.2f}: these draws do not follow the posterior, and may be far too narrow. "
-            "Check them against NUTS; DADVI() or ADVI(family='full_rank') know correlations."
+            "Check them against NUTS; DADVI() and ADVI(family='full_rank') model correlations."
         ]
 
 

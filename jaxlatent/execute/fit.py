@@ -97,7 +97,7 @@ def fit(
         until is None or engine.kind == "chains",
         "fit(until=...)",
         got=engine,
-        expected="an engine whose draws come one after the other, such as NUTS; this one ends by a rule of its own",
+        expected="an MCMC engine, such as NUTS; other engines have their own convergence checks",
         remedy="leave it out.",
     )
     key = as_key(seed)
@@ -194,7 +194,7 @@ def _loop(
     except KeyboardInterrupt:
         if not kept:
             raise
-        warnings.warn(f"interrupted: the result holds the {kept} draws a lane made until then.", stacklevel=3)
+        warnings.warn(f"interrupted: the result holds the {kept} draws per lane made so far.", stacklevel=3)
     return session, seconds
 
 
@@ -291,7 +291,7 @@ def _check_engine(engine: Any) -> None:
             "fit(engine)",
             got=got,
             expected="an engine with its settings",
-            remedy="pass jl.NUTS(), jl.ADVI(), ...; mind the ().",
+            remedy="pass jl.NUTS(), jl.ADVI(), ..., with parentheses.",
         )
 
 

@@ -66,6 +66,4 @@ class Quarantine:
 
     def __str__(self) -> str:
         listed = ", ".join(repr(name) for name in list(self.problems)[:8])
-        return (
-            f"{len(self.problems)} of {len(self.status)} datasets were set aside ({listed}): result.problems says why."
-        )
+        return f"{len(self.problems)} of {len(self.status)} datasets were quarantined ({listed}): see result.problems."

@@ -83,7 +83,7 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
                 f"the likelihood of {name!r}",
                 got=type(d).__name__,
                 expected="a numpyro distribution",
-                remedy="return {observation: distribution}; what is computed from parameters goes to `derived`.",
+                remedy="return {observation: distribution}; declare quantities computed from parameters in `derived`.",
             )
         return Node(name, "observed", name_of(d), axes(name, d.shape(), len(d.batch_shape), True))
 

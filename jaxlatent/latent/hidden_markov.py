@@ -126,7 +126,7 @@ class HiddenMarkov(dist.Distribution):
                 "draws of HiddenMarkov",
                 got="emissions and transitions that are the same at every step",
                 expected="a number of steps",
-                remedy="pass shape=(T,), or data of the shape wanted.",
+                remedy="pass shape=(T,), or data of that shape.",
             )
         shape = (*sample_shape, *self.sequences)
         key_states, key_values = jax.random.split(key)

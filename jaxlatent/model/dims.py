@@ -26,7 +26,7 @@ def check_dims(dims: Mapping[str, Sequence[str]], shapes: Shapes, coords: Mappin
         if name not in shapes:
             raise InputError(
                 f"Model(dims=...) for {name!r}",
-                got=f"a name that is none of {sorted(shapes)}",
+                got=f"a name that is not among {sorted(shapes)}",
                 expected="a parameter, derived quantity or observation",
                 remedy=did_you_mean(name, shapes),
             )
@@ -41,14 +41,14 @@ def check_dims(dims: Mapping[str, Sequence[str]], shapes: Shapes, coords: Mappin
                     f"Model(dims=...) for {name!r}",
                     got=f"{dim!r} of length {length}",
                     expected=f"{known}, its length in {first!r}",
-                    remedy="give dimensions of unequal length names of their own.",
+                    remedy="give dimensions of unequal length different names.",
                 )
     for dim, labels in coords.items():
         if dim not in lengths:
             raise InputError(
                 f"coords[{dim!r}]",
-                got="labels of a dimension that nothing has",
-                expected=f"a dimension of what is fitted: {sorted(lengths)}",
+                got="labels of an unknown dimension",
+                expected=f"a dimension of the model: {sorted(lengths)}",
                 remedy=did_you_mean(dim, lengths) + " Name dimensions in Model(dims=...), or by plates in NumPyro.",
             )
         length, name = lengths[dim]
@@ -74,5 +74,5 @@ def _check_names(name: str, dims: Collection[str], shape: tuple[int, ...]) -> No
             f"Model(dims=...) for {name!r}",
             got=problem[0],
             expected=problem[1],
-            remedy="name every axis after chain and draw, each by a word of its own.",
+            remedy="give every axis after chain and draw a different name.",
         )

@@ -126,7 +126,7 @@ def _restricted(what: str, model: Model, restrictions: Mapping[str, tuple[tuple[
                     f"{what}({name}=...)",
                     got=f"shape {np.shape(held)}",
                     expected=f"that of the parameter, {base.shape()}",
-                    remedy="give one entry for each of the parameter's.",
+                    remedy="give one value for each entry of the parameter.",
                 )
             return Restricted(base, groups, jnp.asarray(held, jnp.result_type(float)))
 
@@ -180,7 +180,7 @@ def _check_names(what: str, model: Model, values: Mapping[str, Any]) -> None:
         if name not in model.prior:
             raise InputError(
                 f"{what}({name}=...)",
-                got="a name that is no parameter",
+                got="an unknown parameter",
                 expected=f"one of {', '.join(model.prior)}",
                 remedy=did_you_mean(name, model.prior),
             )

@@ -55,7 +55,7 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 f"the likelihood of {name!r}",
                 got=type(d).__name__,
                 expected="a numpyro distribution",
-                remedy="return {observation: distribution}; what is computed from parameters goes to `derived`.",
+                remedy="return {observation: distribution}; declare quantities computed from parameters in `derived`.",
             )
         if isinstance(d, Factor):
             continue
@@ -72,7 +72,7 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 got=f"data of shape {shape_of(data[name])}",
                 expected=f"a shape that its distribution {name_of(d)} of shape {tuple(d.shape())} has or broadcasts to",
                 remedy="give the observation one value for each row of the covariates; bring distributions of other shapes into "
-                "that of the data with `.expand` and `.to_event`; mask what was not seen with jl.Masked(values, mask).",
+                "that of the data with `.expand` and `.to_event`; mask missing values with jl.Masked(values, mask).",
             )
         if 0 in d.shape():
             raise InputError(

@@ -65,14 +65,14 @@ def units_of_y(d: Any, dim: int | None = None) -> Units:
             "a prior in units of the data",
             got=f"data without the observation 'y': {sorted(d)}",
             expected="'y' among the data, as in a fit",
-            remedy="add it, or give numbers for what is 'auto' in the emissions, such as prior_scale=2.0.",
+            remedy="add it, or give numbers for the 'auto' settings of the emissions, such as prior_scale=2.0.",
         )
     if dim is not None and d.y.shape[-1:] != (dim,):
         raise InputError(
             "data 'y'",
             got=f"shape {d.y.shape}",
             expected=f"(..., {dim}), the entries of each observation on the last axis",
-            remedy="leave out `dim` for observations that are numbers.",
+            remedy="leave out `dim` for scalar observations.",
         )
     event_dim = 0 if dim is None else 1
     leading = d.y.shape[: d.y.ndim - event_dim]

@@ -113,7 +113,7 @@ class Outcome:
             cause = first if first.failed else Status.NON_FINITE
             raise InputError(
                 "result.best()",
-                got=f"no lane that ended well ({', '.join(sorted({Status(code).name for code in self.status}))})",
+                got=f"only failed lanes ({', '.join(sorted({Status(code).name for code in self.status}))})",
                 expected="at least one",
                 remedy=cause.advice,
             )
@@ -122,7 +122,7 @@ class Outcome:
             return self._select(None, int(lane))
         if all_failed.any():
             warnings.warn(
-                f"result.best(): no lane ended well of {listed(self.failed)}; their values are NaN.", stacklevel=2
+                f"result.best(): all lanes of {listed(self.failed)} failed; their values are NaN.", stacklevel=2
             )
         picked = [self._select(i, int(k)) for i, k in enumerate(lane)]
         stacked = {

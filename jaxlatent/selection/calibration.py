@@ -129,6 +129,6 @@ def _require_prior_without_observations(model: Model, params: Params, given: Dat
             raise InputError(
                 f"calibrate(), the prior of {name!r}",
                 got="a prior that reads the observations",
-                expected="one that is known before them",
-                remedy="give numbers for what is 'auto' in ready families, such as prior_scale=2.0.",
+                expected="one that does not depend on them",
+                remedy="give numbers for the 'auto' settings of ready families, such as prior_scale=2.0.",
             )

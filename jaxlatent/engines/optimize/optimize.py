@@ -111,7 +111,7 @@ class Optimize(Search):
         require(
             self.batch_size is None or self.optimizer is not None,
             "Optimize(batch_size=...)",
-            got="L-BFGS, which minibatches mislead",
+            got="L-BFGS, which needs gradients without noise",
             expected="an Optax optimiser such as optax.adam(1e-3)",
         )
         require(
@@ -244,7 +244,7 @@ def _log_likelihood(posterior: Posterior, params: Any) -> Array:
     if not terms:
         raise InputError(
             "Optimize(objective='mle')",
-            got="a posterior that does not tell prior from likelihood",
+            got="a posterior that does not separate prior and likelihood",
             expected="a jaxlatent.Model or a NumPyro model with observations",
             remedy="use objective='map'.",
         )

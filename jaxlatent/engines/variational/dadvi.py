@@ -135,7 +135,7 @@ class DADVI(GaussianSearch):
         if not np.any(overfit):
             return super().review(positions, statistics, status)
         return status, [
-            f"DADVI: {np.sum(overfit)} of {overfit.size} lanes fit their {self.num_samples} fixed draws rather than the posterior. "
+            f"DADVI: {np.sum(overfit)} of {overfit.size} lanes overfit their {self.num_samples} fixed draws. "
             "Raise num_samples, to half the number of unknowns or more."
         ]
 

@@ -122,7 +122,7 @@ def _check(
                 name,
                 got=f"shape {jnp.shape(value)}",
                 expected=f"{expected}, for log likelihoods (..., T, K) = {(*leading, steps, states)}",
-                remedy="rows are the states left, columns the states entered.",
+                remedy="use rows for the current state and columns for the next one.",
             )
     if method not in known:
         raise InputError("method", got=repr(method), expected=f"one of {known}", remedy="leave it out.")

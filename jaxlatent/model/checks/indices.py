@@ -20,18 +20,18 @@ from jaxlatent.typing import Array, Data, Params
 
 _COUNT = (
     "count from 0, as in labels, codes = np.unique(values, return_inverse=True), and give the parameter an entry for each label; the "
-    "code -1 of pandas is a missing value: drop those rows, or give them a group of their own."
+    "code -1 of pandas is a missing value: drop those rows, or give them a separate group."
 )
 _UNKNOWN = (
-    "a group that was not in the data has no effect of its own: draw it from its population with "
+    "a group that was not in the data has no effect yet: draw it from its population with "
     "result.predict(seed, data, new_levels=True), or leave those rows out."
 )
 _WRITE = (
     "count from 0, as in labels, codes = np.unique(values, return_inverse=True), and make the result as long as there are labels: JAX "
-    "drops the others. What is to be dropped may go to an entry of its own, jnp.zeros(n + 1).at[codes].add(x)[:n]."
+    "drops the others. Values to be dropped may go to an extra entry, jnp.zeros(n + 1).at[codes].add(x)[:n]."
 )
-_SLICE = "start slices where they end within the axis, or lengthen it with jnp.pad: JAX moves those that do not."
-_BRANCH = "count branches from 0, and give the switch one for each value; jnp.clip says that the last is meant for all that are higher."
+_SLICE = "keep slices within the axis, or lengthen it with jnp.pad: JAX shifts slices that cross its end."
+_BRANCH = "count branches from 0, and give the switch one for each value; use jnp.clip if the last one is meant for all higher values."
 #: Name of an indexed array that is computed from neither parameters nor data.
 _NAMELESS = {"read": "a constant", "write": "an array that is written to"}
 

@@ -35,7 +35,7 @@ def levels_needed(model: Model, params: Params, fitted: Data, data: Data) -> dic
                 f"predict(new_levels=True), parameter {name!r}",
                 got="a prior whose entries differ from each other or depend on each other, given the other parameters",
                 expected="independent draws from one population, such as dist.Normal(p.mu, p.tau).expand([n]).to_event(1)",
-                remedy="declare the prior so, or leave out groups that were not in the data.",
+                remedy="declare such a prior, or leave out groups that were not in the data.",
             )
     return wanted
 

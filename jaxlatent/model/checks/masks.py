@@ -16,11 +16,11 @@ from jaxlatent.typing import Array, Data, Params
 
 _COVARIATE = (
     "mask the same entries in the observations too, drop those rows, or impute them: give the entry a distribution in the likelihood and "
-    "what was lost a prior, and read data.at[lost].set(imputed)."
+    "its missing values a prior, and read data.at[missing].set(imputed)."
 )
 _OBSERVATION = (
-    "split sequences at the gap, mask what reads it too, or impute it: give what was lost a prior, and read "
-    "data.at[lost].set(imputed)."
+    "split sequences at the gap, mask the values that depend on it too, or impute it: give the missing values a prior, and read "
+    "data.at[missing].set(imputed)."
 )
 
 
@@ -67,8 +67,8 @@ def check_masks(
             raise InputError(
                 f"{label}data {name!r}",
                 got=f"{len(lost)} of {value.mask.size} entries masked, the first at index {tuple(map(int, lost[0]))}, and "
-                f"{' and '.join(changed)} reads what stands there",
-                expected="nothing that was seen to depend on an entry that was not",
+                f"{' and '.join(changed)} reads their placeholders",
+                expected="no dependence of observed values on masked entries",
                 remedy=_OBSERVATION if name in reading.observations else _COVARIATE,
             )
 

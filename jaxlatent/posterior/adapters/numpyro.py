@@ -254,7 +254,7 @@ def _split_static(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
                 f"from_numpyro(fn, ...), {name!r}",
                 got=f"a {type(value).__name__}",
                 expected="an array, or something hashable such as a number, a flag or None",
-                remedy="give the arrays as arguments of their own.",
+                remedy="give the arrays as separate arguments.",
             ) from None
     return static, {name: value for name, value in given.items() if name not in static}
 
@@ -266,7 +266,7 @@ def _check_unmasked(data: Data) -> None:
                 f"from_numpyro(...), {name!r}",
                 got="masked values, or arrays of unequal shapes",
                 expected="arrays as the model takes them, of equal shapes in all datasets of a batch",
-                remedy="pad them, give the mask as an argument of its own, and use numpyro.handlers.mask in the model.",
+                remedy="pad them, give the mask as a separate argument, and use numpyro.handlers.mask in the model.",
             )
 
 

@@ -33,8 +33,8 @@ def same_covariates(data: dict[str, Any], observed: Collection[str]) -> Iterator
             yield Finding(
                 "duplicate predictor",
                 same,
-                f"The covariates {listed(same)} say the same: one of them follows from the other"
-                f"{'s' if len(same) > 2 else ''}, and their effects cannot be told apart.",
+                f"The covariates {listed(same)} are collinear: one of them is a linear combination of the other"
+                f"{'s' if len(same) > 2 else ''}, and their effects cannot be separated.",
                 "Leave one of them out.",
             )
 
@@ -53,9 +53,9 @@ def unstandardised(data: Any, params: Collection[str]) -> Iterator[Finding]:
             "data far from unit scale",
             tuple(label for label, _ in far),
             f"A network starts from weights for data near unit scale, and {listed([label for label, _ in far])} are far from it "
-            f"({label}: mean {np.mean(x):.4g}, standard deviation {np.std(x):.4g}): layers that meet them as they are start saturated "
-            "or dead, and may stay so whatever the status.",
-            "Subtract the mean and divide by the standard deviation, of observations too, and keep both for predictions.",
+            f"({label}: mean {np.mean(x):.4g}, standard deviation {np.std(x):.4g}): layers start saturated or dead, and may stay so "
+            "whatever the status.",
+            "Standardise covariates and observations, and keep means and standard deviations for predictions.",
         )
 
 

@@ -64,7 +64,7 @@ def _separated(name: str, weights: np.ndarray, probable: Array | None) -> Iterat
             (f"{name}, component {k}",),
             f"Inputs separate the values of {name} in component {k}: each is predicted almost surely, so coefficients would be "
             "infinite without the prior.",
-            "Read their signs, not their sizes; give a tighter prior (`prior_scale=`), fewer components or fewer inputs.",
+            "Interpret their signs, not their sizes; use a tighter prior (`prior_scale=`), fewer components or fewer inputs.",
         )
 
 

@@ -46,9 +46,9 @@ def separations(view: View) -> Iterator[Finding]:
             yield Finding(
                 "separation",
                 (name, view.labels[far]),
-                f"Every 0 and 1 of {name} is predicted almost surely: the predictors separate the two, coefficients want to be infinite, "
-                f"and only the prior holds them ({view.labels[far]} is about {middle[far]:.3g}).",
-                "Use a prior that knows how large effects are, such as Normal(0, 1) on standardised predictors.",
+                f"Every 0 and 1 of {name} is predicted almost surely: the predictors separate the two, and coefficients would be infinite "
+                f"without the prior ({view.labels[far]} is about {middle[far]:.3g}).",
+                "Use an informative prior, such as Normal(0, 1) on standardised predictors.",
             )
 
 
@@ -64,8 +64,8 @@ def conflicts(view: View) -> Iterator[Finding]:
         yield Finding(
             "prior against data",
             labels,
-            f"The data put {listed(labels)} where the prior has less than one draw in a thousand: prior and data contradict each other.",
-            "Look at prior predictive draws (jl.sample_prior); widen the prior, or find what is wrong with data or likelihood.",
+            f"The posterior of {listed(labels)} is where the prior has less than one draw in a thousand: prior and data conflict.",
+            "Check prior predictive draws (jl.sample_prior); widen the prior, or correct data or likelihood.",
         )
 
 
@@ -95,8 +95,8 @@ def bounds(view: View) -> Iterator[Finding]:
                 yield Finding(
                     "wrong support",
                     labels,
-                    f"{listed(labels)} presses against {float(limit):g}, the {side} end of its support: the data want to go further.",
-                    "Ask whether its sign or bound is right, and give it a prior with a wider support.",
+                    f"The posterior of {listed(labels)} is concentrated at {float(limit):g}, the {side} bound of its support.",
+                    "Check sign and bound, and give it a prior with a wider support.",
                 )
 
 

@@ -56,8 +56,7 @@ def poor_fits(result: Fitted) -> Iterator[Finding]:
         yield Finding(
             "too few fixed draws",
             tuple(f"lane {lane}" for lane in overfit),
-            "The approximation fits its fixed draws, not the posterior: on fresh ones its bound is lower, "
-            f"by up to {lost:.0f} nats.",
+            f"The approximation overfits its fixed draws: on fresh ones its bound is lower, by up to {lost:.0f} nats.",
             "Raise `DADVI(num_samples=...)`, to half the number of unknowns or more.",
             fatal=len(overfit) == np.size(result.objective),
         )
@@ -72,8 +71,8 @@ def poor_fits(result: Fitted) -> Iterator[Finding]:
                 tuple(f"lane {lane}" for lane in lanes),
                 f"The draws of {result.provenance.engine} do not follow the posterior: Pareto k-hat is {np.nanmax(khat):.2f}, "
                 f"above {limit:.2f}. Standard deviations may be far too small.",
-                "Use NUTS. Where that is too slow: ADVI(family='full_rank') or DADVI() know correlations, jl.noncentred and jl.informed "
-                "take them away.",
+                "Use NUTS. If that is too slow: ADVI(family='full_rank') and DADVI() model correlations, jl.noncentred and jl.informed "
+                "remove them.",
                 fatal=len(lanes) == np.size(khat),
             )
             return
@@ -83,7 +82,7 @@ def poor_fits(result: Fitted) -> Iterator[Finding]:
             "lonely optimum",
             (),
             f"Only one of {restarts} restarts reached the best objective: another run may find a better one.",
-            "Ask for more restarts, or start nearer (`init=`).",
+            "Use more restarts, or start closer (`init=`).",
         )
 
 
@@ -103,7 +102,7 @@ def divergences(view: View) -> Iterator[Finding]:
         (view.labels[part],) if crowded else (),
         f"{count} of {diverging.size} transitions diverged"
         + (f", most of them where {view.labels[part]} is {side}" if crowded else "")
-        + ": parts of the posterior were not reached, and means are biased.",
+        + ": parts of the posterior were not explored, and means are biased.",
         "If it is the scale of some effects, a funnel: wrap the prior of the effects in jl.noncentred(...) or jl.informed(...). Otherwise "
         "raise target_accept (0.95, 0.99).",
     )
@@ -118,8 +117,8 @@ def disagreements(view: View) -> Iterator[Finding]:
         yield Finding(
             "label switching",
             view.switching,
-            f"The chains agree on {listed(view.switching)} but number the components differently: averages over draws mix them.",
-            f"Put them in order with jaxlatent.diagnostics.relabel(result.params, {{{names}}}), or order a prior with jl.ordered(...).",
+            f"The chains agree on {listed(view.switching)} up to the order of the components: averages over draws mix them.",
+            f"Relabel them with jaxlatent.diagnostics.relabel(result.params, {{{names}}}), or order a prior with jl.ordered(...).",
         )
         apart = np.array([i for i in apart if view.names[i] not in view.switching], int)
     if not len(apart):
@@ -129,19 +128,18 @@ def disagreements(view: View) -> Iterator[Finding]:
         yield Finding(
             "stuck chain",
             (f"chain {lone}", *(view.labels[i] for i in apart)),
-            f"Chain {lone} is elsewhere than the others, which agree: it is stuck, or found another mode. {_worst(view, apart)}{below}",
+            f"Chain {lone} is apart from the others, which agree: it is stuck, or in another mode. {_worst(view, apart)}{below}",
             what_to_do
-            or "Run more chains to see how often this happens, start them elsewhere (`init=`), or write the model such that there is one "
-            "mode.",
+            or "Run more chains to see how often this happens, start them elsewhere (`init=`), or reparameterise to a single mode.",
         )
         return
     yield Finding(
         "chains disagree",
         tuple(view.labels[i] for i in apart),
-        f"The chains have not found one distribution. {_worst(view, apart)}{below}",
+        f"The chains sample different distributions. {_worst(view, apart)}{below}",
         what_to_do
-        or "Run a longer warm-up and more draws; if that does not help, the posterior has several modes or a direction that the data do "
-        "not tell: look at a trace.",
+        or "Run a longer warm-up and more draws; if that does not help, the posterior is multimodal or has a direction that the "
+        "data do not identify: look at a trace.",
     )
 
 
@@ -156,10 +154,10 @@ def too_few_draws(view: View) -> Iterator[Finding]:
     least = few[np.argmin(view.ess[few])]
     seen = f"{view.labels[least]} has an effective sample size of {view.ess[least]:.0f} and an R-hat of {view.r_hat[least]:.2f}"
     if view.ess[least] < MIXING * chains * draws:
-        remedy = "Draws follow each other slowly: other coordinates help more than draws (jl.informed, jl.noncentred, centred predictors)."
+        remedy = "Draws are strongly autocorrelated: reparameterise (jl.informed, jl.noncentred, centred predictors) rather than draw more."
     else:
         more = max(wanted / view.ess[least], 2.0)
-        remedy = f"Ask for about {int(np.ceil(draws * more / 100)) * 100} draws a chain."
+        remedy = f"Use about {int(np.ceil(draws * more / 100)) * 100} draws per chain."
     yield Finding(
         "too few draws",
         tuple(view.labels[i] for i in few),
@@ -185,9 +183,9 @@ def _below(view: View) -> tuple[str, str]:
         return "", ""
     deep = listed([f"chain {view.chains[i]} is {nats[i]:.0f} nats" for i in low])
     return (
-        f" On average, the log density of {deep} below that of the best chain: next to nothing of the posterior is there.",
+        f" On average, the log density of {deep} below that of the best chain: there is almost no posterior mass there.",
         "Start all chains where the best one ended, `jl.fit(..., init=result.best())`, and see whether they stay; if they do not, "
-        "a longer warm-up or other coordinates are needed.",
+        "use a longer warm-up or reparameterise.",
     )
 
 

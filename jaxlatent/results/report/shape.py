@@ -35,10 +35,10 @@ def ridges(view: View) -> Iterator[Finding]:
     yield Finding(
         "unidentified",
         tuple(dict.fromkeys(view.labels[i] for i in (*one, *other))),
-        f"{pair[0]} and {pair[1]} are known only together: their correlation is {together[one[worst], other[worst]]:.3f}"
+        f"{pair[0]} and {pair[1]} are not identified separately: their correlation is {together[one[worst], other[worst]]:.3f}"
         + (f", and {len(one) - 1} other pairs are as bad" if len(one) > 1 else "")
-        + ". The data tell their combination, the prior the rest.",
-        "Drop one of them, fix it (jl.fix), centre the predictors, or give a prior that tells them apart.",
+        + ". The data identify a combination, the prior the rest.",
+        "Drop one of them, fix it (jl.fix), centre the predictors, or use a more informative prior.",
     )
 
 
@@ -65,6 +65,6 @@ def tails(view: View) -> Iterator[Finding]:
             "heavy tail",
             tuple(view.labels[i] for i in heavy),
             f"The tails of {listed([view.labels[i] for i in heavy])} are so heavy (k-hat {khat[worst]:.2f}) that the mean and standard "
-            "deviation of the draws say little.",
+            "deviation of the draws are unreliable.",
             "Report medians and quantiles; or use a prior with lighter tails than Cauchy, such as HalfNormal or Exponential for a scale.",
         )
