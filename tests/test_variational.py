@@ -90,7 +90,7 @@ def test_an_approximation_that_misses_the_posterior_says_so():
 
 
 def test_too_few_fixed_draws_are_told():
-    with pytest.warns(UserWarning, match="1 of 1 lanes fit their 2 fixed draws"):
+    with pytest.warns(UserWarning, match="1 of 1 lanes overfit their 2 fixed draws"):
         few = fit(correlated(40, 0.0), DADVI(num_samples=2, linear_response=False))
     assert few.statistics["bound"] - few.objective > 20
     assert "too few fixed draws" in few.check().illnesses
