@@ -310,7 +310,7 @@ def test_ranges_are_those_of_numpy(compute, expected, loop):
 
 
 def test_nothing_is_compiled_for_data_that_index_as_they_are(monkeypatch):
-    monkeypatch.setattr(indices.Watch, "run", lambda *_: pytest.fail("a program was run"))
+    monkeypatch.setattr(indices.Interpreter, "run", lambda *_: pytest.fail("a program was run"))
     for read in (lambda a, d: a[d.g], CLIPPED["scan"], CLIPPED["map"], CLIPPED["a loop in a loop"]):
         check_fit(groups(read), as_data({"y": Y, "g": G}))
 

@@ -8,7 +8,7 @@ import pytest
 
 import jaxlatent as jl
 from jaxlatent.latent import hidden_in
-from jaxlatent.model.spreading import compact, expand_to
+from jaxlatent.model.expansion import compact, expand_to
 
 PROBS = dist.Categorical(probs=jnp.array([0.3, 0.7]))
 CHAIN = (jnp.array([0.5, 0.5]), jnp.array([[0.9, 0.1], [0.2, 0.8]]))

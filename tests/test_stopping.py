@@ -8,7 +8,7 @@ import pytest
 import jaxlatent as jl
 from jaxlatent.diagnostics import ess_bulk, rhat
 from jaxlatent.execute import stopping
-from jaxlatent.execute.stopping import Watch
+from jaxlatent.execute.stopping import Monitor
 
 #: Draws of ``x`` follow each other slowly where ``narrow`` is small: trees of one doubling cross a long valley.
 VALLEY = jl.Model(
@@ -81,11 +81,11 @@ def chains(correlation, draws, columns=3, seed=0):
 def test_a_rule_is_met_where_the_effective_sample_size_is(correlation, least, most):
     """Four chains with an autocorrelation time of 1, and of 19: 400 is reached after about 100 and 1900 draws of each."""
     draws = chains(correlation, 8000)
-    watch, kept = Watch(jl.until(ess=400.0, rhat=1.05), np.ones(1, bool), 8000), []
+    monitor, kept = Monitor(jl.until(ess=400.0, rhat=1.05), np.ones(1, bool), 8000), []
     for start in range(0, 8000, 100):
         kept.append(draws[:, :, start : start + 100])
-        watch.update(kept[-1])
-        if not watch.running.any():
+        monitor.update(kept[-1])
+        if not monitor.running.any():
             break
     made = 100 * len(kept)
     assert least <= made <= most, made
@@ -99,8 +99,8 @@ def test_the_cost_does_not_grow_with_the_draws(monkeypatch):
     monkeypatch.setattr(stopping, "_measure", lambda draws, n: sizes.append(draws.size) or measure(draws, n))
     apart = chains(0.0, 40, columns=51) + 9 * np.arange(4)[:, None, None].astype(np.float32)
     rule = jl.until(ess=400.0, rhat=1.05)
-    watch = Watch(rule, np.ones(1, bool), 20_000)
+    monitor = Monitor(rule, np.ones(1, bool), 20_000)
     for _ in range(500):
-        watch.update(apart)
-    assert watch.running.all() and 5 <= len(sizes) <= 15
+        monitor.update(apart)
+    assert monitor.running.all() and 5 <= len(sizes) <= 15
     assert set(sizes) == {4 * rule.draws_needed(4) * 16}

@@ -23,7 +23,7 @@ from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.session import Session, remaining
 from jaxlatent.execute.sinks import Memory, Sink
 from jaxlatent.execute.starts import find_starts
-from jaxlatent.execute.stopping import Watch
+from jaxlatent.execute.stopping import Monitor
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.execute.stragglers import advance
 from jaxlatent.keys import as_key
@@ -127,8 +127,8 @@ def fit(
         _compile(grid, compile_key, stages, posterior, session)
         compiled = time.perf_counter() - clock
         sink = Memory()
-        watch = Watch(until, ~quarantine.bad, sum(stage.steps for stage in stages if stage.keep))
-        session, seconds = _loop(grid, compile_key, stages, posterior, naming, session, sink, line, watch)
+        monitor = Monitor(until, ~quarantine.bad, sum(stage.steps for stage in stages if stage.keep))
+        session, seconds = _loop(grid, compile_key, stages, posterior, naming, session, sink, line, monitor)
         final = programs.finish(grid, compile_key, posterior, session)
         last = named(grid, naming, final.outputs)
         result = _outcome(engine, sink.close(), last, *grid.fetch((final.objective, final.status)))
@@ -161,7 +161,7 @@ def _loop(
     session: Session,
     sink: Sink,
     line: Line,
-    watch: Watch,
+    monitor: Monitor,
 ) -> tuple[Session, dict[bool, float]]:
     """Run the stages and append kept records to the sink; returns the session, and the seconds of kept and of other stages."""
     capacity, longest = _capacities(stages)
@@ -171,7 +171,7 @@ def _loop(
         for stage in remaining(stages, int(on_host(session.done))):
             clock = time.perf_counter()
             now = _traced(stage)
-            wanted = _wanted(grid, now, watch.running)
+            wanted = _wanted(grid, now, monitor.running)
             with defer_interrupts():
                 session, emitted = advance(grid, engine, capacity, posterior, session, now, wanted)
             done += stage.steps
@@ -181,8 +181,8 @@ def _loop(
                 sink.append(records)
                 sink.commit(session)
                 kept += stage.steps
-                watch.update(records.positions)
-                ended = np.all(counts < stage.steps) or not watch.running.any()
+                monitor.update(records.positions)
+                ended = np.all(counts < stage.steps) or not monitor.running.any()
             else:
                 session = programs.pool(grid, engine, longest, session, emitted, now)
                 jax.block_until_ready(session.shared)

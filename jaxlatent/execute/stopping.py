@@ -65,7 +65,7 @@ class until:
         return np.nan_to_num(np.minimum(ess / self.ess, mixed), nan=0.0)
 
 
-class Watch:
+class Monitor:
     """Which datasets still run, updated as draws arrive.
 
     Args:

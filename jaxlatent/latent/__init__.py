@@ -16,9 +16,9 @@ import numpyro.distributions as dist
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.latent import labels, paths
-from jaxlatent.latent.certainty import component_probs, separated
 from jaxlatent.latent.expected import EStep, Expected
 from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.latent.separation import component_probs, separated
 from jaxlatent.typing import Array, Key
 
 

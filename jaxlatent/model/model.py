@@ -24,9 +24,9 @@ from jaxlatent.errors import InputError
 from jaxlatent.graph import Graph, graph_of
 from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.model.coordinates import size, unconstrained_shape
+from jaxlatent.model.expansion import expand_to
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.model.shapes import Shapes, Site, check_observed, require_continuous
-from jaxlatent.model.spreading import expand_to
 from jaxlatent.typing import Array, Data, Key, Params
 
 Prior: TypeAlias = dist.Distribution | Callable[..., dist.Distribution]

@@ -18,7 +18,7 @@ from jaxlatent.data.arrays import split
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
-from jaxlatent.model.spreading import compact
+from jaxlatent.model.expansion import compact
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, ArrayLike, Key, Params, PyTree

@@ -11,10 +11,10 @@ import numpy as np
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data.arrays import shapes_of
 from jaxlatent.errors import InputError
+from jaxlatent.model.checks.interpreter import Interpreter
 from jaxlatent.model.checks.program import NOTHING, Program, Sources, flatten, is_variable
 from jaxlatent.model.checks.sites import Site, Use, sites_of
 from jaxlatent.model.checks.terms import Purpose, Reading, derived_of, sources_of, terms
-from jaxlatent.model.checks.watch import Watch
 from jaxlatent.model.model import Model
 from jaxlatent.typing import Array, Data, Params
 
@@ -133,12 +133,12 @@ def _compile_ranges(
     reading: Reading, known: dict[int, Sources], sites: list[Site]
 ) -> Callable[[list[Any]], list[tuple[int, int]]]:
     """A function from the inputs to the index ranges of ``sites``, none of which depends on a parameter."""
-    watch = Watch(sites, frozenset(variable for variable, sources in known.items() if _parameters(sources)))
+    interpreter = Interpreter(sites, frozenset(variable for variable, sources in known.items() if _parameters(sources)))
     program = reading.program.only(variable for site in sites for variable in (site.given, site.used))
 
     @jax.jit
     def run(given: list[Any]) -> list[tuple[Array, Array]]:
-        ranges = watch.run(program, given)[1]
+        ranges = interpreter.run(program, given)[1]
         return [ranges[n] for n in range(len(sites))]
 
     return run
@@ -214,7 +214,7 @@ def _redirected(
                 outside &= jnp.arange(index.shape[-1]) == site.column
             return jnp.where(outside, end, used).astype(used.dtype)
 
-        outputs, _ = Watch(sites, redirect=redirect).run(program, jax.tree.leaves((params, data)))
+        outputs, _ = Interpreter(sites, redirect=redirect).run(program, jax.tree.leaves((params, data)))
         return jax.tree.unflatten(jax.tree.structure(shape), outputs)
 
     return evaluate

@@ -15,7 +15,7 @@ from jaxlatent.typing import Array
 Ranges: TypeAlias = dict[int, tuple[Array, Array]]
 
 
-class Watch:
+class Interpreter:
     """Runs a program and everything inside it.
 
     Args:
@@ -60,10 +60,10 @@ class Watch:
 
     def _run(self, equation: Equation, inputs: list[Any]) -> tuple[Sequence[Any], Ranges]:
         inner = equation.inner
-        watched = inner is not None and bool(self._numbers(*inner.programs))
-        if not watched and all(variable in self.unknown for variable in equation.outputs):
+        has_sites = inner is not None and bool(self._numbers(*inner.programs))
+        if not has_sites and all(variable in self.unknown for variable in equation.outputs):
             return [None] * len(equation.outputs), {}
-        if inner is None or not (watched or any(value is None for value in inputs)):
+        if inner is None or not (has_sites or any(value is None for value in inputs)):
             if not self.filled.isdisjoint(equation.outputs):
                 return [_filled(equation, inputs)], {}
             found = equation.primitive.bind(*inputs, **equation.params)
