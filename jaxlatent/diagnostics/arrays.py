@@ -84,7 +84,7 @@ def _average_ranks(values: Either) -> Either:
 
 
 def windows(values: Either, start: Either, width: int) -> Either:
-    """``width`` entries from ``start`` on."""
+    """A window of ``width`` entries from ``start`` on."""
     if namespace((values, start)) is np:
         return values[..., start : start + width]
     return lax.dynamic_slice_in_dim(values, start, width, axis=-1)

@@ -38,7 +38,7 @@ def psis(log_weights: ArrayLike) -> tuple[Array, Array]:
 
 
 def tail_length(samples: int) -> int:
-    """How many of the largest weights are smoothed."""
+    """Number of the largest weights to smooth."""
     return math.ceil(min(samples / 5, 3 * math.sqrt(samples)))
 
 

@@ -34,7 +34,7 @@ _ADAM = optax.adam(0.025)
 
 
 class Shared(NamedTuple):
-    """What the chains of one dataset share.
+    """Shared state of the chains of one dataset.
 
     Attributes:
         metric: the diagonal whitening map.

@@ -34,7 +34,7 @@ class Initial:
         return {"initial_probs": jnp.full(num_states, 1 / num_states)}
 
     def m_step(self) -> Updates:
-        """In closed form."""
+        """The M-step in closed form."""
 
         def initial_probs(p: Any, d: Any, expected: Expected) -> Array:
             assert expected.initial is not None
@@ -69,7 +69,7 @@ class Stationary:
         return p.transition_matrix
 
     def m_step(self) -> Updates:
-        """In closed form."""
+        """The M-step in closed form."""
 
         def transition_matrix(p: Any, d: Any, expected: Expected) -> Array:
             assert expected.transitions is not None

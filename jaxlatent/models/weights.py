@@ -41,7 +41,7 @@ class Constant:
         return dist.Categorical(p.mixture_weights)
 
     def m_step(self) -> Updates:
-        """In closed form."""
+        """The M-step in closed form."""
 
         def mixture_weights(p: Any, d: Any, expected: Expected) -> Array:
             return simplex_mode(jnp.sum(weights_of(expected), 0), self.concentration)

@@ -90,7 +90,7 @@ class Density:
         return {"the log density": self.log_density(position, data, guides)}
 
     def initial_position(self, key: Key, data: Any, guides: Guides) -> Position:
-        """Where a lane starts."""
+        """The starting position of a lane."""
         return jax.random.uniform(key, (self.dim,), minval=-2.0, maxval=2.0)
 
     def log_prior(self, params: Params, data: Any) -> Array:

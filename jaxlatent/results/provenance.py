@@ -18,7 +18,7 @@ _PACKAGES = ("jaxlatent", "jax", "jaxlib", "numpyro", "blackjax", "optax", "arvi
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a result came about.
+    """Origin of a result.
 
     Attributes:
         engine: its name.

@@ -36,7 +36,7 @@ _UNMIXED_RATIO, _CAPPED = 2.0, 0.75
 
 
 class Shared(NamedTuple):
-    """What the chains of one dataset share.
+    """Shared state of the chains of one dataset.
 
     Attributes:
         metric: the whitening map.

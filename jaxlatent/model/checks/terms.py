@@ -64,7 +64,7 @@ class Reading:
 
 
 def reading_of(model: Model, params: Mapping[str, Any], data: Data, purpose: Purpose) -> Reading:
-    """What ``model`` reads, traced from shapes alone."""
+    """The `Reading` of a model, traced from shapes alone."""
     return _reading_of(model, shapes_of(params), shapes_of(data), purpose)
 
 

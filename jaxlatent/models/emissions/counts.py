@@ -40,7 +40,7 @@ class Bernoulli(Clustered):
         return dist.Bernoulli(probs=p.probs).to_event(self.event_dim)
 
     def m_step(self) -> Updates:
-        """In closed form."""
+        """The M-step in closed form."""
 
         def probs(p: Any, d: Any, expected: Expected) -> Array:
             w, y = weights_of(expected), rows(d.y, self.event_dim)
@@ -80,7 +80,7 @@ class Categorical(Clustered):
         return dist.Categorical(probs=p.probs)
 
     def m_step(self) -> Updates:
-        """In closed form."""
+        """The M-step in closed form."""
 
         def probs(p: Any, d: Any, expected: Expected) -> Array:
             w = weights_of(expected)
@@ -118,7 +118,7 @@ class Poisson(Clustered):
         return dist.Poisson(p.rates).to_event(self.event_dim)
 
     def m_step(self) -> Updates:
-        """In closed form."""
+        """The M-step in closed form."""
 
         def rates(p: Any, d: Any, expected: Expected) -> Array:
             w, y = weights_of(expected), rows(d.y, self.event_dim)
