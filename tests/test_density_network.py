@@ -248,7 +248,7 @@ def test_minibatches_reach_the_same_fit():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 10}, "minibatches mislead"),
+        ({"batch_size": 10}, "gradients without noise"),
         ({"validation": 1.0}, r"a fraction in \[0, 1\)"),
         ({"optimizer": ADAM, "batch_size": 500}, "at most the 200 rows"),
         ({"validation": 0.001}, "at least 1 of 200 rows"),

@@ -89,14 +89,14 @@ def test_a_mask_is_of_leading_axes_and_a_full_one_holds_all():
 @pytest.mark.parametrize(
     ("bind", "message"),
     [
-        (lambda: jl.fix(LINE, v=0.0), "no parameter"),
+        (lambda: jl.fix(LINE, v=0.0), "an unknown parameter"),
         (lambda: jl.fix(LINE, w=np.zeros(3), sd=np.ones((2, 2))), "at least one that stays free"),
         (lambda: jl.tie(LINE, w=[0, -1, 0]), "integers from 0"),
         (lambda: jl.condition(jl.tie(LINE, w=[0, 1]), DATA), r"that of the parameter, \(3,\)"),
         (lambda: jl.condition(jl.fix(LINE, w=jl.Masked(np.zeros(2), np.arange(2) < 1)), DATA), "that of the parameter"),
         (
             lambda: jl.condition(jl.tie(hmm(2, emissions.Gaussian()), initial_probs=[0, 0]), {"y": Y}),
-            "independently of each other",
+            "an elementwise support",
         ),
     ],
     ids=["name", "nothing left", "number", "shape to tie", "shape to hold", "simplex"],

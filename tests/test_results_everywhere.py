@@ -199,9 +199,9 @@ def test_a_batched_posterior_is_fitted_as_its_model_with_the_batch_is():
 @pytest.mark.parametrize(
     "coords, word",
     [
-        ({"rows": [1]}, "that nothing has"),
+        ({"rows": [1]}, "an unknown dimension"),
         ({"row": [1, 2]}, "2 labels"),
-        ({"level_dim_0": [1]}, "that nothing has"),
+        ({"level_dim_0": [1]}, "an unknown dimension"),
     ],
 )
 def test_labels_that_fit_nothing_are_refused_for_every_posterior(posterior, coords, word):
