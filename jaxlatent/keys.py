@@ -4,6 +4,7 @@ A key is folded with its purpose before it is folded with any counter (dataset, 
 those within a fit, nor those of different verbs that were given the same seed.
 """
 
+from collections.abc import Callable
 from enum import IntEnum, unique
 from typing import NamedTuple
 
@@ -77,8 +78,10 @@ def key_for(purpose: Purpose, seed: int | Key) -> Key:
 def streams(key: Key, datasets: int, lanes: int) -> Streams:
     """The keys of a fit: of a purpose, then of the dataset, then of the lane by their numbers, however many there are of either."""
     fold = jax.vmap(jax.random.fold_in, (None, 0))
-    by_dataset = lambda purpose: fold(key_for(purpose, key), jnp.arange(datasets))
-    by_lane = lambda purpose: jax.vmap(lambda key: fold(key, jnp.arange(lanes)))(by_dataset(purpose))
+    by_dataset: Callable[[Purpose], Key] = lambda purpose: fold(key_for(purpose, key), jnp.arange(datasets))
+    by_lane: Callable[[Purpose], Key] = lambda purpose: jax.vmap(lambda key: fold(key, jnp.arange(lanes)))(
+        by_dataset(purpose)
+    )
     return Streams(
         shared=by_dataset(Purpose.SHARED),
         start=by_lane(Purpose.START),

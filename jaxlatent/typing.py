@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 from jax.typing import ArrayLike
 
 Array: TypeAlias = jax.Array
+#: An array of JAX or of NumPy: what works on the host and in compiled programs alike.
+AnyArray: TypeAlias = jax.Array | np.ndarray
 #: A typed JAX key (`jax.random.key`).
 Key: TypeAlias = jax.Array
 #: Named, constrained values: ``{"alpha": (7,), "sigma": ()}``.
@@ -18,4 +21,4 @@ Position: TypeAlias = jax.Array
 PyTree: TypeAlias = Any
 LogDensity: TypeAlias = Callable[[Position], Array]
 
-__all__ = ["Array", "ArrayLike", "Data", "Key", "LogDensity", "Params", "Position", "PyTree"]
+__all__ = ["AnyArray", "Array", "ArrayLike", "Data", "Key", "LogDensity", "Params", "Position", "PyTree"]

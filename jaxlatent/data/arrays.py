@@ -70,7 +70,8 @@ class Batch:
 
     def __getitem__(self, index: int) -> dict[str, Array]:
         """The data of one dataset, by position."""
-        return jax.tree.map(lambda x: x[index], self.data)
+        one: dict[str, Array] = jax.tree.map(lambda x: x[index], self.data)
+        return one
 
     def select(self, names: Sequence[Any]) -> "Batch":
         """The datasets of these names, as in ``batch.select(result.failed)``.
@@ -221,7 +222,9 @@ def _stack(items: Sequence[Any]) -> Any:
     axes = max([int(unequal[-1]) + 1 if len(unequal) else 0, *masks])
     if not axes:
         return np.stack(values)
-    fill = lambda x: np.pad(x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)])
+    fill: Callable[[Any], np.ndarray] = lambda x: np.pad(
+        x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)]
+    )
     seen = [mask_over(item, axes) for item in items]
     return _masked(np.stack([fill(value) for value in values]), np.stack([fill(mask) for mask in seen]))
 

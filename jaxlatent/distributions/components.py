@@ -38,7 +38,7 @@ def normal_log_density(value: Array, loc: Array, scale: Array) -> Array:
 
 
 @normal_log_density.defjvp
-def _(primals, tangents):
+def _(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> tuple[Array, Array]:
     value, loc, scale = primals
     value_dot, loc_dot, scale_dot = tangents
     rate = 1 / scale

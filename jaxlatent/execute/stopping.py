@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxlatent.diagnostics import ess_bulk, rhat
 from jaxlatent.errors import require
-from jaxlatent.typing import Array
+from jaxlatent.typing import AnyArray, Array
 
 #: Draws looked at, as a multiple of those that a rule could be met with if all were independent.
 _MARGIN = 8
@@ -118,5 +118,5 @@ class Watch:
 
 
 @jax.jit
-def _measure(draws: Array, count: Array) -> tuple[Array, Array]:
+def _measure(draws: Array, count: Array) -> tuple[AnyArray, AnyArray]:
     return ess_bulk(draws, count), rhat(draws, count)

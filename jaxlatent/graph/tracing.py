@@ -87,7 +87,9 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
             )
         return Node(name, "observed", name_of(d), axes(name, d.shape(), len(d.batch_shape), True))
 
-    prior_of = lambda name: lambda p, d: {name: model.prior_of(name, p, d)}
+    prior_of: Callable[[str], Callable[[Any, Any], Mapping[str, Any]]] = lambda name: (
+        lambda p, d: {name: model.prior_of(name, p, d)}
+    )
     for name in model.prior:
         add(f"the prior of {name!r}", prior_of(name), parameter)
     add("the derived quantities", model.deterministic, derived)
@@ -152,7 +154,9 @@ def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozen
     """
     known = dict(zip(jaxpr.invars, inputs, strict=True))
     nothing: frozenset[str] = frozenset()
-    look_up = lambda atom: nothing if isinstance(atom, Literal) else known.get(atom, nothing)
+    look_up: Callable[[Any], frozenset[str]] = lambda atom: (
+        nothing if isinstance(atom, Literal) else known.get(atom, nothing)
+    )
     for equation in jaxpr.eqns:
         given = [look_up(atom) for atom in equation.invars]
         if equation.primitive.name in CALLS:

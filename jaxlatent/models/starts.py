@@ -1,10 +1,11 @@
 """Which rows each component or state starts from."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.models.units import units_of
 from jaxlatent.typing import Array, Key
 
@@ -21,7 +22,7 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
     """
     units, seen = units_of(points, mask), mask[:, None]
     points = jnp.where(seen, (points - units.centre) / units.spread, 0.0)
-    distances = lambda centres: jnp.sum((points[:, None] - centres) ** 2, -1)
+    distances: Callable[[Array], Array] = lambda centres: jnp.sum((points[:, None] - centres) ** 2, -1)
 
     def pick(k: int, centres: Array) -> Array:
         chosen = jnp.arange(count) < k
@@ -33,7 +34,9 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
         return centres.at[k].set(points[drawn])
 
     centres = jax.lax.fori_loop(0, count, pick, jnp.zeros((count, points.shape[1]), points.dtype))
-    label = lambda centres: jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen
+    label: Callable[[Array], Array] = lambda centres: (
+        jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen
+    )
 
     def lloyd(_: int, centres: Array) -> Array:
         labels = label(centres)
@@ -53,6 +56,6 @@ def windows(key: Key, mask: Array, count: int, length: Array) -> Array:
 class Clustered:
     """Emissions that start from k-means on the observations themselves."""
 
-    def labels(self, key: Key, d: Any, mask: Array, num_states: int, sequences: bool) -> Array:
+    def labels(self, key: Key, d: Namespace, mask: Array, num_states: int, sequences: bool) -> Array:
         """One-hot labels ``(N, K)``."""
         return cluster(key, d.y.reshape(mask.size, -1).astype(jnp.result_type(float)), mask, num_states)

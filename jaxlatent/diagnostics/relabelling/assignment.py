@@ -1,5 +1,6 @@
 """The cheapest order of labels, for many cost matrices at once."""
 
+from collections.abc import Callable
 from functools import cache
 from itertools import permutations
 
@@ -40,26 +41,26 @@ def assign(cost: ArrayLike) -> np.ndarray:
         )
     check_finite("assign(cost)", cost)
     size = cost.shape[-1]
-    solve = _enumerate if size <= ENUMERATED else _solve
+    solve: Callable[[np.ndarray], np.ndarray] = _enumerate if size <= ENUMERATED else _solve
     return solve(cost.reshape(-1, size, size)).reshape(cost.shape[:-1])
 
 
 @cache
-def _orders(size):
+def _orders(size: int) -> tuple[np.ndarray, np.ndarray]:
     """All permutations ``(K!, K)`` in the order of the dictionary, and the cells that each takes ``(K * K, K!)``."""
     orders = np.array(list(permutations(range(size))))
     taken = orders[:, :, None] == np.arange(size)
     return orders, taken.reshape(len(orders), -1).T.astype(float)
 
 
-def _enumerate(cost):
+def _enumerate(cost: np.ndarray) -> np.ndarray:
     orders, taken = _orders(cost.shape[-1])
     cost = cost.reshape(-1, len(taken))
     best = [(cost[start : start + BLOCK] @ taken).argmin(-1) for start in range(0, len(cost), BLOCK)]
     return orders[np.concatenate(best)] if best else orders[:0]
 
 
-def _solve(cost):
+def _solve(cost: np.ndarray) -> np.ndarray:
     # slow to import, and wanted by many labels only
     from scipy.optimize import linear_sum_assignment
 

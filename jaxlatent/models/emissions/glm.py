@@ -1,5 +1,6 @@
 """Generalised linear emissions of inputs ``x`` ``(..., T, num_inputs)``: events and counts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Design, Scale, level_of_logits
 from jaxlatent.models.emissions.linear import Regression, no_slope, solve
-from jaxlatent.models.parts import Updates, weights_of
+from jaxlatent.models.parts import Priors, Updates, weights_of
 from jaxlatent.models.units import Units, units_of_y
 from jaxlatent.typing import Array, Params
 
@@ -48,7 +50,7 @@ class GeneralisedLinear(Regression):
         """Mean and variance: the first two derivatives of ``A``."""
         raise NotImplementedError
 
-    def level(self, d: Any) -> Units:
+    def level(self, d: Namespace) -> Units:
         """Where linear predictors lie, for a prior in units of the data."""
         return level_of_logits(d)
 
@@ -61,15 +63,15 @@ class GeneralisedLinear(Regression):
         """``weights``, and ``biases`` if there are any."""
         return Coefficients(self.num_inputs, self.prior_scale, ("weights", "biases") if self.bias else ("weights",))
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """Of the coefficients."""
         return self.coefficients.prior((num_states,), self.inputs, self.level)
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """Of batch shape ``(..., T, K)``."""
         return self.family(self.predictors(p, d))
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """No slope, at the mean of the observations."""
         flat = no_slope(num_states, self.num_inputs, self.link(units_of_y(d).centre))
         return flat if self.bias else {"weights": flat["weights"]}
@@ -80,7 +82,7 @@ class GeneralisedLinear(Regression):
         On the benchmark's GLM-HMM a second one saved no iteration of EM.
         """
 
-        def both(p: Any, d: Any, expected: Expected) -> Any:
+        def both(p: Namespace, d: Namespace, expected: Expected) -> Any:
             design = self.coefficients.design(d, self.inputs(d), self.level)
             now = design.standardise(p.weights, p.biases if self.bias else None)
             weights, biases = design.restore(
@@ -111,7 +113,7 @@ class GeneralisedLinear(Regression):
         # Gains are most of the cost: the full step is taken wherever it climbs, and cut only for the states where it does not. What
         # is lost by rounding is no reason to cut.
         rounding = jnp.finfo(now.dtype).eps * jnp.sum(w, 1)
-        too_far = lambda fraction: ~(gain(fraction) >= -rounding) & (fraction > 0)
+        too_far: Callable[[Array], Array] = lambda fraction: ~(gain(fraction) >= -rounding) & (fraction > 0)
 
         def cut(carry: tuple[Array, Array]) -> tuple[Array, Array]:
             fraction, far = carry
@@ -157,7 +159,7 @@ class PoissonRegression(GeneralisedLinear):
         """The logarithm, of 0 too."""
         return jnp.log(jnp.maximum(mean, 1e-3))
 
-    def level(self, d: Any) -> Units:
+    def level(self, d: Namespace) -> Units:
         """About the logarithm of the mean count."""
         return Units(self.link(units_of_y(d).centre), jnp.ones(()))
 
