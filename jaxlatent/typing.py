@@ -1,7 +1,7 @@
 """Aliases for arrays and keys, used in every signature of the package."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -19,6 +19,8 @@ Data: TypeAlias = Mapping[str, Any]
 #: A flat vector in unconstrained space, shape ``(dim,)``.
 Position: TypeAlias = jax.Array
 PyTree: TypeAlias = Any
+#: A pytree that comes back with the structure it had.
+Tree = TypeVar("Tree")
 LogDensity: TypeAlias = Callable[[Position], Array]
 
-__all__ = ["AnyArray", "Array", "ArrayLike", "Data", "Key", "LogDensity", "Params", "Position", "PyTree"]
+__all__ = ["AnyArray", "Array", "ArrayLike", "Data", "Key", "LogDensity", "Params", "Position", "PyTree", "Tree"]

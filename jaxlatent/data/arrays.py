@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from jaxlatent.data.namespace import Namespace
 from jaxlatent.data.reading import check_finite, narrow, read
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array, Data
+
+Result = TypeVar("Result")
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["values", "mask"], meta_fields=[])
@@ -129,10 +131,10 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 def blamed(
     what: str,
-    call: Callable[[], Any],
+    call: Callable[[], Result],
     data: Data,
     remedy: str = "check names and lengths of the data, and the expression itself.",
-) -> Any:
+) -> Result:
     """Run a function of the model; let its own error say where it happened and with what data."""
     try:
         return call()

@@ -21,7 +21,8 @@ class Demo(NamedTuple):
     @property
     def run(self) -> Callable[..., Any]:
         """The analysis itself; see the module for its arguments."""
-        return import_module(self.module).run
+        run: Callable[..., Any] = import_module(self.module).run
+        return run
 
 
 DEMOS = {

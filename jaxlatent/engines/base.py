@@ -18,7 +18,7 @@ import numpy as np
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, Key, Params, Position, PyTree
+from jaxlatent.typing import Array, Key, Params, Position, PyTree, Tree
 
 
 class Stage(NamedTuple):
@@ -169,7 +169,8 @@ class Search:
 
     def compile_key(self) -> Self:
         """With one restart of one step."""
-        return replace(cast(Any, self), restarts=1, max_iter=1)
+        smallest: Self = replace(cast(Any, self), restarts=1, max_iter=1)
+        return smallest
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Legs of iterations."""
@@ -209,7 +210,7 @@ def engine(cls: EngineClass) -> EngineClass:
     made: Any = dataclass(frozen=True, kw_only=True)(cls)
     make, types = made.__init__, {option.name: option.type for option in fields(made)}
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self: Any, **settings: Any) -> None:
         for name in settings:
             if name not in types:
                 raise InputError(
@@ -224,7 +225,8 @@ def engine(cls: EngineClass) -> EngineClass:
     made.__init__ = wraps(make)(__init__)
     # Optimisers of Optax are closures.
     made.__reduce__ = ByValue.__reduce__
-    return made
+    finished: EngineClass = made
+    return finished
 
 
 _NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "an integer"), float: (Real, "a number")}
@@ -237,13 +239,15 @@ def _check_number(what: str, value: Any, annotation: Any) -> None:
         require(isinstance(value, kind) and not isinstance(value, bool), what, got=value, expected=expected)
 
 
-def when(condition: Array, update: Callable[[PyTree], PyTree], state: PyTree) -> PyTree:
+def when(condition: Array, update: Callable[[Tree], Tree], state: Tree) -> Tree:
     """``update(state)`` if ``condition``, else ``state``, skipped at no cost where no lane needs it.
 
     Under ``vmap`` a ``cond`` becomes a select and always pays; a ``while_loop`` of at most one turn runs only if the
     condition holds in some lane.
     """
-    return jax.lax.while_loop(lambda c: c[0], lambda c: (jnp.zeros_like(c[0]), update(c[1])), (condition, state))[1]
+    once: Callable[[tuple[Array, Tree]], tuple[Array, Tree]] = lambda c: (jnp.zeros_like(c[0]), update(c[1]))
+    updated: Tree = jax.lax.while_loop(lambda c: c[0], once, (condition, state))[1]
+    return updated
 
 
 def legs(steps: int, longest: int) -> list[int]:

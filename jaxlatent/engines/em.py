@@ -6,6 +6,7 @@ joint, log likelihood plus log prior of the named parameters, cannot fall (Demps
 Every restart is a lane that stops on its own.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, foreseen
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, Key, LogDensity, Params, Position
+from jaxlatent.typing import Array, Key, LogDensity, Params, Position, Tree
 
 #: A lane stands still too early if a Newton step on the expected complete log joint promises more than so many times the tolerance.
 _LEFT = 30
@@ -217,7 +218,9 @@ class EM(Search):
         Phase 0 goes from x0 to x1, phase 1 from x1 to x2 and jumps; phase 2 looks at where it landed, and rejects it for x2 if that is
         lower than x1 was.
         """
-        flat = lambda params: jnp.nan_to_num(posterior.unconstrain(params), posinf=20.0, neginf=-20.0)
+        flat: Callable[[Params], Array] = lambda params: jnp.nan_to_num(
+            posterior.unconstrain(params), posinf=20.0, neginf=-20.0
+        )
         first, second = (flat(params) for params in state.before)
         third = flat(following)
         change, curve = second - first, third - 2 * second + first
@@ -231,9 +234,10 @@ class EM(Search):
         return state._replace(before=kept, phase=(state.phase + 1) % 3), after
 
 
-def _choose(when: Array, yes: Any, no: Any) -> Any:
+def _choose(when: Array, yes: Tree, no: Tree) -> Tree:
     """One tree or the other."""
-    return jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
+    chosen: Tree = jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
+    return chosen
 
 
 def _complete(posterior: Posterior, expected: dict[str, Expected]) -> LogDensity:

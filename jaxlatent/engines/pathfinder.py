@@ -41,7 +41,10 @@ class Approximation(NamedTuple):
         from blackjax.optimizers.lbfgs import bfgs_sample
 
         # BlackJAX would find the mean from a gradient; it is known already.
-        return bfgs_sample(key, draws, self.mean, jnp.zeros_like(self.mean), self.alpha, self.beta, self.gamma)
+        drawn: tuple[Array, Array] = bfgs_sample(
+            key, draws, self.mean, jnp.zeros_like(self.mean), self.alpha, self.beta, self.gamma
+        )
+        return drawn
 
 
 class State(NamedTuple):

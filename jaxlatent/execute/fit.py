@@ -237,11 +237,13 @@ def _outcome(engine: Engine, records: Named, last: Named, objective: np.ndarray,
 @jax.jit
 def _lead(posterior: Posterior) -> Posterior:
     """Of one dataset, as of a batch of one."""
-    return jax.tree.map(lambda x: x[None], posterior)
+    batch: Posterior = jax.tree.map(lambda x: x[None], posterior)
+    return batch
 
 
 def _one(posterior: Posterior, dataset: int) -> Posterior:
-    return jax.tree.map(lambda x: x[dataset], posterior)
+    one: Posterior = jax.tree.map(lambda x: x[dataset], posterior)
+    return one
 
 
 def _condition(
@@ -303,4 +305,5 @@ def _wanted(grid: Grid, stage: Stage, running: np.ndarray | bool = True) -> Arra
     """Records that each lane of the filled grid is to emit: none where its dataset has stopped or only fills."""
     steps = np.zeros(grid.filled, np.int32)
     steps[: grid.datasets] = stage.steps * np.reshape(running, (-1, 1))
-    return grid.put(steps, 2)
+    wanted: Array = grid.put(steps, 2)
+    return wanted

@@ -9,7 +9,7 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxlatent.typing import PyTree
+from jaxlatent.typing import PyTree, Tree
 
 _AXES = ("dataset", "lane")
 
@@ -39,10 +39,11 @@ class Grid(NamedTuple):
         """The spec of arrays that lead with ``(dataset, lane)`` (2), ``dataset`` (1) or neither (0)."""
         return PartitionSpec(*_AXES[:leading])
 
-    def constrain(self, tree: PyTree, leading: int) -> PyTree:
+    def constrain(self, tree: Tree, leading: int) -> Tree:
         """Inside jit: lay ``tree`` out as `spec` says, and drop weak types, so that every caller hands over the same."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
-        return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_strong(x), sharding), tree)
+        laid: Tree = jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_strong(x), sharding), tree)
+        return laid
 
     def fill(self, tree: PyTree, leading: int = 1) -> PyTree:
         """What leads with ``dataset``, or with ``(dataset, lane)``, repeated up to the filled numbers."""

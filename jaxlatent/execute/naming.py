@@ -66,7 +66,8 @@ def _in_legs(grid: Grid, posterior: Posterior, positions: Array, rows: int) -> t
         length = min(_LEG, rows - start)
         values = grid.fetch(programs.name_values(grid, 1, posterior, leg))
         parts.append(jax.tree.map(lambda x, length=length: x[:, :, :length], values))
-    return jax.tree.map(lambda *x: np.concatenate(x, 2), *parts)
+    joined: tuple[PyTree, PyTree] = jax.tree.map(lambda *x: np.concatenate(x, 2), *parts)
+    return joined
 
 
 def _blanked(x: np.ndarray, there: np.ndarray) -> np.ndarray:

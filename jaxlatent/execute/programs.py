@@ -2,6 +2,7 @@
 the same shapes compiles nothing, because data are arguments.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -97,7 +98,7 @@ _advance_few, _advance_many = (
 @_once("grid")
 def take(grid: Grid, posterior: Posterior, session: Session, datasets: Array) -> tuple[Posterior, Session]:
     """Some datasets of a run, on a grid of their own; the last stands in for numbers beyond it."""
-    pick = lambda tree: jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
+    pick: Callable[[PyTree], PyTree] = lambda tree: jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
     parts = (pick(part) if leads else part for part, leads in zip(session, LEADS, strict=True))
     return grid.constrain(pick(posterior), 1), _laid(grid, Session(*parts))
 
@@ -117,7 +118,9 @@ def put_back(
         last = jnp.take_along_axis(more, jnp.maximum(place, 0), 2)
         return rows.at[datasets].set(jnp.where(place < 0, had, last), mode="drop")
 
-    back = lambda old, new: jax.tree.map(lambda x, y: x.at[datasets].set(y, mode="drop"), old, new)
+    back: Callable[[PyTree, PyTree], PyTree] = lambda old, new: jax.tree.map(
+        lambda x, y: x.at[datasets].set(y, mode="drop"), old, new
+    )
     session = session._replace(states=back(session.states, alone.states), shared=back(session.shared, alone.shared))
     counts = emitted.counts.at[datasets].add(rest.counts, mode="drop")
     records = jax.tree.map(joined, emitted.records, rest.records)

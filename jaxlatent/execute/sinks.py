@@ -40,4 +40,5 @@ class Memory:
 
     def close(self) -> Named:
         """All records, joined along their draws."""
-        return jax.tree.map(lambda *x: np.concatenate(x, 2), *self._parts)
+        joined: Named = jax.tree.map(lambda *x: np.concatenate(x, 2), *self._parts)
+        return joined

@@ -63,7 +63,8 @@ class until:
         ]
         ess, r_hat = (np.concatenate(part)[:columns] for part in zip(*parts, strict=True))
         mixed = (self.rhat - 1) / np.maximum(r_hat - 1, 1e-12)
-        return np.nan_to_num(np.minimum(ess / self.ess, mixed), nan=0.0)
+        share: np.ndarray = np.nan_to_num(np.minimum(ess / self.ess, mixed), nan=0.0)
+        return share
 
 
 class Watch:

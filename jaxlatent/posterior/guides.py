@@ -4,6 +4,7 @@ Slope and curvature of the likelihood, as functions of the effects alone, near t
 Newton's step from there, and it only chooses coordinates.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -26,7 +27,8 @@ def find_guides(posterior: Posterior, batched: bool) -> dict[str, LikelihoodFact
     if not any(site.informed for site in density.sites):
         return {}
     find = partial(_find, density)
-    return (jax.vmap(find) if batched else find)(posterior.data)
+    guides: dict[str, LikelihoodFactor] = (jax.vmap(find) if batched else find)(posterior.data)
+    return guides
 
 
 @compiled("density")
@@ -47,7 +49,8 @@ def _rough_mode(density: ModelDensity, data: Data) -> Position:
         return position + updates, state
 
     start = jnp.zeros(density.dim)
-    return jax.lax.fori_loop(0, _STEPS, step, (start, optimizer.init(start)))[0]
+    position: Position = jax.lax.fori_loop(0, _STEPS, step, (start, optimizer.init(start)))[0]
+    return position
 
 
 def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> LikelihoodFactor:
@@ -67,10 +70,11 @@ def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> Like
         return model.log_prior(values, data) - own + likelihood
 
     x = params[name]
-    slope = jax.grad(evidence)
+    slope: Callable[[Array], Array] = jax.grad(evidence)
 
     def curvature(direction: Array) -> Array:
-        return -jax.jvp(slope, (x,), (direction,))[1]
+        change: Array = jax.jvp(slope, (x,), (direction,))[1]
+        return -change
 
     if is_multivariate(prior.base):
         n = x.shape[-1]

@@ -1,12 +1,15 @@
 """The mapping of functions of one lane of one dataset over the grid of all of them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.typing import Tree
 
-def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
+
+def over_lanes(fn: Callable[..., Tree], in_axes: tuple[int | None, ...]) -> Callable[..., Tree]:
     """``fn`` of one lane, mapped over ``(dataset, lane)``.
 
     Args:
@@ -19,15 +22,16 @@ def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
     return _mapped(_mapped(fn, inner), outer)
 
 
-def _mapped(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
+def _mapped(fn: Callable[..., Tree], in_axes: tuple[int | None, ...]) -> Callable[..., Tree]:
     """``jax.vmap``, but a plain call where there is one to map over: a batch of one matrix product is slower than the product."""
 
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: Any) -> Tree:
         mapped = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]
         if {x.shape[0] for x in jax.tree.leaves(mapped)} != {1}:
             return jax.vmap(fn, in_axes)(*arguments)
-        one = lambda argument: jax.tree.map(lambda x: x[0], argument)
+        one: Callable[[Any], Any] = lambda argument: jax.tree.map(lambda x: x[0], argument)
         out = fn(*(one(argument) if axis == 0 else argument for argument, axis in zip(arguments, in_axes, strict=True)))
-        return jax.tree.map(lambda x: jnp.asarray(x)[None], out)
+        batch: Tree = jax.tree.map(lambda x: jnp.asarray(x)[None], out)
+        return batch
 
     return call

@@ -38,7 +38,8 @@ def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict
     # Lanes and draws as one axis: binomial draws compile three times as fast under one `vmap` as under three.
     flat = lambda x: x.reshape(leading[0], -1, *x.shape[len(leading) :])
     drawn = over_lanes(one, (1, 0, 0))(posterior, *jax.tree.map(flat, (jax.random.split(key, leading), params)))
-    return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[2:]), drawn)
+    shaped: dict[str, Array] = jax.tree.map(lambda x: x.reshape(*leading, *x.shape[2:]), drawn)
+    return shaped
 
 
 def observations(posterior: Posterior, params: Params, names: tuple[str, ...]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def damped_newton(function: LogDensity, position: Array, steps: int) -> Array:
         heights = jax.vmap(function)(trials)
         return trials[jnp.argmax(jnp.where(jnp.isfinite(heights), heights, -jnp.inf))]
 
-    return jax.lax.fori_loop(0, steps, step, position)
+    position = jax.lax.fori_loop(0, steps, step, position)
+    return position
 
 
 def solve(matrix: Array, right: Array) -> Array:
@@ -62,4 +63,5 @@ def solve(matrix: Array, right: Array) -> Array:
         j = dim - 1 - i
         return x.at[j].add(-jnp.dot(lower[:, j], x))
 
-    return jax.lax.fori_loop(0, dim, substitute, z / pivots) / scale
+    x: Array = jax.lax.fori_loop(0, dim, substitute, z / pivots) / scale
+    return x

@@ -169,7 +169,7 @@ class Optimize(Search):
 
     def done(self, state: State) -> Array:
         """Whether the lane converged, broke, or gained no more on the rows held out."""
-        ended = state.search.status != Status.OK
+        ended: Array = state.search.status != Status.OK
         return ended | (state.rows.since >= self.patience) if self.validation > 0 else ended
 
     def outputs(self, records: Any) -> Outputs:

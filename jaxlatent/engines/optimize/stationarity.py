@@ -19,7 +19,8 @@ def promised_gain(function: LogDensity, position: Position) -> Array:
 
     def proceed(carry: tuple[Array, ...]) -> Array:
         step, bent, _, residual, *_ = carry
-        return (step < min(_STEPS, position.shape[0])) & bent & (residual @ residual > enough)
+        goes_on: Array = (step < min(_STEPS, position.shape[0])) & bent & (residual @ residual > enough)
+        return goes_on
 
     def step(carry: tuple[Array, ...]) -> tuple[Array, ...]:
         count, _, gain, residual, direction = carry

@@ -160,7 +160,7 @@ class Gaussian(Clustered):
             scatter = scatter + worth * off[..., None] * off[:, None]
             covariances = 0.0 if self.df is None else df + 2 * dim
             if self.covariance == "tied":
-                total = covariances + means * num_states + jnp.sum(size)
+                total: Array = covariances + means * num_states + jnp.sum(size)
                 return (scale * jnp.eye(dim) + jnp.sum(scatter, 0)) / total
             return (scale * jnp.eye(dim) + scatter) / (covariances + means + size)[:, None, None]
         squares: Array = jnp.einsum("nk,nk...->k...", w, (y[:, None] - p.means) ** 2) + worth * off**2
