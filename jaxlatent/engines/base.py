@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, cast, dataclass_transform, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,7 @@ class Final(NamedTuple):
         return self._replace(outputs=self.outputs._replace(statistics={**self.outputs.statistics, **more}))
 
 
+@runtime_checkable
 class Engine(Protocol):
     """An inference algorithm and its settings: a frozen, hashable dataclass.
 

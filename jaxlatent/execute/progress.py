@@ -3,12 +3,13 @@
 import sys
 import time
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """What the executor tells about a fit."""
 

@@ -1,6 +1,6 @@
 """Sinks: what becomes of records once they have left the devices."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -9,6 +9,7 @@ from jaxlatent.execute.naming import Named
 from jaxlatent.execute.session import Session
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Where kept records go. They come in order, named, and never again; a session is what the run can go on from after them."""
 
