@@ -114,7 +114,7 @@ def beta_quantile(prob: Either, a: Either, b: Either) -> Either:
     if namespace((prob, a, b)) is np:
         return scipy.special.betaincinv(a, b, prob)
 
-    def halve(_: int, bracket: tuple[Either, Either]) -> tuple[Either, Either]:
+    def halve(_: Array, bracket: tuple[Either, Either]) -> tuple[Either, Either]:
         low, high = bracket
         middle = (low + high) / 2
         left = jax.scipy.special.betainc(a, b, middle) < prob

@@ -1,6 +1,6 @@
 """R-hat: do the chains agree?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -30,7 +30,7 @@ def rhat(draws: ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     return over_parameters(partial(_larger_of_bulk_and_folded, _rhat), draws, n)
 
 
-def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | None = None) -> AnyArray:
+def nested_rhat(draws: ArrayLike, superchains: Sequence[int] | ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Rank-normalised split nested R-hat, for many short chains (Margossian et al. 2024, equations 4 to 8).
 
     Chains of one superchain start at the same point; superchains start apart. Unlike R-hat it needs no long chains: it

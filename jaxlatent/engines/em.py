@@ -203,7 +203,7 @@ class EM(Search):
         search = LBFGS(0.0)
         cost = lambda position: -complete(position)
 
-        def descend(_: int, state: Any) -> Any:
+        def descend(_: Array, state: Any) -> Any:
             return search.update(state, *jax.value_and_grad(cost)(state.trial), cost)
 
         return posterior.constrain(

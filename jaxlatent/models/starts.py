@@ -24,7 +24,7 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
     points = jnp.where(seen, (points - units.centre) / units.spread, 0.0)
     distances: Callable[[Array], Array] = lambda centres: jnp.sum((points[:, None] - centres) ** 2, -1)
 
-    def pick(k: int, centres: Array) -> Array:
+    def pick(k: Array, centres: Array) -> Array:
         chosen = jnp.arange(count) < k
         nearest = jnp.min(jnp.where(chosen, distances(centres), jnp.inf), -1)
         odds = jnp.where(mask, jnp.where(k > 0, nearest, 1.0), 0.0)
@@ -38,7 +38,7 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
         jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen
     )
 
-    def lloyd(_: int, centres: Array) -> Array:
+    def lloyd(_: Array, centres: Array) -> Array:
         labels = label(centres)
         sizes = jnp.sum(labels, 0)[:, None]
         return jnp.where(sizes > 0, labels.T @ points / jnp.maximum(sizes, 1), centres)

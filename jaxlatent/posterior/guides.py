@@ -42,7 +42,7 @@ def _rough_mode(density: ModelDensity, data: Data) -> Position:
     optimizer = optax.adam(optax.cosine_decay_schedule(0.1, _STEPS, alpha=0.01))
     gradient = jax.grad(lambda position: -density.log_density(position, data, {}))
 
-    def step(_: int, carry: tuple[Position, optax.OptState]) -> tuple[Position, optax.OptState]:
+    def step(_: Array, carry: tuple[Position, optax.OptState]) -> tuple[Position, optax.OptState]:
         position, state = carry
         slope = gradient(position)
         updates, state = optimizer.update(jnp.where(jnp.isfinite(slope), slope, 0.0), state)
