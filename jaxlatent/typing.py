@@ -19,8 +19,22 @@ Data: TypeAlias = Mapping[str, Any]
 #: A flat vector in unconstrained space, shape ``(dim,)``.
 Position: TypeAlias = jax.Array
 PyTree: TypeAlias = Any
+#: What stands in a pytree: an array of JAX or NumPy, a shape in its place, or what a transformation puts there.
+Leaf: TypeAlias = Any
 #: A pytree that comes back with the structure it had.
 Tree = TypeVar("Tree")
 LogDensity: TypeAlias = Callable[[Position], Array]
 
-__all__ = ["AnyArray", "Array", "ArrayLike", "Data", "Key", "LogDensity", "Params", "Position", "PyTree", "Tree"]
+__all__ = [
+    "AnyArray",
+    "Array",
+    "ArrayLike",
+    "Data",
+    "Key",
+    "Leaf",
+    "LogDensity",
+    "Params",
+    "Position",
+    "PyTree",
+    "Tree",
+]

@@ -18,7 +18,7 @@ import numpy as np
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.data.reading import check_finite, narrow, read
 from jaxlatent.errors import InputError
-from jaxlatent.typing import Array, Data
+from jaxlatent.typing import Array, Data, Leaf
 
 Result = TypeVar("Result")
 
@@ -33,8 +33,8 @@ class Masked:
         mask: ``(*leading)``, True where a value was seen.
     """
 
-    values: Array
-    mask: Array
+    values: Leaf
+    mask: Leaf
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,16 +63,16 @@ class Batch:
         problems: by name, why a dataset cannot be used; another one stands in its place.
     """
 
-    data: dict[str, Array]
+    data: dict[str, Any]
     names: tuple[Any, ...]
     problems: Mapping[Any, InputError] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> dict[str, Array]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         """The data of one dataset, by position."""
-        one: dict[str, Array] = jax.tree.map(lambda x: x[index], self.data)
+        one: dict[str, Any] = jax.tree.map(lambda x: x[index], self.data)
         return one
 
     def select(self, names: Sequence[Any]) -> "Batch":
@@ -119,7 +119,7 @@ def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
     return tuple((name, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), x)) for name, x in data.items())
 
 
-def split(value: Any) -> tuple[Array, Array | None]:
+def split(value: Any) -> tuple[Leaf, Leaf | None]:
     """The values and the mask, None if there is none, of one entry of the data."""
     return (value.values, value.mask) if isinstance(value, Masked) else (value, None)
 

@@ -45,7 +45,9 @@ def named(grid: Grid, posterior: Posterior, outputs: Outputs) -> Named:
     return Named(grid.fetch(statistics), grid.fetch(positions), *values)
 
 
-def named_records(grid: Grid, posterior: Posterior, outputs: Outputs, counts: Array, rows: int) -> tuple[Named, Array]:
+def named_records(
+    grid: Grid, posterior: Posterior, outputs: Outputs, counts: Array, rows: int
+) -> tuple[Named, np.ndarray]:
     """The outputs of the first ``rows`` records of each lane, NaN (counts: 0) from its ``counts`` on; and these on the host."""
     statistics, positions, _ = outputs
     values: tuple[PyTree, PyTree] = ({}, {})
