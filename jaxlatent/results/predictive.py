@@ -1,5 +1,6 @@
 """What follows from draws of the parameters: pointwise log likelihoods and predictive draws, for all draws at once."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, Key, Params
+from jaxlatent.typing import AnyArray, Array, Key, Params
 
 
 @compiled("draws")
@@ -42,13 +43,14 @@ def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict
     return shaped
 
 
-def observations(posterior: Posterior, params: Params, names: tuple[str, ...]) -> dict[str, Any]:
+def observations(posterior: Posterior, params: Mapping[str, AnyArray], names: tuple[str, ...]) -> dict[str, Any]:
     """What was observed under these names, leading with ``dataset``, at one value of ``params`` for each."""
 
     def one(posterior: Posterior, params: Params) -> dict[str, Any]:
         return {name: posterior.density.observation(name, params, posterior.data) for name in names}
 
-    return jax.vmap(one)(posterior, params)
+    over_datasets: Callable[..., dict[str, Any]] = jax.vmap(one)
+    return over_datasets(posterior, params)
 
 
 @compiled("draws", "wanted")
