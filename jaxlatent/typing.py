@@ -22,7 +22,7 @@ PyTree: TypeAlias = Any
 #: What stands in a pytree: an array of JAX or NumPy, a shape in its place, or what a transformation puts there.
 Leaf: TypeAlias = Any
 #: A pytree that comes back with the structure it had.
-Tree = TypeVar("Tree")
+SamePyTree = TypeVar("SamePyTree")
 LogDensity: TypeAlias = Callable[[Position], Array]
 
 __all__ = [
@@ -36,5 +36,5 @@ __all__ = [
     "Params",
     "Position",
     "PyTree",
-    "Tree",
+    "SamePyTree",
 ]

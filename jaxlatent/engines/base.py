@@ -18,7 +18,7 @@ import numpy as np
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, Key, Params, Position, PyTree, Tree
+from jaxlatent.typing import Array, Key, Params, Position, PyTree, SamePyTree
 
 
 class Stage(NamedTuple):
@@ -191,7 +191,7 @@ class Search:
         """Lanes share nothing."""
         return states, shared
 
-    def outputs(self, records: Any) -> Outputs:
+    def outputs(self, records: PyTree) -> Outputs:
         """The trace of the objective."""
         return Outputs({"objective": records.objective})
 
@@ -240,14 +240,17 @@ def _check_number(what: str, value: Any, annotation: Any) -> None:
         require(isinstance(value, kind) and not isinstance(value, bool), what, got=value, expected=expected)
 
 
-def when(condition: Array, update: Callable[[Tree], Tree], state: Tree) -> Tree:
+def when(condition: Array, update: Callable[[SamePyTree], SamePyTree], state: SamePyTree) -> SamePyTree:
     """``update(state)`` if ``condition``, else ``state``, skipped at no cost where no lane needs it.
 
     Under ``vmap`` a ``cond`` becomes a select and always pays; a ``while_loop`` of at most one turn runs only if the
     condition holds in some lane.
     """
-    once: Callable[[tuple[Array, Tree]], tuple[Array, Tree]] = lambda c: (jnp.zeros_like(c[0]), update(c[1]))
-    updated: Tree = jax.lax.while_loop(lambda c: c[0], once, (condition, state))[1]
+    once: Callable[[tuple[Array, SamePyTree]], tuple[Array, SamePyTree]] = lambda c: (
+        jnp.zeros_like(c[0]),
+        update(c[1]),
+    )
+    updated: SamePyTree = jax.lax.while_loop(lambda c: c[0], once, (condition, state))[1]
     return updated
 
 

@@ -1,7 +1,7 @@
 """What engines have in common whose draws follow each other in chains, and what only all chains of a dataset together can tell."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Chains:
         """Chains meet at the end of a stage only."""
         return states, shared
 
-    def outputs(self, records: Any) -> Outputs:
+    def outputs(self, records: PyTree) -> Outputs:
         """The draws, with ArviZ's sampler statistics."""
         return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
 

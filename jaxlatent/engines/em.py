@@ -20,7 +20,7 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, foreseen
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, Key, LogDensity, Params, Position, Tree
+from jaxlatent.typing import Array, Key, LogDensity, Params, Position, PyTree, SamePyTree
 
 #: A lane stands still too early if a Newton step on the expected complete log joint promises more than so many times the tolerance.
 _LEFT = 30
@@ -98,7 +98,7 @@ class EM(Search):
         plain = not (self.accelerate and self.e_step == "draw")
         require(plain, "EM(accelerate=True)", got="e_step='draw'", expected="an E-step without noise")
 
-    def init(self, posterior: Posterior, key: Key, position: Position, shared: Any) -> State:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane at its starting parameters."""
         params, none = posterior.constrain(position), jnp.zeros((), jnp.int32)
         before = (params, params) if self.accelerate else ()
@@ -106,7 +106,7 @@ class EM(Search):
         return State(params, low, before, none, jnp.zeros((), position.dtype), none, none)
 
     def step(
-        self, posterior: Posterior, key: Key, state: State, shared: Any, stage: Stage
+        self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
     ) -> tuple[State, Record, Array]:
         """One E-step and one M-step."""
         if self.e_step == "draw":
@@ -234,9 +234,9 @@ class EM(Search):
         return state._replace(before=kept, phase=(state.phase + 1) % 3), after
 
 
-def _choose(when: Array, yes: Tree, no: Tree) -> Tree:
+def _choose(when: Array, yes: SamePyTree, no: SamePyTree) -> SamePyTree:
     """One tree or the other."""
-    chosen: Tree = jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
+    chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
     return chosen
 
 

@@ -47,7 +47,7 @@ def fit(
     seed: int | Key,
     *,
     coords: Mapping[str, Sequence[Any]] | None = None,
-    devices: Sequence[Any] | None = None,
+    devices: Sequence[jax.Device] | None = None,
     init: Mapping[str, Any] | Result | None = None,
     progress: bool | None = None,
     segment: int = 250,

@@ -9,7 +9,7 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxlatent.typing import PyTree, Tree
+from jaxlatent.typing import PyTree, SamePyTree
 
 _AXES = ("dataset", "lane")
 
@@ -39,10 +39,10 @@ class Grid(NamedTuple):
         """The spec of arrays that lead with ``(dataset, lane)`` (2), ``dataset`` (1) or neither (0)."""
         return PartitionSpec(*_AXES[:leading])
 
-    def constrain(self, tree: Tree, leading: int) -> Tree:
+    def constrain(self, tree: SamePyTree, leading: int) -> SamePyTree:
         """Inside jit: lay ``tree`` out as `spec` says, and drop weak types, so that every caller hands over the same."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
-        laid: Tree = jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_strong(x), sharding), tree)
+        laid: SamePyTree = jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_strong(x), sharding), tree)
         return laid
 
     def fill(self, tree: PyTree, leading: int = 1) -> PyTree:

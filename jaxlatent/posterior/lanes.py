@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.typing import Tree
+from jaxlatent.typing import SamePyTree
 
 
-def over_lanes(fn: Callable[..., Tree], in_axes: tuple[int | None, ...]) -> Callable[..., Tree]:
+def over_lanes(fn: Callable[..., SamePyTree], in_axes: tuple[int | None, ...]) -> Callable[..., SamePyTree]:
     """``fn`` of one lane, mapped over ``(dataset, lane)``.
 
     Args:
@@ -22,16 +22,16 @@ def over_lanes(fn: Callable[..., Tree], in_axes: tuple[int | None, ...]) -> Call
     return _mapped(_mapped(fn, inner), outer)
 
 
-def _mapped(fn: Callable[..., Tree], in_axes: tuple[int | None, ...]) -> Callable[..., Tree]:
+def _mapped(fn: Callable[..., SamePyTree], in_axes: tuple[int | None, ...]) -> Callable[..., SamePyTree]:
     """``jax.vmap``, but a plain call where there is one to map over: a batch of one matrix product is slower than the product."""
 
-    def call(*arguments: Any) -> Tree:
+    def call(*arguments: Any) -> SamePyTree:
         mapped = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]
         if {x.shape[0] for x in jax.tree.leaves(mapped)} != {1}:
             return jax.vmap(fn, in_axes)(*arguments)
         one: Callable[[Any], Any] = lambda argument: jax.tree.map(lambda x: x[0], argument)
         out = fn(*(one(argument) if axis == 0 else argument for argument, axis in zip(arguments, in_axes, strict=True)))
-        batch: Tree = jax.tree.map(lambda x: jnp.asarray(x)[None], out)
+        batch: SamePyTree = jax.tree.map(lambda x: jnp.asarray(x)[None], out)
         return batch
 
     return call

@@ -12,7 +12,7 @@ Momenta are whitened (`jaxlatent.engines.nuts.metric`): the metric is seen by th
 """
 
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from jaxlatent.engines.nuts.warmup import SAMPLE, Shared, Tuning, Window, pool, 
 from jaxlatent.errors import require
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, Key, Position
+from jaxlatent.typing import Array, Key, Position, SamePyTree
 
 #: Kept transitions that tell how a lane does, and of which one in so many moves.
 _TELLING, _MOVING = 50, 100
@@ -399,5 +399,6 @@ def _check_subtree(
     return (momenta, sums), jnp.any(turning & (index >= first) & (index <= last))
 
 
-def _select(condition: Array, this: Any, other: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
+def _select(condition: Array, this: SamePyTree, other: SamePyTree) -> SamePyTree:
+    chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
+    return chosen

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, LogDensity, Position, Tree
+from jaxlatent.typing import Array, LogDensity, Position, SamePyTree
 
 _DECREASE, _CURVATURE = 1e-4, 0.9
 #: Evaluations on one line before it is given up: 2**-20 of the first step.
@@ -196,7 +196,7 @@ def _blank(memory: Memory, gradient: Array, scale: Array) -> Memory:
     return Memory(nothing, nothing, scale / jnp.maximum(jnp.sqrt(gradient @ (scale * gradient)), 1.0))
 
 
-def select(condition: Array, this: Tree, other: Tree) -> Tree:
+def select(condition: Array, this: SamePyTree, other: SamePyTree) -> SamePyTree:
     """``this`` where ``condition``, else ``other``, leaf by leaf."""
-    chosen: Tree = jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
+    chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
     return chosen
