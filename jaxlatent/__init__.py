@@ -1,6 +1,7 @@
 """Latent-variable and hierarchical Bayesian models in JAX: a thousand fits are one compiled program."""
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from jaxlatent import models
 from jaxlatent.data import Batch, Masked, batch
@@ -13,11 +14,13 @@ from jaxlatent.execute.devices import use_cpu_cores
 from jaxlatent.latent import responsibilities
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.model import Model, fix, tie
-from jaxlatent.models import MixtureDensityNetwork
 from jaxlatent.posterior import Posterior, condition, from_log_density, from_numpyro
 from jaxlatent.results import PriorDraws, Result, sample_prior
 from jaxlatent.selection import calibrate
 from jaxlatent.status import Status
+
+if TYPE_CHECKING:
+    from jaxlatent.models import MixtureDensityNetwork
 
 try:
     __version__ = version("jaxlatent")
@@ -66,3 +69,13 @@ __all__ = [
     "until",
     "use_cpu_cores",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "MixtureDensityNetwork":  # Flax is imported where a network is used
+        return models.MixtureDensityNetwork
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

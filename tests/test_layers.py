@@ -39,6 +39,7 @@ LAYERS = [
 #: Imported only where used: ArviZ, Matplotlib and SciPy's statistics double the time of `import jaxlatent`; BlackJAX starts JAX.
 LATE = (
     "arviz",
+    "flax",
     "blackjax",
     "scipy.stats",
     "dynamax",
