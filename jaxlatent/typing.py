@@ -1,12 +1,15 @@
 """Aliases for arrays and keys, used in every signature of the package."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jax
+import numpy as np
 from jax.typing import ArrayLike
 
 Array: TypeAlias = jax.Array
+#: An array of JAX or of NumPy: what works on the host and in compiled programs alike.
+AnyArray: TypeAlias = jax.Array | np.ndarray
 #: A typed JAX key (`jax.random.key`).
 Key: TypeAlias = jax.Array
 #: Named, constrained values: ``{"alpha": (7,), "sigma": ()}``.
@@ -16,6 +19,22 @@ Data: TypeAlias = Mapping[str, Any]
 #: A flat vector in unconstrained space, shape ``(dim,)``.
 Position: TypeAlias = jax.Array
 PyTree: TypeAlias = Any
+#: What stands in a pytree: an array of JAX or NumPy, a shape in its place, or what a transformation puts there.
+Leaf: TypeAlias = Any
+#: A pytree that comes back with the structure it had.
+SamePyTree = TypeVar("SamePyTree")
 LogDensity: TypeAlias = Callable[[Position], Array]
 
-__all__ = ["Array", "ArrayLike", "Data", "Key", "LogDensity", "Params", "Position", "PyTree"]
+__all__ = [
+    "AnyArray",
+    "Array",
+    "ArrayLike",
+    "Data",
+    "Key",
+    "Leaf",
+    "LogDensity",
+    "Params",
+    "Position",
+    "PyTree",
+    "SamePyTree",
+]

@@ -165,7 +165,9 @@ def test_normals_far_from_the_origin_are_those_at_the_origin():
         "covs": np.tile(np.eye(2, dtype=np.float32), (2, 1, 1)),
     }
     part = emissions.Gaussian(2)
-    d = lambda shift: part.distribution(Namespace("parameter", params | {"means": params["means"] + shift}), None)
+    d = lambda shift: part.distribution(
+        Namespace("parameter", params | {"means": params["means"] + shift}), Namespace("data", {})
+    )
     near, away = d(0.0).by_component(points), d(far).by_component(points + far)
     np.testing.assert_allclose(away, near, atol=1e-5)
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from jaxlatent._compat.compiling import jit
 from jaxlatent._compat.tracing import tracing_for, tracing_platform
 
+Result = TypeVar("Result")
+
 
 def compiled(
     *static: str, quick: bool | None = None, donate: tuple[str, ...] = ()
-) -> Callable[[Callable[..., Any]], Any]:
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Decorate a function with `jax.jit` for the platform of the devices in use, with the workarounds that it needs.
 
     Args:
@@ -20,15 +22,16 @@ def compiled(
         donate: names of donated arguments.
     """
 
-    def decorate(fn: Callable[..., Any]) -> Any:
+    def decorate(fn: Callable[..., Result]) -> Callable[..., Result]:
         @cache
-        def program(platform: str) -> Any:
+        def program(platform: str | None) -> Any:
             return jit(fn, static, donate, quick)
 
         @wraps(fn)
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Result:
             with tracing_for(args, kwargs):
-                return program(tracing_platform())(*args, **kwargs)
+                result: Result = program(tracing_platform())(*args, **kwargs)
+                return result
 
         return call
 

@@ -9,7 +9,7 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -39,7 +39,9 @@ def _few_at_a_time(primitive: Any) -> Any:
 
     def make(usual: Rule) -> Rule:
         def rule(axis_data: Any, arguments: Sequence[Any], axes: Sequence[Any], **settings: Any) -> tuple[Any, Any]:
-            own = lambda shape, axis: shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
+            own: Callable[[tuple[int, ...], int | None], tuple[int, ...]] = lambda shape, axis: (
+                shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
+            )
             shapes = [own(argument.shape, axis) for argument, axis in zip(arguments, axes, strict=True)]
             each = _COSTS[primitive] * max(math.prod(shape) * max(shape[-2:]) for shape in shapes)
             chunk_size = max(1, _ONE_THREAD // max(each, 1))

@@ -55,4 +55,5 @@ _IMPLEMENTATION = define_prng_impl(
 def short_key(key: Array) -> Array:
     """A key of this generator, derived from a key of any generator."""
     words = jax.random.key_data(key)
-    return jax.random.wrap_key_data(_scramble(words[:1] ^ _scramble(words[-1:])), impl=_IMPLEMENTATION)
+    own: Array = jax.random.wrap_key_data(_scramble(words[:1] ^ _scramble(words[-1:])), impl=_IMPLEMENTATION)
+    return own

@@ -12,17 +12,19 @@ import jax
 from jax.sharding import Mesh
 
 _UNKNOWN = "unknown"
-_PLATFORM = jax.make_user_context(None)
+_PLATFORM: Any = jax.make_user_context(None)
 
 
-def tracing_for(*arguments: Any) -> AbstractContextManager:
+def tracing_for(*arguments: Any) -> AbstractContextManager[None]:
     """A context for tracing on the platform of ``arguments``, with the workarounds of tracing."""
-    return _PLATFORM(_platform_of(arguments))
+    context: AbstractContextManager[None] = _PLATFORM(_platform_of(arguments))
+    return context
 
 
 def tracing_platform() -> str | None:
     """The platform inside `tracing_for`, "unknown" if that is inside an outer trace; None outside."""
-    return _PLATFORM.value
+    platform: str | None = _PLATFORM.value
+    return platform
 
 
 def probably_on_cpu() -> bool:
@@ -39,14 +41,17 @@ def on_cpu(this: Callable[..., Any], otherwise: Callable[..., Any], *arguments: 
 
 def _platform_of(arguments: Any) -> str:
     """The platform of a mesh or of committed arrays, else of the current context, else JAX's default."""
-    known = _PLATFORM.value or _default()
+    platform: str
+    known: str = _PLATFORM.value or _default()
     for leaf in jax.tree.leaves(arguments):
         if isinstance(leaf, Mesh):
-            return leaf.devices.flat[0].platform
+            platform = leaf.devices.flat[0].platform
+            return platform
         if isinstance(leaf, jax.core.Tracer):
             known = _PLATFORM.value or _UNKNOWN
         elif isinstance(leaf, jax.Array) and leaf.committed:
-            return next(iter(leaf.devices())).platform
+            platform = next(iter(leaf.devices())).platform
+            return platform
     return known
 
 

@@ -7,6 +7,7 @@
   support checks in log densities.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from numpyro.distributions.constraints import is_dependent
 
 from jaxlatent._compat.tracing import tracing_platform
 
-_usual = Distribution.validate_args
+_usual: Callable[..., None] = Distribution.validate_args
 
 
 def _validate_args(self: Any, strict: bool = True) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,9 @@ import numpy as np
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.data.reading import check_finite, narrow, read
 from jaxlatent.errors import InputError
-from jaxlatent.typing import Array, Data
+from jaxlatent.typing import Array, Data, Leaf
+
+Result = TypeVar("Result")
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["values", "mask"], meta_fields=[])
@@ -31,8 +33,8 @@ class Masked:
         mask: ``(*leading)``, True where a value is observed.
     """
 
-    values: Array
-    mask: Array
+    values: Leaf
+    mask: Leaf
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,16 +63,17 @@ class Batch:
         problems: errors of invalid datasets, by name; their data are replaced by those of a valid one.
     """
 
-    data: dict[str, Array]
+    data: dict[str, Any]
     names: tuple[Any, ...]
     problems: Mapping[Any, InputError] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> dict[str, Array]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         """The data of one dataset, by position."""
-        return jax.tree.map(lambda x: x[index], self.data)
+        one: dict[str, Any] = jax.tree.map(lambda x: x[index], self.data)
+        return one
 
     def select(self, names: Sequence[Any]) -> "Batch":
         """The datasets with these names, as in ``batch.select(result.failed)``.
@@ -116,7 +119,7 @@ def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
     return tuple((name, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), x)) for name, x in data.items())
 
 
-def split(value: Any) -> tuple[Array, Array | None]:
+def split(value: Any) -> tuple[Leaf, Leaf | None]:
     """The values and the mask, None if there is none, of one entry of the data."""
     return (value.values, value.mask) if isinstance(value, Masked) else (value, None)
 
@@ -128,10 +131,10 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 def blamed(
     what: str,
-    call: Callable[[], Any],
+    call: Callable[[], Result],
     data: Data,
     remedy: str = "check names and lengths of the data, and the expression itself.",
-) -> Any:
+) -> Result:
     """Call a function of the model, and turn its exceptions into an `InputError` with the shapes of the data."""
     try:
         return call()
@@ -221,7 +224,9 @@ def _stack(items: Sequence[Any]) -> Any:
     axes = max([int(unequal[-1]) + 1 if len(unequal) else 0, *masks])
     if not axes:
         return np.stack(values)
-    fill = lambda x: np.pad(x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)])
+    fill: Callable[[Any], np.ndarray] = lambda x: np.pad(
+        x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)]
+    )
     seen = [mask_over(item, axes) for item in items]
     return _masked(np.stack([fill(value) for value in values]), np.stack([fill(mask) for mask in seen]))
 

@@ -81,7 +81,7 @@ def narrow(what: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def check_finite(what: str, array: np.ndarray, fine: np.ndarray) -> None:
+def check_finite(what: str, array: np.ndarray, fine: np.ndarray | np.bool) -> None:
     """Raise `InputError` for the first entry that is not ``fine``."""
     if not fine.all():
         where = tuple(int(i) for i in np.argwhere(~fine)[0])

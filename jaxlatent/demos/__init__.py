@@ -21,7 +21,8 @@ class Demo(NamedTuple):
     @property
     def run(self) -> Callable[..., Any]:
         """The ``run`` function of the module."""
-        return import_module(self.module).run
+        run: Callable[..., Any] = import_module(self.module).run
+        return run
 
 
 DEMOS = {

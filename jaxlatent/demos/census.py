@@ -83,7 +83,8 @@ def correlated(centring: Centring = jl.informed) -> jl.Model:
 
 
 def _varying_intercepts(p: Any) -> jax.Array:
-    return p.alpha[:, None] + p.bm * jnp.arange(2)
+    logits: jax.Array = p.alpha[:, None] + p.bm * jnp.arange(2)
+    return logits
 
 
 def _model(

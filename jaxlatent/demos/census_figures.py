@@ -1,6 +1,6 @@
 """The figures of the census analysis."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def draw(folder: Path, fits: Mapping[str, Fits], dataset: Dataset, predicted: np
     total, above = (dataset.data[name].reshape(7, 2) for name in ("total", "income"))
     pooled = fits["C3"].nuts
     proportions = predicted.reshape(-1, 7, 2) / total
-    several = lambda *models: {name: fits[name].nuts for name in models}
+    several: Callable[..., dict[str, jl.Result]] = lambda *models: {name: fits[name].nuts for name in models}
     figures: dict[str, Any] = {
         **plots.checks(pooled, seed, ["alpha"], only=("trace", "autocorrelation", "pairs")),
         "geweke": plots.geweke(pooled, "alpha"),
@@ -73,13 +73,14 @@ def _shrinkage(result: jl.Result, log_odds: np.ndarray, education: list[str], se
     for ax in grid[:, 1]:
         ax.set_ylabel("")
     grid[0, 1].get_legend().remove()
-    return grid[0, 0]
+    first: Axes = grid[0, 0]
+    return first
 
 
 def _doctorates(counts: np.ndarray, observed: int, total: int) -> Axes:
     """The predictive distribution of the number of women with doctorates above 50,000 dollars."""
     with style():
-        ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
+        ax: Axes = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     values, times = np.unique(counts, return_counts=True)
     ax.bar(values, times / counts.size, color=COLOURS[0], width=0.8, label="predicted")
     ax.axvline(observed, color=COLOURS[1], linestyle="--", label=f"observed: {observed}")

@@ -6,7 +6,7 @@ functions work along the last axis.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,23 +14,29 @@ import numpy as np
 import scipy.special
 from jax import lax
 
-#: An array of NumPy or of JAX.
-Either = Any
+from jaxlatent.typing import Array
+
+#: An array of NumPy or of JAX, or a scalar of either: their methods are the same, their types have no common one.
+Either: TypeAlias = Any
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
-def diagnostic(*static: str) -> Callable[[Callable[..., Any]], Any]:
+def diagnostic(*static: str) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
     """Decorate a function to be compiled for JAX arrays, and called directly otherwise.
 
     Args:
         static: names of static arguments of the compiled function.
     """
 
-    def decorate(fn: Callable[..., Any]) -> Any:
+    def decorate(fn: Callable[P, Result]) -> Callable[P, Result]:
         program = jax.jit(fn, static_argnames=static)
 
         @wraps(fn)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return (fn if namespace((args, kwargs)) is np else program)(*args, **kwargs)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+            chosen: Callable[P, Result] = fn if namespace((args, kwargs)) is np else program
+            return chosen(*args, **kwargs)
 
         return call
 
@@ -50,7 +56,7 @@ def sort(values: Either) -> Either:
     if namespace(values) is np:
         return np.sort(values, -1)
     integer = jnp.dtype(f"int{8 * values.dtype.itemsize}")
-    flip = lambda bits: jnp.where(bits < 0, bits ^ jnp.iinfo(integer).max, bits)
+    flip: Callable[[Array], Array] = lambda bits: jnp.where(bits < 0, bits ^ jnp.iinfo(integer).max, bits)
     bits = flip(lax.bitcast_convert_type(values, integer))
     return lax.bitcast_convert_type(flip(jnp.sort(bits)), values.dtype)
 
@@ -65,7 +71,9 @@ def average_ranks(values: Either, size: Either) -> Either:
     if namespace((values, size)) is np:
         return _average_ranks(values)
     ordered = sort(values)
-    search = lambda side: jnp.vectorize(lambda a, v: jnp.searchsorted(a, v, side=side), signature="(s),(s)->(s)")
+    search: Callable[[str], Callable[..., Array]] = lambda side: jnp.vectorize(
+        lambda a, v: jnp.searchsorted(a, v, side=side), signature="(s),(s)->(s)"
+    )
     below, upto = search("left")(ordered, values), search("right")(ordered, values)
     return (below + jnp.minimum(upto, jnp.asarray(size, upto.dtype)) + 1).astype(values.dtype) / 2
 
@@ -105,7 +113,7 @@ def beta_quantile(prob: Either, a: Either, b: Either) -> Either:
     if namespace((prob, a, b)) is np:
         return scipy.special.betaincinv(a, b, prob)
 
-    def halve(_: int, bracket: tuple[Either, Either]) -> tuple[Either, Either]:
+    def halve(_: Array, bracket: tuple[Either, Either]) -> tuple[Either, Either]:
         low, high = bracket
         middle = (low + high) / 2
         left = jax.scipy.special.betainc(a, b, middle) < prob

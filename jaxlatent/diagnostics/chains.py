@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.diagnostics.arrays import Either, namespace, sort, windows
-from jaxlatent.typing import ArrayLike
+from jaxlatent.typing import AnyArray, ArrayLike
 
 #: Fewer draws than this give NaN, as in ArviZ and Stan: there is nothing left to split.
 MIN_DRAWS = 4
@@ -19,7 +19,7 @@ MIN_DRAWS = 4
 _CHUNK_SIZE = 2**15
 
 
-def over_parameters(statistic: Callable[[Either, Either], Either], draws: ArrayLike, n: ArrayLike | None) -> Either:
+def over_parameters(statistic: Callable[[Either, Either], Either], draws: ArrayLike, n: ArrayLike | None) -> AnyArray:
     """Apply a statistic to all parameters.
 
     Args:
@@ -37,14 +37,16 @@ def over_parameters(statistic: Callable[[Either, Either], Either], draws: ArrayL
     x = floating(draws)
     chains, length, *shape = x.shape
     if length < MIN_DRAWS:
-        return xp.full(shape, xp.nan, x.dtype)
+        unknown: AnyArray = xp.full(shape, xp.nan, x.dtype)
+        return unknown
     columns = xp.moveaxis(x.reshape(chains, length, -1), -1, 0)
     if xp is np:
         values = _on_host(statistic, columns)
     else:
         count = jnp.asarray(length if n is None else n, int)
         values = _guarded(statistic, columns, count)
-    return values.astype(x.dtype).reshape((*shape, *values.shape[1:]))
+    ordered: AnyArray = values.astype(x.dtype).reshape((*shape, *values.shape[1:]))
+    return ordered
 
 
 def _on_host(statistic: Callable[[Either, Either], Either], columns: Either) -> Either:

@@ -1,6 +1,6 @@
 """Comparison of models by their estimated predictive performance."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -70,7 +70,7 @@ class Comparison:
         }
         columns = {"rank": [str(rank) for rank in range(len(self.names))], "model": self.names} | numbers
         widths = [max(len(head), *map(len, cells)) for head, cells in columns.items()]
-        align = lambda row: "  ".join(
+        align: Callable[[Iterable[str]], str] = lambda row: "  ".join(
             cell.ljust(width) if head == "model" else cell.rjust(width)
             for head, cell, width in zip(columns, row, widths, strict=True)
         ).rstrip()
@@ -132,7 +132,7 @@ def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key, sampl
     )
 
 
-def _check(criteria):
+def _check(criteria: Mapping[str, InformationCriterion]) -> None:
     kinds = {name: criterion.kind for name, criterion in criteria.items()}
     sizes = {name: criterion.n_observations for name, criterion in criteria.items()}
     if len(set(kinds.values())) != 1:

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from scipy.fft import next_fast_len
 
-from jaxlatent.diagnostics.arrays import cumulative_minimum, diagnostic, namespace
+from jaxlatent.diagnostics.arrays import Either, cumulative_minimum, diagnostic, namespace
 from jaxlatent.diagnostics.chains import counted, over_parameters, pool, quantile, split
 from jaxlatent.diagnostics.ranks import rank_normalise
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.typing import AnyArray, ArrayLike
 
 #: Draws with a smaller range are constant, and their effective sample size is their number, as in ArviZ.
 CONSTANT = 1e-15
 
 
 @diagnostic()
-def ess_bulk(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
+def ess_bulk(draws: ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Bulk effective sample size: split chains, rank-normalised (Vehtari et al. 2021, section 4).
 
     Args:
@@ -28,7 +28,7 @@ def ess_bulk(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 
 
 @diagnostic("probs")
-def ess_tail(draws: ArrayLike, n: ArrayLike | None = None, *, probs: tuple[float, float] = (0.05, 0.95)) -> Array:
+def ess_tail(draws: ArrayLike, n: ArrayLike | None = None, *, probs: tuple[float, float] = (0.05, 0.95)) -> AnyArray:
     """Tail effective sample size: the smaller ESS of two extreme quantiles (Vehtari et al. 2021, section 4).
 
     Args:
@@ -43,7 +43,7 @@ def ess_tail(draws: ArrayLike, n: ArrayLike | None = None, *, probs: tuple[float
 
 
 @diagnostic()
-def ess_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
+def ess_mean(draws: ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Effective sample size for the mean: split chains, not rank-normalised (Gelman et al. 2013, section 11.5).
 
     Args:
@@ -57,7 +57,7 @@ def ess_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 
 
 @diagnostic()
-def ess_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> Array:
+def ess_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Effective sample size for a quantile: that of the indicator of draws below it (Vehtari et al. 2021, section 4).
 
     Args:
@@ -71,7 +71,7 @@ def ess_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) 
     return over_parameters(lambda x, n: of_quantiles(x, n, (prob,))[..., 0], draws, n)
 
 
-def of_quantiles(x: Array, n: Array, probs: Sequence[ArrayLike]) -> Array:
+def of_quantiles(x: Either, n: Either, probs: Sequence[ArrayLike]) -> Either:
     """Effective sample sizes for the quantiles ``probs``, shape ``(..., quantiles)``."""
     xp, (ordered, size) = namespace((x, n, probs)), pool(x, n)
     limits = xp.stack([quantile(ordered, size, prob) for prob in probs], -1)
@@ -79,7 +79,7 @@ def of_quantiles(x: Array, n: Array, probs: Sequence[ArrayLike]) -> Array:
     return effective(*split(below, n))
 
 
-def effective(x: Array, n: Array) -> Array:
+def effective(x: Either, n: Either) -> Either:
     """Effective sample size of chains, neither split nor rank-normalised, by Geyer's initial monotone positive sequence.
 
     Vehtari et al. 2021, section 3.2; Geyer 1992, section 3.3: autocorrelations of all chains, compared with the
@@ -119,11 +119,11 @@ def effective(x: Array, n: Array) -> Array:
     return xp.where(spread < CONSTANT, total, total / xp.maximum(time, 1 / xp.log10(total)))
 
 
-def _ranked(x, n):
+def _ranked(x: Either, n: Either) -> tuple[Either, Either]:
     return rank_normalise(x, n), n
 
 
-def _autocovariance(centred):
+def _autocovariance(centred: Either) -> Either:
     """Sums of lagged products along the last axis, by a Fourier transform padded against wrap-around."""
     xp, length = namespace(centred), centred.shape[-1]
     padded = next_fast_len(2 * length, real=True)

@@ -48,10 +48,12 @@ def geweke(draws: ArrayLike, intervals: int = 15, first: float = 0.1, last: floa
 
 
 @partial(jax.jit, static_argnames="widths")
-def _scores(draws, begin, end, begin_sizes, end_sizes, *, widths):
+def _scores(
+    draws: Array, begin: Array, end: Array, begin_sizes: Array, end_sizes: Array, *, widths: tuple[int, int]
+) -> Array:
     x = jnp.moveaxis(floating(draws), 1, -1)
 
-    def interval(begin, end, begin_size, end_size):
+    def interval(begin: Array, end: Array, begin_size: Array, end_size: Array) -> Array:
         head = _mean_and_error(x, begin, begin_size, widths[0])
         tail = _mean_and_error(x, end, end_size, widths[1])
         return (head[0] - tail[0]) / jnp.sqrt(head[1] + tail[1])
@@ -59,7 +61,7 @@ def _scores(draws, begin, end, begin_sizes, end_sizes, *, widths):
     return jax.vmap(interval, out_axes=1)(begin, end, begin_sizes, end_sizes)
 
 
-def _mean_and_error(x, start, size, width):
+def _mean_and_error(x: Array, start: Array, size: Array, width: int) -> tuple[Array, Array]:
     """Mean, and its variance, of ``size`` draws from ``start`` on along the last axis."""
     part = jnp.take(x, start + jnp.arange(width), axis=-1, mode="clip")
     mask = counted(part, size)

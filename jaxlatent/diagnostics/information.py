@@ -94,7 +94,7 @@ def flatten_log_likelihood(log_likelihood: PyTree, mask: PyTree = None) -> Array
             remedy="pass the log likelihood of every observation at every draw, not its sum.",
         )
     chains, draws = lead.pop()
-    table = floating(jnp.concatenate([leaf.reshape(chains * draws, -1).T for leaf in leaves]))
+    table: Array = floating(jnp.concatenate([leaf.reshape(chains * draws, -1).T for leaf in leaves]))
     if mask is None:
         return table
     return table[np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(mask)]).astype(bool)]

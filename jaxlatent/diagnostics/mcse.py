@@ -2,14 +2,14 @@
 
 from scipy.special import ndtr
 
-from jaxlatent.diagnostics.arrays import beta_quantile, diagnostic, namespace
+from jaxlatent.diagnostics.arrays import Either, beta_quantile, diagnostic, namespace
 from jaxlatent.diagnostics.chains import counted, moments, over_parameters, pool, split
 from jaxlatent.diagnostics.ess import effective, of_quantiles
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.typing import AnyArray, ArrayLike
 
 
 @diagnostic()
-def mcse_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
+def mcse_mean(draws: ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Standard error of the posterior mean: standard deviation over the root of the ESS for the mean.
 
     Args:
@@ -23,7 +23,7 @@ def mcse_mean(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 
 
 @diagnostic()
-def mcse_sd(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
+def mcse_sd(draws: ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Standard error of the posterior standard deviation, by the delta method on the mean of squared deviations.
 
     Kenney and Keeping (1951), page 141, with the ESS of the squared deviations in place of the number of draws.
@@ -39,7 +39,7 @@ def mcse_sd(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
 
 
 @diagnostic()
-def mcse_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> Array:
+def mcse_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Standard error of a posterior quantile: half the width of its central 68% interval.
 
     Vehtari et al. 2021, section 4.4: the interval is that of a beta distribution with the ESS for the quantile.
@@ -55,12 +55,12 @@ def mcse_quantile(draws: ArrayLike, prob: ArrayLike, n: ArrayLike | None = None)
     return over_parameters(lambda x, n: _quantile_error(x, n, namespace(x).asarray(prob, x.dtype)), draws, n)
 
 
-def _mean_error(x, n):
+def _mean_error(x: Either, n: Either) -> Either:
     _, variance = _pooled_moments(x, n)
     return namespace((x, n)).sqrt(variance / effective(*split(x, n)))
 
 
-def _sd_error(x, n):
+def _sd_error(x: Either, n: Either) -> Either:
     xp, mask = namespace((x, n)), counted(x, n)
     mean, variance = _pooled_moments(x, n)
     # in units of the standard deviation the fourth power stays finite in float32
@@ -71,13 +71,13 @@ def _sd_error(x, n):
     return scale * xp.sqrt((fourth - xp.square(second)) / effective(*split(squares, n)) / second) / 2
 
 
-def _pooled_moments(x, n):
+def _pooled_moments(x: Either, n: Either) -> tuple[Either, Either]:
     """Mean and variance of the draws of all chains."""
     flat = (*x.shape[:-2], -1)
     return moments(x.reshape(flat), counted(x, n).reshape(flat))
 
 
-def _quantile_error(x, n, prob):
+def _quantile_error(x: Either, n: Either, prob: Either) -> Either:
     xp, effective_size = namespace((x, n, prob)), of_quantiles(x, n, (prob,))
     one_sigma = xp.asarray(ndtr([-1.0, 1.0]), x.dtype)
     interval = beta_quantile(one_sigma, effective_size * prob + 1, effective_size * (1 - prob) + 1)

@@ -1,6 +1,7 @@
 """Pareto-smoothed importance sampling (Vehtari, Simpson, Gelman, Yao and Gabry 2024)."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -47,7 +48,7 @@ def khat_threshold(samples: int) -> float:
     return min(1 - 1 / math.log10(samples), 0.7)
 
 
-def _smooth(x, length):
+def _smooth(x: Array, length: int) -> tuple[Array, Array]:
     x = x - x.max()
     values, index = lax.top_k(x, length + 1)
     # XLA flushes denormal numbers to zero: above this floor the difference of any two weights is a normal one
@@ -68,7 +69,7 @@ def _smooth(x, length):
     return x - logsumexp(x), jnp.where(jnp.isnan(cutoff), jnp.nan, k_hat)
 
 
-def _fit_generalised_pareto(excess, count):
+def _fit_generalised_pareto(excess: Array, count: Array) -> tuple[Array, Array]:
     """Shape and scale by the quasi-Bayesian estimator of Zhang and Stephens (2009), with a weak prior on the shape.
 
     The prior is worth ten observations at shape 1/2 (Vehtari et al. 2024).
@@ -85,7 +86,7 @@ def _fit_generalised_pareto(excess, count):
     points = 30 + jnp.floor(jnp.sqrt(size))
     theta = 1 / largest + (1 - jnp.sqrt(points / (grid - 0.5))) / (3 * quartile)
     theta = jnp.where(grid <= points, theta, theta[0])
-    shape = lambda theta: jnp.log1p(-theta * excess).sum() / size
+    shape: Callable[[Array], Array] = lambda theta: jnp.log1p(-theta * excess).sum() / size
     shapes = jax.vmap(shape)(theta)
     profile = size * (jnp.log(-theta / shapes) - shapes - 1)
     weights = jax.nn.softmax(jnp.where(grid <= points, profile, -jnp.inf))
@@ -96,7 +97,7 @@ def _fit_generalised_pareto(excess, count):
     return (size * k + 10 * 0.5) / (size + 10), -k / best
 
 
-def _generalised_pareto_quantile(prob, k, sigma):
+def _generalised_pareto_quantile(prob: Array, k: Array, sigma: Array) -> Array:
     """Inverse distribution function at shape ``k`` and scale ``sigma``."""
     exponential = -jnp.log1p(-prob)
     safe = jnp.where(k == 0, 1, k)

@@ -1,11 +1,10 @@
 """Rank normalisation, for R-hat and bulk ESS of heavy-tailed draws (Vehtari et al. 2021, section 4)."""
 
-from jaxlatent.diagnostics.arrays import average_ranks, namespace, normal_quantile
+from jaxlatent.diagnostics.arrays import Either, average_ranks, namespace, normal_quantile
 from jaxlatent.diagnostics.chains import counted, median, pool, together
-from jaxlatent.typing import Array
 
 
-def rank_normalise(x: Array, n: Array) -> Array:
+def rank_normalise(x: Either, n: Either) -> Either:
     """Replace each draw by the normal quantile of its rank among the draws of all chains.
 
     Ties share their average rank ``r``; of ``S`` draws the score is the normal quantile at ``(r - 3/8) / (S + 1/4)``
@@ -23,6 +22,6 @@ def rank_normalise(x: Array, n: Array) -> Array:
     return xp.where(counted(x, n), normal_quantile((rank - 3 / 8) / (xp.asarray(size, x.dtype) + 1 / 4)), 0)
 
 
-def fold(x: Array, n: Array) -> Array:
+def fold(x: Either, n: Either) -> Either:
     """Distance from the median of all chains: turns a difference in scale into one in location."""
     return abs(x - median(*pool(x, n))[..., None, None])

@@ -1,18 +1,19 @@
 """R-hat, and nested R-hat for many short chains."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
-from jaxlatent.diagnostics.arrays import diagnostic, namespace
+from jaxlatent.diagnostics.arrays import Either, diagnostic, namespace
 from jaxlatent.diagnostics.chains import counted, moments, over_parameters, split
 from jaxlatent.diagnostics.ranks import fold, rank_normalise
 from jaxlatent.errors import InputError
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.typing import AnyArray, ArrayLike
 
 
 @diagnostic()
-def rhat(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
+def rhat(draws: ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Rank-normalised split R-hat, the larger of bulk and folded (Vehtari et al. 2021, section 4).
 
     Agrees with ``arviz.rhat``, except that a single chain is compared with itself, half against half, where ArviZ
@@ -29,7 +30,7 @@ def rhat(draws: ArrayLike, n: ArrayLike | None = None) -> Array:
     return over_parameters(partial(_larger_of_bulk_and_folded, _rhat), draws, n)
 
 
-def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | None = None) -> Array:
+def nested_rhat(draws: ArrayLike, superchains: Sequence[int] | ArrayLike, n: ArrayLike | None = None) -> AnyArray:
     """Rank-normalised split nested R-hat, for many short chains (Margossian et al. 2024, equations 4 to 8).
 
     Chains of one superchain start at the same point; superchains start apart. Unlike R-hat it needs no long chains: it
@@ -64,11 +65,11 @@ def nested_rhat(draws: ArrayLike, superchains: int | ArrayLike, n: ArrayLike | N
 
 
 @diagnostic("superchains")
-def _nested_rhat(draws, n, superchains):
+def _nested_rhat(draws: AnyArray, n: ArrayLike | None, superchains: int) -> AnyArray:
     return over_parameters(partial(_larger_of_bulk_and_folded, partial(_nested, superchains=superchains)), draws, n)
 
 
-def _larger_of_bulk_and_folded(statistic, x, n):
+def _larger_of_bulk_and_folded(statistic: Callable[[Either, Either], Either], x: Either, n: Either) -> Either:
     xp, (halves, half) = namespace((x, n)), split(x, n)
     bulk = statistic(rank_normalise(halves, half), half)
     folded = statistic(rank_normalise(fold(halves, half), half), half)
@@ -76,13 +77,13 @@ def _larger_of_bulk_and_folded(statistic, x, n):
     return xp.where(xp.isnan(folded), bulk, xp.maximum(bulk, folded))
 
 
-def _rhat(x, n):
+def _rhat(x: Either, n: Either) -> Either:
     xp, (means, variances) = namespace((x, n)), moments(x, counted(x, n))
     size = xp.asarray(n, x.dtype)
     return xp.sqrt(_variance(means) / variances.mean(-1) + (size - 1) / size)
 
 
-def _nested(x, n, superchains):
+def _nested(x: Either, n: Either, superchains: int) -> Either:
     means, variances = moments(x, counted(x, n))
     # the two halves of a chain belong to the same superchain
     means, variances = (_by_superchain(v, superchains) for v in (means, variances))
@@ -90,12 +91,12 @@ def _nested(x, n, superchains):
     return namespace((x, n)).sqrt(1 + _variance(means.mean(-1)) / within.mean(-1))
 
 
-def _by_superchain(values, superchains):
+def _by_superchain(values: Either, superchains: int) -> Either:
     """Values of all first and then all second halves, ``(..., 2 * chains)``, as ``(..., superchain, half of a chain)``."""
     apart = values.reshape(*values.shape[:-1], 2, superchains, -1)
     return namespace(values).concatenate([apart[..., 0, :, :], apart[..., 1, :, :]], -1)
 
 
-def _variance(means):
+def _variance(means: Either) -> Either:
     """Variance of means, exactly zero if they are equal, so that R-hat of constant draws is NaN rather than infinity."""
     return namespace(means).var(means - means[..., :1], -1, ddof=1)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.typing import Key
+from jaxlatent.typing import Array, Key
 
 #: Lower bound of weights in the optimiser, so that every observation has a finite score.
 SMALLEST_WEIGHT = 1e-12
@@ -29,16 +29,16 @@ def stacking_weights(pointwise: np.ndarray) -> np.ndarray:
     # lazy import, since it is slow
     from scipy.optimize import minimize
 
-    def loss(weights):
+    def loss(weights: np.ndarray) -> tuple[np.floating, np.ndarray]:
         mixture = density @ weights
         return weights.sum() - np.log(mixture).mean(), 1 - (density / mixture[:, None]).sum(0) / observations
 
     start = np.full(models, 1 / models)
     bounds = [(SMALLEST_WEIGHT, None)] * models
     options = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 10_000, "maxfun": 100_000}
-    weights = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options).x
+    weights: np.ndarray = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options).x
     weights = np.where(weights <= SMALLEST_WEIGHT, 0, weights)
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def pseudo_bma_weights(pointwise: np.ndarray, key: Key, samples: int = 1000) -> np.ndarray:
@@ -56,7 +56,7 @@ def pseudo_bma_weights(pointwise: np.ndarray, key: Key, samples: int = 1000) -> 
     # only differences between models matter; without the common part they keep their digits in float32
     contrast = jnp.asarray(pointwise - pointwise.mean(1, keepdims=True))
 
-    def replicate(key):
+    def replicate(key: Key) -> Array:
         share = jax.random.exponential(key, (observations,), contrast.dtype)
         return jax.nn.softmax(observations * (share / share.sum()) @ contrast)
 

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, ArrayLike
 
 
 class BernoulliLogits(dist.BernoulliLogits):
     """A `numpyro.distributions.BernoulliLogits` whose log density is one softplus: ten times as fast on 60,000 values."""
 
-    def log_prob(self, value: Array) -> Array:
+    def log_prob(self, value: ArrayLike) -> Array:
         """The log probability, of the batch shape; exact at infinite logits."""
         # A sign rather than a select: XLA's CPU code for a softplus of a broadcast select takes five times as long.
         return -jax.nn.softplus((1 - 2 * jnp.asarray(value, jnp.result_type(self.logits, float))) * self.logits)

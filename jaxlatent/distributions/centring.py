@@ -15,9 +15,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.scipy.linalg import solve_triangular
+from numpyro.distributions import constraints
 
 from jaxlatent.errors import InputError
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.typing import Array, ArrayLike, Key
 
 #: Families of the form ``loc + scale * standard``.
 _LOC_SCALE = (dist.Normal, dist.StudentT, dist.Cauchy, dist.Laplace, dist.Logistic, dist.Gumbel)
@@ -66,17 +67,19 @@ class Recentred(dist.Distribution):
         super().__init__(base.batch_shape, base.event_shape)
 
     @property
-    def support(self):
+    def support(self) -> constraints.Constraint | None:
         """The support of ``base``."""
         return self.base.support
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Key, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draws of ``base``."""
-        return self.base.sample(key, sample_shape)
+        draws: Array = self.base.sample(key, sample_shape)
+        return draws
 
-    def log_prob(self, value):
+    def log_prob(self, value: ArrayLike) -> Array:
         """Log density of ``base``."""
-        return self.base.log_prob(value)
+        density: Array = self.base.log_prob(value)
+        return density
 
 
 def centred(d: dist.Distribution) -> dist.Distribution:

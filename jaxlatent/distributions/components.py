@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.normals import Normals
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, ArrayLike
 
 
 def by_component(d: dist.Distribution, value: Array) -> Array:
@@ -26,7 +26,7 @@ def by_component(d: dist.Distribution, value: Array) -> Array:
     return jnp.sum(normal_log_density(value, loc, scale), tuple(range(-events, 0)))
 
 
-def components_first(x: Array, rank: int, axis: int = -1) -> Array:
+def components_first(x: ArrayLike, rank: int, axis: int = -1) -> Array:
     """Prepend axes of length one up to ``rank``, and move ``axis`` to the front."""
     return jnp.moveaxis(jnp.reshape(x, (1,) * (rank - jnp.ndim(x)) + jnp.shape(x)), axis, 0)
 
@@ -38,7 +38,7 @@ def normal_log_density(value: Array, loc: Array, scale: Array) -> Array:
 
 
 @normal_log_density.defjvp
-def _(primals, tangents):
+def _(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> tuple[Array, Array]:
     value, loc, scale = primals
     value_dot, loc_dot, scale_dot = tangents
     rate = 1 / scale

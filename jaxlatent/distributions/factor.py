@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.typing import Array, ArrayLike, Key
 
 
 class Factor(dist.Distribution):
@@ -24,10 +24,10 @@ class Factor(dist.Distribution):
         self._log_prob = jnp.asarray(log_prob)
         super().__init__(self._log_prob.shape, ())
 
-    def log_prob(self, value: Array) -> Array:
+    def log_prob(self, value: ArrayLike) -> Array:
         """The term."""
         return self._log_prob
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Key, sample_shape: tuple[int, ...] = ()) -> Array:
         """Placeholders: zeros."""
         return jnp.zeros(sample_shape + self.batch_shape)

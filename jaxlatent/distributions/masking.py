@@ -24,12 +24,15 @@ def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> A
     Raises:
         InputError: if the mask has more axes than the batch shape of ``d``.
     """
+    log_prob: Array
     if mask is None:
-        return d.log_prob(value)
+        log_prob = d.log_prob(value)
+        return log_prob
     if isinstance(d, Factor):  # has no value
         value = jnp.zeros(d.batch_shape)
     if hasattr(d, "state_log_likelihoods"):  # hidden Markov models handle masks themselves
-        return d.log_prob(value, mask)
+        log_prob = d.log_prob(value, mask)
+        return log_prob
     if mask.ndim > len(d.batch_shape):
         raise InputError(
             "a mask",
@@ -48,4 +51,5 @@ def inside_support(d: dist.Distribution, observation: Any) -> Array:
     value, mask = split(observation)
     # For sequences by step, so that messages can name the first one outside.
     d = getattr(d, "emissions", d)
-    return d.support(value if mask is None else feasible(d, value, mask))
+    inside: Array = d.support(value if mask is None else feasible(d, value, mask))
+    return inside

@@ -1,5 +1,7 @@
 """NumPyro's mixture of one family, with a faster density."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
@@ -12,7 +14,7 @@ from jaxlatent.typing import Array
 class Mixture(MixtureSameFamily):
     """A `numpyro.distributions.MixtureSameFamily` that works with the components on a leading axis."""
 
-    def log_prob(self, value: Array, intermediates=None) -> Array:
+    def log_prob(self, value: Array, intermediates: Any = None) -> Array:
         """The log density, of the batch shape."""
         densities = by_component(self.component_distribution, value)
         log_prob = _log_mixture(components_first(self.mixing_distribution.logits, densities.ndim), densities)
@@ -27,7 +29,7 @@ def _log_mixture(logits: Array, densities: Array) -> Array:
 
 
 @_log_mixture.defjvp
-def _(primals, tangents):
+def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     logits, densities = primals
     prior, prior_sum = _softmax_and_sum(logits)
     posterior, posterior_sum = _softmax_and_sum(logits + densities)

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
 from jaxlatent.errors import InputError
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, ArrayLike, Key
 
 
 class Ordered(dist.Distribution):
@@ -28,11 +28,11 @@ class Ordered(dist.Distribution):
         self.base, self.size = base, size
         super().__init__((), (size,))
 
-    def log_prob(self, value: Array) -> Array:
+    def log_prob(self, value: ArrayLike) -> Array:
         """Log density of an increasing vector ``(..., K)``."""
         return jnp.sum(self.base.log_prob(value), -1) + math.lgamma(self.size + 1)
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Key, sample_shape: tuple[int, ...] = ()) -> Array:
         """Sorted draws ``sample_shape + (K,)``."""
         return jnp.sort(self.base.sample(key, (*sample_shape, self.size)), -1)
 

@@ -1,5 +1,7 @@
 """`Restricted`: a prior with some entries held at values or tied to each other."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -7,7 +9,7 @@ from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.transforms import Transform
 
 from jaxlatent.errors import InputError
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, ArrayLike, Key
 
 #: The group of held entries.
 HELD = -1
@@ -40,15 +42,15 @@ class Restricted(dist.Distribution):
         super().__init__((), base.shape())
 
     @property
-    def support(self):
+    def support(self) -> constraints.Constraint:
         """The support of ``base`` under the restriction."""
         return _Restriction(_entrywise(self.base.support), self.groups, self.held)
 
-    def log_prob(self, value: Array) -> Array:
+    def log_prob(self, value: ArrayLike) -> Array:
         """The log density of ``base``, a scalar."""
         return jnp.sum(self.base.log_prob(value))
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Key, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draws of ``base`` with tied and held entries."""
         return _restrict(self.base.sample(key, sample_shape), self.groups, self.held)
 
@@ -85,14 +87,14 @@ class _Expand(Transform):
     def _inverse(self, y: Array) -> Array:
         return self._pick(self.entry.inv(y))
 
-    def log_abs_det_jacobian(self, x: Array, y: Array, intermediates=None) -> Array:
+    def log_abs_det_jacobian(self, x: Array, y: Array, intermediates: Any = None) -> Array:
         spread = self._expand(x)
         return jnp.sum(self._pick(self.entry.log_abs_det_jacobian(spread, self.entry(spread))), -1)
 
-    def forward_shape(self, shape):
+    def forward_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*shape[:-1], *self.restriction.held.shape)
 
-    def inverse_shape(self, shape):
+    def inverse_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*shape[: len(shape) - self.restriction.event_dim], len(self.first))
 
     def _expand(self, x: Array) -> Array:
@@ -103,7 +105,7 @@ class _Expand(Transform):
         return y.reshape(*y.shape[: y.ndim - self.restriction.event_dim], -1)[..., self.first]
 
 
-def _entrywise(support):
+def _entrywise(support: constraints.Constraint | None) -> constraints.Constraint | None:
     """The elementwise constraint of a support; None if it is not elementwise."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, cast, dataclass_transform, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ import numpy as np
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, Key, Params, Position, PyTree
+from jaxlatent.typing import Array, Key, Params, Position, PyTree, SamePyTree
 
 
 class Stage(NamedTuple):
@@ -69,6 +69,7 @@ class Final(NamedTuple):
         return self._replace(outputs=self.outputs._replace(statistics={**self.outputs.statistics, **more}))
 
 
+@runtime_checkable
 class Engine(Protocol):
     """An inference algorithm and its settings: a frozen, hashable dataclass.
 
@@ -168,7 +169,8 @@ class Search:
 
     def compile_key(self) -> Self:
         """One restart of one step."""
-        return replace(cast(Any, self), restarts=1, max_iter=1)
+        smallest: Self = replace(cast(Any, self), restarts=1, max_iter=1)
+        return smallest
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """``max_iter`` steps in segments."""
@@ -188,7 +190,7 @@ class Search:
         """Lanes share nothing."""
         return states, shared
 
-    def outputs(self, records: Any) -> Outputs:
+    def outputs(self, records: PyTree) -> Outputs:
         """The trace of the objective."""
         return Outputs({"objective": records.objective})
 
@@ -208,7 +210,7 @@ def engine(cls: EngineClass) -> EngineClass:
     made: Any = dataclass(frozen=True, kw_only=True)(cls)
     make, types = made.__init__, {option.name: option.type for option in fields(made)}
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self: Any, **settings: Any) -> None:
         for name in settings:
             if name not in types:
                 raise InputError(
@@ -223,7 +225,8 @@ def engine(cls: EngineClass) -> EngineClass:
     made.__init__ = wraps(make)(__init__)
     # Optax optimisers are closures, which plain pickle rejects.
     made.__reduce__ = ByValue.__reduce__
-    return made
+    finished: EngineClass = made
+    return finished
 
 
 _NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "an integer"), float: (Real, "a number")}
@@ -236,13 +239,18 @@ def _check_number(what: str, value: Any, annotation: Any) -> None:
         require(isinstance(value, kind) and not isinstance(value, bool), what, got=value, expected=expected)
 
 
-def when(condition: Array, update: Callable[[PyTree], PyTree], state: PyTree) -> PyTree:
+def when(condition: Array, update: Callable[[SamePyTree], SamePyTree], state: SamePyTree) -> SamePyTree:
     """Return ``update(state)`` if ``condition``, else ``state``; under ``vmap`` the update is skipped if no lane needs it.
 
     ``vmap`` turns a ``cond`` into a select that always evaluates both branches; a ``while_loop`` of at most one iteration runs only
     if the condition holds in some lane.
     """
-    return jax.lax.while_loop(lambda c: c[0], lambda c: (jnp.zeros_like(c[0]), update(c[1])), (condition, state))[1]
+    once: Callable[[tuple[Array, SamePyTree]], tuple[Array, SamePyTree]] = lambda c: (
+        jnp.zeros_like(c[0]),
+        update(c[1]),
+    )
+    updated: SamePyTree = jax.lax.while_loop(lambda c: c[0], once, (condition, state))[1]
+    return updated
 
 
 def split_steps(steps: int, longest: int) -> list[int]:

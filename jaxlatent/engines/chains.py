@@ -1,7 +1,7 @@
 """Base of the MCMC engines, and the check that the chains of a dataset have mixed."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Chains:
         """Nothing: chains adapt at the end of a stage only."""
         return states, shared
 
-    def outputs(self, records: Any) -> Outputs:
+    def outputs(self, records: PyTree) -> Outputs:
         """The draws, with ArviZ's sampler statistics."""
         return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
 

@@ -11,6 +11,7 @@ ascended by Adam in the logarithm of the length. Lengths are jittered by a van d
 end of each window from the draws and gradients of all chains (`jaxlatent.engines.nuts.metric`).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
@@ -193,7 +194,7 @@ class ChEES(Chains):
             acceptance = jnp.where(jnp.isnan(error), 0.0, jnp.exp(jnp.minimum(-error, 0.0)))
             choice, key_momentum = jax.random.split(jax.random.fold_in(key, state.transitions + 1))
             accept = fresh | (jax.random.uniform(choice, dtype=acceptance.dtype) < acceptance)
-            pick = lambda new, old: jnp.where(accept, new, old)
+            pick: Callable[[Array, Array], Array] = lambda new, old: jnp.where(accept, new, old)
             draw, chosen = pick(position, state.draw), pick(log_density, state.log_density)
             at = pick(gradient, state.gradient)
             diverging = ~(error <= self.divergence_threshold)

@@ -6,6 +6,7 @@ way the log joint, log likelihood plus log prior of the named parameters, never 
 Each restart is a lane that stops on its own.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, separated
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, Key, LogDensity, Params, Position
+from jaxlatent.typing import Array, Key, LogDensity, Params, Position, PyTree, SamePyTree
 
 #: A lane has STALLED if a Newton step on the expected complete log joint predicts a gain of more than this multiple of the tolerance.
 _STALLED_RATIO = 30
@@ -97,7 +98,7 @@ class EM(Search):
         plain = not (self.accelerate and self.e_step == "draw")
         require(plain, "EM(accelerate=True)", got="e_step='draw'", expected="an E-step without noise")
 
-    def init(self, posterior: Posterior, key: Key, position: Position, shared: Any) -> State:
+    def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane at its starting parameters."""
         params, none = posterior.constrain(position), jnp.zeros((), jnp.int32)
         before = (params, params) if self.accelerate else ()
@@ -105,7 +106,7 @@ class EM(Search):
         return State(params, low, before, none, jnp.zeros((), position.dtype), none, none)
 
     def step(
-        self, posterior: Posterior, key: Key, state: State, shared: Any, stage: Stage
+        self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
     ) -> tuple[State, Record, Array]:
         """One E-step and one M-step."""
         if self.e_step == "draw":
@@ -202,7 +203,7 @@ class EM(Search):
         search = LBFGS(0.0)
         cost = lambda position: -complete(position)
 
-        def descend(_: int, state: Any) -> Any:
+        def descend(_: Array, state: Any) -> Any:
             return search.update(state, *jax.value_and_grad(cost)(state.trial), cost)
 
         return posterior.constrain(
@@ -217,7 +218,9 @@ class EM(Search):
         Phase 0 steps from x0 to x1; phase 1 steps from x1 to x2 and extrapolates; phase 2 rejects the extrapolation in favour of x2 if its
         objective is below that of x1.
         """
-        flat = lambda params: jnp.nan_to_num(posterior.unconstrain(params), posinf=20.0, neginf=-20.0)
+        flat: Callable[[Params], Array] = lambda params: jnp.nan_to_num(
+            posterior.unconstrain(params), posinf=20.0, neginf=-20.0
+        )
         first, second = (flat(params) for params in state.before)
         third = flat(following)
         change, curve = second - first, third - 2 * second + first
@@ -231,9 +234,10 @@ class EM(Search):
         return state._replace(before=kept, phase=(state.phase + 1) % 3), after
 
 
-def _choose(when: Array, yes: Any, no: Any) -> Any:
+def _choose(when: Array, yes: SamePyTree, no: SamePyTree) -> SamePyTree:
     """``yes`` where ``when``, else ``no``, leaf by leaf."""
-    return jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
+    chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
+    return chosen
 
 
 def _complete(posterior: Posterior, expected: dict[str, Expected]) -> LogDensity:

@@ -40,7 +40,10 @@ class Approximation(NamedTuple):
         from blackjax.optimizers.lbfgs import bfgs_sample
 
         # BlackJAX computes the mean from a position and a gradient; the gradient is zero here since the mean is known.
-        return bfgs_sample(key, draws, self.mean, jnp.zeros_like(self.mean), self.alpha, self.beta, self.gamma)
+        drawn: tuple[Array, Array] = bfgs_sample(
+            key, draws, self.mean, jnp.zeros_like(self.mean), self.alpha, self.beta, self.gamma
+        )
+        return drawn
 
 
 class State(NamedTuple):

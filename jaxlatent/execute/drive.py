@@ -3,7 +3,7 @@
 Arrays lead with ``(dataset, lane)``. Engines are written for one lane and mapped over lanes here.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,9 @@ def drive(
     step = jax.jit(over_lanes(engine.step, (1, 0, 0, 1, None)), inline=True)
     done = over_lanes(engine.done, (0,))
     if engine.crosses:
-        cross = jax.vmap(lambda states, shared: engine.cross_lanes(states, shared, stage))
+        cross: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]] = jax.vmap(
+            lambda states, shared: engine.cross_lanes(states, shared, stage)
+        )
 
         def step_and_cross(both: tuple[PyTree, PyTree]) -> tuple[tuple[PyTree, PyTree], PyTree, Array]:
             states, record, emitted = step(posterior, keys, *both, stage)
@@ -82,7 +84,13 @@ def drive(
 
 
 def _loop(
-    step: Any, done: Any, keep: Any, states: PyTree, wanted: Array, capacity: int, patience: Array | None
+    step: Callable[[PyTree], tuple[PyTree, PyTree, Array]],
+    done: Callable[[PyTree], Array],
+    keep: Callable[[Array, PyTree, PyTree], PyTree],
+    states: PyTree,
+    wanted: Array,
+    capacity: int,
+    patience: Array | None,
 ) -> tuple[PyTree, PyTree, Array, Array]:
     """The loop of `drive` over lanes that step together."""
     record_of = jax.eval_shape(step, states)[1]
@@ -103,7 +111,8 @@ def _loop(
         if wait_for_all:
             return jnp.any(live)
         steps, waited = waiting
-        return jnp.any(live) & ((waited <= patience) | (waited <= 4 * (steps - waited)))
+        goes_on: Array = jnp.any(live) & ((waited <= patience) | (waited <= 4 * (steps - waited)))
+        return goes_on
 
     def body(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> tuple[PyTree, Array, Array, Array, PyTree]:
         states, rows, counts, live, waiting = carry

@@ -47,7 +47,7 @@ def fit(
     seed: int | Key,
     *,
     coords: Mapping[str, Sequence[Any]] | None = None,
-    devices: Sequence[Any] | None = None,
+    devices: Sequence[jax.Device] | None = None,
     init: Mapping[str, Any] | Result | None = None,
     progress: bool | None = None,
     segment: int = 250,
@@ -237,11 +237,13 @@ def _outcome(engine: Engine, records: Named, last: Named, objective: np.ndarray,
 @jax.jit
 def _add_dataset_axis(posterior: Posterior) -> Posterior:
     """The posterior of one dataset as a batch of one."""
-    return jax.tree.map(lambda x: x[None], posterior)
+    batch: Posterior = jax.tree.map(lambda x: x[None], posterior)
+    return batch
 
 
 def _one(posterior: Posterior, dataset: int) -> Posterior:
-    return jax.tree.map(lambda x: x[dataset], posterior)
+    one: Posterior = jax.tree.map(lambda x: x[dataset], posterior)
+    return one
 
 
 def _condition(
@@ -303,4 +305,5 @@ def _wanted(grid: Grid, stage: Stage, running: np.ndarray | bool = True) -> Arra
     """Number of records that each lane of the filled grid has to emit: 0 for fillers and stopped datasets."""
     steps = np.zeros(grid.filled, np.int32)
     steps[: grid.datasets] = stage.steps * np.reshape(running, (-1, 1))
-    return grid.put(steps, 2)
+    wanted: Array = grid.put(steps, 2)
+    return wanted

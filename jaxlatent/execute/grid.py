@@ -9,7 +9,7 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxlatent.typing import PyTree
+from jaxlatent.typing import PyTree, SamePyTree
 
 _AXES = ("dataset", "lane")
 
@@ -39,10 +39,11 @@ class Grid(NamedTuple):
         """The partition spec of arrays that lead with ``(dataset, lane)`` (2), ``dataset`` (1) or neither (0)."""
         return PartitionSpec(*_AXES[:leading])
 
-    def constrain(self, tree: PyTree, leading: int) -> PyTree:
+    def constrain(self, tree: SamePyTree, leading: int) -> SamePyTree:
         """Constrain the sharding of ``tree`` to `spec` inside jit, and drop weak types, which would make programs recompile."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
-        return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_drop_weak_type(x), sharding), tree)
+        laid: SamePyTree = jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_drop_weak_type(x), sharding), tree)
+        return laid
 
     def fill(self, tree: PyTree, leading: int = 1) -> PyTree:
         """Add fillers to a tree that leads with ``dataset`` (1) or ``(dataset, lane)`` (2)."""

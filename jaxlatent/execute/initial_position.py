@@ -13,7 +13,7 @@ _TRIES = 100
 def initial_position(posterior: Posterior, key: Key) -> tuple[Position, Array]:
     """A position with a finite log density for one lane, and whether one was found in 100 tries."""
 
-    def search(carry):
+    def search(carry: tuple[Array, Position, Array]) -> tuple[Array, Position, Array]:
         i, _, _ = carry
         position = posterior.initial_position(jax.random.fold_in(key, i))
         return i + 1, position, jnp.isfinite(posterior.log_density(position))

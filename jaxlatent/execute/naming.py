@@ -45,7 +45,9 @@ def named(grid: Grid, posterior: Posterior, outputs: Outputs) -> Named:
     return Named(grid.fetch(statistics), grid.fetch(positions), *values)
 
 
-def named_records(grid: Grid, posterior: Posterior, outputs: Outputs, counts: Array, rows: int) -> tuple[Named, Array]:
+def named_records(
+    grid: Grid, posterior: Posterior, outputs: Outputs, counts: Array, rows: int
+) -> tuple[Named, np.ndarray]:
     """The outputs of the first ``rows`` records of each lane, NaN (integers: 0) from its ``counts`` on; and ``counts`` on the host."""
     statistics, positions, _ = outputs
     values: tuple[PyTree, PyTree] = ({}, {})
@@ -66,7 +68,8 @@ def _name_in_chunks(grid: Grid, posterior: Posterior, positions: Array, rows: in
         length = min(_CHUNK_SIZE, rows - start)
         values = grid.fetch(programs.name_values(grid, 1, posterior, chunk))
         parts.append(jax.tree.map(lambda x, length=length: x[:, :, :length], values))
-    return jax.tree.map(lambda *x: np.concatenate(x, 2), *parts)
+    joined: tuple[PyTree, PyTree] = jax.tree.map(lambda *x: np.concatenate(x, 2), *parts)
+    return joined
 
 
 def _blanked(x: np.ndarray, valid: np.ndarray) -> np.ndarray:

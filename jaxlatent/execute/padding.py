@@ -77,7 +77,7 @@ def derived_reads_rows(posterior: Posterior, padded: Posterior) -> bool:
     """Whether derived quantities read entries of the data that padding changes, and so need the unpadded data."""
     if padded.data is posterior.data:
         return False
-    same = lambda name: shape_of(posterior.data[name]) == shape_of(padded.data[name])
+    same: Callable[[str], bool] = lambda name: shape_of(posterior.data[name]) == shape_of(padded.data[name])
     data = {name: value for name, value in posterior.data.items() if same(name)}
     return _fails_with(posterior.density, shapes_of(_one(data)))
 
@@ -207,4 +207,5 @@ def _equal(few: PyTree, many: PyTree, exactly: bool = False) -> bool:
 
 def _one(data: Data) -> Data:
     """The shapes of one dataset."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
+    one: Data = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
+    return one

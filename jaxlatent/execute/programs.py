@@ -3,6 +3,7 @@
 Data are arguments, so a second fit with the same shapes compiles nothing.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -98,7 +99,7 @@ _advance_few, _advance_many = (
 @_once("grid")
 def take(grid: Grid, posterior: Posterior, session: Session, datasets: Array) -> tuple[Posterior, Session]:
     """Move some datasets of a run to a grid of their own; indices out of range take the last dataset."""
-    pick = lambda tree: jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
+    pick: Callable[[PyTree], PyTree] = lambda tree: jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
     parts = (pick(part) if leads else part for part, leads in zip(session, LEADS, strict=True))
     return grid.constrain(pick(posterior), 1), _constrain(grid, Session(*parts))
 
@@ -118,7 +119,9 @@ def put_back(
         last = jnp.take_along_axis(more, jnp.maximum(place, 0), 2)
         return rows.at[datasets].set(jnp.where(place < 0, had, last), mode="drop")
 
-    back = lambda old, new: jax.tree.map(lambda x, y: x.at[datasets].set(y, mode="drop"), old, new)
+    back: Callable[[PyTree, PyTree], PyTree] = lambda old, new: jax.tree.map(
+        lambda x, y: x.at[datasets].set(y, mode="drop"), old, new
+    )
     session = session._replace(states=back(session.states, alone.states), shared=back(session.shared, alone.shared))
     counts = emitted.counts.at[datasets].add(rest.counts, mode="drop")
     records = jax.tree.map(joined, emitted.records, rest.records)

@@ -35,7 +35,8 @@ class Quarantine:
     @property
     def bad(self) -> np.ndarray:
         """Which datasets are quarantined, ``(dataset,)``."""
-        return self.status != Status.OK
+        bad: np.ndarray = self.status != Status.OK
+        return bad
 
     def add(self, dataset: int, problem: InputError, status: Status = Status.QUARANTINED) -> None:
         """Quarantine a dataset.

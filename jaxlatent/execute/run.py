@@ -1,5 +1,6 @@
 """`run`: a pure, traceable fit, for use inside another package's ``jit``, ``vmap`` or ``shard_map``."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -94,5 +95,5 @@ def _blanked(valid: Array, x: Array) -> Array:
 
 
 def _drop_weak_types(tree: Any) -> Any:
-    keyed = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    keyed: Callable[[Array], bool] = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
     return jax.tree.map(lambda x: x if keyed(x) else jax.lax.convert_element_type(x, x.dtype), tree)

@@ -1,6 +1,6 @@
 """Sinks: where named records go once they have left the devices."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -9,6 +9,7 @@ from jaxlatent.execute.naming import Named
 from jaxlatent.execute.session import Session
 
 
+@runtime_checkable
 class Sink(Protocol):
     """The destination of kept records, which arrive once and in order."""
 
@@ -40,4 +41,5 @@ class Memory:
 
     def close(self) -> Named:
         """All records, concatenated along draws."""
-        return jax.tree.map(lambda *x: np.concatenate(x, 2), *self._parts)
+        joined: Named = jax.tree.map(lambda *x: np.concatenate(x, 2), *self._parts)
+        return joined

@@ -1,6 +1,6 @@
 """Starting positions of a fit: given by the user, taken from an earlier result, or random; with errors where none is valid."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.posterior.shapes import shapes_of
 from jaxlatent.results.result import Result
 from jaxlatent.status import Status
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, Params
 
 
 def find_starts(
@@ -38,7 +38,11 @@ def find_starts(
     no_start = np.logical_not(on_host(found).any(1))
     for dataset in np.flatnonzero(~quarantine.bad).tolist():
         label = "" if quarantine.names is None else f"dataset {quarantine.names[dataset]!r}, "
-        one = lambda dataset=dataset: jax.tree.map(lambda x: x[dataset], posterior)
+
+        def one(dataset: int = dataset) -> Posterior:
+            alone: Posterior = jax.tree.map(lambda x: x[dataset], posterior)
+            return alone
+
         name = next((name for name in outside if outside[name][dataset]), None)
         if name is not None:
             quarantine.add(dataset, explain_support(one(), positions[dataset, 0], name, label))
@@ -91,7 +95,8 @@ def _last(result: Result, lanes: int) -> dict[str, np.ndarray]:
     if not result.has_draws:
         # From positions: parameters of EM may lie on the boundary of the support, where no other engine can start.
         best = result.best()
-        constrain = (lambda p, x: p.constrain(x)) if result.names is None else jax.vmap(lambda p, x: p.constrain(x))
+        constrain: Callable[[Posterior, Array], Params] = lambda p, x: p.constrain(x)
+        constrain = constrain if result.names is None else jax.vmap(constrain)
         points = jax.tree.map(np.asarray, constrain(best.posterior, jnp.asarray(best.positions)))
         return points if result.names is None else {name: value[:, None] for name, value in points.items()}
     chain = result.leading.index("chain")

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxlatent.diagnostics import ess_bulk, rhat
 from jaxlatent.errors import require
-from jaxlatent.typing import Array
+from jaxlatent.typing import AnyArray, Array
 
 #: Draws used by a check, as a multiple of those that would meet the rule if independent.
 _MARGIN = 8
@@ -62,7 +62,8 @@ class until:
         ]
         ess, r_hat = (np.concatenate(part)[:columns] for part in zip(*parts, strict=True))
         mixed = (self.rhat - 1) / np.maximum(r_hat - 1, 1e-12)
-        return np.nan_to_num(np.minimum(ess / self.ess, mixed), nan=0.0)
+        share: np.ndarray = np.nan_to_num(np.minimum(ess / self.ess, mixed), nan=0.0)
+        return share
 
 
 class Monitor:
@@ -117,5 +118,5 @@ class Monitor:
 
 
 @jax.jit
-def _measure(draws: Array, count: Array) -> tuple[Array, Array]:
+def _measure(draws: Array, count: Array) -> tuple[AnyArray, AnyArray]:
     return ess_bulk(draws, count), rhat(draws, count)

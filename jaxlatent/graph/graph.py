@@ -46,7 +46,8 @@ class Graph(Structure):
         try:
             import graphviz
 
-            return graphviz.Source(self.dot()).pipe(format="svg", encoding="utf-8")
+            image: str = graphviz.Source(self.dot()).pipe(format="svg", encoding="utf-8")
+            return image
         except (ImportError, FileNotFoundError):
             from matplotlib.figure import Figure
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from jaxlatent.typing import Data
 CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call")
 
 
+@runtime_checkable
 class Declaration(Protocol):
     """The interface that `graph_of` needs; `jaxlatent.Model` has it."""
 
@@ -87,7 +88,9 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
             )
         return Node(name, "observed", name_of(d), axes(name, d.shape(), len(d.batch_shape), True))
 
-    prior_of = lambda name: lambda p, d: {name: model.prior_of(name, p, d)}
+    prior_of: Callable[[str], Callable[[Any, Any], Mapping[str, Any]]] = lambda name: (
+        lambda p, d: {name: model.prior_of(name, p, d)}
+    )
     for name in model.prior:
         add(f"the prior of {name!r}", prior_of(name), parameter)
     add("the derived quantities", model.deterministic, derived)
@@ -152,7 +155,9 @@ def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozen
     """
     known = dict(zip(jaxpr.invars, inputs, strict=True))
     nothing: frozenset[str] = frozenset()
-    look_up = lambda atom: nothing if isinstance(atom, Literal) else known.get(atom, nothing)
+    look_up: Callable[[Any], frozenset[str]] = lambda atom: (
+        nothing if isinstance(atom, Literal) else known.get(atom, nothing)
+    )
     for equation in jaxpr.eqns:
         given = [look_up(atom) for atom in equation.invars]
         if equation.primitive.name in CALLS:

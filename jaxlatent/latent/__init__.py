@@ -6,8 +6,7 @@ the `Expected` counts (Dempster, Laird and Rubin 1977). The modules `labels` and
 For a distribution without latent variables, the expected complete log likelihood is its log density.
 """
 
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +21,32 @@ from jaxlatent.latent.separation import component_probs, separated
 from jaxlatent.typing import Array, Key
 
 
-def hidden_in(d: dist.Distribution) -> ModuleType | None:
+@runtime_checkable
+class Hidden(Protocol):
+    """One way of hiding: the functions that `labels` and `paths` have, for a value ``(..., *event)`` and its mask ``(...)``."""
+
+    def expect(self, d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None, draws: int, /) -> Expected:
+        """The E-step; see `jaxlatent.latent.expect`."""
+        ...
+
+    def expected_log_prob(self, d: Any, value: Array, mask: Array | None, expected: Expected, /) -> Array:
+        """The expected complete log likelihood, a scalar."""
+        ...
+
+    def probs(self, d: Any, value: Array, mask: Array | None, /) -> Array:
+        """How likely each label is for each value, ``(..., K)``."""
+        ...
+
+    def most_likely(self, d: Any, value: Array, mask: Array | None, /) -> tuple[Array, Array]:
+        """The most likely labels, integers ``(...)``, and the log density of values and labels together, a scalar."""
+        ...
+
+    def sample(self, key: Key, d: Any, value: Array, mask: Array | None, /) -> Array:
+        """Labels drawn given the values, integers ``(...)``."""
+        ...
+
+
+def hidden_in(d: dist.Distribution) -> Hidden | None:
     """The module `labels` or `paths` for ``d``; None if ``d`` has no latent variables."""
     if isinstance(d, HiddenMarkov):
         return paths
@@ -60,7 +84,7 @@ def expected_log_prob(d: dist.Distribution, observation: Any, expected: Expected
 def unit_shape(d: dist.Distribution) -> tuple[int, ...]:
     """The shape of the values that are observed or missing as a whole: the batch shape, for hidden Markov models with the steps."""
     event = d.emissions.event_dim if isinstance(d, HiddenMarkov) else d.event_dim
-    shape = d.shape()
+    shape: tuple[int, ...] = d.shape()
     return shape[: len(shape) - event]
 
 
@@ -77,6 +101,7 @@ def responsibilities(d: dist.Distribution, value: Array) -> Array:
 __all__ = [
     "EStep",
     "Expected",
+    "Hidden",
     "component_probs",
     "expect",
     "expected_log_prob",

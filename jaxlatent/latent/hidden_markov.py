@@ -1,6 +1,6 @@
 """`HiddenMarkov`: a hidden Markov model as a distribution of whole sequences."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxlatent.distributions.components import by_component
 from jaxlatent.distributions.masking import feasible
 from jaxlatent.errors import InputError
 from jaxlatent.latent import markov
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, Key
 
 
 class HiddenMarkov(dist.Distribution):
@@ -64,7 +64,7 @@ class HiddenMarkov(dist.Distribution):
         super().__init__(known[:-1], (known[-1], *emissions.event_shape))
 
     @property
-    def support(self):
+    def support(self) -> constraints.Constraint:
         """Sequences in the support of the emissions."""
         inner = self.emissions.support
         return constraints.independent(inner, 1) if inner is not None else constraints.real_vector
@@ -114,12 +114,12 @@ class HiddenMarkov(dist.Distribution):
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.most_likely_states(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
-    def sample_states(self, key: Any, value: Array, mask: Array | None = None) -> Array:
+    def sample_states(self, key: Key, value: Array, mask: Array | None = None) -> Array:
         """A posterior draw of the path of every sequence, ``(..., T)``; -1 past its end."""
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.sample_states(key, self.initial_probs, self.transition_matrix, likelihoods, mask)
 
-    def sample_with_states(self, key: Any, sample_shape: tuple[int, ...] = ()) -> tuple[Array, Array]:
+    def sample_with_states(self, key: Key, sample_shape: tuple[int, ...] = ()) -> tuple[Array, Array]:
         """Sequences and the paths behind them: ``sample_shape + (..., T, *event)`` and ``sample_shape + (..., T)``."""
         if self.sequences is None:
             raise InputError(
@@ -134,7 +134,9 @@ class HiddenMarkov(dist.Distribution):
         matrices = self.transition_matrix
         if matrices.ndim > 2:
             matrices = jnp.broadcast_to(matrices, (*shape[:-1], *matrices.shape[-3:]))
-        draw = lambda key, matrix: markov.simulate_states(key, self.initial_probs, matrix, shape[-1])
+        draw: Callable[[Key, Array], Array] = lambda key, matrix: markov.simulate_states(
+            key, self.initial_probs, matrix, shape[-1]
+        )
         for _ in shape[:-1]:
             draw = jax.vmap(draw, (0, None if matrices.ndim == 2 else 0))
         states = draw(keys, matrices)
@@ -144,6 +146,6 @@ class HiddenMarkov(dist.Distribution):
         index = states.reshape(states.shape + (1,) * (1 + self.emissions.event_dim))
         return jnp.take_along_axis(values, index, axis).squeeze(axis), states
 
-    def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Array:
+    def sample(self, key: Key, sample_shape: tuple[int, ...] = ()) -> Array:
         """Sequences ``sample_shape + (..., T, *event)``."""
         return self.sample_with_states(key, sample_shape)[0]

@@ -1,5 +1,6 @@
 """Latent labels of a mixture: the component of each value."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,13 +16,13 @@ from jaxlatent.typing import Array, Key
 def expect(d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None, draws: int) -> Expected:
     """Expected labels; see `jaxlatent.latent.expect`."""
     joint = _joint(d, value, mask)
-    one_hot = lambda labels: jax.nn.one_hot(labels, joint.shape[-1], dtype=joint.dtype)
+    one_hot: Callable[[Array], Array] = lambda labels: jax.nn.one_hot(labels, joint.shape[-1], dtype=joint.dtype)
     if how == "hard":
         weights = one_hot(jnp.argmax(joint, -1))
     elif how == "draw":
         assert key is not None, "draws need a key"
         # One key per draw, so that padding rows do not change the others.
-        draw = lambda key: one_hot(jax.random.categorical(key, joint))
+        draw: Callable[[Key], Array] = lambda key: one_hot(jax.random.categorical(key, joint))
         weights = jnp.mean(jax.vmap(draw)(jax.random.split(key, draws)), 0)
     else:
         weights = jax.nn.softmax(joint, -1)
@@ -55,7 +56,8 @@ def sample(key: Key, d: Any, value: Array, mask: Array | None) -> Array:
 
 def _joint(d: Any, value: Array, mask: Array | None) -> Array:
     """The joint log density of values and each label, ``(..., K)``."""
-    return d.component_log_probs(value if mask is None else feasible(d, value, mask))
+    joint: Array = d.component_log_probs(value if mask is None else feasible(d, value, mask))
+    return joint
 
 
 def _labels(labels: Array, mask: Array | None) -> Array:

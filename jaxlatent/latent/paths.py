@@ -1,5 +1,7 @@
 """Latent paths of a hidden Markov model: the state of each step of a sequence."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -20,7 +22,7 @@ def expect(d: HiddenMarkov, value: Array, mask: Array | None, how: EStep, key: K
     else:
         assert key is not None, "draws need a key"
         log_normalizer = markov.log_normalizer(*chain)
-        one = lambda key: _counts(d, markov.sample_states(key, *chain))
+        one: Callable[[Key], tuple[Array, Array]] = lambda key: _counts(d, markov.sample_states(key, *chain))
         probs, transitions = jax.tree.map(lambda x: jnp.mean(x, 0), jax.vmap(one)(jax.random.split(key, draws)))
     weights = probs if mask is None else jnp.where(mask[..., None], probs, 0.0)
     return Expected(jnp.sum(log_normalizer), weights, probs[..., 0, :], transitions)

@@ -15,9 +15,8 @@ from jaxlatent.typing import Array
 
 def unconstrained_shape(d: dist.Distribution) -> tuple[int, ...]:
     """The unconstrained shape of one draw of ``d``."""
-    if isinstance(d, Recentred):
-        return d.shape()
-    return biject_to(d.support).inverse_shape(d.shape())
+    shape: tuple[int, ...] = d.shape() if isinstance(d, Recentred) else biject_to(d.support).inverse_shape(d.shape())
+    return shape
 
 
 def size(shape: tuple[int, ...]) -> int:
@@ -53,7 +52,8 @@ def unconstrain(d: dist.Distribution, value: Array, guide: LikelihoodFactor | No
     d = _resolve(d, guide)
     if isinstance(d, Recentred):
         return d.coordinates.inverse(value)
-    return biject_to(d.support).inv(value)
+    position: Array = biject_to(d.support).inv(value)
+    return position
 
 
 def _resolve(d: dist.Distribution, guide: LikelihoodFactor | None) -> dist.Distribution:

@@ -30,7 +30,9 @@ def fix(model: Model, **values: ArrayLike | Masked) -> Model:
             together.
     """
     _check_names("fix", model, values)
-    whole = lambda value: not isinstance(value, Masked) or bool(np.all(value.mask))
+    whole: Callable[[ArrayLike | Masked], bool] = lambda value: (
+        not isinstance(value, Masked) or bool(np.all(value.mask))
+    )
     held = {name: jnp.asarray(split(value)[0]) for name, value in values.items() if whole(value)}
     partly = {name: value for name, value in values.items() if not whole(value)}
     if len(held) == len(model.prior):

@@ -260,7 +260,8 @@ def _draw(d: dist.Distribution, key: Key) -> Array:
         count = jnp.broadcast_to(family.total_count, shape).astype(jnp.result_type(float))
         probability = jnp.broadcast_to(family.probs, shape).astype(count.dtype)
         return jax.random.binomial(key, count, probability, dtype=count.dtype).astype(jnp.result_type(int))
-    return d.sample(key)
+    value: Array = d.sample(key)
+    return value
 
 
 def _arity(prior: Callable[..., Any]) -> int:

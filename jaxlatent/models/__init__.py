@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jaxlatent.models import emissions
 from jaxlatent.models.chains import Initial, InputDriven, Stationary
 from jaxlatent.models.families import gaussian_mixture, hmm, mixture, mixture_of_experts, regression_mixture
+from jaxlatent.models.interfaces import Emission, Transitions, Weights
 from jaxlatent.models.weights import Constant, Gate
 
 if TYPE_CHECKING:
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Constant",
+    "Emission",
     "Gate",
     "Initial",
     "InputDriven",
     "MixtureDensityNetwork",
     "Network",
     "Stationary",
+    "Transitions",
+    "Weights",
     "emissions",
     "gaussian_mixture",
     "hmm",

@@ -1,17 +1,19 @@
 """Initial probabilities and transitions of hidden Markov models: parts of `jaxlatent.models.hmm`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, require_inputs, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
-from jaxlatent.models.parts import Updates, simplex_mode
+from jaxlatent.models.parts import Priors, Updates, simplex_mode
 from jaxlatent.typing import Array, Params
 
 
@@ -25,7 +27,7 @@ class Initial:
 
     concentration: float = 1.1
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``initial_probs`` ``(K,)``."""
         return {"initial_probs": dist.Dirichlet(jnp.full(num_states, self.concentration))}
 
@@ -36,7 +38,7 @@ class Initial:
     def m_step(self) -> Updates:
         """The M-step in closed form."""
 
-        def initial_probs(p: Any, d: Any, expected: Expected) -> Array:
+        def initial_probs(p: Namespace, d: Namespace, expected: Expected) -> Array:
             assert expected.initial is not None
             counts = expected.initial.reshape(-1, expected.initial.shape[-1]).sum(0)
             return simplex_mode(counts, self.concentration)
@@ -56,7 +58,7 @@ class Stationary:
     concentration: float = 1.1
     stickiness: float = 0.0
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``transition_matrix`` ``(K, K)``, from row to column."""
         return {"transition_matrix": dist.Dirichlet(self._concentrations(num_states)).to_event(1)}
 
@@ -64,14 +66,15 @@ class Stationary:
         """States with a mean duration of about ten steps."""
         return {"transition_matrix": 0.9 * jnp.eye(num_states) + 0.1 / num_states}
 
-    def matrix(self, p: Any, d: Any) -> Array:
+    def matrix(self, p: Namespace, d: Namespace) -> Array:
         """``(K, K)``."""
-        return p.transition_matrix
+        matrix: Array = p.transition_matrix
+        return matrix
 
     def m_step(self) -> Updates:
         """The M-step in closed form."""
 
-        def transition_matrix(p: Any, d: Any, expected: Expected) -> Array:
+        def transition_matrix(p: Namespace, d: Namespace, expected: Expected) -> Array:
             assert expected.transitions is not None
             num_states = expected.transitions.shape[-1]
             counts = expected.transitions.reshape(-1, num_states, num_states).sum(0)
@@ -104,7 +107,7 @@ class InputDriven:
         """``transition_weights`` and ``transition_biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale, ("transition_weights", "transition_biases"), "u")
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """Weights and biases."""
         return self.coefficients.prior((num_states, num_states), lambda d: d.u)
 
@@ -115,17 +118,17 @@ class InputDriven:
             "transition_weights": jnp.zeros((num_states, num_states, self.num_inputs)),
         }
 
-    def matrix(self, p: Any, d: Any) -> Array:
+    def matrix(self, p: Namespace, d: Namespace) -> Array:
         """``(..., T - 1, K, K)``."""
         require_inputs(d.u, self.num_inputs, "u")
-        from_state = lambda value: value.reshape(-1, *value.shape[2:])
+        from_state: Callable[[Array], Array] = lambda value: value.reshape(-1, *value.shape[2:])
         logits = affine(d.u, from_state(p.transition_weights), from_state(p.transition_biases), centre_of(d, d.u))
         return jax.nn.softmax(logits.reshape(*d.u.shape[:-1], *p.transition_biases.shape)[..., 1:, :, :], -1)
 
     def m_step(self) -> Updates:
         """Two Newton steps on weights and biases jointly."""
 
-        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+        def both(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array | None]:
             assert expected.transitions is not None
             design = self.coefficients.design(d, d.u)
             into = design.x.reshape(*d.u.shape[:-1], -1)[..., 1:, :]

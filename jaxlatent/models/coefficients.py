@@ -7,9 +7,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.centring import noncentred
 from jaxlatent.errors import InputError, require
-from jaxlatent.models.parts import rows
+from jaxlatent.models.parts import Priors, rows
 from jaxlatent.models.units import Units, units_of_inputs
 from jaxlatent.typing import Array
 
@@ -20,10 +21,10 @@ Scale: TypeAlias = float | Literal["auto"] | None
 WEAK = 5.0
 
 #: Expected centre and spread of linear predictors, as a function of the data.
-Level: TypeAlias = Callable[[Any], Units]
+Level: TypeAlias = Callable[[Namespace], Units]
 
 
-def level_of_logits(d: Any) -> Units:
+def level_of_logits(d: Namespace) -> Units:
     """Centre 0 and spread 1: logits and log scales are dimensionless."""
     return Units(jnp.zeros(()), jnp.ones(()))
 
@@ -113,8 +114,8 @@ class Coefficients:
         require_scale("a regression (prior_scale=...)", self.scale, flat=True)
 
     def prior(
-        self, leading: tuple[int, ...], inputs: Callable[[Any], Array], level: Level = level_of_logits
-    ) -> dict[str, Any]:
+        self, leading: tuple[int, ...], inputs: Callable[[Namespace], Array], level: Level = level_of_logits
+    ) -> Priors:
         """The priors by name.
 
         Args:
@@ -131,18 +132,18 @@ class Coefficients:
             }
 
         # Non-centred, so that positions do not depend on units either.
-        def weights(p: Any, d: Any) -> dist.Distribution:
+        def weights(p: Namespace, d: Namespace) -> dist.Distribution:
             scale = WEAK * level(d).spread / self._units(d, inputs(d)).spread
             return noncentred(dist.Normal(0.0, scale).expand(shapes[self.names[0]]).to_event(len(leading) + 1))
 
-        def biases(p: Any, d: Any) -> dist.Distribution:
+        def biases(p: Namespace, d: Namespace) -> dist.Distribution:
             centre, spread = level(d)
             middle = centre - p[self.names[0]] @ self._units(d, inputs(d)).centre
             return noncentred(dist.Normal(middle, WEAK * spread).to_event(len(leading)))
 
         return dict(zip(self.names, (weights, biases), strict=False))
 
-    def design(self, d: Any, x: Array, level: Level = level_of_logits) -> Design:
+    def design(self, d: Namespace, x: Array, level: Level = level_of_logits) -> Design:
         """The design of inputs ``x`` ``(..., num_inputs)``, and the prior of its coefficients.
 
         Args:
@@ -168,7 +169,7 @@ class Coefficients:
         raw = raw.at[-1, :-1].set(-units.centre / units.spread) if biased else raw
         return Design(standard, units, raw.T @ raw / self.scale**2, zero)
 
-    def _units(self, d: Any, x: Array) -> Units:
+    def _units(self, d: Namespace, x: Array) -> Units:
         """The units of the inputs; without biases inputs are scaled only, since no intercept could absorb a shift."""
         require_inputs(x, self.num_inputs, self.source)
         units = units_of_inputs(d, x)

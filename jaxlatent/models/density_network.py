@@ -46,7 +46,9 @@ class MixtureDensityNetwork(nn.Module):
         below = outputs * (outputs - 1) // 2 if self.covariance == "full" else 0
         heads = FeaturesFirst(components * (1 + 2 * outputs + below), name="heads")(x)
         logits, means, log_scales, rest = jnp.split(heads, components * np.array([1, 1 + outputs, 1 + 2 * outputs]))
-        rows = lambda flat: jnp.moveaxis(flat.reshape(-1, components, *leading), (0, 1), (-1, -2))
+        rows: Callable[[Array], Array] = lambda flat: jnp.moveaxis(
+            flat.reshape(-1, components, *leading), (0, 1), (-1, -2)
+        )
         means = rows(means)
         scales = rows(floored_scale(log_scales, self.scale_floor))
         if outputs == 1:

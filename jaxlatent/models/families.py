@@ -1,21 +1,23 @@
 """Hidden Markov models and mixtures, composed of emissions, transitions and weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.model.model import Model, apply_m_step
 from jaxlatent.model.pickling import family
-from jaxlatent.models.chains import Initial, InputDriven, Stationary
+from jaxlatent.models.chains import Initial, Stationary
 from jaxlatent.models.coefficients import Scale
-from jaxlatent.models.emissions.gaussian import Gaussian
+from jaxlatent.models.emissions.gaussian import Covariance, Gaussian
 from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, LinearRegression
+from jaxlatent.models.interfaces import Emission, Transitions, Weights
 from jaxlatent.models.parts import Updates
 from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
@@ -28,8 +30,8 @@ _SHARED = 0.02
 @family
 def hmm(
     num_states: int,
-    emissions: Any,
-    transitions: Stationary | InputDriven | None = None,
+    emissions: Emission,
+    transitions: Transitions | None = None,
     initial: Initial | None = None,
 ) -> Model:
     """A hidden Markov model of sequences ``y``; emissions may depend on inputs ``x`` (GLM-HMM), transitions on inputs ``u``.
@@ -49,10 +51,10 @@ def hmm(
     require(num_states >= 1, "hmm(num_states=...)", got=num_states, expected="at least 1 state")
     transitions, initial = transitions or Stationary(), initial or Initial()
 
-    def likelihood(p: Any, d: Any) -> dict[str, Any]:
+    def likelihood(p: Namespace, d: Namespace) -> dict[str, Any]:
         return {"y": HiddenMarkov(p.initial_probs, transitions.matrix(p, d), emissions.distribution(p, d))}
 
-    def start(key: Key, d: Any) -> Params:
+    def start(key: Key, d: Namespace) -> Params:
         first = {**initial.start(num_states), **transitions.start(num_states)}
         return _start(key, d, emissions, num_states, first, emissions.m_step(), True)
 
@@ -68,7 +70,7 @@ def hmm(
 
 
 @family
-def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None = None) -> Model:
+def mixture(num_components: int, emissions: Emission, weights: Weights | None = None) -> Model:
     """A mixture of any emissions.
 
     Lanes start from k-means clusters of the observations, for regressions of inputs and observations together.
@@ -84,7 +86,7 @@ def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None
     require(num_components >= 1, "mixture(num_components=...)", got=num_components, expected="at least 1 component")
     weights = weights or Constant()
 
-    def likelihood(p: Any, d: Any) -> dict[str, Any]:
+    def likelihood(p: Namespace, d: Namespace) -> dict[str, Any]:
         components = emissions.distribution(p, d)
         known = components.batch_shape[:-1] or weights.shape(d)
         leading = known or d.y.shape[: d.y.ndim - emissions.event_dim]
@@ -105,7 +107,7 @@ def mixture(num_components: int, emissions: Any, weights: Constant | Gate | None
 
 
 def gaussian_mixture(
-    num_components: int, dim: int | None, covariance: Any = "full", concentration: float = 1.1, **prior: Any
+    num_components: int, dim: int | None, covariance: Covariance = "full", concentration: float = 1.1, **prior: Any
 ) -> Model:
     """A mixture of normals: `mixture` of `jaxlatent.models.emissions.Gaussian` with its ``prior`` settings."""
     return mixture(num_components, Gaussian(dim, covariance, **prior), Constant(concentration))
@@ -116,7 +118,9 @@ def regression_mixture(num_components: int, num_inputs: int, prior_scale: Scale 
     return mixture(num_components, LinearRegression(num_inputs, prior_scale))
 
 
-def mixture_of_experts(num_experts: int, num_inputs: int, experts: Any = None, gate: Gate | None = None) -> Model:
+def mixture_of_experts(
+    num_experts: int, num_inputs: int, experts: Emission | None = None, gate: Gate | None = None
+) -> Model:
     """A mixture of experts with a softmax gate (Jacobs et al. 1991; Jordan and Jacobs 1994).
 
     A `mixture` with a `Gate`: means, log scales and gate logits are linear in ``x``, with weak normal priors.
@@ -131,7 +135,9 @@ def mixture_of_experts(num_experts: int, num_inputs: int, experts: Any = None, g
     return mixture(num_experts, experts or HeteroscedasticRegression(num_inputs), gate or Gate(num_inputs))
 
 
-def _start(key: Key, d: Any, emissions: Any, count: int, first: Params, updates: Updates, sequences: bool) -> Params:
+def _start(
+    key: Key, d: Namespace, emissions: Emission, count: int, first: Params, updates: Updates, sequences: bool
+) -> Params:
     """Starting parameters: one M-step from ``first`` and the emissions' start, given their initial labels."""
     leading = d.y.shape[: d.y.ndim - emissions.event_dim]
     mask = seen_steps(d, leading)
@@ -140,13 +146,18 @@ def _start(key: Key, d: Any, emissions: Any, count: int, first: Params, updates:
     weights = ((1 - _SHARED) * labels + _SHARED / count) * seen[:, None]
     expected = Expected(jnp.zeros(()), weights.reshape(*leading, count))
     params = apply_m_step(updates, {**first, **emissions.start(count, d)}, d, expected)
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), params)
+    floats: Params = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), params)
+    return floats
 
 
-def _of_y(updates: Updates) -> dict[Any, Callable[[Any, Any, Any], Any]]:
+def _of_y(
+    updates: Updates,
+) -> dict[str | tuple[str, ...], Callable[[Namespace, Namespace, Mapping[str, Expected]], Any]]:
     """Pass the expected counts of ``y`` to the updates of parts."""
 
-    def of_y(update: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    def of_y(
+        update: Callable[[Namespace, Namespace, Expected], Any],
+    ) -> Callable[[Namespace, Namespace, Mapping[str, Expected]], Any]:
         return lambda p, d, expected: update(p, d, expected["y"])
 
     return {names: of_y(update) for names, update in updates.items()}

@@ -67,4 +67,5 @@ def _shapes(module: nn.Module, num_inputs: int) -> dict[str, tuple[int, ...]]:
 
 
 def _flat(variables: Mapping[str, Any]) -> dict[str, Any]:
-    return flatten_dict(variables["params"], sep=".")
+    flat: dict[str, Any] = flatten_dict(variables["params"], sep=".")
+    return flat

@@ -6,13 +6,18 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.latent import Expected
+from jaxlatent.model.model import Prior
 from jaxlatent.typing import Array, ArrayLike
 
 _LARGEST_LOG_SCALE = 30.0
 
 #: M-step updates by name, or by a tuple of names that are updated together: ``p, d, expected -> value`` or values.
-Updates: TypeAlias = Mapping[Any, Callable[[Any, Any, Any], Any]]
+Updates: TypeAlias = Mapping[str | tuple[str, ...], Callable[[Namespace, Namespace, Expected], Any]]
+
+#: What a part adds to the priors of a model, by name and in order.
+Priors: TypeAlias = dict[str, Prior]
 
 
 def simplex_mode(counts: Array, concentration: ArrayLike) -> Array:
@@ -51,7 +56,7 @@ def _bounded_exp(x: Array) -> Array:
 
 
 @_bounded_exp.defjvp
-def _(primals, tangents):
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     # The derivative of exp is its value, which avoids the select that a minimum would add.
     y = _bounded_exp(*primals)
     return y, y * tangents[0]

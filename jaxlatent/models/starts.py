@@ -1,10 +1,11 @@
 """Initial labels of components or states: k-means, and random windows."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.models.units import units_of
 from jaxlatent.typing import Array, Key
 
@@ -21,9 +22,9 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
     """
     units, seen = units_of(points, mask), mask[:, None]
     points = jnp.where(seen, (points - units.centre) / units.spread, 0.0)
-    distances = lambda centres: jnp.sum((points[:, None] - centres) ** 2, -1)
+    distances: Callable[[Array], Array] = lambda centres: jnp.sum((points[:, None] - centres) ** 2, -1)
 
-    def pick(k: int, centres: Array) -> Array:
+    def pick(k: Array, centres: Array) -> Array:
         chosen = jnp.arange(count) < k
         nearest = jnp.min(jnp.where(chosen, distances(centres), jnp.inf), -1)
         odds = jnp.where(mask, jnp.where(k > 0, nearest, 1.0), 0.0)
@@ -33,9 +34,11 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
         return centres.at[k].set(points[drawn])
 
     centres = jax.lax.fori_loop(0, count, pick, jnp.zeros((count, points.shape[1]), points.dtype))
-    label = lambda centres: jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen
+    label: Callable[[Array], Array] = lambda centres: (
+        jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen
+    )
 
-    def lloyd(_: int, centres: Array) -> Array:
+    def lloyd(_: Array, centres: Array) -> Array:
         labels = label(centres)
         sizes = jnp.sum(labels, 0)[:, None]
         return jnp.where(sizes > 0, labels.T @ points / jnp.maximum(sizes, 1), centres)
@@ -53,6 +56,6 @@ def windows(key: Key, mask: Array, count: int, length: Array) -> Array:
 class Clustered:
     """Base of emissions that start from k-means on the observations."""
 
-    def labels(self, key: Key, d: Any, mask: Array, num_states: int, sequences: bool) -> Array:
+    def labels(self, key: Key, d: Namespace, mask: Array, num_states: int, sequences: bool) -> Array:
         """One-hot labels ``(N, K)``."""
         return cluster(key, d.y.reshape(mask.size, -1).astype(jnp.result_type(float)), mask, num_states)

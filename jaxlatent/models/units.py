@@ -1,13 +1,14 @@
 """Centre and spread of data, which make starts, default priors and M-steps invariant to units and origin."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxlatent.data.namespace import mask_of
+from jaxlatent.data.namespace import Namespace, mask_of
 from jaxlatent.errors import InputError
 from jaxlatent.models.parts import rows
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, ArrayLike
 
 
 class Units(NamedTuple):
@@ -30,7 +31,9 @@ def units_of(values: Array, seen: Array | None) -> Units:
     values = jnp.asarray(values, jnp.result_type(float))
     if seen is not None:
         seen = seen.reshape(seen.shape + (1,) * (values.ndim - 1))
-    kept = lambda x, otherwise: x if seen is None else jnp.where(seen, x, otherwise)
+    kept: Callable[[Array, ArrayLike], Array] = lambda x, otherwise: (
+        x if seen is None else jnp.where(seen, x, otherwise)
+    )
     count = values.shape[0] if seen is None else jnp.maximum(jnp.sum(seen), 1)
     # Relative to one of the values, so that sums stay accurate far from zero.
     origin = jnp.max(kept(values, -jnp.inf), 0)
@@ -46,7 +49,7 @@ def units_of(values: Array, seen: Array | None) -> Units:
     return Units(centre, jnp.where(spread > 0, spread, jnp.where(centre == 0, 1.0, jnp.abs(centre))))
 
 
-def seen_steps(d: Any, leading: tuple[int, ...]) -> Array | None:
+def seen_steps(d: Namespace, leading: tuple[int, ...]) -> Array | None:
     """Which steps, of shape ``leading``, have an observation ``y``, flat ``(N,)``; None if ``y`` has no mask."""
     mask = mask_of(d, "y")
     if mask is None or jnp.shape(mask) != leading[: jnp.ndim(mask)]:
@@ -54,7 +57,7 @@ def seen_steps(d: Any, leading: tuple[int, ...]) -> Array | None:
     return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (len(leading) - mask.ndim)), leading).ravel()
 
 
-def units_of_y(d: Any, dim: int | None = None) -> Units:
+def units_of_y(d: Namespace, dim: int | None = None) -> Units:
     """The units of the observation ``y``: of scalars, or with ``dim`` of the entries of vectors ``(..., dim)``.
 
     Raises:
@@ -79,6 +82,6 @@ def units_of_y(d: Any, dim: int | None = None) -> Units:
     return units_of(rows(d.y, event_dim), seen_steps(d, leading))
 
 
-def units_of_inputs(d: Any, x: Array) -> Units:
+def units_of_inputs(d: Namespace, x: Array) -> Units:
     """The units of inputs ``(..., num_inputs)`` over the steps that have an observation, ``(num_inputs,)`` each."""
     return units_of(rows(x, 1), seen_steps(d, x.shape[:-1]))

@@ -1,17 +1,18 @@
 """Weights of mixture components, constant or dependent on inputs: parts of `jaxlatent.models.mixture`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
 from jaxlatent.models.emissions.multinomial import update_logits
-from jaxlatent.models.parts import Updates, simplex_mode, weights_of
-from jaxlatent.typing import Array
+from jaxlatent.models.parts import Priors, Updates, simplex_mode, weights_of
+from jaxlatent.typing import Array, Params
 
 
 @dataclass(frozen=True)
@@ -24,26 +25,26 @@ class Constant:
 
     concentration: float = 1.1
 
-    def prior(self, num_components: int) -> dict[str, Any]:
+    def prior(self, num_components: int) -> Priors:
         """``mixture_weights``."""
         return {"mixture_weights": dist.Dirichlet(jnp.full(num_components, self.concentration))}
 
-    def start(self, num_components: int) -> dict[str, Array]:
+    def start(self, num_components: int) -> Params:
         """Equal weights."""
         return {"mixture_weights": jnp.full(num_components, 1 / num_components)}
 
-    def shape(self, d: Any) -> tuple[int, ...]:
+    def shape(self, d: Namespace) -> tuple[int, ...]:
         """Batch shape implied by inputs: none."""
         return ()
 
-    def labels(self, p: Any, d: Any) -> dist.Distribution:
+    def labels(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of labels."""
         return dist.Categorical(p.mixture_weights)
 
     def m_step(self) -> Updates:
         """The M-step in closed form."""
 
-        def mixture_weights(p: Any, d: Any, expected: Expected) -> Array:
+        def mixture_weights(p: Namespace, d: Namespace, expected: Expected) -> Array:
             return simplex_mode(jnp.sum(weights_of(expected), 0), self.concentration)
 
         return {"mixture_weights": mixture_weights}
@@ -70,27 +71,28 @@ class Gate:
         """``gate_weights`` and ``gate_biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale, ("gate_weights", "gate_biases"))
 
-    def prior(self, num_components: int) -> dict[str, Any]:
+    def prior(self, num_components: int) -> Priors:
         """Weights and biases."""
         return self.coefficients.prior((num_components,), lambda d: d.x)
 
-    def start(self, num_components: int) -> dict[str, Array]:
+    def start(self, num_components: int) -> Params:
         """Equal weights."""
         shape = (num_components, self.num_inputs)
         return {"gate_weights": jnp.zeros(shape), "gate_biases": jnp.zeros(num_components)}
 
-    def shape(self, d: Any) -> tuple[int, ...]:
+    def shape(self, d: Namespace) -> tuple[int, ...]:
         """Batch shape implied by inputs."""
-        return d.x.shape[:-1]
+        leading: tuple[int, ...] = d.x.shape[:-1]
+        return leading
 
-    def labels(self, p: Any, d: Any) -> dist.Distribution:
+    def labels(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of labels, one for each row of inputs."""
         return dist.Categorical(logits=affine(d.x, p.gate_weights, p.gate_biases, centre_of(d, d.x)))
 
     def m_step(self) -> Updates:
         """Newton steps: iteratively reweighted least squares (Jordan and Xu 1995)."""
 
-        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+        def both(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array | None]:
             design = self.coefficients.design(d, d.x)
             now = design.standardise(p.gate_weights, p.gate_biases)
             return design.restore(update_logits(now, design, weights_of(expected)))

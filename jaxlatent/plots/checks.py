@@ -145,6 +145,6 @@ def _figure(draw: Callable[[], Any]) -> Figure:
     before = set(plt.get_fignums())
     draw()
     (made,) = set(plt.get_fignums()) - before
-    figure = plt.figure(made)
+    figure: Figure = plt.figure(made)
     figure.set_layout_engine("constrained")  # keeps labels from being cut off
     return figure

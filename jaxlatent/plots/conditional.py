@@ -90,6 +90,7 @@ def component_curves(conditional: Conditional, x: ArrayLike) -> Figure:
     """
     parts = conditional.components()
     with style():
+        figure: Figure
         figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), layout="constrained")
         for ax, (name, curves) in zip(axes, parts._asdict().items(), strict=True):
             for k, colour in enumerate(np.resize(COLOURS, curves.shape[-1])):

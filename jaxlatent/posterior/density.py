@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution
 from jaxlatent.data.arrays import as_data
 from jaxlatent.distributions.centring import LikelihoodFactor
 from jaxlatent.latent import EStep, Expected
-from jaxlatent.typing import Array, Key, Params, Position
+from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
 Guides = Mapping[str, LikelihoodFactor]
 
@@ -31,15 +31,15 @@ class Density:
         """The length of a position."""
         raise NotImplementedError
 
-    def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
+    def log_density(self, position: Position, data: PyTree, guides: Guides, jacobian: bool = True) -> Array:
         """The log density, up to a constant, of the position, or without ``jacobian`` of the constrained values."""
         raise NotImplementedError
 
-    def constrain(self, position: Position, data: Any, guides: Guides) -> Params:
+    def constrain(self, position: Position, data: PyTree, guides: Guides) -> Params:
         """The named values at ``position``."""
         raise NotImplementedError
 
-    def unconstrain(self, params: Mapping[str, Any], data: Any, guides: Guides) -> Position:
+    def unconstrain(self, params: Mapping[str, Any], data: PyTree, guides: Guides) -> Position:
         """The position of named values."""
         raise NotImplementedError
 
@@ -53,23 +53,23 @@ class Density:
         """Names of the dimensions of parameters, derived quantities and observations."""
         return {}
 
-    def derived(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+    def derived(self, params: Mapping[str, Array], data: PyTree) -> dict[str, Array]:
         """Derived quantities, kept with the draws."""
         return {}
 
-    def observed(self, params: Mapping[str, Array], data: Any) -> dict[str, Distribution]:
+    def observed(self, params: Mapping[str, Array], data: PyTree) -> dict[str, Distribution]:
         """The distribution of every observation; empty where the density does not know it."""
         return {}
 
-    def observation(self, name: str, params: Mapping[str, Array], data: Any) -> Any:
+    def observation(self, name: str, params: Mapping[str, Array], data: PyTree) -> Any:
         """The observed value of a name of `observed`, `jaxlatent.Masked` where entries are missing; None if it needs none."""
         raise NotImplementedError
 
-    def covariates(self, data: Any, observed: Collection[str]) -> dict[str, Any]:
+    def covariates(self, data: PyTree, observed: Collection[str]) -> dict[str, Any]:
         """The data besides those ``observed``, by name."""
         return {}
 
-    def with_data(self, data: Any) -> tuple["Density", Any]:
+    def with_data(self, data: PyTree) -> tuple["Density", Any]:
         """The density for other data, and these data as arrays.
 
         Raises:
@@ -77,34 +77,34 @@ class Density:
         """
         return self, as_data(data)
 
-    def log_likelihood(self, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+    def log_likelihood(self, params: Mapping[str, Array], data: PyTree) -> dict[str, Array]:
         """Pointwise log likelihood by observation; empty where the density does not know it."""
         return {}
 
-    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Any) -> dict[str, Array]:
+    def sample_observed(self, key: Key, params: Mapping[str, Array], data: PyTree) -> dict[str, Array]:
         """One predictive draw by observation; empty where the density does not know how."""
         return {}
 
-    def log_densities(self, position: Position, data: Any, guides: Guides) -> dict[str, Array]:
+    def log_densities(self, position: Position, data: PyTree, guides: Guides) -> dict[str, Array]:
         """The terms of `log_density` by the name of the parameter or observation they belong to, for messages."""
         return {"the log density": self.log_density(position, data, guides)}
 
-    def initial_position(self, key: Key, data: Any, guides: Guides) -> Position:
+    def initial_position(self, key: Key, data: PyTree, guides: Guides) -> Position:
         """The starting position of a lane."""
         return jax.random.uniform(key, (self.dim,), minval=-2.0, maxval=2.0)
 
-    def log_prior(self, params: Params, data: Any) -> Array:
+    def log_prior(self, params: Params, data: PyTree) -> Array:
         """The log prior density of named values, a scalar; zero where the density does not separate prior and likelihood."""
         return jnp.zeros(())
 
-    def expect(self, params: Params, data: Any, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
+    def expect(self, params: Params, data: PyTree, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
         """The E-step: expected counts of latent labels or paths, by observation; empty where the density does not know them."""
         return {}
 
-    def expected_log_joint(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Array:
+    def expected_log_joint(self, params: Params, data: PyTree, expected: Mapping[str, Expected]) -> Array:
         """The objective of the M-step, a scalar."""
         raise NotImplementedError
 
-    def m_step(self, params: Params, data: Any, expected: Mapping[str, Expected]) -> Params | None:
+    def m_step(self, params: Params, data: PyTree, expected: Mapping[str, Expected]) -> Params | None:
         """The M-step in closed form; None where there is none."""
         return None

@@ -4,6 +4,7 @@ It is built from the gradient and curvature in the effects alone near the poster
 chooses the coordinates.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -26,7 +27,8 @@ def find_guides(posterior: Posterior, batched: bool) -> dict[str, LikelihoodFact
     if not any(site.informed for site in density.sites):
         return {}
     find = partial(_find, density)
-    return (jax.vmap(find) if batched else find)(posterior.data)
+    guides: dict[str, LikelihoodFactor] = (jax.vmap(find) if batched else find)(posterior.data)
+    return guides
 
 
 @compiled("density")
@@ -40,14 +42,15 @@ def _rough_mode(density: ModelDensity, data: Data) -> Position:
     optimizer = optax.adam(optax.cosine_decay_schedule(0.1, _STEPS, alpha=0.01))
     gradient = jax.grad(lambda position: -density.log_density(position, data, {}))
 
-    def step(_: int, carry: tuple[Position, optax.OptState]) -> tuple[Position, optax.OptState]:
+    def step(_: Array, carry: tuple[Position, optax.OptState]) -> tuple[Position, optax.OptState]:
         position, state = carry
         slope = gradient(position)
         updates, state = optimizer.update(jnp.where(jnp.isfinite(slope), slope, 0.0), state)
         return position + updates, state
 
     start = jnp.zeros(density.dim)
-    return jax.lax.fori_loop(0, _STEPS, step, (start, optimizer.init(start)))[0]
+    position: Position = jax.lax.fori_loop(0, _STEPS, step, (start, optimizer.init(start)))[0]
+    return position
 
 
 def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> LikelihoodFactor:
@@ -67,10 +70,11 @@ def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> Like
         return model.log_prior(values, data) - own + likelihood
 
     x = params[name]
-    slope = jax.grad(evidence)
+    slope: Callable[[Array], Array] = jax.grad(evidence)
 
     def curvature(direction: Array) -> Array:
-        return -jax.jvp(slope, (x,), (direction,))[1]
+        change: Array = jax.jvp(slope, (x,), (direction,))[1]
+        return -change
 
     if is_multivariate(prior.base):
         n = x.shape[-1]

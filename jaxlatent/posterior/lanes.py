@@ -1,12 +1,15 @@
 """`over_lanes`: vmap a function of one lane of one dataset over the grid of datasets and lanes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.typing import SamePyTree
 
-def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
+
+def over_lanes(fn: Callable[..., SamePyTree], in_axes: tuple[int | None, ...]) -> Callable[..., SamePyTree]:
     """Map ``fn`` over ``(dataset, lane)``.
 
     Args:
@@ -19,15 +22,16 @@ def over_lanes(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
     return _mapped(_mapped(fn, inner), outer)
 
 
-def _mapped(fn: Any, in_axes: tuple[int | None, ...]) -> Any:
+def _mapped(fn: Callable[..., SamePyTree], in_axes: tuple[int | None, ...]) -> Callable[..., SamePyTree]:
     """``jax.vmap``, but a plain call for an axis of size one: a batched product of one matrix is slower than the plain product."""
 
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: Any) -> SamePyTree:
         mapped = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]
         if {x.shape[0] for x in jax.tree.leaves(mapped)} != {1}:
             return jax.vmap(fn, in_axes)(*arguments)
-        one = lambda argument: jax.tree.map(lambda x: x[0], argument)
+        one: Callable[[Any], Any] = lambda argument: jax.tree.map(lambda x: x[0], argument)
         out = fn(*(one(argument) if axis == 0 else argument for argument, axis in zip(arguments, in_axes, strict=True)))
-        return jax.tree.map(lambda x: jnp.asarray(x)[None], out)
+        batch: SamePyTree = jax.tree.map(lambda x: jnp.asarray(x)[None], out)
+        return batch
 
     return call

@@ -29,4 +29,5 @@ def _shapes_of(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> tupl
         observed = {name: jnp.zeros(d.shape()) for name, d in density.observed(params, data).items()}
         return params, {**density.derived(params, data), **observed}
 
-    return jax.eval_shape(walk, jax.tree.unflatten(structure, leaves))
+    shapes: tuple[Arrays, Arrays] = jax.eval_shape(walk, jax.tree.unflatten(structure, leaves))
+    return shapes

@@ -1,6 +1,6 @@
 """`Result.to_arviz`: the groups of a result and their contents."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
             remedy="use result.params, or fit with NUTS, ADVI, Laplace or Pathfinder.",
         )
     dims, coords = result.posterior.density.dims, _coords(result)
-    make = lambda values, leading: container.dataset(values, leading, dims, coords)
+    make: Callable[[Mapping[str, Any], tuple[str, ...]], Any] = lambda values, leading: container.dataset(
+        values, leading, dims, coords
+    )
     per_draw = {
         name: value
         for name, value in result.statistics.items()

@@ -21,7 +21,7 @@ from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model.expansion import compact
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, ArrayLike, Key, Params, PyTree
+from jaxlatent.typing import Array, ArrayLike, Data, Key, Params, PyTree
 
 #: Bisection steps for a quantile, from a few standard deviations to float32 precision.
 _BISECTIONS = 32
@@ -145,7 +145,8 @@ class Conditional:
     def coverage(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
         """The fraction of observations in central intervals of probabilities ``(Q,)``: ``(Q,)``, close to them if calibrated."""
         off = np.abs(self.pit() - 0.5)[..., None]
-        return np.nanmean(np.where(np.isnan(off), np.nan, off <= np.asarray(probs) / 2), -2)
+        inside: np.ndarray = np.nanmean(np.where(np.isnan(off), np.nan, off <= np.asarray(probs) / 2), -2)
+        return inside
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         mean, square, variance = self._averaged(_moments, ())
@@ -164,7 +165,7 @@ class Conditional:
     def _observed(self) -> tuple[Array, Array]:
         """The observation and its mask, ``(dataset, lane, rows, *event)``."""
         density = self.posterior.density
-        at = lambda params, data: density.observation(self.name, params, data)
+        at: Callable[[Params, Data], Any] = lambda params, data: density.observation(self.name, params, data)
         first = jax.tree.map(lambda x: x[:, 0, 0], self.params)
         found = jax.vmap(at)(first, self.posterior.data)
         if found is None:
@@ -213,7 +214,7 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
     """``one(d, y)`` averaged over draws, leading with ``(dataset, lane)`` like ``y``; one draw at a time, to save memory."""
 
     def lane(posterior: Posterior, params: Params, y: PyTree) -> PyTree:
-        at = lambda params: one(posterior.density.observed(params, posterior.data)[name], y)
+        at: Callable[[Params], PyTree] = lambda params: one(posterior.density.observed(params, posterior.data)[name], y)
         like = jax.eval_shape(at, jax.tree.map(lambda x: x[0], params))
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
         add = lambda total, params: (jax.tree.map(jnp.add, total, at(params)), None)
@@ -228,7 +229,11 @@ def _log_densities(posterior: Posterior, params: Params, y: Array, name: str) ->
     """The log density of each row at each draw, ``(dataset, lane, draw, rows)``."""
 
     def lane(posterior: Posterior, params: Params, y: Array) -> Array:
-        return jax.lax.map(lambda params: posterior.density.observed(params, posterior.data)[name].log_prob(y), params)
+        each: Callable[[Params], Array] = lambda params: posterior.density.observed(params, posterior.data)[
+            name
+        ].log_prob(y)
+        densities: Array = jax.lax.map(each, params)
+        return densities
 
     return over_lanes(lane, (1, 0, 0))(posterior, params, y)
 

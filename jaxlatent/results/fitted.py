@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,8 @@ from jaxlatent.results import conditional, hidden, predictive, scores
 from jaxlatent.results.conditional import Conditional
 from jaxlatent.results.outcome import Outcome
 from jaxlatent.typing import Data, Key
+
+Computed = TypeVar("Computed")
 
 
 @dataclass(frozen=True, repr=False)
@@ -229,7 +231,9 @@ class Fitted(Outcome):
         found = predictive.observations(posterior, first, tuple(names))
         return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
 
-    def _computed(self, fn: Callable[..., Any], data: Data | Batch | None, posterior: Posterior, *rest: Any) -> Any:
+    def _computed(
+        self, fn: Callable[..., Computed], data: Data | Batch | None, posterior: Posterior, *rest: Any
+    ) -> Computed:
         """``fn(posterior, ...)``, whose exceptions with other data become an `InputError`."""
         if data is None:
             return fn(posterior, *rest)
@@ -313,7 +317,9 @@ class Fitted(Outcome):
         exists = self._exists()
         if exists.all():
             return own
-        spread = lambda x: exists.reshape(exists.shape + (1,) * (x.ndim - exists.ndim))
+        spread: Callable[[np.ndarray], np.ndarray] = lambda x: exists.reshape(
+            exists.shape + (1,) * (x.ndim - exists.ndim)
+        )
         return {name: np.where(spread(value), value, nothing) for name, value in own.items()}
 
     def _stripped(self, value: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Posterior probabilities, most likely values, draws and forecasts of latent labels and paths, for all draws at once."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -45,7 +46,9 @@ def forecast(posterior: Posterior, params: Params, key: Key, steps: int, draws: 
         last = jnp.broadcast_to(jnp.asarray(length) - 1, leading)
         now = jnp.take_along_axis(filtered, last[..., None, None], -2)[..., 0, :]
         following = jnp.where(last[..., None] >= 0, now @ d.transition_matrix, d.initial_probs)
-        draw = lambda key, first: HiddenMarkov(first, d.transition_matrix, d.emissions, (steps,)).sample(key)
+        draw: Callable[[Key, Array], Array] = lambda key, first: HiddenMarkov(
+            first, d.transition_matrix, d.emissions, (steps,)
+        ).sample(key)
         flat = following.reshape(-1, following.shape[-1])
         drawn = jax.vmap(draw)(jax.random.split(key, flat.shape[0]), flat)
         return drawn.reshape(*leading, *drawn.shape[1:])
@@ -54,7 +57,12 @@ def forecast(posterior: Posterior, params: Params, key: Key, steps: int, draws: 
 
 
 def _map(
-    one: Any, posterior: Posterior, params: Params, key: Key | None, draws: bool, plain_chains_only: bool = False
+    one: Callable[..., Any],
+    posterior: Posterior,
+    params: Params,
+    key: Key | None,
+    draws: bool,
+    plain_chains_only: bool = False,
 ) -> dict[str, Any]:
     """Map ``one(kind, d, value, mask, key)`` over ``(dataset, lane, draw?)``, for every observation with latent labels or paths.
 

@@ -51,7 +51,7 @@ class Outcome:
         )
         return f"Result({self.provenance.engine}; {shape}; lanes: {ended}{agreed})"
 
-    def agreeing(self, within: float = 1.0) -> np.ndarray:
+    def agreeing(self, within: float = 1.0) -> np.ndarray | np.integer:
         """The number of lanes whose objective is ``within`` so many nats of the best, by dataset.
 
         Args:
@@ -59,7 +59,8 @@ class Outcome:
         """
         ended = np.where(self._failed(), -np.inf, self.objective)
         best = np.max(ended, -1, keepdims=True)
-        return np.sum(np.isfinite(ended) & (ended >= best - within), -1)
+        count: np.ndarray | np.integer = np.sum(np.isfinite(ended) & (ended >= best - within), -1)
+        return count
 
     @property
     def has_draws(self) -> bool:
@@ -149,20 +150,22 @@ class Outcome:
         return tuple(name for name, gone in zip(self.names, all_failed, strict=True) if gone)
 
     def _failed(self) -> np.ndarray:
-        return np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective)
+        return np.asarray(np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective))
 
-    def mean(self) -> dict[str, np.ndarray]:
+    def mean(self) -> dict[str, np.ndarray | np.floating]:
         """Posterior mean by parameter, over chains and draws; for point fits the point estimates."""
         if not self.has_draws:
             return dict(self.params)
         if self._ragged:
-            return jax.tree.map(lambda *x: np.stack(x), *(self[name].mean() for name in self.names or ()))
+            means: dict[str, np.ndarray | np.floating]
+            means = jax.tree.map(lambda *x: np.stack(x), *(self[name].mean() for name in self.names or ()))
+            return means
         axes = tuple(self.leading.index(axis) for axis in ("chain", "draw"))
         return {name: value.mean(axes) for name, value in self.params.items()}
 
     def _exists(self) -> np.ndarray:
         """Which draws or points exist: none of a failed lane, and no draws after a dataset stopped early."""
-        return ~np.isnan(self.objective) if not self.has_draws else ~np.isnan(self.positions).any(-1)
+        return np.asarray(~np.isnan(self.objective) if not self.has_draws else ~np.isnan(self.positions).any(-1))
 
     @property
     def _ragged(self) -> bool:

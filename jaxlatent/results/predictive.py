@@ -1,5 +1,6 @@
 """Pointwise log likelihoods, predictive draws and standard errors, for all draws of the parameters at once."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, Key, Params
+from jaxlatent.typing import AnyArray, Array, Key, Params
 
 
 @compiled("draws")
@@ -38,16 +39,18 @@ def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict
     # Lanes and draws as one axis: binomial draws compile three times as fast under one `vmap` as under three.
     flat = lambda x: x.reshape(leading[0], -1, *x.shape[len(leading) :])
     drawn = over_lanes(one, (1, 0, 0))(posterior, *jax.tree.map(flat, (jax.random.split(key, leading), params)))
-    return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[2:]), drawn)
+    shaped: dict[str, Array] = jax.tree.map(lambda x: x.reshape(*leading, *x.shape[2:]), drawn)
+    return shaped
 
 
-def observations(posterior: Posterior, params: Params, names: tuple[str, ...]) -> dict[str, Any]:
+def observations(posterior: Posterior, params: Mapping[str, AnyArray], names: tuple[str, ...]) -> dict[str, Any]:
     """Observed values by name, leading with ``dataset``, given one value of ``params`` per dataset."""
 
     def one(posterior: Posterior, params: Params) -> dict[str, Any]:
         return {name: posterior.density.observation(name, params, posterior.data) for name in names}
 
-    return jax.vmap(one)(posterior, params)
+    over_datasets: Callable[..., dict[str, Any]] = jax.vmap(one)
+    return over_datasets(posterior, params)
 
 
 @compiled("draws", "wanted")

@@ -56,7 +56,7 @@ def _draw(model: Model, key: Key, data: Data, draws: int) -> tuple[Params, dict[
     return jax.vmap(one)(jax.random.split(key, draws))
 
 
-def sample_prior(model: Model, data: Any, draws: int, seed: int | Key) -> PriorDraws:
+def sample_prior(model: Model, data: Data, draws: int, seed: int | Key) -> PriorDraws:
     """Draws of parameters, derived quantities and observations from the prior.
 
     Args:

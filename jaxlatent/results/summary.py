@@ -1,6 +1,6 @@
 """`Result.summary`: a table with ArviZ's columns, computed on the host without compilation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ def summarise(result: Fitted, names: Sequence[str] | None, prob: float) -> "pd.D
             )
     values = {name: values[name] for name in names or values}
     rows = [label for name in values for label in labels(result, name, values[name])]
-    flat = lambda tree: _flat(tree, len(result.leading))
+    flat: Callable[[dict[str, np.ndarray]], np.ndarray] = lambda tree: _flat(tree, len(result.leading))
     if not result.has_draws:
         table = {"value": flat(values)}
         if "covariance" in result.statistics:

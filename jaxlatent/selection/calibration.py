@@ -1,6 +1,6 @@
 """`calibrate`: simulation-based calibration, with all simulations in one program."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model.model import Model
 from jaxlatent.results.prior import sample_prior
 from jaxlatent.results.result import Result
-from jaxlatent.typing import Data, Key, Params
+from jaxlatent.typing import Array, Data, Key, Params
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ class Calibration:
             flat = ranks.reshape(len(ranks), -1)
             counts = np.stack([np.histogram(column, edges)[0] for column in flat.T])
             expected = len(ranks) * share
-            return chdtrc(bins - 1, np.sum((counts - expected) ** 2 / expected, 1)).reshape(ranks.shape[1:])
+            pvalues: np.ndarray = chdtrc(bins - 1, np.sum((counts - expected) ** 2 / expected, 1)).reshape(
+                ranks.shape[1:]
+            )
+            return pvalues
 
         return {name: test(ranks) for name, ranks in self.ranks.items()}
 
@@ -115,16 +118,21 @@ def calibrate(
     def rank(name: str) -> np.ndarray:
         pooled = drawn[name].reshape(simulations, -1, *truth[name].shape[1:])
         picked = pooled[:, np.linspace(0, pooled.shape[1] - 1, draws).round().astype(int)]
-        return np.sum(picked < truth[name][:, None], 1)
+        ranks: np.ndarray = np.sum(picked < truth[name][:, None], 1)
+        return ranks
 
     return Calibration({name: rank(name) for name in truth}, draws, truth, result)
 
 
 def _require_prior_without_observations(model: Model, params: Params, given: Data, simulated: Data) -> None:
     """Raise `InputError` for a prior that depends on the observations, as default priors in units of the data do."""
-    first = lambda tree: jax.tree.map(lambda x: jnp.asarray(x)[0], dict(tree))
+    first: Callable[[Mapping[str, Any]], Params] = lambda tree: jax.tree.map(lambda x: jnp.asarray(x)[0], dict(tree))
     for name in model.prior:
-        density = lambda data, name=name: model.prior_of(name, first(params), data).log_prob(first(params)[name])
+
+        def density(data: Data, name: str = name) -> Array:
+            log_density: Array = model.prior_of(name, first(params), data).log_prob(first(params)[name])
+            return log_density
+
         if not np.array_equal(density(given), density(first(simulated)), equal_nan=True):
             raise InputError(
                 f"calibrate(), the prior of {name!r}",

@@ -85,7 +85,8 @@ def ode(page: Page) -> dict[str, Any]:
     rng = np.random.default_rng(page.seed)
     hours = np.arange(1.0, 15.0)
     rates = np.exp(TRUE["log_rate"] + TRUE["by_warmth"] * (WARMTH - 20) / 10)
-    true = lambda t: TRUE["capacity"] / (1 + (TRUE["capacity"] / TRUE["start"] - 1) * np.exp(-rates * t[:, None]))
+    excess = TRUE["capacity"] / TRUE["start"] - 1
+    true: Callable[[np.ndarray], np.ndarray] = lambda t: TRUE["capacity"] / (1 + excess * np.exp(-rates * t[:, None]))
     size = true(hours) * rng.lognormal(0.0, TRUE["sigma"], (len(hours), len(WARMTH)))
     names = [f"{degrees:.0f} °C" for degrees in WARMTH]
     data = {"size": size, "warmth": WARMTH, "hours": hours}

@@ -12,12 +12,14 @@ assignment problem, which is NP-hard.
 """
 
 import math
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from jaxlatent.diagnostics.relabelling.assignment import assign
-from jaxlatent.diagnostics.relabelling.checking import check_finite
+from jaxlatent.diagnostics.relabelling.checking import Axes, check_finite
 from jaxlatent.errors import InputError
+from jaxlatent.typing import ArrayLike
 
 #: Number of starts of each kind: typical draws, and entries to sort by.
 STARTS = 10
@@ -26,7 +28,7 @@ STARTS = 10
 LEAST_SPREAD = 0.01
 
 
-def align(features, target, max_iter):
+def align(features: np.ndarray, target: np.ndarray | None, max_iter: int) -> tuple[np.ndarray, int, bool]:
     """Match all draws to a target, or without one to their own mean, in units of the spread about it.
 
     Args:
@@ -48,7 +50,7 @@ def align(features, target, max_iter):
     return perm, max_iter, False
 
 
-def _starts(features, target):
+def _starts(features: np.ndarray, target: np.ndarray | None) -> Iterator[np.ndarray]:
     """Starting permutations ``(N, K)``, which do not depend on the given order of labels."""
     ordered = np.sort(features, 1)
     deviation = np.square(ordered - ordered.mean(0))
@@ -61,7 +63,9 @@ def _starts(features, target):
         yield order if target is None else order[:, np.argsort(np.argsort(target[:, entry]))]
 
 
-def _moments(features, perm, target):
+def _moments(
+    features: np.ndarray, perm: np.ndarray, target: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.floating]:
     """The centre of aligned draws, their spread within labels, and minus their log likelihood per draw and label."""
     aligned = np.take_along_axis(features, perm[..., None], 1)
     center = aligned.mean(0) if target is None else target
@@ -70,12 +74,12 @@ def _moments(features, perm, target):
     return center, spread, (np.log(spread) + variance / spread**2 / 2).sum()
 
 
-def _match(features, center, spread):
+def _match(features: np.ndarray, center: np.ndarray, spread: np.ndarray) -> np.ndarray:
     # only the cross term of the squared distance depends on the order
     return assign(-np.einsum("kf,nlf->nkl", center / spread**2, features, optimize=True))
 
 
-def features_of(params, axes, name, leading):
+def features_of(params: Mapping[str, ArrayLike], axes: Axes, name: str, leading: int) -> np.ndarray:
     """The entries of one parameter that belong to a single label, ``(*leading, K, F)``."""
     value = np.asarray(params[name])
     value = value if np.issubdtype(value.dtype, np.floating) else value.astype(float)
@@ -87,7 +91,7 @@ def features_of(params, axes, name, leading):
     return diagonal.reshape(*lead, labels, math.prod(diagonal.shape[leading + 1 :]))
 
 
-def standardiser(features):
+def standardiser(features: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The map that centres and scales each entry of features ``(N, K, F)`` by its moments over draws and labels."""
     origin, size = features[0, 0].astype(float), np.abs(features).max((0, 1))
     # relative to the first draw: a constant then has spread exactly zero, and a large offset costs no precision

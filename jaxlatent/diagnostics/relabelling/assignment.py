@@ -1,5 +1,6 @@
 """Linear assignment of labels to places, for many cost matrices at once."""
 
+from collections.abc import Callable
 from functools import cache
 from itertools import permutations
 
@@ -40,26 +41,26 @@ def assign(cost: ArrayLike) -> np.ndarray:
         )
     check_finite("assign(cost)", cost)
     size = cost.shape[-1]
-    solve = _enumerate if size <= ENUMERATED else _solve
+    solve: Callable[[np.ndarray], np.ndarray] = _enumerate if size <= ENUMERATED else _solve
     return solve(cost.reshape(-1, size, size)).reshape(cost.shape[:-1])
 
 
 @cache
-def _orders(size):
+def _orders(size: int) -> tuple[np.ndarray, np.ndarray]:
     """All permutations ``(K!, K)`` in lexicographic order, and the indicators of the cells of each ``(K * K, K!)``."""
     orders = np.array(list(permutations(range(size))))
     taken = orders[:, :, None] == np.arange(size)
     return orders, taken.reshape(len(orders), -1).T.astype(float)
 
 
-def _enumerate(cost):
+def _enumerate(cost: np.ndarray) -> np.ndarray:
     orders, taken = _orders(cost.shape[-1])
     cost = cost.reshape(-1, len(taken))
     best = [(cost[start : start + BLOCK] @ taken).argmin(-1) for start in range(0, len(cost), BLOCK)]
     return orders[np.concatenate(best)] if best else orders[:0]
 
 
-def _solve(cost):
+def _solve(cost: np.ndarray) -> np.ndarray:
     # lazy import, since it is slow
     from scipy.optimize import linear_sum_assignment
 

@@ -57,7 +57,7 @@ def check_leads(leads: Mapping[str, tuple[int, ...]], what: str) -> None:
         )
 
 
-def _are_axes(where, ndim):
+def _are_axes(where: object, ndim: int) -> bool:
     return isinstance(where, tuple) and 0 < len(where) == len(set(where)) and all(0 <= axis < ndim for axis in where)
 
 

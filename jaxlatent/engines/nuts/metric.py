@@ -116,7 +116,8 @@ def _geometric_mean(a: Array, b: Array) -> Array:
     half, inverse = (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
     values, vectors = jnp.linalg.eigh(half @ a @ half)
     values = jnp.maximum(values, jnp.finfo(a.dtype).eps * values[-1])
-    return inverse @ (vectors * jnp.sqrt(values)) @ vectors.T @ inverse
+    mean: Array = inverse @ (vectors * jnp.sqrt(values)) @ vectors.T @ inverse
+    return mean
 
 
 def _lower_factor(moment_q: Array, moment_g: Array) -> Array:

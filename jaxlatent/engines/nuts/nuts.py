@@ -11,7 +11,7 @@ Momenta are whitened (`jaxlatent.engines.nuts.metric`), so only the leapfrog ste
 """
 
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from jaxlatent.engines.nuts.warmup import SAMPLE, Shared, Tuning, Window, pool, 
 from jaxlatent.errors import require
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, Key, Position
+from jaxlatent.typing import Array, Key, Position, SamePyTree
 
 #: The status of a lane needs this many kept transitions, and is STUCK if fewer than one in `_MOVING` changes the position.
 _MIN_TRANSITIONS, _MOVING = 50, 100
@@ -398,5 +398,6 @@ def _check_subtree(
     return (momenta, sums), jnp.any(turning & (index >= first) & (index <= last))
 
 
-def _select(condition: Array, this: Any, other: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
+def _select(condition: Array, this: SamePyTree, other: SamePyTree) -> SamePyTree:
+    chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
+    return chosen

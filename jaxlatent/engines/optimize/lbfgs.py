@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, LogDensity, Position, PyTree
+from jaxlatent.typing import Array, LogDensity, Position, SamePyTree
 
 _DECREASE, _CURVATURE = 1e-4, 0.9
 #: Maximum evaluations per line search: down to 2**-20 of the first step.
@@ -194,6 +194,7 @@ def _empty_memory(memory: Memory, gradient: Array, scale: Array) -> Memory:
     return Memory(nothing, nothing, scale / jnp.maximum(jnp.sqrt(gradient @ (scale * gradient)), 1.0))
 
 
-def select(condition: Array, this: PyTree, other: PyTree) -> PyTree:
+def select(condition: Array, this: SamePyTree, other: SamePyTree) -> SamePyTree:
     """``this`` where ``condition``, else ``other``, leaf by leaf."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
+    chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
+    return chosen

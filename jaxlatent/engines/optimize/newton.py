@@ -20,7 +20,7 @@ def damped_newton(function: LogDensity, position: Array, steps: int) -> Array:
     """
     fractions = jnp.asarray(_FRACTIONS, position.dtype)
 
-    def step(_: int, position: Array) -> Array:
+    def step(_: Array, position: Array) -> Array:
         slope = jax.grad(function)(position)
         direction = solve(-jax.hessian(function)(position), slope)
         direction = jnp.where(jnp.isfinite(direction).all(), direction, slope)
@@ -30,7 +30,8 @@ def damped_newton(function: LogDensity, position: Array, steps: int) -> Array:
         heights = jax.vmap(function)(trials)
         return trials[jnp.argmax(jnp.where(jnp.isfinite(heights), heights, -jnp.inf))]
 
-    return jax.lax.fori_loop(0, steps, step, position)
+    position = jax.lax.fori_loop(0, steps, step, position)
+    return position
 
 
 def solve(matrix: Array, right: Array) -> Array:
@@ -47,7 +48,7 @@ def solve(matrix: Array, right: Array) -> Array:
     scale = jnp.where(sizes > 0, jnp.sqrt(jnp.where(sizes > 0, sizes, 1.0)), 1.0)
     matrix, right, floor = matrix / scale / scale[:, None], right / scale, jnp.finfo(matrix.dtype).eps
 
-    def eliminate(j: int, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+    def eliminate(j: Array, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         rest, lower, pivots, z = carry
         pivot = rest[j, j]
         pivot = jnp.where(jnp.abs(pivot) < floor, floor, pivot)
@@ -58,8 +59,9 @@ def solve(matrix: Array, right: Array) -> Array:
     start = (matrix, jnp.zeros_like(matrix), jnp.ones_like(right), right)
     _, lower, pivots, z = jax.lax.fori_loop(0, dim, eliminate, start)
 
-    def substitute(i: int, x: Array) -> Array:
+    def substitute(i: Array, x: Array) -> Array:
         j = dim - 1 - i
         return x.at[j].add(-jnp.dot(lower[:, j], x))
 
-    return jax.lax.fori_loop(0, dim, substitute, z / pivots) / scale
+    x: Array = jax.lax.fori_loop(0, dim, substitute, z / pivots) / scale
+    return x

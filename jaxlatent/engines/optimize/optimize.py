@@ -168,10 +168,10 @@ class Optimize(Search):
 
     def done(self, state: State) -> Array:
         """Whether the lane converged, failed, or ran out of patience."""
-        ended = state.search.status != Status.OK
+        ended: Array = state.search.status != Status.OK
         return ended | (state.rows.since >= self.patience) if self.validation > 0 else ended
 
-    def outputs(self, records: Any) -> Outputs:
+    def outputs(self, records: PyTree) -> Outputs:
         """The trace of the objective, and of the ``validation`` score if rows are held out."""
         held = {"validation": records.validation} if self.validation > 0 else {}
         return Outputs({"objective": records.objective, **held})

@@ -19,7 +19,8 @@ def predicted_gain(function: LogDensity, position: Position) -> Array:
 
     def proceed(carry: tuple[Array, ...]) -> Array:
         step, concave, _, residual, *_ = carry
-        return (step < min(_MAX_STEPS, position.shape[0])) & concave & (residual @ residual > enough)
+        goes_on: Array = (step < min(_MAX_STEPS, position.shape[0])) & concave & (residual @ residual > enough)
+        return goes_on
 
     def step(carry: tuple[Array, ...]) -> tuple[Array, ...]:
         count, _, gain, residual, direction = carry

@@ -238,7 +238,8 @@ class ADVI(GaussianSearch):
 
 def _mean(state: State) -> Gaussian:
     """The average iterate of the window."""
-    return jax.tree.map(lambda total: total / jnp.maximum(state.summed, 1).astype(total.dtype), state.total)
+    mean: Gaussian = jax.tree.map(lambda total: total / jnp.maximum(state.summed, 1).astype(total.dtype), state.total)
+    return mean
 
 
 def _clip_to_trust_region(moves: Gaussian) -> Gaussian:

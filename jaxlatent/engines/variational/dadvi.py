@@ -164,5 +164,5 @@ def _cost(posterior: Posterior, noise: Array) -> LogDensity:
 def _hessian(function: LogDensity, at: Array) -> Array:
     """The Hessian of ``function`` at ``at``, a few columns at a time."""
     column = lambda direction: jax.jvp(jax.grad(function), (at,), (direction,))[1]
-    hessian = jax.lax.map(column, jnp.eye(at.shape[0], dtype=at.dtype), batch_size=_CHUNK_SIZE)
+    hessian: Array = jax.lax.map(column, jnp.eye(at.shape[0], dtype=at.dtype), batch_size=_CHUNK_SIZE)
     return (hessian + hessian.T) / 2

@@ -8,7 +8,7 @@ unlike a ``custom_vjp``, serves forward mode and Hessians as well as reverse mod
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -136,7 +136,9 @@ def _log_normalizer(
 
 
 @_log_normalizer.defjvp
-def _log_normalizer_jvp(method, primals, tangents):
+def _log_normalizer_jvp(
+    method: Method, primals: tuple[Array, Array, Array, Array | None], tangents: tuple[Array, Array, Array, Any]
+) -> tuple[Array, Array]:
     initial, transition, log_likelihoods, live = primals
     d_initial, d_transition, d_log_likelihoods, _ = tangents
     m = messages(initial, transition, log_likelihoods, live, method)

@@ -1,5 +1,7 @@
 """The likelihood by dynamax, differentiated by JAX: a slower reference for tests."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -15,5 +17,5 @@ def log_normalizer(initial: Array, transition: Array, log_likelihoods: Array) ->
     initial = jnp.broadcast_to(initial, (initial.shape[0], sequences))
     if transition.ndim == 4:
         transition = jnp.broadcast_to(transition, (*transition.shape[:-1], sequences))
-    one = lambda initial, transition, ll: hmm_filter(initial, transition, ll).marginal_loglik
+    one: Callable[[Array, Array, Array], Array] = lambda *chain: hmm_filter(*chain).marginal_loglik
     return jax.vmap(one, (-1, None if transition.ndim == 2 else -1, -1))(initial, transition, log_likelihoods)

@@ -184,7 +184,7 @@ def _readers(model: Model, params: Params, data: Data, purpose: Purpose, place: 
     evaluate = _redirected(model, shapes_of(params), shapes_of(data), purpose, place, reading.observations)
     ends = [0, (place.last + 1) // 2, place.last, *([] if place.use == "branch" else [place.length])]
     first, *others = (evaluate(params, data, end) for end in ends)
-    same = lambda what, other: all(
+    same: Callable[[str, dict[str, Any]], bool] = lambda what, other: all(
         np.array_equal(a, b, equal_nan=True)
         for a, b in zip(jax.tree.leaves(first[what]), jax.tree.leaves(other[what]), strict=True)
     )
@@ -215,6 +215,7 @@ def _redirected(
             return jnp.where(outside, end, used).astype(used.dtype)
 
         outputs, _ = Interpreter(sites, redirect=redirect).run(program, jax.tree.leaves((params, data)))
-        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+        values: dict[str, Any] = jax.tree.unflatten(jax.tree.structure(shape), outputs)
+        return values
 
     return evaluate

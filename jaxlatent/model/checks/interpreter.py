@@ -43,7 +43,7 @@ class Interpreter:
         """The outputs of ``program``, and the recorded ranges."""
         values: dict[int, Any] = {**program.constants, **dict(zip(program.inputs, arguments, strict=True))}
         ranges: Ranges = {}
-        look_up = lambda atom: values[atom] if is_variable(atom) else atom.val
+        look_up: Callable[[Atom], Any] = lambda atom: values[atom] if is_variable(atom) else atom.val
         for equation in program.equations:
             outputs, inside = self._run(equation, [look_up(atom) for atom in equation.inputs])
             ranges.update(inside)
@@ -104,7 +104,7 @@ class Interpreter:
     def _while(self, loop: While, inputs: list[Any]) -> tuple[list[Any], Ranges]:
         for_test, for_body, start = loop.split(inputs)
         start = self._known(loop.carried, start)
-        test = lambda carry: self.run(loop.test, [*for_test, *carry])
+        test: Callable[[list[Any]], tuple[list[Any], Ranges]] = lambda carry: self.run(loop.test, [*for_test, *carry])
 
         def step(carry: list[Any]) -> tuple[list[Any], Ranges]:
             (goes_on,), in_test = test(carry)
@@ -141,16 +141,22 @@ class Interpreter:
             for program in choice.programs:
                 ranges = _joined(ranges, branch(program)[1])
             return [None] * len(partly), ranges
-        return jax.lax.switch(which, [lambda program=program: branch(program) for program in choice.programs])
+        taken: tuple[list[Any], Ranges] = jax.lax.switch(
+            which, [lambda program=program: branch(program) for program in choice.programs]
+        )
+        return taken
 
 
 def _filled(equation: Equation, inputs: list[Any]) -> Array:
     """The result of a gather or slice, with one where out of range."""
     primitive, params, operand = equation.primitive, equation.params, equation.avals[0]
+    found: Array
     if jnp.issubdtype(operand.dtype, jax.dtypes.extended):
-        return primitive.bind(*inputs, **params)
+        found = primitive.bind(*inputs, **params)
+        return found
     if primitive.name == "gather":
-        return primitive.bind(*inputs, **{**params, "mode": GatherScatterMode.FILL_OR_DROP, "fill_value": 1})
+        found = primitive.bind(*inputs, **{**params, "mode": GatherScatterMode.FILL_OR_DROP, "fill_value": 1})
+        return found
     ends = zip(inputs[1:], params["slice_sizes"], operand.shape, strict=True)
     outside = jnp.any(jnp.stack([jnp.asarray(start) + size > length for start, size, length in ends]))
     found = primitive.bind(*inputs, **params)

@@ -87,7 +87,7 @@ class Program:
     def copies(self) -> dict[int, int]:
         """The input of each variable that is a rearranged copy of a whole input, also inside scans."""
         known = {variable: variable for variable in self.inputs}
-        look_up = lambda atom: known.get(atom) if is_variable(atom) else None
+        look_up: Callable[[Atom], int | None] = lambda atom: known.get(atom) if is_variable(atom) else None
         for equation in self.equations:
             loop, name = equation.inner, equation.primitive.name
             wider = name == "convert_element_type" and _is_wider(equation)
@@ -236,7 +236,7 @@ def _flatten(program: ClosedJaxpr, fresh: Iterator[int]) -> Program:
         for variable, value in zip(jaxpr.constvars, consts, strict=True):
             numbers[variable] = next(fresh)
             constants[numbers[variable]] = value
-        look_up = lambda atom: atom if isinstance(atom, Literal) else numbers[atom]
+        look_up: Callable[[Any], Atom] = lambda atom: atom if isinstance(atom, Literal) else numbers[atom]
         for equation in jaxpr.eqns:
             name, inputs = equation.primitive.name, [look_up(atom) for atom in equation.invars]
             avals = tuple(atom.aval for atom in equation.invars)

@@ -113,7 +113,7 @@ def _fills(equation: Equation) -> bool:
     if dtype.kind == "b":
         return False
     if np.issubdtype(dtype, np.integer):
-        return fill != (np.iinfo(dtype).min if np.issubdtype(dtype, np.signedinteger) else np.iinfo(dtype).max)
+        return bool(fill != (np.iinfo(dtype).min if np.issubdtype(dtype, np.signedinteger) else np.iinfo(dtype).max))
     return not np.isnan(fill)
 
 

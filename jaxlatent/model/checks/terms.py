@@ -121,4 +121,5 @@ def some_params(model: Model, data: Data) -> Params:
     """Generic values of the parameters: from uniform(-2, 2) in unconstrained space."""
     sites = model.shapes(data).sites
     position = np.random.default_rng(0).uniform(-2.0, 2.0, sites[-1].stop)
-    return _constrain(model, sites, jnp.asarray(position, jnp.result_type(float)), data)
+    params: Params = _constrain(model, sites, jnp.asarray(position, jnp.result_type(float)), data)
+    return params

@@ -1,15 +1,15 @@
 """Emissions of binary, categorical and count data."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.latent import Expected
-from jaxlatent.models.parts import Updates, event_shape, rows, simplex_mode, weights_of
+from jaxlatent.models.parts import Priors, Updates, event_shape, rows, simplex_mode, weights_of
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
@@ -28,21 +28,24 @@ class Bernoulli(Clustered):
     concentration1: float = 1.1
     concentration0: float = 1.1
 
-    event_dim = property(lambda self: 0 if self.dim is None else 1)
+    @property
+    def event_dim(self) -> int:
+        """1 for vectors, 0 for numbers."""
+        return 0 if self.dim is None else 1
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``probs``."""
         shape = event_shape(num_states, self.dim)
         return {"probs": dist.Beta(self.concentration1, self.concentration0).expand(shape).to_event(len(shape))}
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.Bernoulli(probs=p.probs).to_event(self.event_dim)
 
     def m_step(self) -> Updates:
         """The M-step in closed form."""
 
-        def probs(p: Any, d: Any, expected: Expected) -> Array:
+        def probs(p: Namespace, d: Namespace, expected: Expected) -> Array:
             w, y = weights_of(expected), rows(d.y, self.event_dim)
             size = jnp.sum(w, 0).reshape(-1, *(1,) * self.event_dim)
             ones = w.T @ y.astype(w.dtype) + self.concentration1 - 1
@@ -52,7 +55,7 @@ class Bernoulli(Clustered):
 
         return {"probs": probs}
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Probabilities of one half."""
         return {"probs": jnp.full(event_shape(num_states, self.dim), 0.5)}
 
@@ -71,24 +74,24 @@ class Categorical(Clustered):
 
     event_dim = 0
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``probs``."""
         return {"probs": dist.Dirichlet(jnp.full((num_states, self.num_classes), self.concentration)).to_event(1)}
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.Categorical(probs=p.probs)
 
     def m_step(self) -> Updates:
         """The M-step in closed form."""
 
-        def probs(p: Any, d: Any, expected: Expected) -> Array:
+        def probs(p: Namespace, d: Namespace, expected: Expected) -> Array:
             w = weights_of(expected)
             return simplex_mode(w.T @ jax.nn.one_hot(d.y.ravel(), self.num_classes, dtype=w.dtype), self.concentration)
 
         return {"probs": probs}
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Equal probabilities."""
         return {"probs": jnp.full((num_states, self.num_classes), 1 / self.num_classes)}
 
@@ -106,28 +109,31 @@ class Poisson(Clustered):
     concentration: float = 1.1
     rate: float = 0.1
 
-    event_dim = property(lambda self: 0 if self.dim is None else 1)
+    @property
+    def event_dim(self) -> int:
+        """1 for vectors, 0 for numbers."""
+        return 0 if self.dim is None else 1
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``rates``."""
         shape = event_shape(num_states, self.dim)
         return {"rates": dist.Gamma(self.concentration, self.rate).expand(shape).to_event(len(shape))}
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.Poisson(p.rates).to_event(self.event_dim)
 
     def m_step(self) -> Updates:
         """The M-step in closed form."""
 
-        def rates(p: Any, d: Any, expected: Expected) -> Array:
+        def rates(p: Namespace, d: Namespace, expected: Expected) -> Array:
             w, y = weights_of(expected), rows(d.y, self.event_dim)
             size = jnp.sum(w, 0).reshape(-1, *(1,) * self.event_dim)
             return jnp.maximum(w.T @ y.astype(w.dtype) + self.concentration - 1, 0.0) / (size + self.rate)
 
         return {"rates": rates}
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Rates of one."""
         return {"rates": jnp.ones(event_shape(num_states, self.dim))}
 
@@ -144,19 +150,19 @@ class NegativeBinomial(Clustered):
 
     event_dim = 0
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``rates`` and ``concentrations``."""
         normal = dist.LogNormal(0.0, self.prior_scale).expand([num_states]).to_event(1)
         return {"rates": normal, "concentrations": normal}
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.NegativeBinomial2(p.rates, p.concentrations)
 
     def m_step(self) -> Updates:
         """Three Newton steps for every state, on the log scale."""
 
-        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
+        def both(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array]:
             w, y = weights_of(expected), d.y.ravel()
             prior = dist.LogNormal(0.0, self.prior_scale)
 
@@ -172,7 +178,7 @@ class NegativeBinomial(Clustered):
 
         return {("rates", "concentrations"): both}
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """The mean of the data, with the dispersion of a geometric distribution."""
         mean = jnp.maximum(units_of_y(d).centre, 0.1)
         return {"rates": jnp.full(num_states, mean), "concentrations": jnp.ones(num_states)}

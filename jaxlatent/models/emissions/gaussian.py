@@ -1,20 +1,26 @@
 """Normal emissions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.normals import InverseGamma, InverseWishart, Normals
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
+from jaxlatent.model.model import Prior
 from jaxlatent.models.coefficients import require_scale
-from jaxlatent.models.parts import Updates, event_shape, rows, weights_of
+from jaxlatent.models.parts import Priors, Updates, event_shape, rows, weights_of
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
+
+#: Which covariances: matrices, their diagonals, multiples of the identity, or one matrix for all states.
+Covariance: TypeAlias = Literal["full", "diagonal", "spherical", "tied"]
 
 #: The scale of the default prior of variances, as a fraction of the variance of all observations.
 _WEAK_SCALE = 1e-4
@@ -42,30 +48,36 @@ class Gaussian(Clustered):
     """
 
     dim: int | None = None
-    covariance: Literal["full", "diagonal", "spherical", "tied"] = "full"
+    covariance: Covariance = "full"
     mean: float | Literal["auto"] = "auto"
     mean_concentration: float | None = 1e-4
     df: float | None = 0.1
     scale: float | Literal["auto"] = "auto"
 
-    event_dim = property(lambda self: 0 if self.dim is None else 1)
-    _matrices = property(lambda self: self.dim is not None and self.covariance in ("full", "tied"))
+    @property
+    def event_dim(self) -> int:
+        """1 for vectors, 0 for numbers."""
+        return 0 if self.dim is None else 1
+
+    @property
+    def _matrices(self) -> bool:
+        return self.dim is not None and self.covariance in ("full", "tied")
 
     def __post_init__(self) -> None:
         kinds = ("full", "diagonal", "spherical", "tied")
-        positive = lambda value: value is None or value > 0
+        positive: Callable[[float | None], bool] = lambda value: value is None or value > 0
         require(self.dim is None or self.dim >= 1, "Gaussian(dim=...)", got=self.dim, expected="None or at least 1")
         require(self.covariance in kinds, "Gaussian(covariance=...)", got=self.covariance, expected=f"one of {kinds}")
         for name, value in (("mean_concentration", self.mean_concentration), ("df", self.df)):
             require(positive(value), f"Gaussian({name}=...)", got=value, expected="a positive number, or None for flat")
         require_scale("Gaussian(scale=...)", self.scale, flat=False)
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``covs``, then ``means`` given them."""
         shape = event_shape(num_states, self.dim)
         return {"covs": self._prior_of_covs(num_states), "means": self._prior_of_means(shape)}
 
-    def _prior_of_covs(self, num_states: int) -> Any:
+    def _prior_of_covs(self, num_states: int) -> Prior:
         tied = self.covariance == "tied" and self.dim is not None
         if self._matrices:
             dim = self.dim or 1
@@ -76,7 +88,7 @@ class Gaussian(Clustered):
                 return dist.ImproperUniform(support, (), (*leading, *square))
             df = self.df + dim - 1
 
-            def matrices(p: Any, d: Any) -> dist.Distribution:
+            def matrices(p: Namespace, d: Namespace) -> dist.Distribution:
                 one = InverseWishart(df, self._scale(d) * jnp.eye(dim))
                 return one if tied else one.expand([num_states]).to_event(1)
 
@@ -87,28 +99,32 @@ class Gaussian(Clustered):
         half = self.df / 2
         return lambda p, d: InverseGamma(half, self._scale(d) / 2).expand(shape).to_event(len(shape))
 
-    def _mean(self, d: Any) -> Any:
+    def _mean(self, d: Namespace) -> Array | float:
         """The mean of the prior of the means, a scalar or one for each entry."""
         return units_of_y(d, self.dim).centre if self.mean == "auto" else self.mean
 
-    def _scale(self, d: Any) -> Any:
+    def _scale(self, d: Namespace) -> Array | float:
         """The scale of the prior of the covariances, a scalar or one for each entry."""
         if self.scale != "auto":
             return self.scale
         variances = _WEAK_SCALE * units_of_y(d, self.dim).spread ** 2
         return jnp.mean(variances) if self.covariance == "spherical" else variances
 
-    def _prior_of_means(self, shape: tuple[int, ...]) -> Any:
+    def _prior_of_means(self, shape: tuple[int, ...]) -> Prior:
         worth = self.mean_concentration
         if worth is None:
             return dist.ImproperUniform(constraints.real, (), shape)
         if self._matrices:
-            middle = lambda d: jnp.broadcast_to(jnp.asarray(self._mean(d), jnp.result_type(float)), shape)
+            middle: Callable[[Namespace], Array] = lambda d: jnp.broadcast_to(
+                jnp.asarray(self._mean(d), jnp.result_type(float)), shape
+            )
             return lambda p, d: dist.MultivariateNormal(middle(d), p.covs / worth).to_event(1)
-        wide = lambda covs: jnp.sqrt((covs[:, None] if covs.ndim < len(shape) else covs) / worth)
+        wide: Callable[[Array], Array] = lambda covs: jnp.sqrt(
+            (covs[:, None] if covs.ndim < len(shape) else covs) / worth
+        )
         return lambda p, d: dist.Normal(self._mean(d), wide(p.covs)).expand(shape).to_event(len(shape))
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
         if self.dim is None:
             return dist.Normal(p.means, jnp.sqrt(p.covs))
@@ -121,15 +137,16 @@ class Gaussian(Clustered):
         """The joint mode of means and covariances, in closed form."""
         return {"means": self._update_means, "covs": self._update_covs}
 
-    def _update_means(self, p: Any, d: Any, expected: Expected) -> Array:
+    def _update_means(self, p: Namespace, d: Namespace, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
         # Relative to the mean of the current means, for accuracy far from zero.
         centre, worth = jnp.mean(p.means, 0), self.mean_concentration or 0.0
         size = jnp.sum(w, 0)
         size = size if self.dim is None else size[:, None]
-        return centre + (w.T @ (y - centre) + worth * (self._mean(d) - centre)) / (size + worth)
+        raised: Array = centre + (w.T @ (y - centre) + worth * (self._mean(d) - centre)) / (size + worth)
+        return raised
 
-    def _update_covs(self, p: Any, d: Any, expected: Expected) -> Array:
+    def _update_covs(self, p: Namespace, d: Namespace, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
         size, off, worth = jnp.sum(w, 0), p.means - self._mean(d), self.mean_concentration or 0.0
         # The contributions of the priors to the exponent of the determinant (means, df) and to the scatter (scale).
@@ -139,14 +156,14 @@ class Gaussian(Clustered):
             num_states, dim = p.means.shape
             # (K, D, N): one batch of matrix products over the observations.
             residuals = y.T[None] - p.means[..., None]
-            scatter = (residuals * w.T[:, None]) @ jnp.swapaxes(residuals, -1, -2)
+            scatter: Array = (residuals * w.T[:, None]) @ jnp.swapaxes(residuals, -1, -2)
             scatter = scatter + worth * off[..., None] * off[:, None]
             covariances = 0.0 if self.df is None else df + 2 * dim
             if self.covariance == "tied":
-                total = covariances + means * num_states + jnp.sum(size)
+                total: Array = covariances + means * num_states + jnp.sum(size)
                 return (scale * jnp.eye(dim) + jnp.sum(scatter, 0)) / total
             return (scale * jnp.eye(dim) + scatter) / (covariances + means + size)[:, None, None]
-        squares = jnp.einsum("nk,nk...->k...", w, (y[:, None] - p.means) ** 2) + worth * off**2
+        squares: Array = jnp.einsum("nk,nk...->k...", w, (y[:, None] - p.means) ** 2) + worth * off**2
         variances = 0.0 if self.df is None else df + 2
         if self.dim is None:
             return (scale + squares) / (variances + means + size)
@@ -154,7 +171,7 @@ class Gaussian(Clustered):
             return (scale + squares) / (variances + means + size)[:, None]
         return (scale + jnp.sum(squares, 1)) / (variances + self.dim * (means + size))
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Mean and covariance of all observations, for each state; the M-step moves them to the clusters."""
         units = units_of_y(d, self.dim)
         means, variances = jnp.broadcast_to(units.centre, event_shape(num_states, self.dim)), units.spread**2

@@ -1,5 +1,6 @@
 """Logistic and Poisson regression emissions, with inputs ``x`` ``(..., T, num_inputs)``."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Design, Scale, level_of_logits
 from jaxlatent.models.emissions.linear import Regression, solve, zero_weights
-from jaxlatent.models.parts import Updates, weights_of
+from jaxlatent.models.parts import Priors, Updates, weights_of
 from jaxlatent.models.units import Units, units_of_y
 from jaxlatent.typing import Array, Params
 
@@ -48,7 +50,7 @@ class GeneralisedLinear(Regression):
         """Mean and variance: the first two derivatives of ``A``."""
         raise NotImplementedError
 
-    def level(self, d: Any) -> Units:
+    def level(self, d: Namespace) -> Units:
         """Expected centre and spread of linear predictors, for a prior in units of the data."""
         return level_of_logits(d)
 
@@ -61,15 +63,15 @@ class GeneralisedLinear(Regression):
         """``weights``, and ``biases`` if there are any."""
         return Coefficients(self.num_inputs, self.prior_scale, ("weights", "biases") if self.bias else ("weights",))
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """The prior of the coefficients."""
         return self.coefficients.prior((num_states,), self.inputs, self.level)
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(..., T, K)``."""
         return self.family(self.predictors(p, d))
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Zero weights, at the mean of the observations."""
         flat = zero_weights(num_states, self.num_inputs, self.link(units_of_y(d).centre))
         return flat if self.bias else {"weights": flat["weights"]}
@@ -80,7 +82,7 @@ class GeneralisedLinear(Regression):
         On the benchmark's GLM-HMM a second step saved no iteration of EM.
         """
 
-        def both(p: Any, d: Any, expected: Expected) -> Any:
+        def both(p: Namespace, d: Namespace, expected: Expected) -> Any:
             design = self.coefficients.design(d, self.inputs(d), self.level)
             now = design.standardise(p.weights, p.biases if self.bias else None)
             weights, biases = design.restore(
@@ -111,7 +113,7 @@ class GeneralisedLinear(Regression):
         # Gains are most of the cost: take the full step for the states where it does not decrease the objective beyond rounding, and
         # shorten it for the others.
         rounding = jnp.finfo(now.dtype).eps * jnp.sum(w, 1)
-        too_far = lambda fraction: ~(gain(fraction) >= -rounding) & (fraction > 0)
+        too_far: Callable[[Array], Array] = lambda fraction: ~(gain(fraction) >= -rounding) & (fraction > 0)
 
         def shorten(carry: tuple[Array, Array]) -> tuple[Array, Array]:
             fraction, far = carry
@@ -157,7 +159,7 @@ class PoissonRegression(GeneralisedLinear):
         """The logarithm, clipped to be finite at 0."""
         return jnp.log(jnp.maximum(mean, 1e-3))
 
-    def level(self, d: Any) -> Units:
+    def level(self, d: Namespace) -> Units:
         """Centred on the logarithm of the mean count."""
         return Units(self.link(units_of_y(d).centre), jnp.ones(()))
 

@@ -1,12 +1,12 @@
 """Shared parts of regression emissions: linear predictors, weighted least squares, starts."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.models.coefficients import Coefficients, Design, Scale, require_inputs
 from jaxlatent.models.parts import rows
 from jaxlatent.models.starts import cluster, windows
@@ -25,16 +25,17 @@ class Regression:
         """``weights`` and ``biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale)
 
-    def inputs(self, d: Any) -> Array:
+    def inputs(self, d: Namespace) -> Array:
         """``(..., T, num_inputs)``."""
-        return d.x
+        x: Array = d.x
+        return x
 
-    def predictors(self, p: Any, d: Any) -> Array:
+    def predictors(self, p: Namespace, d: Namespace) -> Array:
         """Linear predictors ``(..., T, K)``."""
         x = self.inputs(d)
         return affine(x, p.weights, p.biases if "biases" in p else None, centre_of(d, x))
 
-    def labels(self, key: Key, d: Any, mask: Array, num_states: int, sequences: bool) -> Array:
+    def labels(self, key: Key, d: Namespace, mask: Array, num_states: int, sequences: bool) -> Array:
         """Initial labels ``(N, K)``: a short random window per state for ``sequences``, else clusters of inputs and observations."""
         if not sequences:
             return cluster(key, jnp.column_stack([rows(self.inputs(d), 1), d.y.ravel()]), mask, num_states)
@@ -42,7 +43,7 @@ class Regression:
         return windows(key, mask, num_states, length)
 
 
-def centre_of(d: Any, x: Array) -> Array:
+def centre_of(d: Namespace, x: Array) -> Array:
     """The mean of inputs ``(..., num_inputs)``, of shape ``(num_inputs,)``."""
     return units_of_inputs(d, x).centre
 

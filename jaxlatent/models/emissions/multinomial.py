@@ -1,18 +1,20 @@
 """Multinomial logistic regression emissions, with inputs ``x`` ``(..., T, num_inputs)``."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Design, require_scale
 from jaxlatent.models.emissions.linear import Regression, affine, centre_of
-from jaxlatent.models.parts import Updates, weights_of
+from jaxlatent.models.parts import Priors, Updates, weights_of
 from jaxlatent.typing import Array, Params
 
 
@@ -39,28 +41,28 @@ class CategoricalRegression(Regression):
         )
         require_scale("CategoricalRegression(prior_scale=...)", self.prior_scale, flat=False)
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``weights`` and ``biases``."""
         return self.coefficients.prior((num_states, self.num_classes), self.inputs)
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(..., T, K)``."""
-        flat = lambda value: value.reshape(-1, *value.shape[2:])
+        flat: Callable[[Array], Array] = lambda value: value.reshape(-1, *value.shape[2:])
         logits = affine(d.x, flat(p.weights), flat(p.biases), centre_of(d, d.x))
         return dist.Categorical(logits=logits.reshape(*d.x.shape[:-1], *p.biases.shape))
 
     def m_step(self) -> Updates:
         """Two Newton steps for every state."""
 
-        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+        def both(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array | None]:
             w, design = weights_of(expected), self.coefficients.design(d, d.x)
             seen = jax.nn.one_hot(d.y.ravel(), self.num_classes, dtype=w.dtype)
-            one = lambda now, w: update_logits(now, design, w[:, None] * seen)
+            one: Callable[[Array, Array], Array] = lambda now, w: update_logits(now, design, w[:, None] * seen)
             return design.restore(jax.vmap(one, (0, 1))(design.standardise(p.weights, p.biases), w))
 
         return {("weights", "biases"): both}
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Zero weights and biases."""
         shape = (num_states, self.num_classes)
         return {"weights": jnp.zeros((*shape, self.num_inputs)), "biases": jnp.zeros(shape)}

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.normals import InverseGamma
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Scale, require_scale
 from jaxlatent.models.emissions.linear import Regression, affine, centre_of, least_squares, zero_weights
-from jaxlatent.models.parts import Updates, floored_scale, rows, weights_of
+from jaxlatent.models.parts import Priors, Updates, floored_scale, rows, weights_of
 from jaxlatent.models.units import Units, seen_steps, units_of_y
 from jaxlatent.typing import Array, Params
 
@@ -48,7 +49,7 @@ class LinearRegression(Regression):
         require(shape is None or shape > 0, "a regression (variance_shape=...)", got=shape, expected=expected)
         require_scale("a regression (variance_scale=...)", self.variance_scale, flat=False)
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``weights``, ``biases`` and ``covs``."""
         covs = (
             dist.ImproperUniform(dist.constraints.positive, (), (num_states,))
@@ -59,35 +60,36 @@ class LinearRegression(Regression):
         )
         return {**self.coefficients.prior((num_states,), self.inputs, units_of_y), "covs": covs}
 
-    def _variance_scale(self, d: Any) -> Any:
+    def _variance_scale(self, d: Namespace) -> Any:
         return _WEAK_SCALE * units_of_y(d).spread ** 2 if self.variance_scale == "auto" else self.variance_scale
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(..., T, K)``."""
         return dist.Normal(self.predictors(p, d), jnp.sqrt(p.covs))
 
-    def weights(self, d: Any, expected: Expected) -> Array:
+    def weights(self, d: Namespace, expected: Expected) -> Array:
         """The weight of each step for each state, ``(N, K)``."""
         return weights_of(expected)
 
     def m_step(self) -> Updates:
         """Weighted least squares, then the variances."""
 
-        def both(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+        def both(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array | None]:
             design = self.coefficients.design(d, self.inputs(d), units_of_y)
             return design.restore(least_squares(design, self.weights(d, expected), d.y.ravel(), p.covs, units_of_y(d)))
 
-        def covs(p: Any, d: Any, expected: Expected) -> Array:
+        def covs(p: Namespace, d: Namespace, expected: Expected) -> Array:
             w, off = self.weights(d, expected), d.y.ravel()[:, None] - rows(self.predictors(p, d), 1)
             squares, size = jnp.sum(w * off**2, 0), jnp.sum(w, 0)
             if self.variance_shape is None:
                 nothing = 1e-12 * units_of_y(d).spread ** 2
                 return jnp.maximum(squares / jnp.maximum(size, 1e-20), nothing)
-            return (2 * self._variance_scale(d) + squares) / (2 * self.variance_shape + 2 + size)
+            raised: Array = (2 * self._variance_scale(d) + squares) / (2 * self.variance_shape + 2 + size)
+            return raised
 
         return {("weights", "biases"): both, "covs": covs}
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Zero weights, and the spread of the data."""
         centre, spread = units_of_y(d)
         return {**zero_weights(num_states, self.num_inputs, centre), "covs": jnp.full(num_states, spread**2)}
@@ -104,23 +106,23 @@ class Autoregression(LinearRegression):
         num_inputs: number of lags; ``weights[:, 0]`` belongs to the previous step.
     """
 
-    def inputs(self, d: Any) -> Array:
+    def inputs(self, d: Namespace) -> Array:
         """Lagged values ``(..., T, num_inputs)``; the mean of all values for missing ones."""
         return jnp.where(self._lags(self._seen(d)), self._lags(d.y), units_of_y(d).centre)
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(..., T, K)``."""
         return super().distribution(p, d).mask(self._known(d)[..., None])
 
-    def weights(self, d: Any, expected: Expected) -> Array:
+    def weights(self, d: Namespace, expected: Expected) -> Array:
         """The weight of each step for each state, ``(N, K)``."""
         return weights_of(expected) * self._known(d).ravel()[:, None]
 
-    def _known(self, d: Any) -> Array:
+    def _known(self, d: Namespace) -> Array:
         """Which steps have all their lags, ``(..., T)``."""
         return jnp.all(self._lags(self._seen(d)), -1)
 
-    def _seen(self, d: Any) -> Array:
+    def _seen(self, d: Namespace) -> Array:
         seen = seen_steps(d, d.y.shape)
         return jnp.ones(d.y.shape, bool) if seen is None else seen.reshape(d.y.shape)
 
@@ -160,16 +162,16 @@ class HeteroscedasticRegression(Regression):
         """``scale_weights`` and ``scale_biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale, ("scale_weights", "scale_biases"))
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """Coefficients of means and scales."""
         means = self.coefficients.prior((num_states,), self.inputs, units_of_y)
         return {**means, **self.log_scales.prior((num_states,), self.inputs, _level_of_log_scales)}
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(..., T, K)``."""
         return dist.Normal(self.predictors(p, d), self.scales(p, d))
 
-    def scales(self, p: Any, d: Any) -> Array:
+    def scales(self, p: Namespace, d: Namespace) -> Array:
         """Standard deviations ``(..., K)``; finite at any coefficients."""
         link = lambda eta: floored_scale(eta, self.floor)
         return affine(d.x, p.scale_weights, p.scale_biases, centre_of(d, d.x), link)
@@ -177,13 +179,13 @@ class HeteroscedasticRegression(Regression):
     def m_step(self) -> Updates:
         """Weighted least squares for the means, then Newton steps for the scales."""
 
-        def means(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+        def means(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array | None]:
             design, units = self.coefficients.design(d, d.x, units_of_y), units_of_y(d)
             # In units of the observations, whose squares may leave the range of 32 bits.
             w = weights_of(expected) * (units.spread / rows(self.scales(p, d), 1)) ** 2
             return design.restore(least_squares(design, w, d.y.ravel(), units.spread**2, units))
 
-        def scales(p: Any, d: Any, expected: Expected) -> tuple[Array, Array | None]:
+        def scales(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array | None]:
             design = self.log_scales.design(d, d.x, _level_of_log_scales)
             off = d.y.ravel()[:, None] - rows(self.predictors(p, d), 1)
 
@@ -199,7 +201,7 @@ class HeteroscedasticRegression(Regression):
 
         return {("weights", "biases"): means, ("scale_weights", "scale_biases"): scales}
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Zero weights, and the scale of the data."""
         centre, spread = units_of_y(d)
         means = zero_weights(num_states, self.num_inputs, centre)
@@ -207,6 +209,6 @@ class HeteroscedasticRegression(Regression):
         return {**means, **{f"scale_{name}": value for name, value in scales.items()}}
 
 
-def _level_of_log_scales(d: Any) -> Units:
+def _level_of_log_scales(d: Namespace) -> Units:
     """Centred on the log spread of the observations."""
     return Units(jnp.log(units_of_y(d).spread), jnp.full((), _LOG_SCALE_SPREAD))

@@ -1,15 +1,16 @@
 """Student-t emissions."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import WEAK, require_scale
-from jaxlatent.models.parts import Updates, weights_of
+from jaxlatent.models.parts import Priors, Updates, weights_of
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import Units, units_of_y
 from jaxlatent.typing import Array, Params
@@ -34,37 +35,38 @@ class StudentT(Clustered):
         require(self.df > 0, "StudentT(df=...)", got=self.df, expected="positive degrees of freedom")
         require_scale("StudentT(prior_scale=...)", self.prior_scale, flat=False)
 
-    def prior(self, num_states: int) -> dict[str, Any]:
+    def prior(self, num_states: int) -> Priors:
         """``means`` and ``scales``."""
         return {
             "means": lambda p, d: dist.Normal(*self._prior(d)).expand([num_states]).to_event(1),
             "scales": lambda p, d: dist.HalfNormal(self._prior(d).spread).expand([num_states]).to_event(1),
         }
 
-    def _prior(self, d: Any) -> Units:
+    def _prior(self, d: Namespace) -> Units:
         """Centre and scale of the prior of the means."""
         if self.prior_scale != "auto":
             return Units(jnp.zeros(()), jnp.asarray(self.prior_scale, jnp.result_type(float)))
         units = units_of_y(d)
         return Units(units.centre, WEAK * units.spread)
 
-    def distribution(self, p: Any, d: Any) -> dist.Distribution:
+    def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
         return dist.StudentT(self.df, p.means, p.scales)
 
     def m_step(self) -> Updates:
         """One step of EM on the latent precisions of a Student-t as a scale mixture of normals (Liu and Rubin 1995)."""
 
-        def weighted_rows(p: Any, d: Any, expected: Expected) -> tuple[Array, Array]:
+        def weighted_rows(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array]:
             w, y = weights_of(expected), d.y.ravel()[:, None]
             return w * (self.df + 1) / (self.df + ((y - p.means) / p.scales) ** 2), y
 
-        def means(p: Any, d: Any, expected: Expected) -> Array:
+        def means(p: Namespace, d: Namespace, expected: Expected) -> Array:
             (w, y), prior = weighted_rows(p, d, expected), self._prior(d)
             worth = (p.scales / prior.spread) ** 2
-            return prior.centre + jnp.sum(w * (y - prior.centre), 0) / (jnp.sum(w, 0) + worth)
+            raised: Array = prior.centre + jnp.sum(w * (y - prior.centre), 0) / (jnp.sum(w, 0) + worth)
+            return raised
 
-        def scales(p: Any, d: Any, expected: Expected) -> Array:
+        def scales(p: Namespace, d: Namespace, expected: Expected) -> Array:
             # The maximum of -n log s - S / (2 s^2) - s^2 / (2 v^2) solves a quadratic equation in s^2.
             w, y = weighted_rows(p, d, expected)
             size, spread = jnp.sum(weights_of(expected), 0), jnp.sum(w * (y - p.means) ** 2, 0)
@@ -73,7 +75,7 @@ class StudentT(Clustered):
 
         return {"means": means, "scales": scales}
 
-    def start(self, num_states: int, d: Any) -> Params:
+    def start(self, num_states: int, d: Namespace) -> Params:
         """Mean and ten times the spread of the data; the first M-step moves to the clusters."""
         centre, spread = units_of_y(d)
         return {"means": jnp.full(num_states, centre), "scales": jnp.full(num_states, 10 * spread)}

@@ -46,17 +46,17 @@ class FunctionDensity(ByValue, Density):
             biject_to(support).inverse_shape(shape) for support, shape in zip(self.supports, self.shapes, strict=True)
         ]
 
-    def log_density(self, position: Position, data: Any, guides: Guides, jacobian: bool = True) -> Array:
+    def log_density(self, position: Position, data: PyTree, guides: Guides, jacobian: bool = True) -> Array:
         """The function at the constrained values, plus the Jacobian if asked for."""
         params, log_det = self._walk(position)
         value = self.function(params["position"] if self.bare else params, *data)
         return value + log_det if jacobian else value
 
-    def constrain(self, position: Position, data: Any, guides: Guides) -> Params:
+    def constrain(self, position: Position, data: PyTree, guides: Guides) -> Params:
         """The named values at ``position``."""
         return self._walk(position)[0]
 
-    def unconstrain(self, params: Mapping[str, Any], data: Any, guides: Guides) -> Position:
+    def unconstrain(self, params: Mapping[str, Any], data: PyTree, guides: Guides) -> Position:
         """The position of named values."""
         pieces = [
             biject_to(support).inv(jnp.asarray(params[name]))

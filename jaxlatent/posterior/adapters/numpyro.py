@@ -70,9 +70,12 @@ class NumPyroDensity(ByValue, Density):
         from numpyro.infer.util import log_density, potential_energy
 
         args, keywords = self._arguments(data)
+        density: Array
         if jacobian:
-            return -potential_energy(self.fn, args, keywords, self._unravel(position))
-        return log_density(self.fn, args, keywords, self.constrain(position, data, guides))[0]
+            density = -potential_energy(self.fn, args, keywords, self._unravel(position))
+        else:
+            density, _ = log_density(self.fn, args, keywords, self.constrain(position, data, guides))
+        return density
 
     def constrain(self, position: Position, data: Data, guides: Guides) -> Params:
         """The latent sites at ``position``."""
@@ -149,7 +152,8 @@ class NumPyroDensity(ByValue, Density):
 
         args, keywords = self._arguments(data)
         started = handlers.substitute(handlers.seed(self.fn, jax.random.key(0)), substitute_fn=init_to_uniform)
-        return blamed("the NumPyro model", lambda: handlers.trace(started).get_trace(*args, **keywords), data)
+        sites: Sites = blamed("the NumPyro model", lambda: handlers.trace(started).get_trace(*args, **keywords), data)
+        return sites
 
     def _trace(
         self, params: Mapping[str, Array], data: Data, key: Key | None = None, handler: Callable[..., Any] | None = None
@@ -160,7 +164,7 @@ class NumPyroDensity(ByValue, Density):
         fn = self.fn if handler is None else handler(self.fn)
         args, keywords = self._arguments(data)
         seeded = handlers.seed(handlers.substitute(fn, data=dict(params)), jax.random.key(0) if key is None else key)
-        trace = blamed("the NumPyro model", lambda: handlers.trace(seeded).get_trace(*args, **keywords), data)
+        trace: Sites = blamed("the NumPyro model", lambda: handlers.trace(seeded).get_trace(*args, **keywords), data)
         for name in self.names:
             if name not in trace or jnp.shape(params[name]) != trace[name]["fn"].shape():
                 raise InputError(
@@ -244,7 +248,7 @@ def _bound(
 
 def _split_static(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split arguments into static ones and arrays."""
-    is_array = lambda value: hasattr(value, "shape") or isinstance(value, list | Masked)
+    is_array: Callable[[Any], bool] = lambda value: hasattr(value, "shape") or isinstance(value, list | Masked)
     static = {name: value for name, value in given.items() if not is_array(value)}
     for name, value in static.items():
         try:
@@ -309,7 +313,8 @@ def _check_continuous(sites: Sites) -> None:
 
 
 def _is_observed(site: Mapping[str, Any]) -> bool:
-    return site["type"] == "sample" and site["is_observed"]
+    observed: bool = site["type"] == "sample" and site["is_observed"]
+    return observed
 
 
 def _unmasked(site: Mapping[str, Any]) -> tuple[dist.Distribution, Array, Array | None]:

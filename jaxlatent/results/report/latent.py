@@ -30,8 +30,8 @@ def components(result: Fitted) -> Iterator[Finding]:
     }
     observed = jax.eval_shape(density.observed, params, data)
     yield from same_covariates(density.covariates(data, observed), observed)
-    for name, (weights, probable) in _memberships(result.posterior.nameless, params).items():
-        weights = np.asarray(weights).reshape(-1, weights.shape[-1])
+    for name, (each, probable) in _memberships(result.posterior.nameless, params).items():
+        weights = np.asarray(each).reshape(-1, each.shape[-1])
         yield from _separated(name, weights, probable)
         yield from _tiny(name, weights)
 

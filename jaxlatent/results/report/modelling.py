@@ -122,4 +122,4 @@ def _has_bounds(support_at: Callable[[Params, Data], Any], params: Params, data:
 
 def _width(draws: np.ndarray) -> np.ndarray:
     """The interquartile range."""
-    return np.subtract(*np.quantile(draws, [0.75, 0.25], axis=0))
+    return np.asarray(np.subtract(*np.quantile(draws, [0.75, 0.25], axis=0)))

@@ -1,6 +1,6 @@
 """Checks of lanes: failures, divergences, disagreeing chains, too few draws, poor approximations."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -195,7 +195,7 @@ def _lone_chain(view: View, apart: np.ndarray) -> int | None:
     if chains < 3:
         return None
     draws = view.draws[..., apart]
-    spread = lambda x: np.max(np.ptp(x.mean(1), 0) / np.maximum(x.std((0, 1)), 1e-300))
+    spread: Callable[[np.ndarray], float] = lambda x: np.max(np.ptp(x.mean(1), 0) / np.maximum(x.std((0, 1)), 1e-300))
     without = [spread(np.delete(draws, chain, 0)) for chain in range(chains)]
     best = int(np.argmin(without))
     return int(view.chains[best]) if without[best] < 0.5 and without[best] < 0.25 * spread(draws) else None

@@ -44,7 +44,8 @@ def ridges(view: View) -> Iterator[Finding]:
 
 def _correlations(draws: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(np.atleast_2d(np.corrcoef(draws, rowvar=False)))
+        correlations: np.ndarray = np.nan_to_num(np.atleast_2d(np.corrcoef(draws, rowvar=False)))
+        return correlations
 
 
 def tails(view: View) -> Iterator[Finding]:

@@ -1,8 +1,9 @@
 """`View`: the draws and diagnostics that the checks share, computed once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.model.model import Model
 from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.summary import diagnostics, labels
-from jaxlatent.typing import Array, Data, Key, Params
+from jaxlatent.typing import AnyArray, Array, Data, Key, Params
 
 _PRIOR_DRAWS = 4000
 #: Chains with a larger ratio of effective sample size to draws have mixed.
@@ -66,7 +67,8 @@ class View:
     def mixing(self) -> np.ndarray:
         """Parts whose chains have mixed, by R-hat or, as R-hat is high for few draws, by effective sample size."""
         chains, draws = self.draws.shape[:2]
-        return (self.r_hat < 1.05) | (self.ess > max(5 * chains, MIXING * chains * draws))
+        mixing: np.ndarray = (self.r_hat < 1.05) | (self.ess > max(5 * chains, MIXING * chains * draws))
+        return mixing
 
     @cached_property
     def prior(self) -> np.ndarray | None:
@@ -78,7 +80,7 @@ class View:
 def view_of(result: Fitted) -> View:
     """The view of a result of draws."""
     unfailed = np.flatnonzero(~result._failed())
-    kept = lambda name: jax.tree.map(lambda x: x[unfailed], getattr(result, name))
+    kept: Callable[[str], Any] = lambda name: jax.tree.map(lambda x: x[unfailed], getattr(result, name))
     result = replace(
         result, **{name: kept(name) for name in ("params", "derived", "positions", "statistics", "objective", "status")}
     )
@@ -99,7 +101,7 @@ def _first(result: Fitted) -> dict[str, Array]:
     return {name: jnp.asarray(value[0, 0]) for name, value in result.params.items()}
 
 
-def _joined(params: Mapping[str, np.ndarray], leading: int) -> np.ndarray:
+def _joined(params: Mapping[str, AnyArray], leading: int) -> np.ndarray:
     """Flatten and concatenate parameters to parts on the last axis."""
     values = [np.asarray(value, float) for value in params.values()]
     return np.concatenate([value.reshape(*value.shape[:leading], -1) for value in values], -1)
@@ -140,7 +142,10 @@ def _switching(result: Fitted, observed: Mapping[str, dist.Distribution]) -> tup
     axes = _label_axes(result, observed)
     if not axes:
         return ()
-    worst = lambda params: max(float(np.nanmax(rhat(np.asarray(params[name], float)))) for name in axes)
+
+    def worst(params: Mapping[str, np.ndarray]) -> float:
+        return max(float(np.nanmax(rhat(np.asarray(params[name], float)))) for name in axes)
+
     before, after = worst(result.params), worst(relabel(result.params, axes).params)
     return tuple(axes) if after < 1.05 or after - 1 < 0.2 * (before - 1) else ()
 

@@ -1,0 +1,99 @@
+"""What a part of a family must give, to serve in `jaxlatent.models.hmm` and `jaxlatent.models.mixture`.
+
+A part is a frozen dataclass: equal settings are equal parts, and models of equal parts share compiled programs. It names its
+parameters in its priors, starts and updates; no two parts of one model use the same name. ``p`` holds the parameters and ``d`` the
+data, by name; ``K`` is the number of states or components.
+"""
+
+from collections.abc import Hashable
+from typing import Protocol, runtime_checkable
+
+import numpyro.distributions as dist
+
+from jaxlatent.data.namespace import Namespace
+from jaxlatent.models.parts import Priors, Updates
+from jaxlatent.typing import Array, Key, Params
+
+
+@runtime_checkable
+class Emission(Hashable, Protocol):
+    """What each state or component emits: one observation ``y`` ``(..., *event)`` of a step. See `jaxlatent.models.emissions`."""
+
+    @property
+    def event_dim(self) -> int:
+        """How many axes of ``y`` one observation has: 0 for numbers, 1 for vectors."""
+        ...
+
+    def prior(self, num_states: int, /) -> Priors:
+        """The priors of its parameters, which lead with ``K`` unless all states share them."""
+        ...
+
+    def distribution(self, p: Namespace, d: Namespace, /) -> dist.Distribution:
+        """Of batch shape ``(K,)``, the same at every step, or ``(..., K)`` with the leading axes of ``y``."""
+        ...
+
+    def m_step(self) -> Updates:
+        """Updates that raise its parameters given `Expected.weights` ``(..., K)`` of ``y``."""
+        ...
+
+    def labels(self, key: Key, d: Namespace, mask: Array, num_states: int, sequences: bool, /) -> Array:
+        """A first guess of what belongs where, one-hot ``(N, K)``, over the ``N`` steps of all sequences.
+
+        Args:
+            key: for random starts.
+            d: the data.
+            mask: ``(N,)``: which steps have an observation.
+            num_states: ``K``.
+            sequences: whether neighbouring steps belong together.
+        """
+        ...
+
+    def start(self, num_states: int, d: Namespace, /) -> Params:
+        """Values of its parameters that a first M-step moves to the labels."""
+        ...
+
+
+@runtime_checkable
+class Transitions(Hashable, Protocol):
+    """How the states of a hidden Markov model follow each other. See `jaxlatent.models.Stationary`, `jaxlatent.models.InputDriven`."""
+
+    def prior(self, num_states: int, /) -> Priors:
+        """The priors of its parameters."""
+        ...
+
+    def start(self, num_states: int, /) -> Params:
+        """Where its parameters start."""
+        ...
+
+    def matrix(self, p: Namespace, d: Namespace, /) -> Array:
+        """Rows from, columns to: ``(K, K)``, or ``(..., T - 1, K, K)`` into each later step."""
+        ...
+
+    def m_step(self) -> Updates:
+        """Updates that raise its parameters given `Expected.transitions`, of the shape of the matrix."""
+        ...
+
+
+@runtime_checkable
+class Weights(Hashable, Protocol):
+    """How much of a mixture each component has. See `jaxlatent.models.Constant`, `jaxlatent.models.Gate`."""
+
+    def prior(self, num_components: int, /) -> Priors:
+        """The priors of its parameters."""
+        ...
+
+    def start(self, num_components: int, /) -> Params:
+        """Where its parameters start."""
+        ...
+
+    def shape(self, d: Namespace, /) -> tuple[int, ...]:
+        """The leading axes of the observations where the weights depend on inputs, otherwise ``()``."""
+        ...
+
+    def labels(self, p: Namespace, d: Namespace, /) -> dist.Distribution:
+        """A categorical distribution over ``K``, of batch shape ``shape(d)``."""
+        ...
+
+    def m_step(self) -> Updates:
+        """Updates that raise its parameters given `Expected.weights` ``(..., K)``."""
+        ...
