@@ -1,11 +1,14 @@
-"""`compiled`: `jax.jit` for whatever calls a model."""
+"""`compiled`: `jax.jit` for whatever calls a model, with the compiler options of the platform."""
 
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
-from jaxlatent._compat.compiling import jit
+import jax
+
+from jaxlatent._compat.fusion_emitters import QUICK
 from jaxlatent._compat.tracing import tracing_for, tracing_platform
+from jaxlatent._compat.ynnpack import products_only
 
 
 def compiled(
@@ -23,7 +26,9 @@ def compiled(
     def decorate(fn: Callable[..., Any]) -> Any:
         @cache
         def program(platform: str) -> Any:
-            return jit(fn, static, donate, quick)
+            on_cpu = quick is not None and platform == "cpu"
+            options = (QUICK if quick else {}) | products_only() if on_cpu else None
+            return jax.jit(fn, static_argnames=static, donate_argnames=donate, compiler_options=options)
 
         @wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:

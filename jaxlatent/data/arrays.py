@@ -18,6 +18,7 @@ import numpy as np
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.data.reading import check_finite, narrow, read
 from jaxlatent.errors import InputError
+from jaxlatent.masks import widen
 from jaxlatent.typing import Array, Data
 
 
@@ -231,7 +232,7 @@ def mask_over(item: Any, axes: int) -> np.ndarray:
     shape = item.shape[:axes]
     if not isinstance(item, Masked):
         return np.ones(shape, bool)
-    return np.broadcast_to(item.mask.reshape(item.mask.shape + (1,) * (axes - item.mask.ndim)), shape)
+    return np.broadcast_to(widen(item.mask, axes), shape)
 
 
 def as_data(data: Data, label: str = "") -> dict[str, Any]:
@@ -370,9 +371,8 @@ def _as_masked(what: str, value: Masked) -> Masked:
             expected=f"booleans of the leading axes of the values, {values.shape}",
             remedy="True where a value was seen.",
         )
-    seen = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
     # What stands at masked entries must not meet any arithmetic.
-    filled = np.where(seen, values, np.zeros((), values.dtype))
+    filled = np.where(widen(mask, values.ndim), values, np.zeros((), values.dtype))
     if values.dtype.kind == "f":
         check_finite(what, filled, np.isfinite(filled))
     return _masked(narrow(what, filled), mask)

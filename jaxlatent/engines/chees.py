@@ -24,6 +24,7 @@ from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
 from jaxlatent.engines.nuts.warmup import SAMPLE, WINDOW, Tuning, start_tuning, tune, warmup_stages
 from jaxlatent.errors import require
+from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
@@ -193,9 +194,8 @@ class ChEES(Chains):
             acceptance = jnp.where(jnp.isnan(error), 0.0, jnp.exp(jnp.minimum(-error, 0.0)))
             choice, key_momentum = jax.random.split(jax.random.fold_in(key, state.transitions + 1))
             accept = fresh | (jax.random.uniform(choice, dtype=acceptance.dtype) < acceptance)
-            pick = lambda new, old: jnp.where(accept, new, old)
-            draw, chosen = pick(position, state.draw), pick(log_density, state.log_density)
-            at = pick(gradient, state.gradient)
+            new, old = (position, log_density, gradient), (state.draw, state.log_density, state.gradient)
+            draw, chosen, at = select(accept, new, old)
             diverging = ~(error <= self.divergence_threshold)
             info = Info(state.energy + jnp.where(accept, error, 0.0), acceptance, moved.taken, diverging, step_size)
             scale = shared.metric.scale
@@ -259,7 +259,7 @@ class ChEES(Chains):
         weights = (index < counts[:, None]) & ~self.done(state)[:, None]
         fresh = metrics.estimate(records.position, records.gradient, weights.astype(state.energy.dtype), shared.metric)
         learn = (stage.kind == WINDOW) & weights.any()
-        metric = Metric(*(jnp.where(learn, new, old) for new, old in zip(fresh, shared.metric, strict=True)))
+        metric = select(learn, fresh, shared.metric)
         known = shared.tuning.seen > 0
         step_size = jnp.where(known, jnp.exp(shared.tuning.log_average), shared.step_size)
         log_length = jnp.where(known, shared.average, shared.log_length)

@@ -17,6 +17,7 @@ from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.engines.optimize.stationarity import promised_gain
 from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, foreseen
+from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, LogDensity, Params, Position
@@ -127,8 +128,8 @@ class EM(Search):
             objective = jnp.where(rejected, state.objective, objective)
         state = self._judged(state, objective, expected, rejected)
         # A lane that ends takes the plain step, not a jump that nobody has looked at; one that broke stays where it was.
-        following = _choose(state.status == Status.OK, following, raised)
-        params = _choose(jnp.isfinite(objective), following, state.params)
+        following = select(state.status == Status.OK, following, raised)
+        params = select(jnp.isfinite(objective), following, state.params)
         return state._replace(params=params), Record(objective), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
@@ -224,16 +225,11 @@ class EM(Search):
         length = jnp.maximum(jnp.linalg.norm(change) / jnp.maximum(jnp.linalg.norm(curve), 1e-20), 1.0)
         jump = posterior.constrain(first + 2 * length * change + length**2 * curve)
         jump = jax.tree.map(lambda far, near: jnp.where(jnp.isfinite(far).all(), far, near), jump, following)
-        after = _choose(state.phase == 1, jump, _choose(rejected, state.before[1], following))
+        after = select(state.phase == 1, jump, select(rejected, state.before[1], following))
         # Phase 0 keeps x0 and x1, phase 1 puts x2 where x1 was: what to go back to.
-        kept = _choose(state.phase == 0, (state.params, following), (state.before[0], following))
-        kept = _choose(state.phase == 2, state.before, kept)
+        kept = select(state.phase == 0, (state.params, following), (state.before[0], following))
+        kept = select(state.phase == 2, state.before, kept)
         return state._replace(before=kept, phase=(state.phase + 1) % 3), after
-
-
-def _choose(when: Array, yes: Any, no: Any) -> Any:
-    """One tree or the other."""
-    return jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
 
 
 def _complete(posterior: Posterior, expected: dict[str, Expected]) -> LogDensity:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxlatent.engines.base import Outputs
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid
+from jaxlatent.masks import widen
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, PyTree
 
@@ -73,4 +74,4 @@ def _blanked(x: np.ndarray, there: np.ndarray) -> np.ndarray:
     if there.all():
         return x
     nothing = np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)
-    return np.where(there.reshape(there.shape + (1,) * (x.ndim - 3)), x, nothing)
+    return np.where(widen(there, x.ndim), x, nothing)

@@ -11,6 +11,7 @@ from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.initial_position import initial_position
 from jaxlatent.execute.session import Emitted, Session, advance, begin, pool
 from jaxlatent.keys import as_key, streams
+from jaxlatent.masks import select, widen
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
@@ -65,7 +66,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
         wanted = jnp.full((1, engine.lanes), stage.steps)
         session, emitted = advance(engine, batched, session, stage, wanted, capacity)
         pooled = pool(engine, engine.lanes, session, emitted, stage)
-        return jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), pooled, session), emitted
+        return select(jnp.asarray(stage.keep), session, pooled), emitted
 
     rows = Stage(*cast(Any, [jnp.asarray(column) for column in zip(*stages, strict=True)]))
     session, emitted = jax.lax.scan(row, _strong(begin(engine, batched, keys, init[None])), rows)
@@ -90,7 +91,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
 def _blanked(valid: Array, x: Array) -> Array:
     """NaN (counts: 0) in the rows ``(lane, draw, ...)`` of records that were not made."""
     nothing = jnp.asarray(jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else 0, x.dtype)
-    return jnp.where(valid.reshape(valid.shape + (1,) * (x.ndim - 2)), x, nothing)
+    return jnp.where(widen(valid, x.ndim), x, nothing)
 
 
 def _strong(tree: Any) -> Any:

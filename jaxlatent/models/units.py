@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from jaxlatent.data.namespace import mask_of
 from jaxlatent.errors import InputError
+from jaxlatent.masks import widen
 from jaxlatent.models.parts import rows
 from jaxlatent.typing import Array
 
@@ -29,7 +30,7 @@ def units_of(values: Array, seen: Array | None) -> Units:
     """
     values = jnp.asarray(values, jnp.result_type(float))
     if seen is not None:
-        seen = seen.reshape(seen.shape + (1,) * (values.ndim - 1))
+        seen = widen(seen, values.ndim)
     kept = lambda x, otherwise: x if seen is None else jnp.where(seen, x, otherwise)
     count = values.shape[0] if seen is None else jnp.maximum(jnp.sum(seen), 1)
     # From a value among them: sums of small numbers, however far away zero is.
@@ -51,7 +52,7 @@ def seen_steps(d: Any, leading: tuple[int, ...]) -> Array | None:
     mask = mask_of(d, "y")
     if mask is None or jnp.shape(mask) != leading[: jnp.ndim(mask)]:
         return None
-    return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (len(leading) - mask.ndim)), leading).ravel()
+    return jnp.broadcast_to(widen(mask, len(leading)), leading).ravel()
 
 
 def units_of_y(d: Any, dim: int | None = None) -> Units:

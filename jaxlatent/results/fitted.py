@@ -12,6 +12,7 @@ from jaxlatent.data.arrays import Batch, as_data, blamed, labelled, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.keys import Purpose, key_for
+from jaxlatent.masks import widen
 from jaxlatent.model.checks import Purpose as Use
 from jaxlatent.model.checks import check_use, levels_needed
 from jaxlatent.posterior.model_density import ModelDensity
@@ -214,7 +215,7 @@ class Fitted(Outcome):
                 if mask is None
                 else np.asarray(mask).reshape(*mask.shape[: len(shape)], -1).any(-1)
             )
-            seen[name] = np.broadcast_to(told.reshape(told.shape + (1,) * (len(shape) - told.ndim)), shape)
+            seen[name] = np.broadcast_to(widen(told, len(shape)), shape)
         return terms, seen
 
     def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
@@ -313,8 +314,7 @@ class Fitted(Outcome):
         there = self._there()
         if there.all():
             return own
-        spread = lambda x: there.reshape(there.shape + (1,) * (x.ndim - there.ndim))
-        return {name: np.where(spread(value), value, nothing) for name, value in own.items()}
+        return {name: np.where(widen(there, value.ndim), value, nothing) for name, value in own.items()}
 
     def _stripped(self, value: np.ndarray) -> np.ndarray:
         """Without the axes that `_gridded` added."""

@@ -22,12 +22,12 @@ step,
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
+from jaxlatent.masks import select
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, LogDensity, Position, PyTree
+from jaxlatent.typing import Array, LogDensity, Position
 
 _DECREASE, _CURVATURE = 1e-4, 0.9
 #: Evaluations on one line before it is given up: 2**-20 of the first step.
@@ -194,8 +194,3 @@ def _blank(memory: Memory, gradient: Array, scale: Array) -> Memory:
     """No pairs, and a first step of length one at most, measured in ``sqrt(scale)``."""
     nothing = jnp.zeros_like(memory.steps)
     return Memory(nothing, nothing, scale / jnp.maximum(jnp.sqrt(gradient @ (scale * gradient)), 1.0))
-
-
-def select(condition: Array, this: PyTree, other: PyTree) -> PyTree:
-    """``this`` where ``condition``, else ``other``, leaf by leaf."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
