@@ -43,7 +43,7 @@ class Masked:
 
 def values_of(data: Data) -> dict[str, Array]:
     """Data without their masks, as JAX arrays: what a model's functions are handed."""
-    return {name: jnp.asarray(value.values if isinstance(value, Masked) else value) for name, value in data.items()}
+    return {name: jnp.asarray(split(value)[0]) for name, value in data.items()}
 
 
 def as_namespace(data: Data) -> Namespace:
@@ -214,7 +214,7 @@ def _unlikeness(label: Any, data: Data, like: Any, usual: Data) -> InputError:
 
 def _stack(items: Sequence[Any]) -> Any:
     """Arrays of as many axes, one above the other: padded and masked over the axes up to the last that is unequal."""
-    values = [item.values if isinstance(item, Masked) else item for item in items]
+    values = [split(item)[0] for item in items]
     shapes = np.array([value.shape for value in values]).reshape(len(values), -1)
     largest = shapes.max(0)
     unequal = np.flatnonzero((shapes != largest).any(0))
@@ -296,7 +296,7 @@ def _as_array(what: str, value: Any) -> Any:
 
 
 def _masked(values: Any, mask: Any) -> Masked:
-    """On the host."""
+    """On the host, of which the annotations do not know."""
     return Masked(values, mask)
 
 

@@ -1,13 +1,14 @@
 """What engines have in common whose draws follow each other in chains, and what only all chains of a dataset together can tell."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from jaxlatent.engines.base import Outputs, Stage
+from jaxlatent.errors import require
 from jaxlatent.status import Status
-from jaxlatent.typing import PyTree
+from jaxlatent.typing import Array, PyTree
 
 #: Fewer draws may be apart because they have only begun to move.
 _TELLING = 100
@@ -15,13 +16,36 @@ _TELLING = 100
 _APART = 8.0
 
 
+class Record(NamedTuple):
+    """What a draw leaves behind; ``info`` are statistics under ArviZ's names."""
+
+    position: Array
+    gradient: Array
+    lp: Array
+    info: Any
+
+
 class Chains:
-    """Engines of ``chains``, each record of which is a draw: ``position``, ``lp``, and statistics ``info`` under ArviZ's names."""
+    """Engines of ``chains``, each `Record` of which is a draw."""
 
     chains: int
+    warmup: int
+    draws: int
+    target_accept: float
+    divergence_threshold: float
     kind: ClassVar[str] = "chains"
     crosses: ClassVar[bool] = False
     by_rows: ClassVar[bool] = False
+
+    def check_settings(self) -> None:
+        """Those that all have; each names its own."""
+        for name, fine, expected in (
+            ("draws", self.draws >= 1, "at least 1 draw"),
+            ("warmup", self.warmup >= 0, "0 or more transitions"),
+            ("target_accept", 0 < self.target_accept < 1, "a number in (0, 1)"),
+            ("divergence_threshold", self.divergence_threshold > 0, "a positive energy error"),
+        ):
+            require(fine, f"{type(self).__name__}({name}=...)", got=getattr(self, name), expected=expected)
 
     @property
     def lanes(self) -> int:
@@ -32,7 +56,7 @@ class Chains:
         """Chains meet at the end of a stage only."""
         return states, shared
 
-    def outputs(self, records: Any) -> Outputs:
+    def outputs(self, records: Record) -> Outputs:
         """The draws, with ArviZ's sampler statistics."""
         return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
 

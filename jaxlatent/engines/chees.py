@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxlatent.engines.base import Final, Outputs, Stage, engine, legs, when
-from jaxlatent.engines.chains import Chains
+from jaxlatent.engines.chains import Chains, Record
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
 from jaxlatent.engines.nuts.warmup import SAMPLE, WINDOW, Tuning, start_tuning, tune, warmup_stages
@@ -109,15 +109,6 @@ class State(NamedTuple):
     info: Info
 
 
-class Record(NamedTuple):
-    """What a draw leaves behind."""
-
-    position: Array
-    gradient: Array
-    lp: Array
-    info: Info
-
-
 @engine
 class ChEES(Chains):
     """Many short chains of Hamiltonian Monte Carlo that adapt together, see `jaxlatent.engines.chees`.
@@ -142,13 +133,8 @@ class ChEES(Chains):
 
     def __post_init__(self) -> None:
         require(self.chains >= 2, "ChEES(chains=...)", got=self.chains, expected="at least 2 chains, better 64")
-        require(self.draws >= 1, "ChEES(draws=...)", got=self.draws, expected="at least 1 draw")
-        require(self.warmup >= 0, "ChEES(warmup=...)", got=self.warmup, expected="0 or more transitions")
-        target = self.target_accept
-        require(0 < target < 1, "ChEES(target_accept=...)", got=target, expected="a number in (0, 1)")
+        self.check_settings()
         require(self.max_steps >= 1, "ChEES(max_steps=...)", got=self.max_steps, expected="at least 1 step")
-        threshold = self.divergence_threshold
-        require(threshold > 0, "ChEES(divergence_threshold=...)", got=threshold, expected="a positive energy error")
 
     def compile_key(self) -> "ChEES":
         """With two chains of one draw."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxlatent.engines.base import Outputs
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid
-from jaxlatent.masks import widen
+from jaxlatent.masks import blank
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, PyTree
 
@@ -56,7 +56,8 @@ def named_records(grid: Grid, posterior: Posterior, outputs: Outputs, counts: Ar
     first = jax.tree.map(lambda x: x[:, :, :rows], grid.fetch(statistics))
     made = grid.fetch(counts)
     there = np.arange(rows) < made[..., None]
-    return jax.tree.map(lambda x: _blanked(x, there), Named(first, positions, *values)), made
+    records = Named(first, positions, *values)
+    return records if there.all() else blank(records, there), made
 
 
 def _in_legs(grid: Grid, posterior: Posterior, positions: Array, rows: int) -> tuple[PyTree, PyTree]:
@@ -68,10 +69,3 @@ def _in_legs(grid: Grid, posterior: Posterior, positions: Array, rows: int) -> t
         values = grid.fetch(programs.name_values(grid, 1, posterior, leg))
         parts.append(jax.tree.map(lambda x, length=length: x[:, :, :length], values))
     return jax.tree.map(lambda *x: np.concatenate(x, 2), *parts)
-
-
-def _blanked(x: np.ndarray, there: np.ndarray) -> np.ndarray:
-    if there.all():
-        return x
-    nothing = np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)
-    return np.where(widen(there, x.ndim), x, nothing)

@@ -1,6 +1,5 @@
 """`run`: a fit without the host, for use inside somebody else's ``jit``, ``vmap`` or ``shard_map``."""
 
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -11,7 +10,7 @@ from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.initial_position import initial_position
 from jaxlatent.execute.session import Emitted, Session, advance, begin, pool
 from jaxlatent.keys import as_key, streams
-from jaxlatent.masks import select, widen
+from jaxlatent.masks import blank, select
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
@@ -75,8 +74,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     joined = jax.tree.map(lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], 1), emitted.records)
     last = over_lanes(engine.finish, (1, 0, 0))(batched, session.last_keys, session.states)
     final = jax.tree.map(lambda x: x[0], last)
-    records = engine.outputs(joined)
-    records = jax.tree.map(partial(_blanked, valid), records)
+    records = blank(engine.outputs(joined), valid)
     positions = final.outputs.positions if records.positions is None else records.positions
     constrain = jax.vmap(posterior.constrain)
     params = final.outputs.params
@@ -86,12 +84,6 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     # The trace of an optimisation: a `Run` has none.
     statistics.pop("objective", None)
     return Run(params, positions, statistics, final.objective, final.status)
-
-
-def _blanked(valid: Array, x: Array) -> Array:
-    """NaN (counts: 0) in the rows ``(lane, draw, ...)`` of records that were not made."""
-    nothing = jnp.asarray(jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else 0, x.dtype)
-    return jnp.where(widen(valid, x.ndim), x, nothing)
 
 
 def _strong(tree: Any) -> Any:

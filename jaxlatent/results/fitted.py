@@ -83,8 +83,7 @@ class Fitted(Outcome):
         if new_levels and data is not None:
             key, key_levels = jax.random.split(key)
             fit = self._with_new_levels(key_levels, data)
-        posterior, params = fit._gridded(data, "predict")
-        draws = self._computed(predictive.predict, data, posterior, key, params, self.has_draws)
+        draws = fit._computed(predictive.predict, data, key, self.has_draws, use="predict")
         self._require(draws, "predict")
         return self._ungridded(draws)
 
@@ -95,8 +94,7 @@ class Fitted(Outcome):
             data: other inputs, and observations to be judged by; those of the fit by default.
             name: of the observation, if there are several.
         """
-        posterior, params = self._gridded(data, "predict")
-        return self._computed(conditional.of, data, posterior, params, self.has_draws, name, self._stripped)
+        return self._computed(conditional.of, data, self.has_draws, name, self._stripped, use="predict")
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Probabilities of hidden states or components given all data, ``(..., K)`` by observation, leading as `params` does.
@@ -104,8 +102,7 @@ class Fitted(Outcome):
         Args:
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        return self._hidden(self._computed(hidden.smooth, data, posterior, params, self.has_draws), "smooth")
+        return self._hidden(self._computed(hidden.smooth, data, self.has_draws), "smooth")
 
     def most_likely_states(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The most likely path of every sequence (Viterbi), or label of every value; -1 where there is nothing.
@@ -113,10 +110,7 @@ class Fitted(Outcome):
         Args:
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        return self._hidden(
-            self._computed(hidden.most_likely, data, posterior, params, self.has_draws)[0], "most_likely_states", -1
-        )
+        return self._hidden(self._computed(hidden.most_likely, data, self.has_draws)[0], "most_likely_states", -1)
 
     def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Paths or labels drawn given the data, one for each draw of the parameters; -1 where there is nothing.
@@ -125,10 +119,7 @@ class Fitted(Outcome):
             seed: required, an int or a typed JAX key.
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        drawn = self._computed(
-            hidden.sample, data, posterior, params, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws
-        )
+        drawn = self._computed(hidden.sample, data, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws)
         return self._hidden(drawn, "sample_states", -1)
 
     def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
@@ -141,10 +132,7 @@ class Fitted(Outcome):
             seed: required, an int or a typed JAX key.
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        drawn = self._computed(
-            hidden.forecast, data, posterior, params, key_for(Purpose.FORECAST, seed), steps, self.has_draws
-        )
+        drawn = self._computed(hidden.forecast, data, key_for(Purpose.FORECAST, seed), steps, self.has_draws)
         return self._hidden(drawn, "forecast")
 
     def score(self, data: Data | Batch | None = None) -> np.ndarray:
@@ -153,8 +141,7 @@ class Fitted(Outcome):
         Args:
             data: held-out data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        value = self._computed(scores.per_value, data, posterior, params, self.has_draws)
+        value = self._computed(scores.per_value, data, self.has_draws)
         self._require(value, "score")
         return self._ungridded(value)[""]
 
@@ -220,8 +207,7 @@ class Fitted(Outcome):
 
     def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The pointwise log likelihood; empty for a posterior that does not know it."""
-        posterior, params = self._gridded(data)
-        return self._ungridded(self._computed(predictive.log_likelihood, data, posterior, params, self.has_draws))
+        return self._ungridded(self._computed(predictive.log_likelihood, data, self.has_draws))
 
     def _observations(self, names: Collection[str]) -> dict[str, Any]:
         """What was observed under these names: values, `jaxlatent.Masked` where some are missing, None where there are none."""
@@ -230,12 +216,15 @@ class Fitted(Outcome):
         found = predictive.observations(posterior, first, tuple(names))
         return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
 
-    def _computed(self, fn: Callable[..., Any], data: Data | Batch | None, posterior: Posterior, *rest: Any) -> Any:
-        """``fn(posterior, ...)``; other data that it cannot use are to blame for its errors."""
+    def _computed(self, fn: Callable[..., Any], data: Data | Batch | None, *rest: Any, use: Use = "score") -> Any:
+        """``fn(posterior, params, ...)``; other data that it cannot use are to blame for its errors."""
+        posterior, params = self._gridded(data, use)
         if data is None:
-            return fn(posterior, *rest)
+            return fn(posterior, params, *rest)
         remedy = "give every covariate, and for likelihoods the observations, in shapes that go together."
-        return blamed("what follows from a result on other data", lambda: fn(posterior, *rest), posterior.data, remedy)
+        return blamed(
+            "what follows from a result on other data", lambda: fn(posterior, params, *rest), posterior.data, remedy
+        )
 
     def _require(self, values: Mapping[str, Any], what: str) -> None:
         if not values:

@@ -28,7 +28,7 @@ def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[st
 
 
 @compiled("draws")
-def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict[str, Array]:
+def predict(posterior: Posterior, params: Params, key: Key, draws: bool) -> dict[str, Array]:
     """One predictive draw of every observation for each draw of the parameters; leads as `log_likelihood` does."""
     leading = next(iter(params.values())).shape[: 3 if draws else 2]
 

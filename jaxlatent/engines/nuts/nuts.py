@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.engines.base import Final, Outputs, Stage, engine, legs, when
-from jaxlatent.engines.chains import Chains
+from jaxlatent.engines.chains import Chains, Record
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts import trajectory as trajectories
 from jaxlatent.engines.nuts.trajectory import Point, Trajectory
@@ -74,15 +74,6 @@ class State(NamedTuple):
     tally: Tally
 
 
-class Record(NamedTuple):
-    """What a draw leaves behind."""
-
-    position: Array
-    gradient: Array
-    lp: Array
-    info: Info
-
-
 @engine
 class NUTS(Chains):
     """The no-U-turn sampler with warm-up shared by the chains of a dataset.
@@ -110,16 +101,10 @@ class NUTS(Chains):
 
     def __post_init__(self) -> None:
         require(self.chains >= 1, "NUTS(chains=...)", got=self.chains, expected="at least 1 chain")
-        require(self.draws >= 1, "NUTS(draws=...)", got=self.draws, expected="at least 1 draw")
-        require(self.warmup >= 0, "NUTS(warmup=...)", got=self.warmup, expected="0 or more transitions")
-        require(
-            0 < self.target_accept < 1, "NUTS(target_accept=...)", got=self.target_accept, expected="a number in (0, 1)"
-        )
+        self.check_settings()
         kinds = ("auto", "diag", "dense", "low_rank")
         require(self.metric in kinds, "NUTS(metric=...)", got=self.metric, expected=f"one of {kinds}")
         require(self.rank >= 1, "NUTS(rank=...)", got=self.rank, expected="at least 1 direction")
-        threshold = self.divergence_threshold
-        require(threshold > 0, "NUTS(divergence_threshold=...)", got=threshold, expected="a positive energy error")
         require(1 <= self.max_depth <= 20, "NUTS(max_depth=...)", got=self.max_depth, expected="1 to 20 doublings")
 
     def compile_key(self) -> "NUTS":
