@@ -8,7 +8,7 @@ import pytest
 
 import jaxlatent as jl
 from jaxlatent.engines.optimize.newton import damped_newton, solve
-from jaxlatent.execute import chunks
+from jaxlatent.execute import chunks, drive
 from jaxlatent.latent import expect, expected_log_prob
 from jaxlatent.models import emissions, gaussian_mixture, hmm
 
@@ -88,8 +88,12 @@ def test_a_batch_equals_a_loop_and_lanes_are_alone():
 
 def test_lanes_that_take_turns_change_nothing(monkeypatch):
     together = jl.fit(FAMILY, {"y": Y}, jl.EM(restarts=3, max_iter=7, tol=0.0), seed=0)
+    sizes = []
+    choose = drive.chunk_size
+    monkeypatch.setattr(drive, "chunk_size", lambda *arguments: sizes.append(choose(*arguments)) or sizes[-1])
     monkeypatch.setattr(chunks, "_BUDGET", 1)  # nothing fits: one lane at a time
     alone = jl.fit(FAMILY, {"y": Y}, jl.EM(restarts=3, max_iter=8, tol=0.0), seed=0)
+    assert set(sizes) == {(1, 1)}
     np.testing.assert_allclose(alone.trace[:, :7], together.trace, rtol=1e-5)
 
 
