@@ -157,10 +157,15 @@ LOOK = jl.Optimize(max_iter=1, standard_errors=False)
 
 
 @pytest.mark.filterwarnings("ignore")  # it did not converge
-def test_another_engine_starts_where_em_ended(by_hand):
-    start = jl.fit(BY_HAND, {"y": Y}, LOOK, seed=0, init=by_hand)
-    np.testing.assert_allclose(start.objective, by_hand.best().objective, rtol=1e-5)
-    for name, value in by_hand.best().params.items():
+def test_another_engine_starts_where_em_ended():
+    """At its best lane, which is not the first."""
+    init = {name: np.stack([value, value]) for name, value in GOOD.items()}
+    init["means"][0] /= 10
+    em = jl.fit(BY_HAND, {"y": Y}, jl.EM(restarts=2, tol=0.0, max_iter=2), seed=0, init=init)
+    assert em.objective[1] > em.objective[0] + 1
+    start = jl.fit(BY_HAND, {"y": Y}, LOOK, seed=0, init=em)
+    np.testing.assert_allclose(start.objective, em.objective[[1]], rtol=1e-5)
+    for name, value in em.best().params.items():
         np.testing.assert_allclose(start.params[name][0], value, rtol=1e-3, atol=1e-5)
 
 

@@ -414,11 +414,14 @@ def test_lanes_start_where_they_are_told(x, expected):
     assert np.abs(result.params["w"][..., 0, :] - [500, -500]).max() < 20
 
 
-@pytest.mark.slow
 def test_lanes_start_where_another_fit_ended():
-    first = jl.fit(WIDE, Y, ONE_STEP, 0, init={"x": 1000.0, "w": [500.0, -500.0]})
-    again = jl.fit(WIDE, Y, ONE_STEP, 1, init=first)
-    assert np.abs(again.params["x"] - 1000).max() < 40 and np.abs(again.params["w"] - [500, -500]).max() < 40
+    """Each at the last draw of its own chain."""
+    first = jl.fit(WIDE, Y, replace(ONE_STEP, draws=2), 0)
+    last = 1000.0 * np.arange(1, 4)
+    path = {"x": np.stack([0 * last, last], 1), "w": np.stack([0 * last, -last], 1)[..., None] * np.ones(2)}
+    again = jl.fit(WIDE, Y, ONE_STEP, 1, init=replace(first, params=path))
+    assert np.abs(again.params["x"][:, 0] - last).max() < 40
+    assert np.abs(again.params["w"][:, 0] + last[:, None]).max() < 40
 
 
 @pytest.mark.slow
