@@ -443,3 +443,13 @@ def test_progress_is_plain_lines_off_a_terminal(capsys, full):
     for quiet in (None, False):
         jl.fit(MODEL, D0, FULL, 3, progress=quiet)
         assert capsys.readouterr() == ("", "")
+
+
+def test_progress_is_one_live_line_on_a_terminal(capsys, full, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    jl.fit(MODEL, D0, FULL, 3)
+    written = capsys.readouterr()
+    assert "110/110" in written.err and "\x1b" in written.err and "NUTS" in written.err and written.out == ""
+    jl.fit(MODEL, D0, FULL, 3, progress=False)
+    assert capsys.readouterr() == ("", "")
