@@ -50,6 +50,8 @@ def test_em_and_gradients_climb_the_same_hill(by_hand):
 def test_every_iteration_climbs(by_hand):
     assert (by_hand.status == jl.Status.CONVERGED).all()
     assert np.nanmin(np.diff(by_hand.trace, axis=1)) > -1e-3
+    assert (by_hand.trace[:, 0] < by_hand.objective - 1).all()
+    np.testing.assert_allclose(np.nanmax(by_hand.trace, 1), by_hand.objective, rtol=1e-5)
     parts = by_hand.statistics["log_likelihood"] + by_hand.statistics["log_prior"]
     np.testing.assert_allclose(by_hand.objective, parts, rtol=1e-6)
 
