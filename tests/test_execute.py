@@ -141,6 +141,12 @@ def test_the_precision_follows_jax():
     assert result.positions.dtype == np.float64 and all(x.dtype == np.float64 for x in floats)
 
 
+def test_nothing_is_tuned_while_draws_are_kept(many):
+    """One step size, that of all chains of a dataset; draws whose step size follows them are not of the posterior."""
+    sizes = many.statistics["step_size"]
+    assert [len(np.unique(one)) for one in sizes] == [1, 1, 1] and len(np.unique(sizes)) == 3
+
+
 # --- compilation ------------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +272,7 @@ def test_run_inside_vmap_over_data_and_keys():
     assert out.params["mu"].shape == (3, 4, 300) and out.statistics["n_steps"].shape == (3, 4, 300)
     for draws, mean in zip(out.params["mu"], exact(ys)[0], strict=True):
         check_moments(draws, mean, exact(ys)[1])
+    assert [len(np.unique(one)) for one in out.statistics["step_size"]] == [1, 1, 1], "a leg is 250 draws"
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------
