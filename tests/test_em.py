@@ -154,6 +154,21 @@ def test_restarts_that_break_or_empty_a_component_are_told_apart():
     np.testing.assert_allclose(np.sort(result.best().params["means"]), [0.05, 5.05], atol=1e-3)
 
 
+def test_an_m_step_that_goes_downhill_is_found_out():
+    """One given by hand that walks away from the data."""
+
+    def likelihood(p, d):
+        parts = dist.Normal(p.mean + jnp.array([0.0, 4.0]), 1.0)
+        return {"y": dist.MixtureSameFamily(dist.Categorical(jnp.ones(2) / 2), parts).expand([6])}
+
+    wrong = {"mean": lambda p, d, expected: p.mean + 1.0}
+    model = jl.Model({"mean": dist.Normal(0.0, 10.0)}, likelihood, m_step=wrong)
+    y = np.array([0.0, 0.1, 0.2, 4.0, 4.1, 4.2], np.float32)
+    result = jl.fit(model, {"y": y}, jl.EM(restarts=2), seed=0, init={"mean": np.array([-3.0, 0.0])})
+    assert result.status.tolist() == [jl.Status.DECREASED] * 2
+    np.testing.assert_allclose(result.statistics["n_steps"], [5, 2])
+
+
 #: One evaluation, at the start.
 LOOK = jl.Optimize(max_iter=1, standard_errors=False)
 
