@@ -255,6 +255,3 @@ def legs(steps: int, longest: int) -> list[int]:
 def settings(engine: Engine) -> dict[str, Any]:
     """An engine's settings by name, for provenance."""
     return {option.name: getattr(engine, option.name) for option in fields(cast(Any, engine))}
-
-
-__all__ = ["Engine", "Final", "Outputs", "Search", "Stage", "engine", "legs", "settings", "when"]

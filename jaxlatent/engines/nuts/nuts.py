@@ -7,8 +7,6 @@ longest trajectory of the batch. Here the place in those loops is part of the st
 finished its trajectory starts the next while others still integrate, and the log density stands in the compiled program once,
 warm-up, sampling and the first evaluation included. Each transition draws its random numbers in one call, since on a CPU it is the
 number of calls that compiles slowly.
-
-Momenta are whitened (`jaxlatent.engines.nuts.metric`): the metric is seen by the leapfrog step only.
 """
 
 from dataclasses import replace
