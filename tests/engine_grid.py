@@ -22,6 +22,8 @@ ENGINES = {
     "NUTS dense": lambda lanes: jl.NUTS(chains=lanes, warmup=25, draws=2, metric="dense"),
     "NUTS diagonal": lambda lanes: jl.NUTS(chains=lanes, warmup=25, draws=2, metric="diag"),
     "NUTS low rank": lambda lanes: jl.NUTS(chains=lanes, warmup=25, draws=2, metric="low_rank", rank=2),
+    # Two chains at least.
+    "ChEES": lambda lanes: jl.ChEES(chains=max(lanes, 2), warmup=25, draws=2),
     "ADVI mean field": lambda lanes: jl.ADVI(restarts=lanes, **STEPS),
     "ADVI full rank": lambda lanes: jl.ADVI(restarts=lanes, family="full_rank", **STEPS),
     "DADVI": lambda lanes: jl.DADVI(restarts=lanes, **STEPS),

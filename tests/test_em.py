@@ -8,7 +8,7 @@ import pytest
 
 import jaxlatent as jl
 from jaxlatent.engines.optimize.newton import damped_newton, solve
-from jaxlatent.execute import chunks
+from jaxlatent.execute import chunks, drive
 from jaxlatent.latent import expect, expected_log_prob
 from jaxlatent.models import emissions, gaussian_mixture, hmm
 
@@ -50,6 +50,8 @@ def test_em_and_gradients_climb_the_same_hill(by_hand):
 def test_every_iteration_climbs(by_hand):
     assert (by_hand.status == jl.Status.CONVERGED).all()
     assert np.nanmin(np.diff(by_hand.trace, axis=1)) > -1e-3
+    assert (by_hand.trace[:, 0] < by_hand.objective - 1).all()
+    np.testing.assert_allclose(np.nanmax(by_hand.trace, 1), by_hand.objective, rtol=1e-5)
     parts = by_hand.statistics["log_likelihood"] + by_hand.statistics["log_prior"]
     np.testing.assert_allclose(by_hand.objective, parts, rtol=1e-6)
 
@@ -88,8 +90,12 @@ def test_a_batch_equals_a_loop_and_lanes_are_alone():
 
 def test_lanes_that_take_turns_change_nothing(monkeypatch):
     together = jl.fit(FAMILY, {"y": Y}, jl.EM(restarts=3, max_iter=7, tol=0.0), seed=0)
+    sizes = []
+    choose = drive.chunk_size
+    monkeypatch.setattr(drive, "chunk_size", lambda *arguments: sizes.append(choose(*arguments)) or sizes[-1])
     monkeypatch.setattr(chunks, "_BUDGET", 1)  # nothing fits: one lane at a time
     alone = jl.fit(FAMILY, {"y": Y}, jl.EM(restarts=3, max_iter=8, tol=0.0), seed=0)
+    assert set(sizes) == {(1, 1)}
     np.testing.assert_allclose(alone.trace[:, :7], together.trace, rtol=1e-5)
 
 
@@ -148,15 +154,35 @@ def test_restarts_that_break_or_empty_a_component_are_told_apart():
     np.testing.assert_allclose(np.sort(result.best().params["means"]), [0.05, 5.05], atol=1e-3)
 
 
+def test_an_m_step_that_goes_downhill_is_found_out():
+    """One given by hand that walks away from the data."""
+
+    def likelihood(p, d):
+        parts = dist.Normal(p.mean + jnp.array([0.0, 4.0]), 1.0)
+        return {"y": dist.MixtureSameFamily(dist.Categorical(jnp.ones(2) / 2), parts).expand([6])}
+
+    wrong = {"mean": lambda p, d, expected: p.mean + 1.0}
+    model = jl.Model({"mean": dist.Normal(0.0, 10.0)}, likelihood, m_step=wrong)
+    y = np.array([0.0, 0.1, 0.2, 4.0, 4.1, 4.2], np.float32)
+    result = jl.fit(model, {"y": y}, jl.EM(restarts=2), seed=0, init={"mean": np.array([-3.0, 0.0])})
+    assert result.status.tolist() == [jl.Status.DECREASED] * 2
+    np.testing.assert_allclose(result.statistics["n_steps"], [5, 2])
+
+
 #: One evaluation, at the start.
 LOOK = jl.Optimize(max_iter=1, standard_errors=False)
 
 
 @pytest.mark.filterwarnings("ignore")  # it did not converge
-def test_another_engine_starts_where_em_ended(by_hand):
-    start = jl.fit(BY_HAND, {"y": Y}, LOOK, seed=0, init=by_hand)
-    np.testing.assert_allclose(start.objective, by_hand.best().objective, rtol=1e-5)
-    for name, value in by_hand.best().params.items():
+def test_another_engine_starts_where_em_ended():
+    """At its best lane, which is not the first."""
+    init = {name: np.stack([value, value]) for name, value in GOOD.items()}
+    init["means"][0] /= 10
+    em = jl.fit(BY_HAND, {"y": Y}, jl.EM(restarts=2, tol=0.0, max_iter=2), seed=0, init=init)
+    assert em.objective[1] > em.objective[0] + 1
+    start = jl.fit(BY_HAND, {"y": Y}, LOOK, seed=0, init=em)
+    np.testing.assert_allclose(start.objective, em.objective[[1]], rtol=1e-5)
+    for name, value in em.best().params.items():
         np.testing.assert_allclose(start.params[name][0], value, rtol=1e-3, atol=1e-5)
 
 

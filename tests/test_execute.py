@@ -15,6 +15,7 @@ import pytest
 from monte_carlo import check_moments
 
 import jaxlatent as jl
+from jaxlatent._compat.fusion_emitters import QUICK
 from jaxlatent.engines.chains import mark_unmixed
 from jaxlatent.execute import chunks, drive, programs
 
@@ -140,6 +141,12 @@ def test_the_precision_follows_jax():
     assert result.positions.dtype == np.float64 and all(x.dtype == np.float64 for x in floats)
 
 
+def test_nothing_is_tuned_while_draws_are_kept(many):
+    """One step size, that of all chains of a dataset; draws whose step size follows them are not of the posterior."""
+    sizes = many.statistics["step_size"]
+    assert [len(np.unique(one)) for one in sizes] == [1, 1, 1] and len(np.unique(sizes)) == 3
+
+
 # --- compilation ------------------------------------------------------------------------------------------------------
 
 
@@ -158,19 +165,34 @@ def test_a_second_fit_of_equal_shapes_compiles_nothing(full):
     assert seen, "the counter sees nothing at all"
 
 
+def latest_loop_has_kernels():
+    """Whether XLA made a kernel of each operation: its slower code generator does, where one may choose."""
+    programs = [x.hlo_modules()[0] for x in jax.local_devices()[0].client.live_executables()]
+    return "wrapped_" in next(x for x in programs if x.name == "jit__advance").to_string()
+
+
 @pytest.mark.parametrize(("rows", "datasets", "few"), [(1000, 1, True), (1000, 3, True), (1100, 1, False)])
 def test_the_loop_is_compiled_for_run_time_unless_a_dataset_is_small(monkeypatch, rows, datasets, few):
-    """Of 4096 bytes; how many datasets there are does not matter."""
+    """Of 4096 bytes; how many datasets there are does not matter, and which program it is changes no result."""
     model = jl.Model(
         {"mu": dist.Normal()}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([rows])}, key=f"{rows} rows"
     )
-    one = {"y": np.zeros(rows, np.float32)}
-    called = set()
-    for name in ("_advance_few", "_advance_many"):
-        loop = getattr(programs, name)
-        monkeypatch.setattr(programs, name, lambda *a, name=name, loop=loop: called.add(name) or loop(*a))
-    jl.fit(model, one if datasets == 1 else jl.batch([one] * datasets), jl.Optimize(restarts=1), 0)
-    assert called == {"_advance_few" if few else "_advance_many"}
+    one = {"y": np.linspace(-1.0, 2.0, rows, dtype=np.float32)}
+    fit = lambda: jl.fit(model, one if datasets == 1 else jl.batch([one] * datasets), jl.Optimize(restarts=1), 0)
+    usual = fit()
+    assert latest_loop_has_kernels() is not few or not QUICK
+    always, never = 2**40, -1
+    monkeypatch.setattr(programs, "_FEW", always if few else never)
+    with compilations() as seen:
+        same = fit()
+    assert not seen, "it was the other program"
+    assert_same(usual, same)
+    monkeypatch.setattr(programs, "_FEW", never if few else always)
+    with compilations() as seen:
+        other = fit()
+    assert len(seen) == 1, "the loop alone is compiled anew"
+    assert latest_loop_has_kernels() is few or not QUICK
+    np.testing.assert_allclose(usual.params["mu"], other.params["mu"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -186,23 +208,36 @@ def test_as_many_lanes_share_a_turn_as_fit_in_the_cache(monkeypatch, size, expec
     assert chunks.chunk_size(step, (4, 6), jnp.zeros((4, 6), jnp.float32)) == expected
 
 
-@pytest.mark.parametrize(
-    "of_local",
-    [lambda d, k: (1, 1), lambda d, k: (1, k // 2), lambda d, k: (d // 2, k)],
-    ids=["a lane", "half the lanes of a dataset", "half the datasets"],
-)
-def test_taking_turns_changes_nothing(monkeypatch, of_local):
+def test_chunks_change_nothing_but_who_waits_for_whom(monkeypatch):
+    """A lane takes as many steps as the longest of its own chunk."""
+    evaluations = []
+
+    def likelihood(p, d):
+        jax.debug.callback(lambda mu: evaluations.append(None), p.mu)
+        return {"y": dist.Normal(p.mu, p.tau + 1.0).expand([3])}
+
+    model = jl.Model({"mu": dist.Normal(0.0, 2.0), "tau": dist.HalfNormal(2.0)}, likelihood)
     data = jl.batch([D0, D1, D2, {"y": D0["y"] + 5}])
-    engine = jl.NUTS(chains=4, warmup=0, draws=5)
-    together = jl.fit(MODEL, data, engine, 3, segment=5)
-    sizes = []
-    turn_of = lambda step, lanes, *_: sizes.append(of_local(*lanes)) or sizes[-1]
-    monkeypatch.setattr(drive, "chunk_size", turn_of)
-    jax.clear_caches()
-    in_turns = jl.fit(MODEL, data, engine, 3, segment=5)
-    jax.clear_caches()
-    assert sizes, "no program was traced anew"
-    assert_same(together, in_turns, rtol=1e-3, atol=1e-4)
+
+    def fit(chunk):
+        monkeypatch.setattr(drive, "chunk_size", lambda step, lanes, *_: chunk)
+        jax.clear_caches()
+        evaluations.clear()
+        result = jl.fit(model, data, jl.NUTS(chains=4, warmup=0, draws=5), 3, segment=5)
+        jax.effects_barrier()
+        return result, len(evaluations)
+
+    def steps_taken(chunk):
+        """Of all lanes, those included that they only wait."""
+        own = together.statistics["n_steps"].sum(-1).reshape(4 // chunk[0], chunk[0], 4 // chunk[1], chunk[1])
+        return own.max((1, 3)).sum() * chunk[0] * chunk[1]
+
+    together, all_evaluations = fit((4, 4))
+    for chunk in ((1, 1), (1, 2), (2, 4)):  # a lane, half the lanes of a dataset, half the datasets
+        in_chunks, fewer_evaluations = fit(chunk)
+        assert_same(together, in_chunks, rtol=1e-3, atol=1e-4)
+        saved = steps_taken((4, 4)) - steps_taken(chunk)
+        assert saved > 0 and all_evaluations - fewer_evaluations == saved
 
 
 # --- run --------------------------------------------------------------------------------------------------------------
@@ -237,6 +272,7 @@ def test_run_inside_vmap_over_data_and_keys():
     assert out.params["mu"].shape == (3, 4, 300) and out.statistics["n_steps"].shape == (3, 4, 300)
     for draws, mean in zip(out.params["mu"], exact(ys)[0], strict=True):
         check_moments(draws, mean, exact(ys)[1])
+    assert [len(np.unique(one)) for one in out.statistics["step_size"]] == [1, 1, 1], "a leg is 250 draws"
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------
@@ -385,11 +421,14 @@ def test_lanes_start_where_they_are_told(x, expected):
     assert np.abs(result.params["w"][..., 0, :] - [500, -500]).max() < 20
 
 
-@pytest.mark.slow
 def test_lanes_start_where_another_fit_ended():
-    first = jl.fit(WIDE, Y, ONE_STEP, 0, init={"x": 1000.0, "w": [500.0, -500.0]})
-    again = jl.fit(WIDE, Y, ONE_STEP, 1, init=first)
-    assert np.abs(again.params["x"] - 1000).max() < 40 and np.abs(again.params["w"] - [500, -500]).max() < 40
+    """Each at the last draw of its own chain."""
+    first = jl.fit(WIDE, Y, replace(ONE_STEP, draws=2), 0)
+    last = 1000.0 * np.arange(1, 4)
+    path = {"x": np.stack([0 * last, last], 1), "w": np.stack([0 * last, -last], 1)[..., None] * np.ones(2)}
+    again = jl.fit(WIDE, Y, ONE_STEP, 1, init=replace(first, params=path))
+    assert np.abs(again.params["x"][:, 0] - last).max() < 40
+    assert np.abs(again.params["w"][:, 0] + last[:, None]).max() < 40
 
 
 @pytest.mark.slow
@@ -411,3 +450,13 @@ def test_progress_is_plain_lines_off_a_terminal(capsys, full):
     for quiet in (None, False):
         jl.fit(MODEL, D0, FULL, 3, progress=quiet)
         assert capsys.readouterr() == ("", "")
+
+
+def test_progress_is_one_live_line_on_a_terminal(capsys, full, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    jl.fit(MODEL, D0, FULL, 3)
+    written = capsys.readouterr()
+    assert "110/110" in written.err and "\x1b" in written.err and "NUTS" in written.err and written.out == ""
+    jl.fit(MODEL, D0, FULL, 3, progress=False)
+    assert capsys.readouterr() == ("", "")

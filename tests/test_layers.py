@@ -16,6 +16,7 @@ LAYERS = [
     "typing",
     "errors",
     "status",
+    "masks",
     "_compat",
     "keys",
     "data",

@@ -79,3 +79,12 @@ def test_without_asking_they_are_an_error(fits):
         fits["plain"].predict(1, NEW)
     with pytest.raises(jl.InputError, match="from -1 to"):
         fits["plain"].predict(1, {"g": np.array([-1, 8])}, new_levels=True)
+
+
+def test_datasets_of_a_batch_may_have_different_new_groups():
+    """The most of them first: the others' do not hide them."""
+    result = jl.fit(model(NORMAL), jl.batch([DATA, DATA]), jl.Laplace(draws=50), 0)
+    new = jl.batch([{"g": np.array([0, 9])}, {"g": np.array([0, 7])}])
+    drawn = result.predict(1, new, new_levels=True)["y"]
+    np.testing.assert_allclose(drawn[..., 0], result.params["alpha"][..., 0], atol=6e-3)
+    assert (drawn[0, ..., 1] != drawn[1, ..., 1]).all()

@@ -92,6 +92,16 @@ def test_a_rule_is_met_where_the_effective_sample_size_is(correlation, least, mo
     assert np.min(ess_bulk(draws[0, :, :made])) > 0.9 * 400
 
 
+@pytest.mark.parametrize(("bound", "met"), [(1.01, False), (1.2, True)])
+def test_a_rule_asks_for_chains_that_agree_as_well(bound, met):
+    """Chains a little apart, of effective draws enough."""
+    draws = chains(0.0, 2000) + 0.3 * np.arange(4, dtype=np.float32)[:, None, None]
+    assert np.min(ess_bulk(draws[0])) > 20 and 1.01 < np.min(rhat(draws[0])) < 1.2
+    monitor = Monitor(jl.until(ess=10.0, rhat=bound), np.ones(1, bool), 8000)
+    monitor.update(draws)
+    assert monitor.running.tolist() == [not met]
+
+
 def test_the_cost_does_not_grow_with_the_draws(monkeypatch):
     """Chains that never agree: the diagnostics see as many numbers at each look, and look seldom."""
     sizes = []

@@ -67,6 +67,7 @@ STATES = jl.models.hmm(2, jl.models.emissions.Gaussian())
 
 ENGINES = {
     "NUTS": (LINE, jl.NUTS(chains=1, warmup=5, draws=5)),
+    "ChEES": (LINE, jl.ChEES(chains=2, warmup=5, draws=5)),
     "ADVI": (LINE, jl.ADVI(max_iter=4, draws=25)),
     "DADVI": (LINE, jl.DADVI(max_iter=4, draws=25)),
     "Pathfinder": (LINE, jl.Pathfinder(paths=1, max_iter=4, draws=25)),
@@ -75,7 +76,7 @@ ENGINES = {
     "EM": (STATES, jl.EM(restarts=1, e_step="draw", max_iter=3)),
 }
 #: Keys drawn from at least: a start, steps, an outcome, predictions.
-FEWEST = {"NUTS": 20, "ADVI": 30, "DADVI": 28, "Pathfinder": 28, "Laplace": 28, "Optimize": 10, "EM": 9}
+FEWEST = {"NUTS": 20, "ChEES": 40, "ADVI": 30, "DADVI": 28, "Pathfinder": 28, "Laplace": 28, "Optimize": 10, "EM": 9}
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -1,11 +1,14 @@
-"""`compiled`: `jax.jit` with the workarounds of the platform, for all functions that call a model."""
+"""`compiled`: `jax.jit` for all functions that call a model, with the workarounds and compiler options of the platform."""
 
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, TypeVar
 
-from jaxlatent._compat.compiling import jit
+import jax
+
+from jaxlatent._compat.fusion_emitters import QUICK
 from jaxlatent._compat.tracing import tracing_for, tracing_platform
+from jaxlatent._compat.ynnpack import products_only
 
 Result = TypeVar("Result")
 
@@ -25,7 +28,9 @@ def compiled(
     def decorate(fn: Callable[..., Result]) -> Callable[..., Result]:
         @cache
         def program(platform: str | None) -> Any:
-            return jit(fn, static, donate, quick)
+            on_cpu = quick is not None and platform == "cpu"
+            options = (QUICK if quick else {}) | products_only() if on_cpu else None
+            return jax.jit(fn, static_argnames=static, donate_argnames=donate, compiler_options=options)
 
         @wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Result:

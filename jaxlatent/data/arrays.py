@@ -18,6 +18,7 @@ import numpy as np
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.data.reading import check_finite, narrow, read
 from jaxlatent.errors import InputError
+from jaxlatent.masks import widen
 from jaxlatent.typing import Array, Data, Leaf
 
 Result = TypeVar("Result")
@@ -44,7 +45,7 @@ class Masked:
 
 def values_of(data: Data) -> dict[str, Array]:
     """Data without their masks, as JAX arrays."""
-    return {name: jnp.asarray(value.values if isinstance(value, Masked) else value) for name, value in data.items()}
+    return {name: jnp.asarray(split(value)[0]) for name, value in data.items()}
 
 
 def as_namespace(data: Data) -> Namespace:
@@ -216,7 +217,7 @@ def _unlike_error(label: Any, data: Data, like: Any, usual: Data) -> InputError:
 
 def _stack(items: Sequence[Any]) -> Any:
     """Stack arrays with the same number of axes, padded and masked over the axes up to the last unequal one."""
-    values = [item.values if isinstance(item, Masked) else item for item in items]
+    values = [split(item)[0] for item in items]
     shapes = np.array([value.shape for value in values]).reshape(len(values), -1)
     largest = shapes.max(0)
     unequal = np.flatnonzero((shapes != largest).any(0))
@@ -236,7 +237,7 @@ def mask_over(item: Any, axes: int) -> np.ndarray:
     shape = item.shape[:axes]
     if not isinstance(item, Masked):
         return np.ones(shape, bool)
-    return np.broadcast_to(item.mask.reshape(item.mask.shape + (1,) * (axes - item.mask.ndim)), shape)
+    return np.broadcast_to(widen(item.mask, axes), shape)
 
 
 def as_data(data: Data, label: str = "") -> dict[str, Any]:
@@ -300,7 +301,7 @@ def _as_array(what: str, value: Any) -> Any:
 
 
 def _masked(values: Any, mask: Any) -> Masked:
-    """A `Masked` of NumPy arrays."""
+    """A `Masked` of NumPy arrays, of which the annotations do not know."""
     return Masked(values, mask)
 
 
@@ -375,9 +376,8 @@ def _as_masked(what: str, value: Masked) -> Masked:
             expected=f"booleans of the leading axes of the values, {values.shape}",
             remedy="True where a value is observed.",
         )
-    seen = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
     # Masked entries may be NaN, which would spread through arithmetic.
-    filled = np.where(seen, values, np.zeros((), values.dtype))
+    filled = np.where(widen(mask, values.ndim), values, np.zeros((), values.dtype))
     if values.dtype.kind == "f":
         check_finite(what, filled, np.isfinite(filled))
     return _masked(narrow(what, filled), mask)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.diagnostics.arrays import Either, namespace, sort, windows
+from jaxlatent.masks import widen
 from jaxlatent.typing import AnyArray, ArrayLike
 
 #: Fewer draws than this give NaN, as in ArviZ and Stan: there is nothing left to split.
@@ -65,7 +66,7 @@ def _guarded(statistic: Callable[[Either, Either], Either], x: Either, n: Either
     xp, mask = namespace((x, n)), counted(x, n)
     value = statistic(xp.where(mask, x, 0), n)
     undefined = xp.any(mask & xp.isnan(x), (-2, -1)) | (n < MIN_DRAWS)
-    return xp.where(undefined.reshape(undefined.shape + (1,) * (value.ndim - 1)), xp.nan, value)
+    return xp.where(widen(undefined, value.ndim), xp.nan, value)
 
 
 def floating(values: ArrayLike) -> Either:

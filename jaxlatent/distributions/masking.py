@@ -8,14 +8,14 @@ import numpyro.distributions as dist
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
+from jaxlatent.masks import widen
 from jaxlatent.typing import Array
 
 
 def feasible(d: dist.Distribution, value: Array, mask: Array) -> Array:
     """Replace masked entries by a value inside the support of ``d``, so that their log density is finite."""
-    mask = mask.reshape(mask.shape + (1,) * (value.ndim - mask.ndim))
     filler = jnp.zeros_like(value) if d.support is None else d.support.feasible_like(value)
-    return jnp.where(mask, value, filler.astype(value.dtype))
+    return jnp.where(widen(mask, value.ndim), value, filler.astype(value.dtype))
 
 
 def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> Array:
@@ -41,7 +41,7 @@ def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> A
             remedy="an observation with several entries is missing as a whole; declare its entries independent to mask them one by one.",
         )
     log_prob = d.log_prob(feasible(d, value, mask))
-    return jnp.where(mask.reshape(mask.shape + (1,) * (log_prob.ndim - mask.ndim)), log_prob, 0.0)
+    return jnp.where(widen(mask, log_prob.ndim), log_prob, 0.0)
 
 
 def inside_support(d: dist.Distribution, observation: Any) -> Array:

@@ -262,6 +262,3 @@ def split_steps(steps: int, longest: int) -> list[int]:
 def settings(engine: Engine) -> dict[str, Any]:
     """The settings of an engine by name, for provenance."""
     return {option.name: getattr(engine, option.name) for option in fields(cast(Any, engine))}
-
-
-__all__ = ["Engine", "Final", "Outputs", "Search", "Stage", "engine", "settings", "split_steps", "when"]

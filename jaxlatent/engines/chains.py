@@ -1,13 +1,14 @@
 """Base of the MCMC engines, and the check that the chains of a dataset have mixed."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from jaxlatent.engines.base import Outputs, Stage
+from jaxlatent.errors import require
 from jaxlatent.status import Status
-from jaxlatent.typing import PyTree
+from jaxlatent.typing import Array, PyTree
 
 #: Chains with fewer draws are not checked: they may only have begun to move.
 _MIN_DRAWS = 100
@@ -15,13 +16,36 @@ _MIN_DRAWS = 100
 _UNMIXED_RATIO = 8.0
 
 
+class Record(NamedTuple):
+    """What a draw leaves behind; ``info`` are statistics under ArviZ's names."""
+
+    position: Array
+    gradient: Array
+    lp: Array
+    info: PyTree
+
+
 class Chains:
-    """Base of MCMC engines, whose records are draws: ``position``, ``lp``, and statistics ``info`` under ArviZ's names."""
+    """Base of MCMC engines, each `Record` of which is a draw."""
 
     chains: int
+    warmup: int
+    draws: int
+    target_accept: float
+    divergence_threshold: float
     kind: ClassVar[str] = "chains"
     crosses: ClassVar[bool] = False
     by_rows: ClassVar[bool] = False
+
+    def check_settings(self) -> None:
+        """Those that all have; each names its own."""
+        for name, fine, expected in (
+            ("draws", self.draws >= 1, "at least 1 draw"),
+            ("warmup", self.warmup >= 0, "0 or more transitions"),
+            ("target_accept", 0 < self.target_accept < 1, "a number in (0, 1)"),
+            ("divergence_threshold", self.divergence_threshold > 0, "a positive energy error"),
+        ):
+            require(fine, f"{type(self).__name__}({name}=...)", got=getattr(self, name), expected=expected)
 
     @property
     def lanes(self) -> int:
@@ -32,7 +56,7 @@ class Chains:
         """Nothing: chains adapt at the end of a stage only."""
         return states, shared
 
-    def outputs(self, records: PyTree) -> Outputs:
+    def outputs(self, records: Record) -> Outputs:
         """The draws, with ArviZ's sampler statistics."""
         return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
 

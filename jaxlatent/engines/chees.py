@@ -11,7 +11,6 @@ ascended by Adam in the logarithm of the length. Lengths are jittered by a van d
 end of each window from the draws and gradients of all chains (`jaxlatent.engines.nuts.metric`).
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
@@ -20,11 +19,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxlatent.engines.base import Final, Outputs, Stage, engine, split_steps, when
-from jaxlatent.engines.chains import Chains
+from jaxlatent.engines.chains import Chains, Record
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
 from jaxlatent.engines.nuts.warmup import SAMPLE, WINDOW, Tuning, start_tuning, tune, warmup_stages
 from jaxlatent.errors import require
+from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
@@ -109,15 +109,6 @@ class State(NamedTuple):
     info: Info
 
 
-class Record(NamedTuple):
-    """A draw with its gradient and statistics."""
-
-    position: Array
-    gradient: Array
-    lp: Array
-    info: Info
-
-
 @engine
 class ChEES(Chains):
     """Many short chains of Hamiltonian Monte Carlo that adapt together, see `jaxlatent.engines.chees`.
@@ -142,13 +133,8 @@ class ChEES(Chains):
 
     def __post_init__(self) -> None:
         require(self.chains >= 2, "ChEES(chains=...)", got=self.chains, expected="at least 2 chains, better 64")
-        require(self.draws >= 1, "ChEES(draws=...)", got=self.draws, expected="at least 1 draw")
-        require(self.warmup >= 0, "ChEES(warmup=...)", got=self.warmup, expected="0 or more transitions")
-        target = self.target_accept
-        require(0 < target < 1, "ChEES(target_accept=...)", got=target, expected="a number in (0, 1)")
+        self.check_settings()
         require(self.max_steps >= 1, "ChEES(max_steps=...)", got=self.max_steps, expected="at least 1 step")
-        threshold = self.divergence_threshold
-        require(threshold > 0, "ChEES(divergence_threshold=...)", got=threshold, expected="a positive energy error")
 
     def compile_key(self) -> "ChEES":
         """Two chains of one draw."""
@@ -194,9 +180,8 @@ class ChEES(Chains):
             acceptance = jnp.where(jnp.isnan(error), 0.0, jnp.exp(jnp.minimum(-error, 0.0)))
             choice, key_momentum = jax.random.split(jax.random.fold_in(key, state.transitions + 1))
             accept = fresh | (jax.random.uniform(choice, dtype=acceptance.dtype) < acceptance)
-            pick: Callable[[Array, Array], Array] = lambda new, old: jnp.where(accept, new, old)
-            draw, chosen = pick(position, state.draw), pick(log_density, state.log_density)
-            at = pick(gradient, state.gradient)
+            new, old = (position, log_density, gradient), (state.draw, state.log_density, state.gradient)
+            draw, chosen, at = select(accept, new, old)
             diverging = ~(error <= self.divergence_threshold)
             info = Info(state.energy + jnp.where(accept, error, 0.0), acceptance, moved.taken, diverging, step_size)
             scale = shared.metric.scale
@@ -260,7 +245,7 @@ class ChEES(Chains):
         weights = (index < counts[:, None]) & ~self.done(state)[:, None]
         fresh = metrics.estimate(records.position, records.gradient, weights.astype(state.energy.dtype), shared.metric)
         learn = (stage.kind == WINDOW) & weights.any()
-        metric = Metric(*(jnp.where(learn, new, old) for new, old in zip(fresh, shared.metric, strict=True)))
+        metric = select(learn, fresh, shared.metric)
         known = shared.tuning.seen > 0
         step_size = jnp.where(known, jnp.exp(shared.tuning.log_average), shared.step_size)
         log_length = jnp.where(known, shared.average, shared.log_length)

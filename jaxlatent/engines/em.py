@@ -18,9 +18,10 @@ from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.engines.optimize.stationarity import predicted_gain
 from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, separated
+from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, Key, LogDensity, Params, Position, PyTree, SamePyTree
+from jaxlatent.typing import Array, Key, LogDensity, Params, Position, PyTree
 
 #: A lane has STALLED if a Newton step on the expected complete log joint predicts a gain of more than this multiple of the tolerance.
 _STALLED_RATIO = 30
@@ -128,8 +129,8 @@ class EM(Search):
             objective = jnp.where(rejected, state.objective, objective)
         state = self._update_status(state, objective, expected, rejected)
         # A lane that ends takes the plain EM step, since the extrapolated one is not evaluated yet; one that failed keeps its parameters.
-        following = _choose(state.status == Status.OK, following, updated)
-        params = _choose(jnp.isfinite(objective), following, state.params)
+        following = select(state.status == Status.OK, following, updated)
+        params = select(jnp.isfinite(objective), following, state.params)
         return state._replace(params=params), Record(objective), jnp.ones((), bool)
 
     def done(self, state: State) -> Array:
@@ -227,17 +228,11 @@ class EM(Search):
         length = jnp.maximum(jnp.linalg.norm(change) / jnp.maximum(jnp.linalg.norm(curve), 1e-20), 1.0)
         jump = posterior.constrain(first + 2 * length * change + length**2 * curve)
         jump = jax.tree.map(lambda far, near: jnp.where(jnp.isfinite(far).all(), far, near), jump, following)
-        after = _choose(state.phase == 1, jump, _choose(rejected, state.before[1], following))
+        after = select(state.phase == 1, jump, select(rejected, state.before[1], following))
         # Phase 0 stores (x0, x1), phase 1 replaces x1 by x2, the fallback of phase 2.
-        kept = _choose(state.phase == 0, (state.params, following), (state.before[0], following))
-        kept = _choose(state.phase == 2, state.before, kept)
+        kept = select(state.phase == 0, (state.params, following), (state.before[0], following))
+        kept = select(state.phase == 2, state.before, kept)
         return state._replace(before=kept, phase=(state.phase + 1) % 3), after
-
-
-def _choose(when: Array, yes: SamePyTree, no: SamePyTree) -> SamePyTree:
-    """``yes`` where ``when``, else ``no``, leaf by leaf."""
-    chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(when, a, b), yes, no)
-    return chosen
 
 
 def _complete(posterior: Posterior, expected: dict[str, Expected]) -> LogDensity:

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jaxlatent.engines.base import Final, Stage, engine, when
 from jaxlatent.engines.gaussian import GaussianSearch, outcome
 from jaxlatent.engines.optimize import lbfgs
-from jaxlatent.engines.optimize.lbfgs import LBFGS, select
+from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.errors import require
+from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.chunks import chunk_size, map_in_chunks
+from jaxlatent.masks import select
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
@@ -66,7 +67,7 @@ def drive(
             return cross(states, both[1]), record, emitted
 
         def keep(live: Array, new: tuple[PyTree, PyTree], old: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            return _where(live, new[0], old[0]), _where(jnp.any(live, 1), new[1], old[1])
+            return select(live, new[0], old[0]), select(jnp.any(live, 1), new[1], old[1])
 
         both, *rest = _loop(
             step_and_cross, lambda both: done(both[0]), keep, (states, shared), wanted, capacity, patience
@@ -76,7 +77,7 @@ def drive(
     def run_chunk(posterior: Posterior, lanes: PyTree, states: PyTree, shared: PyTree) -> PyTree:
         keys, wanted = lanes
         go = lambda states: step(posterior, keys, states, shared, stage)
-        return _loop(go, done, _where, states, wanted, capacity, patience)
+        return _loop(go, done, select, states, wanted, capacity, patience)
 
     size = chunk_size(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
     states, *rest = map_in_chunks(run_chunk, size, posterior, (keys, wanted), states, shared)
@@ -149,9 +150,3 @@ def adapt(
     adapted, shared = jax.vmap(engine.adapt, (0, 0, 0, 0, None))(own[0], shared, own[1], own[2], stage)
     repeat = jnp.minimum(jnp.arange(total), lanes - 1)
     return jax.tree.map(lambda x: x[:, repeat], adapted), shared
-
-
-def _where(live: Array, new: PyTree, old: PyTree) -> PyTree:
-    """``new`` where ``live``, else ``old``, over the leading axes of ``live``."""
-    pick = lambda a, b: jnp.where(live.reshape(live.shape + (1,) * (a.ndim - live.ndim)), a, b)
-    return jax.tree.map(pick, new, old)

@@ -18,7 +18,7 @@ from jaxlatent.execute.grid import Grid, make_grid, on_host
 from jaxlatent.execute.interrupts import defer_interrupts
 from jaxlatent.execute.naming import Named, named, named_records
 from jaxlatent.execute.padding import derived_reads_rows, pad_rows
-from jaxlatent.execute.progress import Line
+from jaxlatent.execute.progress import Report, progress_line
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.session import Session, remaining
 from jaxlatent.execute.sinks import Memory, Sink
@@ -107,8 +107,8 @@ def fit(
     datasets = 1 if names is None else len(names)
     grid = make_grid(datasets, engine.lanes, jax.local_devices() if devices is None else devices, whole=engine.crosses)
     stages, compile_key = engine.schedule(segment), engine.compile_key()
-    line = Line(f"{given.density.label} · {type(engine).__name__}", sum(stage.steps for stage in stages), progress)
-    with line:
+    label, total = f"{given.density.label} · {type(engine).__name__}", sum(stage.steps for stage in stages)
+    with progress_line(label, total, progress) as report:
         unpadded = _add_dataset_axis(given.nameless) if names is None else given.nameless
         padded = unpadded if engine.by_rows else pad_rows(unpadded)
         if isinstance(model, Model):
@@ -128,7 +128,7 @@ def fit(
         compiled = time.perf_counter() - clock
         sink = Memory()
         monitor = Monitor(until, ~quarantine.bad, sum(stage.steps for stage in stages if stage.keep))
-        session, seconds = _loop(grid, compile_key, stages, posterior, naming, session, sink, line, monitor)
+        session, seconds = _loop(grid, compile_key, stages, posterior, naming, session, sink, report, monitor)
         final = programs.finish(grid, compile_key, posterior, session)
         last = named(grid, naming, final.outputs)
         result = _outcome(engine, sink.close(), last, *grid.fetch((final.objective, final.status)))
@@ -160,7 +160,7 @@ def _loop(
     naming: Posterior,
     session: Session,
     sink: Sink,
-    line: Line,
+    report: Report,
     monitor: Monitor,
 ) -> tuple[Session, dict[bool, float]]:
     """Run the stages and append kept records to the sink; returns the session, and the seconds of kept and of other stages."""
@@ -188,7 +188,7 @@ def _loop(
                 jax.block_until_ready(session.shared)
                 ended = False
             seconds[stage.keep] += time.perf_counter() - clock
-            line.update(done, "" if stage.keep else "warm-up")
+            report(done, "" if stage.keep else "warm-up")
             if ended:
                 break
     except KeyboardInterrupt:

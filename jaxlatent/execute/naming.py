@@ -8,6 +8,7 @@ import numpy as np
 from jaxlatent.engines.base import Outputs
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid
+from jaxlatent.masks import blank
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, PyTree
 
@@ -57,7 +58,8 @@ def named_records(
     first = jax.tree.map(lambda x: x[:, :, :rows], grid.fetch(statistics))
     made = grid.fetch(counts)
     valid = np.arange(rows) < made[..., None]
-    return jax.tree.map(lambda x: _blanked(x, valid), Named(first, positions, *values)), made
+    records = Named(first, positions, *values)
+    return records if valid.all() else blank(records, valid), made
 
 
 def _name_in_chunks(grid: Grid, posterior: Posterior, positions: Array, rows: int) -> tuple[PyTree, PyTree]:
@@ -70,10 +72,3 @@ def _name_in_chunks(grid: Grid, posterior: Posterior, positions: Array, rows: in
         parts.append(jax.tree.map(lambda x, length=length: x[:, :, :length], values))
     joined: tuple[PyTree, PyTree] = jax.tree.map(lambda *x: np.concatenate(x, 2), *parts)
     return joined
-
-
-def _blanked(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    if valid.all():
-        return x
-    nothing = np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)
-    return np.where(valid.reshape(valid.shape + (1,) * (x.ndim - 3)), x, nothing)

@@ -17,6 +17,7 @@ from jaxlatent.execute.grid import Grid
 from jaxlatent.execute.initial_position import initial_position, supported
 from jaxlatent.execute.session import LEADS, Emitted, Session
 from jaxlatent.keys import Streams, streams
+from jaxlatent.masks import widen
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params, PyTree
@@ -114,8 +115,7 @@ def put_back(
 
     def joined(rows: Array, more: Array) -> Array:
         had = jnp.take(rows, datasets, 0, mode="clip")
-        place = jnp.arange(rows.shape[2]) - begun[..., None]
-        place = place.reshape(place.shape + (1,) * (rows.ndim - 3))
+        place = widen(jnp.arange(rows.shape[2]) - begun[..., None], rows.ndim)
         last = jnp.take_along_axis(more, jnp.maximum(place, 0), 2)
         return rows.at[datasets].set(jnp.where(place < 0, had, last), mode="drop")
 

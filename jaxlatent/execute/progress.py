@@ -2,53 +2,47 @@
 
 import sys
 import time
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+#: Tells how many records of the total are done, and what is going on.
+Report = Callable[[int, str], None]
+#: Seconds between plain lines.
+_INTERVAL = 10.0
 
-class Line:
-    """A progress line, live on a terminal.
+
+@contextmanager
+def progress_line(label: str, total: int, show: bool | None = None) -> Iterator[Report]:
+    """A progress line, live where there is a terminal.
 
     Args:
         label: name of the model and engine.
         total: records that each lane will emit.
         show: None shows a live line on a terminal and nothing elsewhere; True prints plain lines elsewhere; False shows nothing.
     """
+    console = Console(file=sys.stderr)
+    if show is not False and console.is_terminal:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:>5.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+        )
+        with Progress(*columns, console=console) as live:
+            task = live.add_task(label, total=total, note="compiling")
+            yield lambda done, note: live.update(task, completed=done, note=note)
+        return
+    last = time.monotonic()
 
-    #: Seconds between plain lines.
-    interval = 10.0
+    def print_line(done: int, note: str) -> None:
+        nonlocal last
+        if show and (time.monotonic() - last > _INTERVAL or done >= total):
+            last = time.monotonic()
+            print(f"{label}: {done}/{total} {note}", file=sys.stderr, flush=True)
 
-    def __init__(self, label: str, total: int, show: bool | None = None):
-        self.label, self.total, self.show = label, total, show
-        self._console = Console(file=sys.stderr)
-        self._live: Progress | None = None
-        self._last = time.monotonic()
-
-    def __enter__(self) -> "Line":
-        if self.show is not False and self._console.is_terminal:
-            self._live = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.completed:>5.0f}/{task.total:.0f}"),
-                TimeElapsedColumn(),
-                TextColumn("[dim]{task.fields[note]}"),
-                console=self._console,
-            )
-            self._live.start()
-            self._task = self._live.add_task(self.label, total=self.total, note="compiling")
-        return self
-
-    def update(self, done: int, note: str) -> None:
-        """Show ``done`` of the total, and a note on the phase of the run."""
-        if self._live is not None:
-            self._live.update(self._task, completed=done, note=note)
-        elif self.show and (time.monotonic() - self._last > self.interval or done >= self.total):
-            self._last = time.monotonic()
-            print(f"{self.label}: {done}/{self.total} {note}", file=sys.stderr, flush=True)
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._live is not None:
-            self._live.stop()
+    yield print_line

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxlatent.errors import InputError
-from jaxlatent.results.outcome import blanked
+from jaxlatent.masks import blank
 from jaxlatent.status import Status
 from jaxlatent.typing import PyTree
 
@@ -63,7 +63,7 @@ class Quarantine:
         if not self.bad.any():
             return result
         status = np.where(self.bad[:, None], self.status[:, None], result["status"])
-        return {**jax.tree.map(lambda x: blanked(x, self.bad), result), "status": status.astype(result["status"].dtype)}
+        return {**blank(result, ~self.bad), "status": status.astype(result["status"].dtype)}
 
     def __str__(self) -> str:
         listed = ", ".join(repr(name) for name in list(self.problems)[:8])

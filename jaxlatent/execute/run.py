@@ -1,7 +1,6 @@
 """`run`: a pure, traceable fit, for use inside another package's ``jit``, ``vmap`` or ``shard_map``."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -12,6 +11,7 @@ from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.initial_position import initial_position
 from jaxlatent.execute.session import Emitted, Session, advance, begin, pool
 from jaxlatent.keys import as_key, streams
+from jaxlatent.masks import blank, select
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
@@ -66,7 +66,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
         wanted = jnp.full((1, engine.lanes), stage.steps)
         session, emitted = advance(engine, batched, session, stage, wanted, capacity)
         pooled = pool(engine, engine.lanes, session, emitted, stage)
-        return jax.tree.map(lambda new, old: jnp.where(stage.keep, old, new), pooled, session), emitted
+        return select(jnp.asarray(stage.keep), session, pooled), emitted
 
     rows = Stage(*cast(Any, [jnp.asarray(column) for column in zip(*stages, strict=True)]))
     session, emitted = jax.lax.scan(row, _drop_weak_types(begin(engine, batched, keys, init[None])), rows)
@@ -75,8 +75,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     joined = jax.tree.map(lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], 1), emitted.records)
     last = over_lanes(engine.finish, (1, 0, 0))(batched, session.last_keys, session.states)
     final = jax.tree.map(lambda x: x[0], last)
-    records = engine.outputs(joined)
-    records = jax.tree.map(partial(_blanked, valid), records)
+    records = blank(engine.outputs(joined), valid)
     positions = final.outputs.positions if records.positions is None else records.positions
     constrain = jax.vmap(posterior.constrain)
     params = final.outputs.params
@@ -86,12 +85,6 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     # A `Run` does not hold the trace of an optimisation.
     statistics.pop("objective", None)
     return Run(params, positions, statistics, final.objective, final.status)
-
-
-def _blanked(valid: Array, x: Array) -> Array:
-    """Set rows ``(lane, draw, ...)`` that are not valid to NaN (integers: 0)."""
-    nothing = jnp.asarray(jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else 0, x.dtype)
-    return jnp.where(valid.reshape(valid.shape + (1,) * (x.ndim - 2)), x, nothing)
 
 
 def _drop_weak_types(tree: Any) -> Any:

@@ -12,6 +12,7 @@ from jaxlatent.data.arrays import Masked, split
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.restricted import HELD, Restricted
 from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.masks import widen
 from jaxlatent.model.model import Model
 from jaxlatent.model.pickling import family
 from jaxlatent.typing import ArrayLike
@@ -52,8 +53,7 @@ def fix(model: Model, **values: ArrayLike | Masked) -> Model:
                 expected=f"booleans of the leading axes of the values, {shape}",
                 remedy="True where an entry is held.",
             )
-        mask = mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
-        groups = np.where(mask, HELD, np.arange(np.prod(shape, dtype=int)).reshape(shape))
+        groups = np.where(widen(mask, len(shape)), HELD, np.arange(np.prod(shape, dtype=int)).reshape(shape))
         return tuple(groups.ravel().tolist()), value.values
 
     model = _without(model, held) if held else model

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxlatent.data.namespace import Namespace, mask_of
 from jaxlatent.errors import InputError
+from jaxlatent.masks import widen
 from jaxlatent.models.parts import rows
 from jaxlatent.typing import Array, ArrayLike
 
@@ -30,7 +31,7 @@ def units_of(values: Array, seen: Array | None) -> Units:
     """
     values = jnp.asarray(values, jnp.result_type(float))
     if seen is not None:
-        seen = seen.reshape(seen.shape + (1,) * (values.ndim - 1))
+        seen = widen(seen, values.ndim)
     kept: Callable[[Array, ArrayLike], Array] = lambda x, otherwise: (
         x if seen is None else jnp.where(seen, x, otherwise)
     )
@@ -54,7 +55,7 @@ def seen_steps(d: Namespace, leading: tuple[int, ...]) -> Array | None:
     mask = mask_of(d, "y")
     if mask is None or jnp.shape(mask) != leading[: jnp.ndim(mask)]:
         return None
-    return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (len(leading) - mask.ndim)), leading).ravel()
+    return jnp.broadcast_to(widen(mask, len(leading)), leading).ravel()
 
 
 def units_of_y(d: Namespace, dim: int | None = None) -> Units:

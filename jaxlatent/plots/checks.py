@@ -46,7 +46,10 @@ def checks(
         remedy="draw ArviZ's figures one by one from result.to_arviz(predictions=seed).",
     )
     idata: Any = result.to_arviz(predictions=seed)
-    figures = (_former if is_former_arviz() else _latter)(idata, {"var_names": shown}, observed[0], len(labels))
+    named = {"var_names": shown}
+    figures = (
+        _former(idata, named, observed[0], len(labels)) if is_former_arviz() else _latter(idata, named, len(labels))
+    )
     for name in only or ():
         if name not in figures:
             raise InputError(
@@ -118,7 +121,7 @@ def _predictive_forest(idata: Any, observed: str) -> None:
     ax.legend()
 
 
-def _latter(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:
+def _latter(idata: Any, named: dict[str, Any], panels: int) -> dict[str, Callable[[], Any]]:
     """The figures of ArviZ 1.x."""
     az = _arviz()
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import split
 from jaxlatent.errors import InputError
+from jaxlatent.masks import widen
 from jaxlatent.results import container
 from jaxlatent.results.fitted import Fitted
 
@@ -80,5 +81,4 @@ def _fill_nan(values: Any, mask: Any) -> np.ndarray:
     host = np.asarray(values)
     if mask is None:
         return host
-    seen = np.asarray(mask).reshape(mask.shape + (1,) * (host.ndim - mask.ndim))
-    return np.where(seen, host, np.nan)
+    return np.where(widen(np.asarray(mask), host.ndim), host, np.nan)

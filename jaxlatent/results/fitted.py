@@ -12,6 +12,7 @@ from jaxlatent.data.arrays import Batch, as_data, blamed, labelled, split
 from jaxlatent.diagnostics import InformationCriterion, loo, waic
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.keys import Purpose, key_for
+from jaxlatent.masks import widen
 from jaxlatent.model.checks import Purpose as Use
 from jaxlatent.model.checks import check_use, levels_needed
 from jaxlatent.posterior.model_density import ModelDensity
@@ -84,8 +85,7 @@ class Fitted(Outcome):
         if new_levels and data is not None:
             key, key_levels = jax.random.split(key)
             fit = self._with_new_levels(key_levels, data)
-        posterior, params = fit._gridded(data, "predict")
-        draws = self._computed(predictive.predict, data, posterior, key, params, self.has_draws)
+        draws = fit._computed(predictive.predict, data, key, self.has_draws, use="predict")
         self._require(draws, "predict")
         return self._ungridded(draws)
 
@@ -96,8 +96,7 @@ class Fitted(Outcome):
             data: other inputs, and observations for calibration and scores; those of the fit by default.
             name: of the observation, if there are several.
         """
-        posterior, params = self._gridded(data, "predict")
-        return self._computed(conditional.of, data, posterior, params, self.has_draws, name, self._stripped)
+        return self._computed(conditional.of, data, self.has_draws, name, self._stripped, use="predict")
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Posterior probabilities of hidden states or components, ``(..., K)`` by observation, with the leading axes of `params`.
@@ -105,8 +104,7 @@ class Fitted(Outcome):
         Args:
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        return self._require_hidden(self._computed(hidden.smooth, data, posterior, params, self.has_draws), "smooth")
+        return self._require_hidden(self._computed(hidden.smooth, data, self.has_draws), "smooth")
 
     def most_likely_states(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The most likely path of every sequence (Viterbi), or label of every value; -1 where masked or past the end.
@@ -114,9 +112,8 @@ class Fitted(Outcome):
         Args:
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
         return self._require_hidden(
-            self._computed(hidden.most_likely, data, posterior, params, self.has_draws)[0], "most_likely_states", -1
+            self._computed(hidden.most_likely, data, self.has_draws)[0], "most_likely_states", -1
         )
 
     def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
@@ -126,10 +123,7 @@ class Fitted(Outcome):
             seed: required, an int or a typed JAX key.
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        drawn = self._computed(
-            hidden.sample, data, posterior, params, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws
-        )
+        drawn = self._computed(hidden.sample, data, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws)
         return self._require_hidden(drawn, "sample_states", -1)
 
     def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
@@ -142,10 +136,7 @@ class Fitted(Outcome):
             seed: required, an int or a typed JAX key.
             data: other data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        drawn = self._computed(
-            hidden.forecast, data, posterior, params, key_for(Purpose.FORECAST, seed), steps, self.has_draws
-        )
+        drawn = self._computed(hidden.forecast, data, key_for(Purpose.FORECAST, seed), steps, self.has_draws)
         return self._require_hidden(drawn, "forecast")
 
     def score(self, data: Data | Batch | None = None) -> np.ndarray:
@@ -154,8 +145,7 @@ class Fitted(Outcome):
         Args:
             data: held-out data; those of the fit by default.
         """
-        posterior, params = self._gridded(data)
-        value = self._computed(scores.per_value, data, posterior, params, self.has_draws)
+        value = self._computed(scores.per_value, data, self.has_draws)
         self._require(value, "score")
         return self._ungridded(value)[""]
 
@@ -216,13 +206,12 @@ class Fitted(Outcome):
                 if mask is None
                 else np.asarray(mask).reshape(*mask.shape[: len(shape)], -1).any(-1)
             )
-            seen[name] = np.broadcast_to(any_seen.reshape(any_seen.shape + (1,) * (len(shape) - any_seen.ndim)), shape)
+            seen[name] = np.broadcast_to(widen(any_seen, len(shape)), shape)
         return terms, seen
 
     def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The pointwise log likelihood; empty for a bare log density."""
-        posterior, params = self._gridded(data)
-        return self._ungridded(self._computed(predictive.log_likelihood, data, posterior, params, self.has_draws))
+        return self._ungridded(self._computed(predictive.log_likelihood, data, self.has_draws))
 
     def _observations(self, names: Collection[str]) -> dict[str, Any]:
         """The observed values by name, `jaxlatent.Masked` where some are missing, None where there are none."""
@@ -232,13 +221,16 @@ class Fitted(Outcome):
         return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
 
     def _computed(
-        self, fn: Callable[..., Computed], data: Data | Batch | None, posterior: Posterior, *rest: Any
+        self, fn: Callable[..., Computed], data: Data | Batch | None, *rest: Any, use: Use = "score"
     ) -> Computed:
-        """``fn(posterior, ...)``, whose exceptions with other data become an `InputError`."""
+        """``fn(posterior, params, ...)``, whose exceptions with other data become an `InputError`."""
+        posterior, params = self._gridded(data, use)
         if data is None:
-            return fn(posterior, *rest)
+            return fn(posterior, params, *rest)
         remedy = "give every covariate, and for likelihoods the observations, in shapes that go together."
-        return blamed("what follows from a result on other data", lambda: fn(posterior, *rest), posterior.data, remedy)
+        return blamed(
+            "what follows from a result on other data", lambda: fn(posterior, params, *rest), posterior.data, remedy
+        )
 
     def _require(self, values: Mapping[str, Any], what: str) -> None:
         if not values:
@@ -317,10 +309,7 @@ class Fitted(Outcome):
         exists = self._exists()
         if exists.all():
             return own
-        spread: Callable[[np.ndarray], np.ndarray] = lambda x: exists.reshape(
-            exists.shape + (1,) * (x.ndim - exists.ndim)
-        )
-        return {name: np.where(spread(value), value, nothing) for name, value in own.items()}
+        return {name: np.where(widen(exists, value.ndim), value, nothing) for name, value in own.items()}
 
     def _stripped(self, value: np.ndarray) -> np.ndarray:
         """Drop the axes added by `_gridded`."""

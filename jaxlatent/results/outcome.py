@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, listed
+from jaxlatent.masks import blank
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.provenance import Provenance
 from jaxlatent.status import Status
@@ -130,7 +131,7 @@ class Outcome:
             name: jax.tree.map(lambda *x: np.stack(x), *(getattr(one, name) for one in picked)) for name in _ARRAYS
         }
         status = stacked.pop("status")
-        return replace(self, **jax.tree.map(lambda x: blanked(x, all_failed), stacked), status=status)
+        return replace(self, **blank(stacked, ~all_failed), status=status)
 
     @property
     def failed(self) -> tuple[Any, ...]:
@@ -196,9 +197,3 @@ class Outcome:
         name = (self.names or ())[dataset]
         problems = {name: self.problems[name]} if name in self.problems else {}
         return replace(self, posterior=posterior, names=None, problems=problems, **picked)
-
-
-def blanked(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """``x`` with NaN (integers: 0) in the given leading rows."""
-    nothing = np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)
-    return np.where(rows.reshape(-1, *(1,) * (x.ndim - 1)), nothing, x)

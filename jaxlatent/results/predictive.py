@@ -29,7 +29,7 @@ def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[st
 
 
 @compiled("draws")
-def predict(posterior: Posterior, key: Key, params: Params, draws: bool) -> dict[str, Array]:
+def predict(posterior: Posterior, params: Params, key: Key, draws: bool) -> dict[str, Array]:
     """One predictive draw of every observation for each draw of the parameters, with the leading axes of ``params``."""
     leading = next(iter(params.values())).shape[: 3 if draws else 2]
 

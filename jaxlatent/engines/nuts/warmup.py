@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from jaxlatent.engines.base import Stage
 from jaxlatent.engines.nuts.metric import Metric, estimate
+from jaxlatent.masks import select
 from jaxlatent.typing import Array
 
 #: ``Stage.kind``: the metric is learned at the end; the step size is frozen at the end; no adaptation.
@@ -141,7 +142,7 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     counted = valid & trusted[:, None]
     learn = (stage.kind == WINDOW) & trusted.any()
     fresh = estimate(window.draws, window.gradients, counted.astype(window.draws.dtype), shared.metric)
-    metric = Metric(*(jnp.where(learn, new, old) for new, old in zip(fresh, shared.metric, strict=True)))
+    metric = select(learn, fresh, shared.metric)
     # Dual averaging begins with steps that are too long on purpose: ignore the divergences of the first half.
     late = counted & (index >= counts[:, None] // 2)
     share = jnp.sum(window.diverging & late) / jnp.maximum(jnp.sum(late), 1)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import optax
 
-from jaxlatent.engines.optimize.lbfgs import Point, select
+from jaxlatent.engines.optimize.lbfgs import Point
+from jaxlatent.masks import select
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, LogDensity, Position, PyTree
 

@@ -20,12 +20,12 @@ starts the next line search.
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
+from jaxlatent.masks import select
 from jaxlatent.status import Status
-from jaxlatent.typing import Array, LogDensity, Position, SamePyTree
+from jaxlatent.typing import Array, LogDensity, Position
 
 _DECREASE, _CURVATURE = 1e-4, 0.9
 #: Maximum evaluations per line search: down to 2**-20 of the first step.
@@ -192,9 +192,3 @@ def _empty_memory(memory: Memory, gradient: Array, scale: Array) -> Memory:
     """A memory without pairs, for a first step of length at most one in units of ``sqrt(scale)``."""
     nothing = jnp.zeros_like(memory.steps)
     return Memory(nothing, nothing, scale / jnp.maximum(jnp.sqrt(gradient @ (scale * gradient)), 1.0))
-
-
-def select(condition: Array, this: SamePyTree, other: SamePyTree) -> SamePyTree:
-    """``this`` where ``condition``, else ``other``, leaf by leaf."""
-    chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
-    return chosen

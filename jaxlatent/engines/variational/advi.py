@@ -31,8 +31,8 @@ from jax.scipy.linalg import solve_triangular
 from jaxlatent.engines.base import Final, Stage, engine, when
 from jaxlatent.engines.gaussian import GaussianSearch, outcome, standard_log_density
 from jaxlatent.engines.optimize.interning import interned
-from jaxlatent.engines.optimize.lbfgs import select
 from jaxlatent.errors import require
+from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.lax import GatherScatterMode
 
+from jaxlatent.masks import select
 from jaxlatent.model.checks.program import Atom, Branches, Equation, Program, Scan, While, is_variable
 from jaxlatent.model.checks.sites import Site
 from jaxlatent.typing import Array
@@ -167,7 +168,7 @@ def _where(goes_on: Array | None, after: Any, before: Any) -> Any:
     """The carry ``after`` for the loops of a vmapped ``while_loop`` that go on, ``before`` for the others."""
     if after is None or goes_on is None or not goes_on.ndim:
         return after
-    return jnp.where(goes_on.reshape(goes_on.shape + (1,) * (after.ndim - goes_on.ndim)), after, before)
+    return select(goes_on, after, before)
 
 
 def _range(index: Array) -> tuple[Array, Array]:

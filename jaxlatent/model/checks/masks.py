@@ -10,6 +10,7 @@ import numpy as np
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import Masked
 from jaxlatent.errors import InputError
+from jaxlatent.masks import widen
 from jaxlatent.model.checks.terms import Purpose, Reading, terms
 from jaxlatent.model.model import Model
 from jaxlatent.typing import Array, Data, Params
@@ -98,8 +99,10 @@ def _filled(value: Masked, longest: int) -> Masked | None:
         return None
     seen = values[mask]
     other = seen.flat[np.argmax(np.abs(seen))] if seen.size else 0
-    lost = lost.reshape(lost.shape + (1,) * (values.ndim - lost.ndim))
-    return Masked(jnp.asarray(np.where(lost, other if other else np.ones((), values.dtype), values)), value.mask)
+    return Masked(
+        jnp.asarray(np.where(widen(lost, values.ndim), other if other else np.ones((), values.dtype), values)),
+        value.mask,
+    )
 
 
 def _equal(one: Any, other: Any) -> bool:

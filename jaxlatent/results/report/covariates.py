@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import split
 from jaxlatent.errors import listed
+from jaxlatent.masks import widen
 from jaxlatent.results.report.finding import Finding
 
 #: Covariates are collinear if an eigenvalue of their correlation matrix is smaller.
@@ -68,7 +69,7 @@ def _columns(name: str, entry: Any) -> Iterator[tuple[str, np.ndarray]]:
     rows = values.reshape(-1, 1) if single else values.reshape(-1, values.shape[-1])
     if mask is not None:
         leading = values.shape if single else values.shape[:-1]
-        rows = rows[np.broadcast_to(mask.reshape(mask.shape + (1,) * (len(leading) - mask.ndim)), leading).ravel()]
+        rows = rows[np.broadcast_to(widen(mask, len(leading)), leading).ravel()]
     for i, column in enumerate(rows.T.astype(float)):
         if len(column) > 2 and np.ptp(column) > 0:
             axes = ":, " if values.ndim == 2 else "..., "

@@ -1,0 +1,214 @@
+"""The trajectory of NUTS: leapfrog steps, doublings, and U-turn checks.
+
+Multinomial sampling over an iteratively doubled trajectory (Hoffman and Gelman 2014; Betancourt 2017; Phan et al. 2019). Momenta are
+whitened (`jaxlatent.engines.nuts.metric`), so only the leapfrog step uses the metric.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.engines.nuts.metric import Metric
+from jaxlatent.masks import select
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.typing import Array, Key, Position
+
+
+class Point(NamedTuple):
+    """A position with its log density and gradient."""
+
+    position: Array
+    log_density: Array
+    gradient: Array
+
+
+class Leaf(NamedTuple):
+    """One end of a trajectory: position, whitened momentum, whitened gradient."""
+
+    position: Array
+    momentum: Array
+    gradient: Array
+
+
+class Tree(NamedTuple):
+    """A trajectory, or the subtree that is being added to it.
+
+    Attributes:
+        proposal: the point sampled from it so far.
+        energy: of the proposal.
+        log_weight: total log weight of its points, relative to the start.
+        momentum_sum: sum of its whitened momenta.
+        accept_sum: sum of the Metropolis acceptance probabilities of its points.
+        size: number of leapfrog steps.
+    """
+
+    proposal: Point
+    energy: Array
+    log_weight: Array
+    momentum_sum: Array
+    accept_sum: Array
+    size: Array
+
+
+class Choices(NamedTuple):
+    """The random choices of one transition besides its momentum.
+
+    Attributes:
+        leaf_key: folded with the leapfrog step number, for the sampling within a subtree.
+        directions: ``(max_depth,)``, +1 or -1 for each doubling.
+        joins: ``(max_depth,)`` uniforms that decide whether the proposal moves into the new subtree.
+    """
+
+    leaf_key: Key
+    directions: Array
+    joins: Array
+
+
+class Trajectory(NamedTuple):
+    """A trajectory between two leapfrog steps.
+
+    Attributes:
+        left, right, end: its two ends, and the end being integrated.
+        tree, subtree: see `Tree`.
+        checkpoints: whitened momenta and momentum sums for the U-turn checks inside a subtree, ``(max_depth, dim)`` each.
+        depth: doublings completed.
+        direction: +1 or -1.
+        start_energy: the energy at its start.
+        choices: random numbers of the transition, see `Choices`.
+    """
+
+    left: Leaf
+    right: Leaf
+    end: Leaf
+    tree: Tree
+    subtree: Tree
+    checkpoints: tuple[Array, Array]
+    depth: Array
+    direction: Array
+    start_energy: Array
+    choices: Choices
+
+
+def initial(key: Key, position: Position, max_depth: int) -> Trajectory:
+    """A trajectory without momentum or direction, whose first step evaluates ``position``."""
+    zero, nothing, none = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
+    leaf, depths = Leaf(position, zero, zero), jnp.zeros(max_depth, position.dtype)
+    tree = Tree(Point(position, nothing, zero), nothing, nothing, zero, nothing, none)
+    checkpoints = (jnp.zeros((max_depth, position.shape[0]), position.dtype),) * 2
+    choices = Choices(key, depths, depths)
+    return Trajectory(leaf, leaf, leaf, tree, tree, checkpoints, none, nothing, nothing, choices)
+
+
+def leapfrog(
+    posterior: Posterior, trajectory: Trajectory, step_size: Array, metric: Metric
+) -> tuple[Point, Leaf, Array, Array]:
+    """One leapfrog step: the new point, the leaf, its log weight relative to the start, and its energy."""
+    end, step = trajectory.end, trajectory.direction * step_size
+    half = end.momentum + 0.5 * step * end.gradient
+    position = end.position + step * metric.forward(half)
+    log_density, gradient = jax.value_and_grad(posterior.log_density)(position)
+    whitened = metric.transpose(gradient)
+    momentum = half + 0.5 * step * whitened
+    energy = 0.5 * momentum @ momentum - log_density
+    change = trajectory.start_energy - energy
+    log_weight = jnp.where(jnp.isnan(change), -jnp.inf, change)
+    return Point(position, log_density, gradient), Leaf(position, momentum, whitened), log_weight, energy
+
+
+def extend(
+    trajectory: Trajectory, point: Point, leaf: Leaf, log_weight: Array, energy: Array
+) -> tuple[Trajectory, Array]:
+    """Add a leapfrog step to the subtree: the trajectory, and whether the subtree makes a U-turn."""
+    subtree = trajectory.subtree
+    total = trajectory.tree.size + subtree.size
+    uniform = jax.random.uniform(jax.random.fold_in(trajectory.choices.leaf_key, total), dtype=energy.dtype)
+    accept = uniform < jax.nn.sigmoid(log_weight - subtree.log_weight)
+    proposal, energy = select(accept, (point, energy), (subtree.proposal, subtree.energy))
+    grown = Tree(
+        proposal=proposal,
+        energy=energy,
+        log_weight=jnp.logaddexp(subtree.log_weight, log_weight),
+        momentum_sum=subtree.momentum_sum + leaf.momentum,
+        accept_sum=subtree.accept_sum + jnp.exp(jnp.minimum(log_weight, 0.0)),
+        size=subtree.size + 1,
+    )
+    checkpoints, turning = _check_subtree(trajectory.checkpoints, leaf.momentum, grown.momentum_sum, subtree.size)
+    return trajectory._replace(end=leaf, subtree=grown, checkpoints=checkpoints), turning
+
+
+def begin(trajectory: Trajectory, draw: Point, key: Key, metric: Metric) -> Trajectory:
+    """Start a new trajectory from a draw."""
+    dim, depths = draw.position.shape[0], trajectory.choices.joins.shape[0]
+    key, leaf_key = jax.random.split(key)
+    edge = jnp.nextafter(jnp.ones((), draw.position.dtype), 0.0)
+    uniform = jax.random.uniform(key, (dim + 2 * depths,), draw.position.dtype, minval=-edge, maxval=1.0)
+    gaussian, signs, joins = uniform[:dim], uniform[dim : dim + depths], uniform[dim + depths :]
+    momentum = jnp.sqrt(2.0).astype(gaussian.dtype) * jax.lax.erf_inv(gaussian)
+    energy = 0.5 * momentum @ momentum - draw.log_density
+    leaf = Leaf(draw.position, momentum, metric.transpose(draw.gradient))
+    zero, none = jnp.zeros_like(energy), jnp.zeros_like(trajectory.depth)
+    return _open_subtree(
+        trajectory._replace(
+            left=leaf,
+            right=leaf,
+            tree=Tree(draw, energy, zero, momentum, zero, none),
+            start_energy=energy,
+            depth=none,
+            choices=Choices(leaf_key, jnp.where(signs > 0, 1.0, -1.0).astype(signs.dtype), (joins + 1) / 2),
+        )
+    )
+
+
+def merge(trajectory: Trajectory, broken: Array) -> tuple[Trajectory, Array]:
+    """Join the finished subtree by biased progressive sampling (Betancourt 2017, A.3.2): the trajectory, and whether it makes a U-turn."""
+    tree, subtree, forward = trajectory.tree, trajectory.subtree, trajectory.direction > 0
+    accept = ~broken & (trajectory.choices.joins[trajectory.depth] < jnp.exp(subtree.log_weight - tree.log_weight))
+    left = select(forward, trajectory.left, trajectory.end)
+    right = select(forward, trajectory.end, trajectory.right)
+    momentum_sum = tree.momentum_sum + subtree.momentum_sum
+    proposal, energy = select(accept, (subtree.proposal, subtree.energy), (tree.proposal, tree.energy))
+    joined = Tree(
+        proposal=proposal,
+        energy=energy,
+        log_weight=jnp.where(broken, tree.log_weight, jnp.logaddexp(tree.log_weight, subtree.log_weight)),
+        momentum_sum=momentum_sum,
+        accept_sum=tree.accept_sum + subtree.accept_sum,
+        size=tree.size + subtree.size,
+    )
+    turning = _is_turning(left.momentum, right.momentum, momentum_sum)
+    depth = trajectory.depth + 1
+    return _open_subtree(trajectory._replace(left=left, right=right, tree=joined, depth=depth)), turning
+
+
+def _open_subtree(trajectory: Trajectory) -> Trajectory:
+    """Start an empty subtree at the end that the next doubling extends."""
+    direction = trajectory.choices.directions[trajectory.depth]
+    end = select(direction > 0, trajectory.right, trajectory.left)
+    zero, none = jnp.zeros_like(trajectory.start_energy), jnp.zeros_like(trajectory.depth)
+    subtree = Tree(trajectory.tree.proposal, zero, zero - jnp.inf, jnp.zeros_like(end.momentum), zero, none)
+    return trajectory._replace(end=end, subtree=subtree, direction=direction)
+
+
+def _is_turning(left: Array, right: Array, momentum_sum: Array) -> Array:
+    """The generalised U-turn criterion (Betancourt 2013) in whitened momenta, over the last axis."""
+    rho = momentum_sum - (left + right) / 2
+    return (jnp.sum(left * rho, -1) <= 0) | (jnp.sum(right * rho, -1) <= 0)
+
+
+def _check_subtree(
+    checkpoints: tuple[Array, Array], momentum: Array, momentum_sum: Array, leaf: Array
+) -> tuple[tuple[Array, Array], Array]:
+    """Check every subtree that ends at this leaf for a U-turn (Phan et al. 2019, appendix A).
+
+    Even leaves are stored; odd leaves are checked against the left ends of all balanced subtrees that they complete, ``first`` to
+    ``last`` in the stack of checkpoints.
+    """
+    momenta, sums = checkpoints
+    last = jnp.bitwise_count(leaf >> 1).astype(jnp.int32)
+    first = last - jnp.bitwise_count((~leaf & (leaf + 1)) - 1).astype(jnp.int32) + 1
+    index = jnp.arange(momenta.shape[0])
+    store = ((index == last) & (leaf & 1 == 0))[:, None]
+    momenta, sums = jnp.where(store, momentum, momenta), jnp.where(store, momentum_sum, sums)
+    turning = _is_turning(momenta, momentum, momentum_sum - sums + momenta)
+    return (momenta, sums), jnp.any(turning & (index >= first) & (index <= last))
