@@ -1,6 +1,8 @@
-"""The machine: how many CPU cores JAX sees as devices."""
+"""The machine: how many CPU cores JAX sees as devices, and which devices are of this process."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 
@@ -32,3 +34,8 @@ def use_cpu_cores(count: int | None = None) -> None:
                 expected="a call before the first JAX computation of the process",
                 remedy="move it to the top of the program, right after the imports.",
             ) from None
+
+
+def own_devices(devices: Sequence[Any]) -> list[Any]:
+    """Those of this process."""
+    return [device for device in devices if device.process_index == jax.process_index()]

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxlatent.execute.devices import own_devices
 from jaxlatent.typing import PyTree
 
 _AXES = ("dataset", "lane")
@@ -53,28 +53,34 @@ class Grid(NamedTuple):
         return tree
 
     def put(self, tree: PyTree, leading: int) -> PyTree:
-        """Lay ``tree`` out over the devices."""
+        """Lay ``tree``, the same in every process, out over the devices."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
-        return jax.tree.map(lambda x: jax.device_put(_strong(jnp.asarray(x)), sharding), tree)
+        return jax.tree.map(lambda x: _placed(_strong(jnp.asarray(x)), sharding), tree)
 
     def fetch(self, tree: PyTree) -> PyTree:
         """What leads with ``(dataset, lane)`` on the host of every process, fillers dropped."""
-        return jax.tree.map(lambda x: on_host(x)[: self.datasets, : self.lanes], tree)
+        return jax.tree.map(lambda x: x[: self.datasets, : self.lanes], on_host(tree))
 
 
-def on_host(x: Any) -> np.ndarray:
-    """An array on the host of every process, wherever its parts lie."""
-    local = not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
-    return np.asarray(x) if local else np.asarray(process_allgather(x, tiled=True))
+def on_host(tree: PyTree) -> PyTree:
+    """Arrays on the host of every process, wherever their parts lie; keys stay JAX's, on a device of the process."""
+    apart: list[Any] = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array) and not x.is_fully_addressable]
+    if apart:
+        everywhere = NamedSharding(apart[0].sharding.mesh, PartitionSpec())
+        tree = jax.jit(_unchanged, out_shardings=everywhere)(tree)
+    return jax.tree.map(_off, tree)
 
 
 def lay_out(datasets: int, lanes: int, devices: Sequence[Any], whole: bool = False) -> Grid:
     """The mesh whose devices carry the smallest share of the grid; of several the one of fewest devices, and then of most rows.
 
+    Devices that are left over are spread over the list, so that every process has some in use. Where there are too few lanes for that,
+    each process fits all of them itself, on its own devices.
+
     Args:
         datasets: how many.
         lanes: of each.
-        devices: to use.
+        devices: to use; each process that has some calls this alike.
         whole: whether the lanes of a dataset stay together.
     """
     most = 1 if whole else lanes
@@ -87,13 +93,37 @@ def lay_out(datasets: int, lanes: int, devices: Sequence[Any], whole: bool = Fal
     rows = min(range(1, min(len(devices), datasets) + 1), key=cost)
     columns = min(len(devices) // rows, most)
     sides = [_needed(count, -(-count // side)) for count, side in ((datasets, rows), (lanes, columns))]
-    used = np.asarray(list(devices)[: sides[0] * sides[1]])
-    return Grid(Mesh(used.reshape(sides), _AXES), datasets, lanes)
+    count = sides[0] * sides[1]
+    used = [devices[i * len(devices) // count] for i in range(count)]
+    if len({device.process_index for device in used}) < len({device.process_index for device in devices}):
+        return lay_out(datasets, lanes, own_devices(devices), whole)
+    return Grid(Mesh(np.asarray(used).reshape(sides), _AXES), datasets, lanes)
 
 
 def _needed(count: int, share: int) -> int:
     """Devices for ``count``, of which each carries ``share``."""
     return -(-count // share)
+
+
+def _placed(x: jax.Array, sharding: NamedSharding) -> jax.Array:
+    """``x`` laid out. Of several processes each hands its devices their parts: JAX would send all of it to each to compare it, take NaN
+    for a difference, and refuse keys.
+    """
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    if x.is_fully_addressable:
+        return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
+    return jax.jit(_unchanged, out_shardings=sharding)(x)
+
+
+def _unchanged(tree: PyTree) -> PyTree:
+    return tree
+
+
+def _off(x: Any) -> Any:
+    if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return np.asarray(x)
+    return jax.random.wrap_key_data(jnp.asarray(np.asarray(jax.random.key_data(x))), impl=jax.random.key_impl(x))
 
 
 def _strong(x: jax.Array) -> jax.Array:
