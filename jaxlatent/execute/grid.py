@@ -55,6 +55,8 @@ class Grid(NamedTuple):
     def put(self, tree: PyTree, leading: int) -> PyTree:
         """Lay ``tree``, the same in every process, out over the devices."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
+        if _apart(tree):
+            return jax.jit(_unchanged, out_shardings=sharding)(tree)
         return jax.tree.map(lambda x: _placed(_strong(jnp.asarray(x)), sharding), tree)
 
     def fetch(self, tree: PyTree) -> PyTree:
@@ -64,7 +66,7 @@ class Grid(NamedTuple):
 
 def on_host(tree: PyTree) -> PyTree:
     """Arrays on the host of every process, wherever their parts lie; keys stay JAX's, on a device of the process."""
-    apart: list[Any] = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array) and not x.is_fully_addressable]
+    apart = _apart(tree)
     if apart:
         everywhere = NamedSharding(apart[0].sharding.mesh, PartitionSpec())
         tree = jax.jit(_unchanged, out_shardings=everywhere)(tree)
@@ -111,9 +113,12 @@ def _placed(x: jax.Array, sharding: NamedSharding) -> jax.Array:
     """
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
-    if x.is_fully_addressable:
-        return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
-    return jax.jit(_unchanged, out_shardings=sharding)(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
+
+
+def _apart(tree: PyTree) -> list[Any]:
+    """Arrays of which other processes hold parts."""
+    return [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array) and not x.is_fully_addressable]
 
 
 def _unchanged(tree: PyTree) -> PyTree:
