@@ -19,7 +19,7 @@ from numpyro.infer.inspect import get_model_relations
 import jaxlatent as jl
 from benchmarks.census_models import DATA, NUMPYRO
 from jaxlatent.demos import census, graphs
-from jaxlatent.graph.drawing import curve, lay_out
+from jaxlatent.graph.drawing import curve, make_grid
 from jaxlatent.graph.structure import Node, Plate
 
 MODELS = {
@@ -337,7 +337,7 @@ def test_dot_source():
 @pytest.mark.parametrize("name", GALLERY)
 def test_plates_hold_their_own_nodes_and_nothing_touches(name):
     model, data = GALLERY[name]
-    page, chains = lay_out(model.graph(data))
+    page, chains = make_grid(model.graph(data))
     nodes = {item.key.name: item.corners for item in page.walk() if isinstance(item.key, Node)}
     plates = [(item.key, item.corners) for item in page.walk()[1:] if isinstance(item.key, Plate)]
     apart = lambda a, b: np.any(a[1] <= b[0]) or np.any(b[1] <= a[0])
@@ -365,7 +365,7 @@ def test_no_edges_cross_that_need_not():
         prior=dict.fromkeys("abcd", NORMAL),
         likelihood=lambda p, d: {name: dist.Normal(p[parent], 1.0) for parent, name in sorted(readers.items())[::-1]},
     )
-    page, _ = lay_out(model.graph())
+    page, _ = make_grid(model.graph())
     order = [item.key.name for item in sorted(page.children, key=lambda item: item.corners[0, 0])]
     above, below = ([name for name in order if (name in readers) == upper] for upper in (True, False))
     assert [readers[name] for name in above] == below

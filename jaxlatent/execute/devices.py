@@ -1,6 +1,8 @@
-"""The CPU cores of the machine as JAX devices."""
+"""The CPU cores of the machine as JAX devices, and the devices of this process."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 
@@ -32,3 +34,8 @@ def use_cpu_cores(count: int | None = None) -> None:
                 expected="a call before the first JAX computation of the process",
                 remedy="move it to the top of the program, right after the imports.",
             ) from None
+
+
+def own_devices(devices: Sequence[Any]) -> list[Any]:
+    """The devices that this process can address."""
+    return [device for device in devices if device.process_index == jax.process_index()]

@@ -14,6 +14,8 @@ from jaxlatent.data.arrays import Batch, as_data, labelled
 from jaxlatent.engines.base import Engine, Stage, settings
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute import programs
+from jaxlatent.execute.agreement import require_agreement
+from jaxlatent.execute.devices import own_devices
 from jaxlatent.execute.grid import Grid, make_grid, on_host
 from jaxlatent.execute.interrupts import defer_interrupts
 from jaxlatent.execute.naming import Named, named, named_records
@@ -65,7 +67,8 @@ def fit(
         engine: ``NUTS(...)``, ``EM(...)``, ``ADVI(...)``, ``Optimize(...)``, ``Laplace(...)``, ``Pathfinder(...)``.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
         coords: coordinate labels of named dimensions, for ArviZ.
-        devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`.
+        devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`. With the devices of several processes
+            (``jax.devices()`` after ``jax.distributed.initialize()``) all of them make the same call, and each gets the whole result.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
             `Result`: its best point, or the last draw of each chain. Uniform(-2, 2) in unconstrained space by default.
         progress: None shows a live line on a terminal and nothing elsewhere; True prints plain lines elsewhere; False shows nothing.
@@ -80,11 +83,12 @@ def fit(
     """
     clock = time.perf_counter()
     require(segment >= 1, "fit(segment=...)", got=segment, expected="at least 1 record")
+    devices = jax.local_devices() if devices is None else devices
     require(
-        devices is None or len(devices) > 0,
+        bool(own_devices(devices)),
         "fit(devices=...)",
         got=devices,
-        expected="at least one JAX device, or None",
+        expected="at least one JAX device of this process, or None",
     )
     _check_engine(engine)
     require(
@@ -103,12 +107,15 @@ def fit(
     key = as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
     given, quarantine = _condition(model, data, labels, on_bad_data == "quarantine")
+    require_agreement(devices, given.nameless, key, engine.lanes, segment)
     names = quarantine.names
     datasets = 1 if names is None else len(names)
-    grid = make_grid(datasets, engine.lanes, jax.local_devices() if devices is None else devices, whole=engine.crosses)
+    grid = make_grid(datasets, engine.lanes, devices, whole=engine.crosses)
     stages, compile_key = engine.schedule(segment), engine.compile_key()
     label, total = f"{given.density.label} · {type(engine).__name__}", sum(stage.steps for stage in stages)
-    with progress_line(label, total, progress) as report:
+    # Of several processes that fit together, one shows the progress.
+    shown = progress if devices[0] in own_devices(devices) else False
+    with progress_line(label, total, shown) as report:
         unpadded = _add_dataset_axis(given.nameless) if names is None else given.nameless
         padded = unpadded if engine.by_rows else pad_rows(unpadded)
         if isinstance(model, Model):

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxlatent.execute.devices import own_devices
 from jaxlatent.typing import PyTree, SamePyTree
 
 _AXES = ("dataset", "lane")
@@ -54,28 +54,35 @@ class Grid(NamedTuple):
         return tree
 
     def put(self, tree: PyTree, leading: int) -> PyTree:
-        """Put ``tree`` on the devices, sharded by `spec`."""
+        """Put ``tree``, the same in every process, on the devices, sharded by `spec`."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
-        return jax.tree.map(lambda x: jax.device_put(_drop_weak_type(jnp.asarray(x)), sharding), tree)
+        if _spans_processes(tree):
+            return jax.jit(_unchanged, out_shardings=sharding)(tree)
+        return jax.tree.map(lambda x: _place(_drop_weak_type(jnp.asarray(x)), sharding), tree)
 
     def fetch(self, tree: PyTree) -> PyTree:
         """A tree that leads with ``(dataset, lane)``, on the host of every process and without fillers."""
-        return jax.tree.map(lambda x: on_host(x)[: self.datasets, : self.lanes], tree)
+        return jax.tree.map(lambda x: x[: self.datasets, : self.lanes], on_host(tree))
 
 
-def on_host(x: Any) -> np.ndarray:
-    """An array on the host of every process, gathered from other processes where needed."""
-    local = not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
-    return np.asarray(x) if local else np.asarray(process_allgather(x, tiled=True))
+def on_host(tree: PyTree) -> PyTree:
+    """Arrays on the host of every process, gathered from other processes where needed; keys stay on a device of the process."""
+    if remote := _spans_processes(tree):
+        replicated = NamedSharding(remote[0].sharding.mesh, PartitionSpec())
+        tree = jax.jit(_unchanged, out_shardings=replicated)(tree)
+    return jax.tree.map(_to_numpy, tree)
 
 
 def make_grid(datasets: int, lanes: int, devices: Sequence[Any], whole: bool = False) -> Grid:
     """Choose the mesh with the least work per device; among equals the one with fewest devices, then with most rows.
 
+    Devices that are left over are spread over the list, so that every process has some in use. Where there are too few lanes for that,
+    each process fits all of them itself, on its own devices.
+
     Args:
         datasets: number of datasets.
         lanes: lanes per dataset.
-        devices: available devices.
+        devices: available devices; each process that has some calls this alike.
         whole: whether to keep the lanes of a dataset on one device.
     """
     most = 1 if whole else lanes
@@ -88,8 +95,11 @@ def make_grid(datasets: int, lanes: int, devices: Sequence[Any], whole: bool = F
     rows = min(range(1, min(len(devices), datasets) + 1), key=cost)
     columns = min(len(devices) // rows, most)
     sides = [_needed(count, -(-count // side)) for count, side in ((datasets, rows), (lanes, columns))]
-    used = np.asarray(list(devices)[: sides[0] * sides[1]])
-    return Grid(Mesh(used.reshape(sides), _AXES), datasets, lanes)
+    count = sides[0] * sides[1]
+    used = [devices[i * len(devices) // count] for i in range(count)]
+    if len({device.process_index for device in used}) < len({device.process_index for device in devices}):
+        return make_grid(datasets, lanes, own_devices(devices), whole)
+    return Grid(Mesh(np.asarray(used).reshape(sides), _AXES), datasets, lanes)
 
 
 def _needed(count: int, share: int) -> int:
@@ -97,5 +107,35 @@ def _needed(count: int, share: int) -> int:
     return -(-count // share)
 
 
+def _place(x: jax.Array, sharding: NamedSharding) -> jax.Array:
+    """``jax.device_put``, also for devices of other processes.
+
+    There JAX would send all of ``x`` to every process to compare it, count NaN as a difference, and refuse keys; so each process hands its
+    own devices their parts.
+    """
+    if sharding.is_fully_addressable:
+        placed: jax.Array = jax.device_put(x, sharding)
+        return placed
+    return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
+
+
+def _spans_processes(tree: PyTree) -> list[Any]:
+    """The arrays of which other processes hold parts."""
+    return [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array) and not x.is_fully_addressable]
+
+
+def _unchanged(tree: PyTree) -> PyTree:
+    return tree
+
+
+def _to_numpy(x: Any) -> Any:
+    if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return np.asarray(x)
+    return jax.random.wrap_key_data(jnp.asarray(np.asarray(jax.random.key_data(x))), impl=jax.random.key_impl(x))
+
+
 def _drop_weak_type(x: jax.Array) -> jax.Array:
-    return jax.lax.convert_element_type(x, x.dtype) if jax.typeof(x).weak_type else x
+    if not jax.typeof(x).weak_type:
+        return x
+    strong: jax.Array = jax.lax.convert_element_type(x, x.dtype)
+    return strong

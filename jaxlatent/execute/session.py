@@ -93,14 +93,8 @@ def remaining(stages: Sequence[Stage], done: int) -> list[Stage]:
 def to_host(grid: Grid, session: Session) -> Session:
     """The session on the host, without fillers, as it can be stored."""
     own = (slice(grid.datasets), slice(grid.lanes))
-
-    def off(x: Array, leading: int) -> Any:
-        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            data = on_host(jax.random.key_data(x))
-            return jax.random.wrap_key_data(jnp.asarray(data[own[:leading]]), impl=jax.random.key_impl(x))
-        return on_host(x)[own[:leading]]
-
-    return Session(*(jax.tree.map(lambda x, n=n: off(x, n), part) for part, n in zip(session, LEADS, strict=True)))
+    parts = zip(on_host(session), LEADS, strict=True)
+    return Session(*(jax.tree.map(lambda x, n=n: x[own[:n]], part) for part, n in parts))
 
 
 def to_devices(grid: Grid, session: Session) -> Session:

@@ -41,7 +41,7 @@ class Item:
 
 def draw(graph: Structure, ax: Axes | None, new_figure: Callable[..., Any]) -> Axes:
     """Draw nodes, plates and arrows, scaled to fit ``ax``; without one, in a figure by ``new_figure(figsize=...)``."""
-    page, chains = lay_out(graph)
+    page, chains = make_grid(graph)
     width, height = page.corners[1]
     ax = ax or new_figure(figsize=(width, height)).add_axes((0.0, 0.0, 1.0, 1.0))
     ax.set(xlim=(0.0, width), ylim=(0.0, height), aspect="equal")
@@ -84,7 +84,7 @@ def _shape(item: Item, scale: float) -> Patch:
     return FancyBboxPatch(item.corners[0], *(item.corners[1] - item.corners[0]), **style)
 
 
-def lay_out(graph: Structure) -> tuple[Item, list[list[Item]]]:
+def make_grid(graph: Structure) -> tuple[Item, list[list[Item]]]:
     """The page, with its lower left corner at the origin, and the items along every edge, from parent to child."""
     nodes: dict[str, Item] = {}
     for node in graph.nodes:  # a parameter is declared before its readers
