@@ -1,4 +1,7 @@
-"""Aliases for arrays and keys, used in every signature of the package."""
+"""Aliases for arrays and keys, used in every signature of the package.
+
+``Float[Array, "T K B"]`` names the kind of number and the shape (jaxtyping).
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
@@ -6,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import jax
 import numpy as np
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Int
 
 Array: TypeAlias = jax.Array
 #: An array of JAX or of NumPy: what works on the host and in compiled programs alike.
@@ -29,7 +33,10 @@ __all__ = [
     "AnyArray",
     "Array",
     "ArrayLike",
+    "Bool",
     "Data",
+    "Float",
+    "Int",
     "Key",
     "Leaf",
     "LogDensity",

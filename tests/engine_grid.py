@@ -2,7 +2,7 @@
 
     python tests/engine_grid.py [ENGINE]
 
-Without a name: each pair of the numbers 1, 2, 3 and 5 of datasets, lanes and dimensions at least once, the engines taking turns, and each
+Without a name: each pair of the numbers 1, 2 and 3 of datasets, lanes and dimensions at least once, the engines taking turns, and each
 engine at the shape that once aborted. With one: that engine at all numbers from 1 to 5. XLA's compiler ends the process where it fails, so
 each case is printed before it is tried.
 """
@@ -33,15 +33,15 @@ ENGINES = {
     "EM": lambda lanes: jl.EM(restarts=lanes, max_iter=2),
 }
 SIZES = range(1, 6)
-FEW = (1, 2, 3, 5)
+FEW = (1, 2, 3)
 ABORTED = (3, 2, 3)
 
 
 def covering():
     """Cases (engine, datasets, lanes, dim, 64 bits): a Latin square holds each pair of sizes."""
     engines = cycle(ENGINES)
-    for turn, (i, j) in enumerate(product(range(4), range(4))):
-        yield next(engines), FEW[i], FEW[j], FEW[(i + j) % 4], turn // len(FEW) % 2 == 1
+    for turn, (i, j) in enumerate(product(range(len(FEW)), repeat=2)):
+        yield next(engines), FEW[i], FEW[j], FEW[(i + j) % len(FEW)], turn // len(FEW) % 2 == 1
     yield from ((engine, *ABORTED, False) for engine in ENGINES)
 
 

@@ -1,8 +1,11 @@
 """The census models against their published fits (SYSTEMS.md, section C), within Monte Carlo error."""
 
+from functools import cache
+
 import jax
 import numpy as np
 import pytest
+from often import often
 
 import jaxlatent as jl
 from jaxlatent.datasets import census_income
@@ -23,14 +26,19 @@ SDS = np.array([0.616, 0.036, 0.530, 0.073, 0.041, 0.040, 0.056, 0.040, 0.056, 0
 ROUNDING = 0.0005
 
 
+@cache
+def fit(name):
+    return jl.fit(MODELS[name](), DATASET.data, jl.NUTS(chains=4, warmup=500, draws=1000, target_accept=0.9), seed=1)
+
+
 @pytest.fixture(scope="module")
 def fits():
-    engine = jl.NUTS(chains=4, warmup=500, draws=1000, target_accept=0.9)
-    return {name: jl.fit(model(), DATASET.data, engine, seed=1) for name, model in MODELS.items()}
+    yield {name: fit(name) for name in MODELS}
+    fit.cache_clear()
 
 
-def test_partial_pooling_has_the_published_posterior(fits):
-    params = fits["C3"].params
+def test_partial_pooling_has_the_published_posterior():
+    params = fit("C3").params
     draws = np.concatenate([params[name].reshape(4, 1000, -1) for name in ("a", "bm", "sigma", "alpha")], -1)
     # The published chains count as worth a tenth of their draws.
     error = np.hypot(np.asarray(mcse_mean(draws)), SDS / np.sqrt(3000)) + ROUNDING
@@ -39,29 +47,32 @@ def test_partial_pooling_has_the_published_posterior(fits):
     np.testing.assert_allclose(draws.std((0, 1)), SDS, rtol=0.12, atol=2 * ROUNDING)
 
 
-@pytest.mark.parametrize("name", ["C2", "C3", "C4", "C5"])
-def test_waic_deviance_is_the_published_one(fits, name):
-    assert 121 < fits[name].waic().deviance < 125
+@pytest.mark.parametrize("name", often(["C2", "C3", "C4", "C5"], {"C3"}))
+def test_waic_deviance_is_the_published_one(name):
+    assert 121 < fit(name).waic().deviance < 125
 
 
+@pytest.mark.slow
 def test_waic_of_the_pooled_model_is_the_published_one(fits):
     # p is near 470 and enters twice; its draws are worth some 3,000, so it is good to about 3%.
     assert fits["C1"].waic().deviance == pytest.approx(4657, abs=60)
 
 
+@pytest.mark.slow
 def test_comparison_puts_the_pooled_model_last(fits):
-    compared = jl.compare({name: fit.waic() for name, fit in fits.items()}, seed=0)
+    compared = jl.compare({name: result.waic() for name, result in fits.items()}, seed=0)
     assert compared.names[-1] == "C1"
     np.testing.assert_allclose(compared.stacking.sum(), 1, atol=1e-4)
 
 
-def test_a_probability_is_one_and_has_an_error(fits):
-    p = fits["C3"].derived["p"]
+def test_a_probability_is_one_and_has_an_error():
+    p = fit("C3").derived["p"]
     ahead = (p[..., 4, 1] > p[..., 3, 1]).astype(float)
     assert 0.8 < ahead.mean() < 0.95
     assert 0 < float(mcse_mean(ahead)) < 0.02
 
 
+@pytest.mark.slow
 def test_coordinates_do_not_change_the_effects(fits):
     """The original's non-centred model forgot the population means."""
     one, other = fits["C4"].params["effects"], fits["C5"].params["effects"]
@@ -69,15 +80,16 @@ def test_coordinates_do_not_change_the_effects(fits):
     assert np.abs((one.mean((0, 1)) - other.mean((0, 1))) / error).max() < 5
 
 
-def test_informed_coordinates_do_not_diverge(fits):
-    assert fits["C5"].statistics["diverging"].sum() == 0
+@pytest.mark.slow
+def test_informed_coordinates_do_not_diverge():
+    assert fit("C5").statistics["diverging"].sum() == 0
 
 
-def test_chains_may_start_at_the_maximum(fits):
+def test_chains_may_start_at_the_maximum():
     model = MODELS["C3"]()
     point = jl.fit(model, DATASET.data, jl.Optimize(standard_errors=False), seed=0)
     assert point.status[0] == jl.Status.CONVERGED
-    draws = jl.fit(model, DATASET.data, fits["C3"].engine, seed=2, init=point)
+    draws = jl.fit(model, DATASET.data, fit("C3").engine, seed=2, init=point)
     assert abs(draws.params["bm"].mean() - MEANS[1]) < 0.01
 
 
@@ -86,13 +98,13 @@ def test_equal_calls_give_equal_models():
     assert census.correlated(jl.centred) == census.correlated(jl.centred) != census.correlated(jl.informed)
 
 
-def test_probabilities_follow_from_log_odds(fits):
+def test_probabilities_follow_from_log_odds():
     """A derived quantity and the likelihood must not drift apart: both come from the same log odds."""
-    fit = fits["C5"]
-    effects = fit.params["effects"]
+    drawn = jl.sample_prior(MODELS["C5"](), DATASET.data, draws=100, seed=0)
+    effects = drawn.params["effects"]
     men = np.asarray(jax.nn.sigmoid(effects.sum(-1)))
-    np.testing.assert_allclose(fit.derived["p"][..., 1], men, rtol=1e-5)
-    np.testing.assert_allclose(fit.derived["advantage"], np.diff(fit.derived["p"])[..., 0], atol=1e-6)
+    np.testing.assert_allclose(drawn.derived["p"][..., 1], men, rtol=1e-5)
+    np.testing.assert_allclose(drawn.derived["advantage"], np.diff(drawn.derived["p"])[..., 0], atol=1e-6)
 
 
 @pytest.mark.slow

@@ -209,7 +209,11 @@ def test_decompositions_still_hang_elsewhere():
     assert ended.returncode == (None if FORMER_XLA else 0), "decompositions.py can go"
 
 
-@pytest.mark.parametrize("program", [GAUSSIAN_PROCESS, MANY_HESSIANS], ids=["large matrices", "many matrices"])
+@pytest.mark.parametrize(
+    "program",
+    [GAUSSIAN_PROCESS, pytest.param(MANY_HESSIANS, marks=pytest.mark.slow)],
+    ids=["large matrices", "many matrices"],
+)
 def test_decompositions_in_every_lane_of_two_devices_end(program):
     ended = python(program)
     assert ended.returncode == 0, ended.stderr

@@ -149,6 +149,7 @@ def test_nuts_agrees_with_linear_response(em):
         np.testing.assert_allclose(drawn.std(0), draws.std(0), rtol=0.35)
 
 
+@pytest.mark.slow
 def test_fixed_draws_reach_the_best_bound_in_a_hundred_evaluations():
     """Where plain L-BFGS took 677 to 898. Stochastic gradients end at 856 too, PyMC's at 852."""
     engine = jl.DADVI(restarts=4, linear_response=False)

@@ -147,7 +147,9 @@ def test_em_climbs_and_comes_as_high_as_the_truth(name):
     assert best.objective > joint(truth) - 0.05
 
 
-@pytest.mark.parametrize("name", ["full", "logistic regression", "Poisson", "scalar normal"])
+@pytest.mark.parametrize(
+    "name", often(["full", "logistic regression", "Poisson", "scalar normal"], {"logistic regression", "Poisson"})
+)
 def test_ragged_sequences_equal_their_sum(name):
     model, truth, data = problem(name, ragged=True)
     posterior = jl.condition(model, data)
@@ -165,7 +167,7 @@ def test_ragged_sequences_equal_their_sum(name):
     np.testing.assert_allclose(expected.transitions.sum(0), transitions, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", often(["full", "linear regression", "Poisson"], {"full"}))
+@pytest.mark.parametrize("name", often(["full", "linear regression", "Poisson"], {"Poisson"}))
 def test_mixtures_come_as_high_as_the_truth(name):
     model, truth, data = problem(name, build=mixture)
     result = jl.fit(model, data, jl.EM(restarts=4, max_iter=300), seed=0)

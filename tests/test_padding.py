@@ -71,7 +71,7 @@ def test_one_row_more_traces_no_program_of_the_engine(engine, monkeypatch):
     assert set(traced) == {(112,)}
 
 
-@pytest.mark.parametrize("name", often(FAMILIES, {"logistic", "experts", "autoregression"}))
+@pytest.mark.parametrize("name", often(FAMILIES, {"logistic", "autoregression"}))
 def test_padded_families_have_the_same_density_gradient_and_starts(name, x64):
     model, _ = FAMILIES[name]
     x, y = simulated(name, np.random.default_rng(2))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, Bool, Float
 
 #: Weight of the identity, in draws, against the empirical moments of a window.
 _SHRINK = 2.0
@@ -26,24 +26,24 @@ class Metric(NamedTuple):
     r"""The whitening map :math:`L = \mathrm{diag}(s)\,(I + U (\Lambda^{1/2} - I) U^T)`, or ``diag(s) C`` with a matrix ``C``.
 
     Attributes:
-        scale: ``(dim,)``, ``s``.
-        matrix: ``(dim, dim)`` lower ``C`` (dense), ``(dim, rank)`` orthonormal ``U`` (low rank), or ``(dim, 0)`` (diagonal).
-        spread: ``(rank,)`` square roots of the eigenvalues; empty unless low rank.
+        scale: ``s``.
+        matrix: lower ``C`` (dense), ``(dim, rank)`` orthonormal ``U`` (low rank), or ``(dim, 0)`` (diagonal).
+        spread: square roots of the eigenvalues; empty unless low rank.
     """
 
-    scale: Array
-    matrix: Array
-    spread: Array
+    scale: Float[Array, " dim"]
+    matrix: Float[Array, "dim columns"]
+    spread: Float[Array, " rank"]
 
-    def forward(self, r: Array) -> Array:
+    def forward(self, r: Float[Array, " dim"]) -> Float[Array, " dim"]:
         """``L r``."""
         return self.scale * self._core(r, transpose=False)
 
-    def transpose(self, g: Array) -> Array:
+    def transpose(self, g: Float[Array, " dim"]) -> Float[Array, " dim"]:
         r""":math:`L^T g`."""
         return self._core(self.scale * g, transpose=True)
 
-    def flattened(self, flat: Array) -> "Metric":
+    def flattened(self, flat: Bool[Array, ""]) -> "Metric":
         """Only the diagonal part if ``flat``, with unchanged shapes."""
         if self.spread.shape[-1]:
             return self._replace(spread=jnp.where(flat, 1.0, self.spread))
@@ -68,15 +68,20 @@ def identity(kind: str, dim: int, rank: int) -> Metric:
     return Metric(jnp.ones(dim), jnp.eye(dim, columns), jnp.ones(columns))
 
 
-def estimate(draws: Array, gradients: Array, weights: Array, like: Metric) -> Metric:
+def estimate(
+    draws: Float[Array, "lane n dim"],
+    gradients: Float[Array, "lane n dim"],
+    weights: Float[Array, "lane n"],
+    like: Metric,
+) -> Metric:
     """Estimate the metric from a window of draws and gradients.
 
     Moments are taken about each lane's own mean, so that lanes that are still far apart do not inflate the metric.
 
     Args:
-        draws: ``(lane, n, dim)``.
-        gradients: of the log density at the draws, ``(lane, n, dim)``.
-        weights: ``(lane, n)``: 1 for a draw to use, 0 for padding or a lane to leave out.
+        draws: positions.
+        gradients: of the log density at the draws.
+        weights: 1 for a draw to use, 0 for padding or a lane to leave out.
         like: a metric of the kind to estimate, used where the estimate is not finite.
     """
     q, total = _centred(draws, weights)
@@ -94,7 +99,9 @@ def estimate(draws: Array, gradients: Array, weights: Array, like: Metric) -> Me
     return like._replace(scale=scale, matrix=matrix, spread=spread)
 
 
-def _centred(x: Array, weights: Array) -> tuple[Array, Array]:
+def _centred(
+    x: Float[Array, "lane n dim"], weights: Float[Array, "lane n"]
+) -> tuple[Float[Array, "rows dim"], Float[Array, ""]]:
     """Rows minus their lane's mean, zero where the weight is, as ``(lane * n, dim)``, and the degrees of freedom."""
     w = weights[..., None]
     count = jnp.sum(w, 1, keepdims=True)
@@ -104,12 +111,12 @@ def _centred(x: Array, weights: Array) -> tuple[Array, Array]:
     return jnp.where(w > 0, x - mean, 0.0).reshape(-1, x.shape[-1]), jnp.maximum(free, 1)
 
 
-def _moment(x: Array, total: Array) -> Array:
+def _moment(x: Float[Array, "rows dim"], total: Float[Array, ""]) -> Float[Array, "dim dim"]:
     """The second moment of rows ``x``, shrunk towards the identity."""
     return (x.T @ x + _SHRINK * jnp.eye(x.shape[-1])) / (total + _SHRINK)
 
 
-def _geometric_mean(a: Array, b: Array) -> Array:
+def _geometric_mean(a: Float[Array, "dim dim"], b: Float[Array, "dim dim"]) -> Float[Array, "dim dim"]:
     """The ``X`` with ``X b X = a`` for positive definite ``a`` and ``b``: the geometric mean of ``a`` and the inverse of ``b``."""
     values, vectors = jnp.linalg.eigh(b)
     root = jnp.sqrt(jnp.maximum(values, jnp.finfo(b.dtype).eps * values[-1]))
@@ -120,7 +127,7 @@ def _geometric_mean(a: Array, b: Array) -> Array:
     return mean
 
 
-def _lower_factor(moment_q: Array, moment_g: Array) -> Array:
+def _lower_factor(moment_q: Float[Array, "dim dim"], moment_g: Float[Array, "dim dim"]) -> Float[Array, "dim dim"]:
     covariance = _geometric_mean(moment_q, moment_g)
     factor = jnp.linalg.cholesky(covariance)
     return jnp.where(jnp.isfinite(factor).all(), factor, jnp.eye(factor.shape[-1]))

@@ -12,23 +12,23 @@ import jax.numpy as jnp
 from jaxlatent.engines.nuts.metric import Metric
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, Key, Position
+from jaxlatent.typing import Array, Bool, Float, Int, Key, Position
 
 
 class Point(NamedTuple):
     """A position with its log density and gradient."""
 
-    position: Array
-    log_density: Array
-    gradient: Array
+    position: Float[Array, " dim"]
+    log_density: Float[Array, ""]
+    gradient: Float[Array, " dim"]
 
 
 class Leaf(NamedTuple):
     """One end of a trajectory: position, whitened momentum, whitened gradient."""
 
-    position: Array
-    momentum: Array
-    gradient: Array
+    position: Float[Array, " dim"]
+    momentum: Float[Array, " dim"]
+    gradient: Float[Array, " dim"]
 
 
 class Tree(NamedTuple):
@@ -44,11 +44,11 @@ class Tree(NamedTuple):
     """
 
     proposal: Point
-    energy: Array
-    log_weight: Array
-    momentum_sum: Array
-    accept_sum: Array
-    size: Array
+    energy: Float[Array, ""]
+    log_weight: Float[Array, ""]
+    momentum_sum: Float[Array, " dim"]
+    accept_sum: Float[Array, ""]
+    size: Int[Array, ""]
 
 
 class Choices(NamedTuple):
@@ -56,13 +56,13 @@ class Choices(NamedTuple):
 
     Attributes:
         leaf_key: folded with the leapfrog step number, for the sampling within a subtree.
-        directions: ``(max_depth,)``, +1 or -1 for each doubling.
-        joins: ``(max_depth,)`` uniforms that decide whether the proposal moves into the new subtree.
+        directions: +1 or -1 for each doubling.
+        joins: uniforms that decide whether the proposal moves into the new subtree.
     """
 
     leaf_key: Key
-    directions: Array
-    joins: Array
+    directions: Float[Array, " max_depth"]
+    joins: Float[Array, " max_depth"]
 
 
 class Trajectory(NamedTuple):
@@ -71,7 +71,7 @@ class Trajectory(NamedTuple):
     Attributes:
         left, right, end: its two ends, and the end being integrated.
         tree, subtree: see `Tree`.
-        checkpoints: whitened momenta and momentum sums for the U-turn checks inside a subtree, ``(max_depth, dim)`` each.
+        checkpoints: whitened momenta and momentum sums for the U-turn checks inside a subtree.
         depth: doublings completed.
         direction: +1 or -1.
         start_energy: the energy at its start.
@@ -83,10 +83,10 @@ class Trajectory(NamedTuple):
     end: Leaf
     tree: Tree
     subtree: Tree
-    checkpoints: tuple[Array, Array]
-    depth: Array
-    direction: Array
-    start_energy: Array
+    checkpoints: tuple[Float[Array, "max_depth dim"], Float[Array, "max_depth dim"]]
+    depth: Int[Array, ""]
+    direction: Float[Array, ""]
+    start_energy: Float[Array, ""]
     choices: Choices
 
 
@@ -101,8 +101,8 @@ def initial(key: Key, position: Position, max_depth: int) -> Trajectory:
 
 
 def leapfrog(
-    posterior: Posterior, trajectory: Trajectory, step_size: Array, metric: Metric
-) -> tuple[Point, Leaf, Array, Array]:
+    posterior: Posterior, trajectory: Trajectory, step_size: Float[Array, ""], metric: Metric
+) -> tuple[Point, Leaf, Float[Array, ""], Float[Array, ""]]:
     """One leapfrog step: the new point, the leaf, its log weight relative to the start, and its energy."""
     end, step = trajectory.end, trajectory.direction * step_size
     half = end.momentum + 0.5 * step * end.gradient
@@ -117,8 +117,8 @@ def leapfrog(
 
 
 def extend(
-    trajectory: Trajectory, point: Point, leaf: Leaf, log_weight: Array, energy: Array
-) -> tuple[Trajectory, Array]:
+    trajectory: Trajectory, point: Point, leaf: Leaf, log_weight: Float[Array, ""], energy: Float[Array, ""]
+) -> tuple[Trajectory, Bool[Array, ""]]:
     """Add a leapfrog step to the subtree: the trajectory, and whether the subtree makes a U-turn."""
     subtree = trajectory.subtree
     total = trajectory.tree.size + subtree.size
@@ -160,7 +160,7 @@ def begin(trajectory: Trajectory, draw: Point, key: Key, metric: Metric) -> Traj
     )
 
 
-def merge(trajectory: Trajectory, broken: Array) -> tuple[Trajectory, Array]:
+def merge(trajectory: Trajectory, broken: Bool[Array, ""]) -> tuple[Trajectory, Bool[Array, ""]]:
     """Join the finished subtree by biased progressive sampling (Betancourt 2017, A.3.2): the trajectory, and whether it makes a U-turn."""
     tree, subtree, forward = trajectory.tree, trajectory.subtree, trajectory.direction > 0
     accept = ~broken & (trajectory.choices.joins[trajectory.depth] < jnp.exp(subtree.log_weight - tree.log_weight))
@@ -190,15 +190,20 @@ def _open_subtree(trajectory: Trajectory) -> Trajectory:
     return trajectory._replace(end=end, subtree=subtree, direction=direction)
 
 
-def _is_turning(left: Array, right: Array, momentum_sum: Array) -> Array:
-    """The generalised U-turn criterion (Betancourt 2013) in whitened momenta, over the last axis."""
+def _is_turning(
+    left: Float[Array, "*many dim"], right: Float[Array, "*#many dim"], momentum_sum: Float[Array, "*many dim"]
+) -> Bool[Array, "*many"]:
+    """The generalised U-turn criterion (Betancourt 2013) in whitened momenta."""
     rho = momentum_sum - (left + right) / 2
     return (jnp.sum(left * rho, -1) <= 0) | (jnp.sum(right * rho, -1) <= 0)
 
 
 def _check_subtree(
-    checkpoints: tuple[Array, Array], momentum: Array, momentum_sum: Array, leaf: Array
-) -> tuple[tuple[Array, Array], Array]:
+    checkpoints: tuple[Float[Array, "depths dim"], Float[Array, "depths dim"]],
+    momentum: Float[Array, " dim"],
+    momentum_sum: Float[Array, " dim"],
+    leaf: Int[Array, ""],
+) -> tuple[tuple[Float[Array, "depths dim"], Float[Array, "depths dim"]], Bool[Array, ""]]:
     """Check every subtree that ends at this leaf for a U-turn (Phan et al. 2019, appendix A).
 
     Even leaves are stored; odd leaves are checked against the left ends of all balanced subtrees that they complete, ``first`` to

@@ -7,14 +7,14 @@ five times as long (200 lanes of 2 to 60 variables on a CPU).
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.typing import Array, LogDensity
+from jaxlatent.typing import Array, Float, LogDensity
 
 #: Fractions of the full step, all evaluated at once; the last is zero, so that the function never decreases.
 _FRACTIONS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6, 0.0)
 
 
-def damped_newton(function: LogDensity, position: Array, steps: int) -> Array:
-    """Take ``steps`` Newton steps that never decrease ``function`` from ``position`` ``(dim,)``.
+def damped_newton(function: LogDensity, position: Float[Array, " dim"], steps: int) -> Float[Array, " dim"]:
+    """Take ``steps`` Newton steps from ``position`` that never decrease ``function``.
 
     Where the function is not concave, pivots of the wrong sign are flipped (Gill, Murray and Wright 1981, section 4.4.2).
     """
@@ -34,14 +34,10 @@ def damped_newton(function: LogDensity, position: Array, steps: int) -> Array:
     return position
 
 
-def solve(matrix: Array, right: Array) -> Array:
+def solve(matrix: Float[Array, "dim dim"], right: Float[Array, " dim"]) -> Float[Array, " dim"]:
     """Solve ``(L |D| L') x = right`` for the symmetric ``matrix`` = ``L D L'``, which is exact if it is positive definite.
 
     The matrix is first scaled to a unit diagonal, so that accuracy does not depend on units.
-
-    Args:
-        matrix: ``(dim, dim)``.
-        right: ``(dim,)``.
     """
     dim, index = right.shape[0], jnp.arange(right.shape[0])
     sizes = jnp.abs(jnp.diagonal(matrix))

@@ -26,7 +26,7 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent._compat.one_kernel import one_kernel
 from jaxlatent._compat.tracing import probably_on_cpu
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, Bool, Float
 
 #: "sequential": a scan, the least work. "associative": a parallel scan of matrix products, K times the work in log T rounds.
 #: "dynamax": the reference, for the likelihood only.
@@ -49,10 +49,10 @@ class Messages(NamedTuple):
             probabilities of the step it gives the smoothed ones.
     """
 
-    log_scales: Array
-    alpha: Array
-    smoothed: Array
-    seen: Array
+    log_scales: Float[Array, "T B"]
+    alpha: Float[Array, "T K B"]
+    smoothed: Float[Array, "T K B"]
+    seen: Float[Array, "T K B"]
 
     @property
     def log_normalizer(self) -> Array:
@@ -66,14 +66,20 @@ def choose_method(steps: int, states: int) -> Method:
     return "associative" if parallel else "sequential"
 
 
-def messages(initial: Array, transition: Array, log_likelihoods: Array, live: Array | None, method: Method) -> Messages:
+def messages(
+    initial: Float[Array, "K #B"],
+    transition: Float[Array, "K K"] | Float[Array, "steps K K #B"],
+    log_likelihoods: Float[Array, "T K B"],
+    live: Bool[Array, "T B"] | None,
+    method: Method,
+) -> Messages:
     """Messages of every sequence.
 
     Args:
-        initial: ``(K, B)`` or ``(K, 1)``.
-        transition: ``(K, K)``, or ``(T - 1, K, K, B or 1)``.
-        log_likelihoods: ``(T, K, B)``.
-        live: ``(T, B)``, False past the end of a sequence; None if all have the same length.
+        initial: probabilities of the first state.
+        transition: the common matrix, or the ``T - 1`` matrices into the steps after the first.
+        log_likelihoods: of each step in each state.
+        live: False past the end of a sequence; None if all have the same length.
         method: see `choose_method`.
     """
     run = _sequential if method == "sequential" else _associative
@@ -84,13 +90,13 @@ def messages(initial: Array, transition: Array, log_likelihoods: Array, live: Ar
     return Messages(log_scales, alpha, smoothed, seen)
 
 
-def push(transition: Array, x: Array) -> Array:
-    """``A' x`` for ``x`` of shape ``(..., K, B)``: one step of the chain forward."""
+def push(transition: Array, x: Float[Array, "*steps K B"]) -> Float[Array, "*steps K B"]:
+    """``A' x``: one step of the chain forward."""
     return _sum(_over_sequences(transition) * x[..., :, None, :], -3)
 
 
-def pull_back(transition: Array, x: Array) -> Array:
-    """``A x`` for ``x`` of shape ``(..., K, B)``."""
+def pull_back(transition: Array, x: Float[Array, "*steps K B"]) -> Float[Array, "*steps K B"]:
+    """``A x``."""
     return _sum(_over_sequences(transition) * x[..., None, :, :], -2)
 
 
@@ -130,7 +136,9 @@ def _sequential(
     return log_scales, alpha, *backward(earlier, alpha, pull, live)
 
 
-def _forward(start: Array, later: Array, log_likelihoods: Array) -> tuple[Array, Array, Array]:
+def _forward(
+    start: Float[Array, "K B"], later: Array, log_likelihoods: Float[Array, "T K B"]
+) -> tuple[Float[Array, "T B"], Float[Array, "T K B"], Float[Array, "T K B"]]:
     """Log scales, filtered probabilities and ``b / c``; ``later`` is the common transition, or that from each step to the next."""
     tiny = jnp.finfo(start.dtype).tiny
     varying = later.ndim == 4
@@ -152,7 +160,9 @@ def _forward(start: Array, later: Array, log_likelihoods: Array) -> tuple[Array,
     return jax.lax.scan(step, start, (log_likelihoods, later if varying else None))[1]
 
 
-def _backward(earlier: Array, alpha: Array, pull: Array, live: Array | None) -> tuple[Array, Array]:
+def _backward(
+    earlier: Array, alpha: Float[Array, "T K B"], pull: Float[Array, "T K B"], live: Bool[Array, "T B"] | None
+) -> tuple[Float[Array, "T K B"], Float[Array, "T K B"]]:
     """Smoothed probabilities and `Messages.seen`; ``earlier`` is the common transition, or that to each step from the one before."""
     varying = earlier.ndim == 4
 

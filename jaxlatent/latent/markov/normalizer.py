@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxlatent.errors import InputError
 from jaxlatent.latent.markov import reference
 from jaxlatent.latent.markov.messages import Method, choose_method, messages, push
-from jaxlatent.typing import Array
+from jaxlatent.typing import Array, Bool, Float
 
 
 def log_normalizer(
@@ -52,18 +52,17 @@ class Problem(NamedTuple):
     """Sequences in the layout of `jaxlatent.latent.markov.messages`.
 
     Attributes:
-        initial: ``(K, B or 1)``.
-        transition: ``(K, K)`` or ``(T - 1, K, K, B or 1)``.
-        log_likelihoods: ``(T, K, B)``, zero where masked.
-        live: ``(T, B)`` or None.
+        initial, transition: probabilities; ``steps`` is ``T - 1``.
+        log_likelihoods: zero where masked.
+        live: False past the end of a sequence.
         method: of the messages.
         leading: axes that were flattened to ``B``.
     """
 
-    initial: Array
-    transition: Array
-    log_likelihoods: Array
-    live: Array | None
+    initial: Float[Array, "K #B"]
+    transition: Float[Array, "K K"] | Float[Array, "steps K K #B"]
+    log_likelihoods: Float[Array, "T K B"]
+    live: Bool[Array, "T B"] | None
     method: Method
     leading: tuple[int, ...]
 
@@ -130,8 +129,12 @@ def _check(
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _log_normalizer(
-    method: Method, initial: Array, transition: Array, log_likelihoods: Array, live: Array | None
-) -> Array:
+    method: Method,
+    initial: Float[Array, "K #B"],
+    transition: Float[Array, "K K"] | Float[Array, "steps K K #B"],
+    log_likelihoods: Float[Array, "T K B"],
+    live: Bool[Array, "T B"] | None,
+) -> Float[Array, " B"]:
     return messages(initial, transition, log_likelihoods, live, method).log_normalizer
 
 
