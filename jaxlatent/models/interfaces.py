@@ -29,7 +29,7 @@ class Emission(Hashable, Protocol):
         ...
 
     def distribution(self, p: Namespace, d: Namespace, /) -> dist.Distribution:
-        """Of batch shape ``(K,)``, the same at every step, or ``(..., K)`` with the leading axes of ``y``."""
+        """The distributions of all states: batch shape ``(K,)``, the same at every step, or ``(..., K)`` with the leading axes of ``y``."""
         ...
 
     def m_step(self) -> Updates:
