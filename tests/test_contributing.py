@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+import jaxlatent as jl
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -22,8 +24,8 @@ def test_an_engine_an_emission_and_a_diagnostic_follow_the_page():
         assert abs(row["mean"] - mean) < 4 * row["mcse_mean"]
         assert abs(row["sd"] - 0.5) < 4 * row["mcse_sd"]
 
-    fitted, waits = names["fitted"].best(), names["waits"]
-    # A state of the path's own stretches: the gamma prior has little to say beside a hundred waiting times.
-    short, long = np.r_[waits[:100], waits[200:]], waits[100:200]
-    rates = np.sort(fitted.params["rates"])
-    np.testing.assert_allclose(rates, [1 / long.mean(), 1 / short.mean()], rtol=0.15)
+    fitted = names["fitted"].best()
+    # Gradients of the marginal likelihood, which know nothing of the M-step, climb to the same mode.
+    climbed = jl.fit(fitted.posterior, None, jl.Optimize(restarts=4, standard_errors=False), seed=0).best()
+    np.testing.assert_allclose(fitted.objective, climbed.objective, rtol=1e-5)
+    np.testing.assert_allclose(np.sort(fitted.params["rates"]), np.sort(climbed.params["rates"]), rtol=1e-2)

@@ -87,7 +87,10 @@ def test_both_processes_get_the_result_of_one(left, case, process):
 
 
 def test_what_chains_of_several_processes_agree_on_is_the_same_to_rounding(left):
-    """Sums over devices are made in another order, the same for both processes."""
+    """Sums over devices are made in another order, the same for both processes.
+
+    In 64 bits they differed by 5e-11 after 100 transitions; another random stream differs in the first digit.
+    """
     check_same(left["four chains of 0"], left["four chains of 1"])
     check_same(left["four chains of 0"], left["four chains of alone"], rtol=1e-6, atol=1e-9)
 

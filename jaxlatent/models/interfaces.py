@@ -33,7 +33,7 @@ class Emission(Hashable, Protocol):
         ...
 
     def m_step(self) -> Updates:
-        """Updates that raise its parameters given `Expected.weights` ``(..., K)`` of ``y``."""
+        """Updates of all its parameters, see `jaxlatent.Model`, given `Expected.weights` ``(..., K)`` of ``y``."""
         ...
 
     def labels(self, key: Key, d: Namespace, mask: Array, num_states: int, sequences: bool, /) -> Array:
@@ -70,7 +70,7 @@ class Transitions(Hashable, Protocol):
         ...
 
     def m_step(self) -> Updates:
-        """Updates that raise its parameters given `Expected.transitions`, of the shape of the matrix."""
+        """Updates of all its parameters, see `jaxlatent.Model`, given `Expected.transitions`, of the shape of the matrix."""
         ...
 
 
@@ -95,5 +95,5 @@ class Weights(Hashable, Protocol):
         ...
 
     def m_step(self) -> Updates:
-        """Updates that raise its parameters given `Expected.weights` ``(..., K)``."""
+        """Updates of all its parameters, see `jaxlatent.Model`, given `Expected.weights` ``(..., K)``."""
         ...
