@@ -9,13 +9,19 @@ leaves the precision of the data, is tested by dtype instead (`test_execute.py`)
 
 Programs are compiled with little optimisation: compiling is most of the time of the suite, and it takes a third less.
 
+Signatures of the package are checked at every call, shapes included (jaxtyping and beartype; `checker.py`). Tests that hand over wrong
+types on purpose ask for `wrong_types`.
+
 The compilation cache on disk is JAX's own setting, JAX_COMPILATION_CACHE_DIR; the Makefile gives it.
 """
 
 import jax
+import jaxtyping
 import pytest
 
-import jaxlatent as jl
+jaxtyping.install_import_hook("jaxlatent", "checker.checked")
+
+import jaxlatent as jl  # noqa: E402 (what is imported from here on is checked)
 
 
 def pytest_addoption(parser):
@@ -58,6 +64,14 @@ def x32():
     """32 bits inside one test."""
     with jax.enable_x64(False):
         yield
+
+
+@pytest.fixture
+def wrong_types():
+    """Signatures are not checked, as in a user's process: the errors are the package's own."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module", autouse=True)
