@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from often import often
+from scipy.special import logsumexp, softmax
 
 import jaxlatent as jl
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.models import InputDriven, Stationary, emissions, hmm, mixture
 
 K, S, T = 2, 3, 120
@@ -175,6 +177,22 @@ def test_mixtures_come_as_high_as_the_truth(name):
     posterior = jl.condition(model, data)
     joint = model.log_prior(truth, posterior.data) + model.log_likelihood(truth, posterior.data)["y"].sum()
     assert result.best().objective > joint - 0.05
+
+
+@pytest.mark.parametrize(
+    "name", often([name for name in EMISSIONS if name != "autoregression"], {"categorical", "multinomial regression"})
+)
+def test_any_emission_makes_a_mixture_whose_density_is_the_sum_over_its_components(name):
+    model, truth, data = problem(name, build=mixture)
+    posterior = jl.condition(model, data)
+    part, y = EMISSIONS[name][0], posterior.data["y"]
+    components = part.distribution(Namespace("parameters", truth), Namespace("data", posterior.data))
+    logs = np.log(truth["mixture_weights"]) + components.log_prob(jnp.expand_dims(y, y.ndim - part.event_dim))
+    np.testing.assert_allclose(
+        model.log_likelihood(truth, posterior.data)["y"], logsumexp(logs, -1), rtol=2e-5, atol=1e-5
+    )
+    expected = posterior.density.expect(truth, posterior.data, "exact", jax.random.key(0), 1)["y"]
+    np.testing.assert_allclose(expected.weights, softmax(logs, -1), atol=1e-5)
 
 
 @pytest.mark.slow

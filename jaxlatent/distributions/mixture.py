@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
 from numpyro.distributions.mixtures import MixtureSameFamily
 
@@ -12,7 +13,16 @@ from jaxlatent.typing import Array
 
 
 class Mixture(MixtureSameFamily):
-    """A `numpyro.distributions.MixtureSameFamily` that works with the components on a leading axis."""
+    """A `numpyro.distributions.MixtureSameFamily` that works with the components on a leading axis.
+
+    The support may be that of a `Categorical`, which NumPyro refuses as if the number of classes could differ by component.
+    """
+
+    def __init__(self, labels: dist.Distribution, components: dist.Distribution):
+        self._mixing_distribution, self._component_distribution = labels, components
+        (*leading, self._mixture_size) = components.batch_shape
+        batch_shape = jnp.broadcast_shapes(labels.batch_shape, tuple(leading))
+        super(MixtureSameFamily, self).__init__(batch_shape=batch_shape, event_shape=components.event_shape)
 
     def log_prob(self, value: Array, intermediates: Any = None) -> Array:
         """The log density, of the batch shape."""
