@@ -4,7 +4,6 @@ A key is folded with its purpose before any counter (dataset, lane, step), so th
 between different functions called with the same seed.
 """
 
-from collections.abc import Callable
 from enum import IntEnum, unique
 from typing import NamedTuple
 
@@ -77,15 +76,9 @@ def key_for(purpose: Purpose, seed: int | Key) -> Key:
 
 def streams(key: Key, datasets: int, lanes: int) -> Streams:
     """The keys of a fit, folded with purpose, dataset index and lane index; they do not depend on ``datasets`` and ``lanes``."""
-    fold = jax.vmap(jax.random.fold_in, (None, 0))
-    by_dataset: Callable[[Purpose], Key] = lambda purpose: fold(key_for(purpose, key), jnp.arange(datasets))
-    by_lane: Callable[[Purpose], Key] = lambda purpose: jax.vmap(lambda key: fold(key, jnp.arange(lanes)))(
-        by_dataset(purpose)
-    )
-    return Streams(
-        shared=by_dataset(Purpose.SHARED),
-        start=by_lane(Purpose.START),
-        init=by_lane(Purpose.INIT),
-        step=by_lane(Purpose.STEP),
-        finish=by_lane(Purpose.FINISH),
-    )
+    # One call for all purposes: each call of `jax.random` adds a copy of its rounds to the program.
+    fold = jnp.vectorize(jax.random.fold_in)
+    purposes = jnp.array([Purpose.SHARED, Purpose.START, Purpose.INIT, Purpose.STEP, Purpose.FINISH])
+    by_dataset = fold(fold(key, purposes)[:, None], jnp.arange(datasets))
+    shared, *_ = by_dataset
+    return Streams(shared, *fold(by_dataset[1:, :, None], jnp.arange(lanes)))
