@@ -215,8 +215,9 @@ def test_a_mixture_is_numpyro_s_mixture(name, leading):
     loc, logits = jax.random.normal(keys[0], (5, 3)), jax.random.normal(keys[1], (5, 3)).at[2, 1].set(-200.0)
     make = lambda kind, loc: kind(dist.Categorical(logits=logits), COMPONENTS[name](loc))
     value = 3 * jax.random.normal(keys[2], (*leading, *make(Mixture, loc).shape()))
-    ours, theirs = (jax.value_and_grad(lambda x, kind=kind: make(kind, x).log_prob(value).sum())(loc) for kind in KINDS)
-    assert make(Mixture, loc).log_prob(value).shape == (*leading, 5)
+    sums = (jax.value_and_grad(lambda x, kind=kind: make(kind, x).log_prob(value).sum()) for kind in KINDS)
+    ours, theirs = (jax.jit(total)(loc) for total in sums)
+    assert jax.eval_shape(make(Mixture, loc).log_prob, value).shape == (*leading, 5)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
@@ -241,9 +242,9 @@ def test_components_the_same_for_all_values_are_spread_over_none(name):
     value = jax.random.normal(keys[2], (7, *ours(loc).event_shape))
     one = lambda loc: Mixture(dist.Categorical(weights), ours(loc).expand((7, 3)))
     other = lambda loc: dist.MixtureSameFamily(dist.Categorical(weights), theirs(loc).expand((7, 3)))
-    assert one(loc).log_prob(value).shape == one(loc).log_prob(value[0]).shape == (7,)
-    assert one(loc).sample(keys[3]).shape == value.shape
-    for a, b in zip(
-        *(jax.value_and_grad(lambda x, d=d: d(x).log_prob(value).sum())(loc) for d in (one, other)), strict=True
-    ):
+    shape_of = lambda value: jax.eval_shape(lambda loc: one(loc).log_prob(value), loc).shape
+    assert shape_of(value) == shape_of(value[0]) == (7,)
+    assert jax.eval_shape(lambda loc: one(loc).sample(keys[3]), loc).shape == value.shape
+    sums = (jax.value_and_grad(lambda x, d=d: d(x).log_prob(value).sum()) for d in (one, other))
+    for a, b in zip(*(jax.jit(total)(loc) for total in sums), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
