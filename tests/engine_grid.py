@@ -2,14 +2,14 @@
 
     python tests/engine_grid.py [ENGINE]
 
-Without a name: each pair of the numbers 1, 2 and 3 of datasets, lanes and dimensions at least once, the engines taking turns, and each
-engine at the shape that once aborted. With one: that engine at all numbers from 1 to 5. XLA's compiler ends the process where it fails, so
+Without a name: each pair of the numbers 1, 2 and 3 of datasets, lanes and dimensions at least once, the engines taking turns, the last of
+them at the shape that once aborted. With one: that engine at all numbers from 1 to 5. XLA's compiler ends the process where it fails, so
 each case is printed before it is tried.
 """
 
 import sys
 import warnings
-from itertools import cycle, product
+from itertools import chain, product, repeat
 
 import jax
 import numpy as np
@@ -39,10 +39,10 @@ ABORTED = (3, 2, 3)
 
 def covering():
     """Cases (engine, datasets, lanes, dim, 64 bits): a Latin square holds each pair of sizes."""
-    engines = cycle(ENGINES)
-    for turn, (i, j) in enumerate(product(range(len(FEW)), repeat=2)):
-        yield next(engines), FEW[i], FEW[j], FEW[(i + j) % len(FEW)], turn // len(FEW) % 2 == 1
-    yield from ((engine, *ABORTED, False) for engine in ENGINES)
+    square = ((FEW[i], FEW[j], FEW[(i + j) % len(FEW)]) for i, j in product(range(len(FEW)), repeat=2))
+    sizes = chain(square, repeat(ABORTED))
+    for turn, (engine, size) in enumerate(zip(ENGINES, sizes, strict=False)):
+        yield engine, *size, turn // len(FEW) % 2 == 1
 
 
 def regression(dim):
