@@ -204,6 +204,7 @@ assert fit.statistics["covariance"].shape == (200, 18, 18), fit.statistics["cova
 """
 
 
+@pytest.mark.slow
 def test_decompositions_still_hang_elsewhere():
     ended = python(FACTORS, timeout=10 if FORMER_XLA else 300)
     assert ended.returncode == (None if FORMER_XLA else 0), "decompositions.py can go"

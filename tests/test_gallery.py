@@ -130,7 +130,8 @@ def test_line_and_predictors_agree_with_quadrature(rows):
         )
 
 
-@pytest.mark.parametrize("name", often(CONFOUNDS, {"collider"}))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFOUNDS)
 def test_confounded_regressions_agree_with_quadrature(rows, name):
     for fit in rows[name]["fits"].values():
         check_regression(
@@ -147,7 +148,8 @@ REGRESSIONS = {
 }
 
 
-@pytest.mark.parametrize("name", often(CONFOUNDS, {"collider"}))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFOUNDS)
 def test_only_the_right_regression_finds_the_effect(rows, name):
     right, elsewhere = REGRESSIONS[name]
     fits, truth = rows[name]["fits"], rows[name]["truth"]

@@ -56,7 +56,7 @@ def agree(one, other, datasets, **tolerance):
 
 
 @pytest.mark.devices
-@pytest.mark.parametrize("narrow", [[3], [0, 7]])
+@pytest.mark.parametrize("narrow", [pytest.param([3], marks=pytest.mark.slow), [0, 7]])
 def test_the_others_keep_their_draws_to_the_bit_and_those_that_went_on_alone_theirs_to_rounding(regrouped, narrow, x64):
     data = ridges(narrow)
     waited, nobody = regrouped(data, NUTS, EVERYTHING)
