@@ -1,9 +1,15 @@
 """The run-time type checker of the tests: beartype, as PEP 484 has it, where a float may be given as an int."""
 
-from beartype import BeartypeConf, beartype
+import typer
+from beartype import BeartypeConf, BeartypeHintOverrides, beartype
 from beartype.roar import BeartypeDecorHintException
 
-_check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+# A function says `typer.Context` for Typer to see it, and gets one of the class below.
+_check = beartype(
+    conf=BeartypeConf(
+        is_pep484_tower=True, hint_overrides=BeartypeHintOverrides({typer.Context: typer.Context.__base__})
+    )
+)
 
 
 def checked(fn):

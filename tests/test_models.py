@@ -236,6 +236,7 @@ def test_equal_families_are_equal():
     assert hmm(3, emissions.Gaussian(2)) != hmm(3, emissions.Gaussian(2, "tied"))
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize(
     ("make", "what"),
     [

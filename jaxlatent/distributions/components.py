@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.normals import Normals
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.typing import AnyArray, Array, ArrayLike
 
 
-def by_component(d: dist.Distribution, value: Array) -> Array:
+def by_component(d: dist.Distribution, value: AnyArray) -> Array:
     """Log densities ``(K, ...)`` of values ``(..., *event)`` under each component of ``d``, of batch shape ``(..., K)``."""
     inner, events = (d.base_dist, d.reinterpreted_batch_ndims) if isinstance(d, dist.Independent) else (d, 0)
     # Parameters that are common to all values need not be expanded.
