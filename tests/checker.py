@@ -1,14 +1,12 @@
 """The run-time type checker of the tests: beartype, as PEP 484 has it, where a float may be given as an int."""
 
 import typer
-from beartype import BeartypeConf, BeartypeHintOverrides, beartype
+from beartype import BeartypeConf, FrozenDict, beartype
 from beartype.roar import BeartypeDecorHintException
 
 # A function says `typer.Context` for Typer to see it, and gets one of the class below.
 _check = beartype(
-    conf=BeartypeConf(
-        is_pep484_tower=True, hint_overrides=BeartypeHintOverrides({typer.Context: typer.Context.__base__})
-    )
+    conf=BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict({typer.Context: typer.Context.__base__}))
 )
 
 

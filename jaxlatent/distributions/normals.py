@@ -47,7 +47,7 @@ class Normals(dist.Distribution):
         """Log densities ``(K, ...)`` of values ``(..., D)``."""
         count, dim = self.means.shape
         whiten, centres, constant, middle = self._whitening()
-        points = (value.reshape(-1, dim) - middle).T
+        points = (jnp.reshape(value, (-1, dim)) - middle).T
         if dim <= _UNROLLED:
             squares = sum(_square(whiten[:, d, : d + 1], points[: d + 1], centres[:, d]) for d in range(dim))
         else:

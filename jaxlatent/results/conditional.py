@@ -292,7 +292,7 @@ def of(
             remedy="name the observation, as the likelihood does.",
         )
     if draws:
-        by_draw = {key: jnp.reshape(x, (x.shape[0], 1, -1, *x.shape[3:])) for key, x in params.items()}
+        by_draw = {key: jnp.asarray(x).reshape(x.shape[0], 1, -1, *x.shape[3:]) for key, x in params.items()}
         whole = strip
         strip = lambda x: whole(x[:, 0])
     else:
