@@ -11,7 +11,13 @@ _check = beartype(
 
 
 def checked(fn):
-    """``fn`` with its signature checked at every call; methods that return ``Self``, which only whole classes can check, as they are."""
+    """``fn`` with its signature checked at every call.
+
+    Methods that return ``Self``, which only whole classes can check, stay as they are; and so do functions inside functions, which would
+    be compiled anew at each definition, and could not be pickled.
+    """
+    if "<locals>" in fn.__qualname__:
+        return fn
     try:
         return _check(fn)
     except BeartypeDecorHintException:

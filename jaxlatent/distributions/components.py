@@ -23,7 +23,7 @@ def by_component(d: dist.Distribution, value: AnyArray) -> Array:
         return jnp.moveaxis(d.log_prob(jnp.expand_dims(value, -1 - d.event_dim)), -1, 0)
     rank = max(len(inner.batch_shape), value.ndim + 1)
     loc, scale = (components_first(x, rank, -1 - events) for x in (inner.loc, inner.scale))
-    return jnp.sum(normal_log_density(value, loc, scale), tuple(range(-events, 0)))
+    return jnp.sum(normal_log_density(jnp.asarray(value), loc, scale), tuple(range(-events, 0)))
 
 
 def components_first(x: ArrayLike, rank: int, axis: int = -1) -> Array:
