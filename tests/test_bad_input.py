@@ -10,6 +10,8 @@ from numpyro.distributions import constraints
 import jaxlatent as jl
 from jaxlatent.execute import programs
 
+pytestmark = pytest.mark.usefixtures("wrong_types")
+
 Y = np.array([0.5, -1.0, 2.0], np.float32)
 NUTS = jl.NUTS(chains=2, warmup=0, draws=1)
 

@@ -47,6 +47,7 @@ def test_a_wrong_posterior_is_found_out():
     assert least(found) < RARE
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"simulations": 0}, "at least 1 simulation"), ({"draws": 300}, "1 to 200"), ({"seed": 0.5}, "calibrate.seed")],

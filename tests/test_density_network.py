@@ -260,6 +260,7 @@ def test_bad_settings_are_told(settings, message):
         jl.fit(mixture_density_network(2, 1, hidden=(3,)), DATA, jl.Optimize(**settings), seed=0)
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize(
     ("build", "message"),
     [

@@ -103,6 +103,11 @@ def test_table_is_aligned_and_complete():
     assert second.endswith("yes") and note == "much worse: 1 of 2 is bad."
     deviance = result.table("deviance").splitlines()
     assert deviance[1].split()[2] == "4.40" and deviance[2].split()[6] == "37.60"
+
+
+@pytest.mark.usefixtures("wrong_types")
+def test_an_unknown_scale_is_told():
+    result = compare({"a": criterion([-1.0, -2.0]), "b": criterion([-1.0, -1.0])}, seed=0)
     with pytest.raises(InputError, match="deviance"):
         result.table("negative_log")
 

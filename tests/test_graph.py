@@ -277,6 +277,7 @@ def test_nothing_is_compiled():
     assert compiled == []
 
 
+@pytest.mark.usefixtures("wrong_types")
 def test_missing_covariates_are_named():
     with pytest.raises(jl.InputError, match=r"likelihood.*\n.*total"):
         MODELS["C1"].graph({"income": DATA["income"]})

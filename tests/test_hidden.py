@@ -25,8 +25,8 @@ def em():
 
 def chain(result, y):
     """The arguments of the core for one sequence at the best parameters."""
-    p = result.best().params
-    likelihoods = dist.Normal(p["means"], np.sqrt(p["covs"])).log_prob(y[:, None])
+    p = jax.tree.map(jnp.asarray, result.best().params)
+    likelihoods = dist.Normal(p["means"], jnp.sqrt(p["covs"])).log_prob(y[:, None])
     return p["initial_probs"], p["transition_matrix"], likelihoods
 
 

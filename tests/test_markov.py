@@ -339,6 +339,7 @@ def test_float32_stays_accurate_over_100_000_steps(method):
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize(
     "change, what",
     [

@@ -159,6 +159,7 @@ def test_a_callable_may_have_options_of_its_own():
     )
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize("prior", [{}, {"a": 3.0}, {"a": None}])
 def test_priors_are_distributions(prior):
     with pytest.raises(jl.InputError, match="prior"):

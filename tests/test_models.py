@@ -142,7 +142,7 @@ def test_em_climbs_and_comes_as_high_as_the_truth(name):
     posterior = jl.condition(model, data)
     joint = lambda p: model.log_prior(p, posterior.data) + model.log_likelihood(p, posterior.data)["y"].sum()
     best = result.best()
-    np.testing.assert_allclose(best.objective, joint(best.params), rtol=1e-5)
+    np.testing.assert_allclose(best.objective, joint(jax.tree.map(jnp.asarray, best.params)), rtol=1e-5)
     np.testing.assert_allclose(
         best.objective, best.statistics["log_likelihood"] + best.statistics["log_prior"], rtol=1e-6
     )
@@ -236,6 +236,7 @@ def test_equal_families_are_equal():
     assert hmm(3, emissions.Gaussian(2)) != hmm(3, emissions.Gaussian(2, "tied"))
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize(
     ("make", "what"),
     [

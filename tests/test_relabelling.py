@@ -362,6 +362,7 @@ def broken(name, index, entry=np.nan):
     return params
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize(
     ("call", "words"),
     [

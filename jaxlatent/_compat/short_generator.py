@@ -24,7 +24,7 @@ def _scramble(x: Array) -> Array:
     return x ^ (x >> 16)
 
 
-def _fold_in(key: Array, data: int) -> Array:
+def _fold_in(key: Array, data: Array | int) -> Array:
     return _scramble(key + _scramble(jnp.asarray(data, jnp.uint32) + jnp.uint32(_STRIDE)))
 
 

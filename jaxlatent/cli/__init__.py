@@ -54,10 +54,11 @@ class Centring(StrEnum):
     centred = "centred"
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         print(f"jaxlatent {jl.__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

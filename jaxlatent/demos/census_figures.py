@@ -48,7 +48,7 @@ def draw(folder: Path, fits: Mapping[str, Fits], dataset: Dataset, predicted: np
             above / total, proportions, education, sex, quantity="proportion above $50,000 a year"
         ).figure,
         "shrinkage": _shrinkage(pooled, np.log(above / (total - above)), education, sex).figure,
-        "doctorates": _doctorates(predicted[..., 12].ravel(), above[6, 0], total[6, 0]).figure,
+        "doctorates": _doctorates(predicted[..., 12].ravel(), int(above[6, 0]), int(total[6, 0])).figure,
         "elbo": plots.elbo(fits["C3"].advi).figure,
     }
     written = []

@@ -89,7 +89,7 @@ def _maximum(fit: jl.Result, names: Sequence[str]) -> tuple[pd.Series | None, st
     return fit.best().summary(names)["value"], text
 
 
-def _outcome(code: int) -> str:
+def _outcome(code: np.integer) -> str:
     return jl.Status(int(code)).name.lower().replace("_", " ")
 
 

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.normals import Normals
-from jaxlatent.typing import Array, ArrayLike
+from jaxlatent.typing import AnyArray, Array, ArrayLike
 
 
-def by_component(d: dist.Distribution, value: Array) -> Array:
+def by_component(d: dist.Distribution, value: AnyArray) -> Array:
     """Log densities ``(K, ...)`` of values ``(..., *event)`` under each component of ``d``, of batch shape ``(..., K)``."""
     inner, events = (d.base_dist, d.reinterpreted_batch_ndims) if isinstance(d, dist.Independent) else (d, 0)
     # Parameters that are common to all values need not be expanded.
@@ -23,7 +23,7 @@ def by_component(d: dist.Distribution, value: Array) -> Array:
         return jnp.moveaxis(d.log_prob(jnp.expand_dims(value, -1 - d.event_dim)), -1, 0)
     rank = max(len(inner.batch_shape), value.ndim + 1)
     loc, scale = (components_first(x, rank, -1 - events) for x in (inner.loc, inner.scale))
-    return jnp.sum(normal_log_density(value, loc, scale), tuple(range(-events, 0)))
+    return jnp.sum(normal_log_density(jnp.asarray(value), loc, scale), tuple(range(-events, 0)))
 
 
 def components_first(x: ArrayLike, rank: int, axis: int = -1) -> Array:

@@ -24,7 +24,7 @@ class Factor(dist.Distribution):
         self._log_prob = jnp.asarray(log_prob)
         super().__init__(self._log_prob.shape, ())
 
-    def log_prob(self, value: ArrayLike) -> Array:
+    def log_prob(self, value: ArrayLike | None) -> Array:
         """The term."""
         return self._log_prob
 

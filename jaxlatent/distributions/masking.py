@@ -9,17 +9,17 @@ from jaxlatent.data.arrays import split
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
 from jaxlatent.masks import widen
-from jaxlatent.typing import Array
+from jaxlatent.typing import AnyArray, Array, ArrayLike
 
 
-def feasible(d: dist.Distribution, value: Array, mask: Array) -> Array:
+def feasible(d: dist.Distribution, value: AnyArray, mask: AnyArray) -> Array:
     """Replace masked entries by a value inside the support of ``d``, so that their log density is finite."""
     filler = jnp.zeros_like(value) if d.support is None else d.support.feasible_like(value)
     return jnp.where(widen(mask, value.ndim), value, filler.astype(value.dtype))
 
 
-def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> Array:
-    """The log density of ``value``, zero where ``mask`` is False.
+def masked_log_prob(d: dist.Distribution, value: ArrayLike | None, mask: AnyArray | None) -> Array:
+    """The log density of ``value`` (None for a `Factor`), zero where ``mask`` is False.
 
     Raises:
         InputError: if the mask has more axes than the batch shape of ``d``.
@@ -40,7 +40,7 @@ def masked_log_prob(d: dist.Distribution, value: Array, mask: Array | None) -> A
             expected=f"at most those of the batch shape {d.batch_shape} of {type(d).__name__}",
             remedy="an observation with several entries is missing as a whole; declare its entries independent to mask them one by one.",
         )
-    log_prob = d.log_prob(feasible(d, value, mask))
+    log_prob = d.log_prob(feasible(d, jnp.asarray(value), mask))
     return jnp.where(widen(mask, log_prob.ndim), log_prob, 0.0)
 
 

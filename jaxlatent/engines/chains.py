@@ -56,7 +56,7 @@ class Chains:
         """Nothing: chains adapt at the end of a stage only."""
         return states, shared
 
-    def outputs(self, records: Record) -> Outputs:
+    def outputs(self, records: PyTree) -> Outputs:
         """The draws, with ArviZ's sampler statistics."""
         return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
 

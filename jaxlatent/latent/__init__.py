@@ -18,30 +18,32 @@ from jaxlatent.latent import labels, paths
 from jaxlatent.latent.expected import EStep, Expected
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.latent.separation import component_probs, separated
-from jaxlatent.typing import Array, Key
+from jaxlatent.typing import AnyArray, Array, Key
 
 
 @runtime_checkable
 class Hidden(Protocol):
     """One way of hiding: the functions that `labels` and `paths` have, for a value ``(..., *event)`` and its mask ``(...)``."""
 
-    def expect(self, d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None, draws: int, /) -> Expected:
+    def expect(
+        self, d: Any, value: AnyArray, mask: AnyArray | None, how: EStep, key: Key | None, draws: int, /
+    ) -> Expected:
         """The E-step; see `jaxlatent.latent.expect`."""
         ...
 
-    def expected_log_prob(self, d: Any, value: Array, mask: Array | None, expected: Expected, /) -> Array:
+    def expected_log_prob(self, d: Any, value: AnyArray, mask: AnyArray | None, expected: Expected, /) -> Array:
         """The expected complete log likelihood, a scalar."""
         ...
 
-    def probs(self, d: Any, value: Array, mask: Array | None, /) -> Array:
+    def probs(self, d: Any, value: AnyArray, mask: AnyArray | None, /) -> Array:
         """How likely each label is for each value, ``(..., K)``."""
         ...
 
-    def most_likely(self, d: Any, value: Array, mask: Array | None, /) -> tuple[Array, Array]:
+    def most_likely(self, d: Any, value: AnyArray, mask: AnyArray | None, /) -> tuple[Array, Array]:
         """The most likely labels, integers ``(...)``, and the log density of values and labels together, a scalar."""
         ...
 
-    def sample(self, key: Key, d: Any, value: Array, mask: Array | None, /) -> Array:
+    def sample(self, key: Key, d: Any, value: AnyArray, mask: AnyArray | None, /) -> Array:
         """Labels drawn given the values, integers ``(...)``."""
         ...
 

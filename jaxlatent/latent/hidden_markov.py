@@ -11,7 +11,7 @@ from jaxlatent.distributions.components import by_component
 from jaxlatent.distributions.masking import feasible
 from jaxlatent.errors import InputError
 from jaxlatent.latent import markov
-from jaxlatent.typing import Array, Key
+from jaxlatent.typing import AnyArray, Array, Key
 
 
 class HiddenMarkov(dist.Distribution):
@@ -82,7 +82,7 @@ class HiddenMarkov(dist.Distribution):
             emissions = emissions.expand(varying)
         return HiddenMarkov(self.initial_probs, self.transition_matrix, emissions, sequences)
 
-    def log_prob(self, value: Array, mask: Array | None = None) -> Array:
+    def log_prob(self, value: AnyArray, mask: AnyArray | None = None) -> Array:
         """The log density of every sequence, ``(...)``.
 
         Args:
@@ -93,28 +93,28 @@ class HiddenMarkov(dist.Distribution):
             self.initial_probs, self.transition_matrix, self.state_log_likelihoods(value, mask), mask
         )
 
-    def state_log_likelihoods(self, value: Array, mask: Array | None = None) -> Array:
+    def state_log_likelihoods(self, value: AnyArray, mask: AnyArray | None = None) -> Array:
         """The log likelihood of each step in each state, ``(..., T, K)``."""
         if mask is not None:
             value = feasible(self.emissions, value, mask)
         return jnp.moveaxis(by_component(self.emissions, value), 0, -1)
 
-    def smooth(self, value: Array, mask: Array | None = None) -> markov.Smoothed:
+    def smooth(self, value: AnyArray, mask: AnyArray | None = None) -> markov.Smoothed:
         """Smoothed probabilities and expected transitions."""
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.smooth(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
-    def filtered(self, value: Array, mask: Array | None = None) -> Array:
+    def filtered(self, value: AnyArray, mask: AnyArray | None = None) -> Array:
         """Probabilities of each state given the steps so far, ``(..., T, K)``."""
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.filtered(self.initial_probs, self.transition_matrix, likelihoods, mask).probs
 
-    def most_likely_states(self, value: Array, mask: Array | None = None) -> tuple[Array, Array]:
+    def most_likely_states(self, value: AnyArray, mask: AnyArray | None = None) -> tuple[Array, Array]:
         """The most likely path of every sequence, ``(..., T)``, -1 past its end, and the joint log density of both, ``(...)``."""
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.most_likely_states(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
-    def sample_states(self, key: Key, value: Array, mask: Array | None = None) -> Array:
+    def sample_states(self, key: Key, value: AnyArray, mask: AnyArray | None = None) -> Array:
         """A posterior draw of the path of every sequence, ``(..., T)``; -1 past its end."""
         likelihoods = self.state_log_likelihoods(value, mask)
         return markov.sample_states(key, self.initial_probs, self.transition_matrix, likelihoods, mask)

@@ -10,10 +10,10 @@ from jax.scipy.special import logsumexp
 from jaxlatent.distributions.masking import feasible
 from jaxlatent.latent.expected import EStep, Expected, weighted
 from jaxlatent.latent.markov.paths import ABSENT
-from jaxlatent.typing import Array, Key
+from jaxlatent.typing import AnyArray, Array, Key
 
 
-def expect(d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None, draws: int) -> Expected:
+def expect(d: Any, value: AnyArray, mask: AnyArray | None, how: EStep, key: Key | None, draws: int) -> Expected:
     """Expected labels; see `jaxlatent.latent.expect`."""
     joint = _joint(d, value, mask)
     one_hot: Callable[[Array], Array] = lambda labels: jax.nn.one_hot(labels, joint.shape[-1], dtype=joint.dtype)
@@ -31,38 +31,38 @@ def expect(d: Any, value: Array, mask: Array | None, how: EStep, key: Key | None
     return Expected(_masked_sum(logsumexp(joint, -1), mask), weights)
 
 
-def expected_log_prob(d: Any, value: Array, mask: Array | None, expected: Expected) -> Array:
+def expected_log_prob(d: Any, value: AnyArray, mask: AnyArray | None, expected: Expected) -> Array:
     """The expected joint log density of values and labels, a scalar."""
     return weighted(expected.weights, _joint(d, value, mask))
 
 
-def probs(d: Any, value: Array, mask: Array | None) -> Array:
+def probs(d: Any, value: AnyArray, mask: AnyArray | None) -> Array:
     """The posterior probability of each component for each value, ``(..., K)``; zero where masked."""
     weights = expect(d, value, mask, "exact", None, 1).weights
     assert weights is not None
     return weights
 
 
-def most_likely(d: Any, value: Array, mask: Array | None) -> tuple[Array, Array]:
+def most_likely(d: Any, value: AnyArray, mask: AnyArray | None) -> tuple[Array, Array]:
     """The most likely labels, and the joint log density of values and labels, a scalar."""
     joint = _joint(d, value, mask)
     return _labels(jnp.argmax(joint, -1), mask), _masked_sum(jnp.max(joint, -1), mask)
 
 
-def sample(key: Key, d: Any, value: Array, mask: Array | None) -> Array:
+def sample(key: Key, d: Any, value: AnyArray, mask: AnyArray | None) -> Array:
     """A posterior draw of the labels."""
     return _labels(jax.random.categorical(key, _joint(d, value, mask)), mask)
 
 
-def _joint(d: Any, value: Array, mask: Array | None) -> Array:
+def _joint(d: Any, value: AnyArray, mask: AnyArray | None) -> Array:
     """The joint log density of values and each label, ``(..., K)``."""
     joint: Array = d.component_log_probs(value if mask is None else feasible(d, value, mask))
     return joint
 
 
-def _labels(labels: Array, mask: Array | None) -> Array:
+def _labels(labels: Array, mask: AnyArray | None) -> Array:
     return labels if mask is None else jnp.where(mask, labels, ABSENT)
 
 
-def _masked_sum(terms: Array, mask: Array | None) -> Array:
+def _masked_sum(terms: Array, mask: AnyArray | None) -> Array:
     return jnp.sum(terms if mask is None else jnp.where(mask, terms, 0.0))

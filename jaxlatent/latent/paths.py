@@ -8,10 +8,12 @@ import jax.numpy as jnp
 from jaxlatent.latent import markov
 from jaxlatent.latent.expected import EStep, Expected, weighted
 from jaxlatent.latent.hidden_markov import HiddenMarkov
-from jaxlatent.typing import Array, Key
+from jaxlatent.typing import AnyArray, Array, Key
 
 
-def expect(d: HiddenMarkov, value: Array, mask: Array | None, how: EStep, key: Key | None, draws: int) -> Expected:
+def expect(
+    d: HiddenMarkov, value: AnyArray, mask: AnyArray | None, how: EStep, key: Key | None, draws: int
+) -> Expected:
     """Expected states and transitions; see `jaxlatent.latent.expect`."""
     chain = (d.initial_probs, d.transition_matrix, d.state_log_likelihoods(value, mask), mask)
     if how == "exact":
@@ -28,25 +30,25 @@ def expect(d: HiddenMarkov, value: Array, mask: Array | None, how: EStep, key: K
     return Expected(jnp.sum(log_normalizer), weights, probs[..., 0, :], transitions)
 
 
-def expected_log_prob(d: HiddenMarkov, value: Array, mask: Array | None, expected: Expected) -> Array:
+def expected_log_prob(d: HiddenMarkov, value: AnyArray, mask: AnyArray | None, expected: Expected) -> Array:
     """The expected joint log density of values and paths, a scalar."""
     emitted = weighted(expected.weights, d.state_log_likelihoods(value, mask))
     started = weighted(expected.initial, jnp.log(d.initial_probs))
     return emitted + started + weighted(expected.transitions, jnp.log(d.transition_matrix))
 
 
-def probs(d: HiddenMarkov, value: Array, mask: Array | None) -> Array:
+def probs(d: HiddenMarkov, value: AnyArray, mask: AnyArray | None) -> Array:
     """Smoothed probabilities of the states, ``(..., T, K)``."""
     return d.smooth(value, mask).probs
 
 
-def most_likely(d: HiddenMarkov, value: Array, mask: Array | None) -> tuple[Array, Array]:
+def most_likely(d: HiddenMarkov, value: AnyArray, mask: AnyArray | None) -> tuple[Array, Array]:
     """The most likely paths, -1 past the end of a sequence, and the joint log density of values and paths, a scalar."""
     path, log_prob = d.most_likely_states(value, mask)
     return path, jnp.sum(log_prob)
 
 
-def sample(key: Key, d: HiddenMarkov, value: Array, mask: Array | None) -> Array:
+def sample(key: Key, d: HiddenMarkov, value: AnyArray, mask: AnyArray | None) -> Array:
     """A posterior draw of the paths, -1 past the end of a sequence."""
     return d.sample_states(key, value, mask)
 

@@ -1,6 +1,6 @@
 """`fix` and `tie`: a model with parameters, or some of their entries, held at values or tied to each other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,7 +61,7 @@ def fix(model: Model, **values: ArrayLike | Masked) -> Model:
 
 
 @family
-def tie(model: Model, **groups: ArrayLike) -> Model:
+def tie(model: Model, **groups: ArrayLike | Sequence[Any]) -> Model:
     """Tie entries of parameters: entries with the same group number share one value.
 
     The prior is that of the model restricted to the tied values, not normalised; `EM` needs ``m_step="generic"``.

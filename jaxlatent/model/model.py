@@ -27,7 +27,7 @@ from jaxlatent.model.coordinates import size, unconstrained_shape
 from jaxlatent.model.expansion import expand_to
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.model.shapes import Shapes, Site, check_observed, require_continuous
-from jaxlatent.typing import Array, Data, Key, Params
+from jaxlatent.typing import Array, ArrayLike, Data, Key, Params
 
 Prior: TypeAlias = dist.Distribution | Callable[..., dist.Distribution]
 Likelihood = Callable[[Namespace, Namespace], Mapping[str, dist.Distribution]]
@@ -95,7 +95,7 @@ class Model(ByValue):
     def __hash__(self) -> int:
         return id(self) if self.key is None else hash(self.key)
 
-    def prior_of(self, name: str, params: Mapping[str, Array], data: Data) -> dist.Distribution:
+    def prior_of(self, name: str, params: Mapping[str, ArrayLike], data: Data) -> dist.Distribution:
         """The prior distribution of one parameter, given the earlier ones."""
         prior = self.prior[name]
         if isinstance(prior, dist.Distribution):
@@ -111,7 +111,7 @@ class Model(ByValue):
             )
         return d
 
-    def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, dist.Distribution]:
+    def observed(self, params: Mapping[str, ArrayLike], data: Data) -> dict[str, dist.Distribution]:
         """The distribution of every observation at one value of the parameters, expanded to the observation if the data hold it."""
         if self.likelihood is None:
             return {}
@@ -122,7 +122,7 @@ class Model(ByValue):
                 observed[name] = expand_to(d, jnp.shape(values[name]))
         return observed
 
-    def deterministic(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def deterministic(self, params: Mapping[str, ArrayLike], data: Data) -> dict[str, Array]:
         """The derived quantities at one value of the parameters."""
         if self.derived is None:
             return {}
@@ -137,13 +137,13 @@ class Model(ByValue):
         """
         return _shapes(self, shapes_of(data))
 
-    def log_prior(self, params: Mapping[str, Array], data: Data | None = None) -> Array:
+    def log_prior(self, params: Mapping[str, ArrayLike], data: Data | None = None) -> Array:
         """The log prior density of constrained values, a scalar (no Jacobian)."""
         data = data or {}
         terms = [jnp.sum(self.prior_of(name, params, data).log_prob(params[name])) for name in self.prior]
         return sum(terms[1:], terms[0])
 
-    def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def log_likelihood(self, params: Mapping[str, ArrayLike], data: Data) -> dict[str, Array]:
         """The log likelihood of every observation, each of the batch shape of its distribution; zero where masked."""
         return {name: masked_log_prob(d, *split(data.get(name))) for name, d in self.observed(params, data).items()}
 
@@ -186,7 +186,7 @@ class Model(ByValue):
                 ) from None
         return params
 
-    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def sample_observed(self, key: Key, params: Mapping[str, ArrayLike], data: Data) -> dict[str, Array]:
         """One draw of every observation at one value of the parameters; ``data`` needs the covariates only.
 
         It has the shape of the observation if the data hold it, otherwise that of the distribution.

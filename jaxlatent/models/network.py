@@ -12,7 +12,7 @@ import numpyro.distributions as dist
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxlatent.errors import InputError
-from jaxlatent.typing import Array, Key, Params
+from jaxlatent.typing import AnyArray, Array, Key, Params
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Network:
         """Weights as Flax initialises them."""
         return _flat(self.module.init(key, jnp.zeros((1, self.num_inputs))))
 
-    def apply(self, p: Mapping[str, Array], x: Array) -> Any:
+    def apply(self, p: Mapping[str, AnyArray], x: Array) -> Any:
         """Apply the module to ``x`` with the weights in ``p``.
 
         Raises:

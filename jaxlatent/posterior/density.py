@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution
 from jaxlatent.data.arrays import as_data
 from jaxlatent.distributions.centring import LikelihoodFactor
 from jaxlatent.latent import EStep, Expected
-from jaxlatent.typing import Array, Key, Params, Position, PyTree
+from jaxlatent.typing import AnyArray, Array, Key, Params, Position, PyTree
 
 Guides = Mapping[str, LikelihoodFactor]
 
@@ -53,15 +53,15 @@ class Density:
         """Names of the dimensions of parameters, derived quantities and observations."""
         return {}
 
-    def derived(self, params: Mapping[str, Array], data: PyTree) -> dict[str, Array]:
+    def derived(self, params: Mapping[str, AnyArray], data: PyTree) -> dict[str, Array]:
         """Derived quantities, kept with the draws."""
         return {}
 
-    def observed(self, params: Mapping[str, Array], data: PyTree) -> dict[str, Distribution]:
+    def observed(self, params: Mapping[str, AnyArray], data: PyTree) -> dict[str, Distribution]:
         """The distribution of every observation; empty where the density does not know it."""
         return {}
 
-    def observation(self, name: str, params: Mapping[str, Array], data: PyTree) -> Any:
+    def observation(self, name: str, params: Mapping[str, AnyArray], data: PyTree) -> Any:
         """The observed value of a name of `observed`, `jaxlatent.Masked` where entries are missing; None if it needs none."""
         raise NotImplementedError
 
@@ -77,11 +77,11 @@ class Density:
         """
         return self, as_data(data)
 
-    def log_likelihood(self, params: Mapping[str, Array], data: PyTree) -> dict[str, Array]:
+    def log_likelihood(self, params: Mapping[str, AnyArray], data: PyTree) -> dict[str, Array]:
         """Pointwise log likelihood by observation; empty where the density does not know it."""
         return {}
 
-    def sample_observed(self, key: Key, params: Mapping[str, Array], data: PyTree) -> dict[str, Array]:
+    def sample_observed(self, key: Key, params: Mapping[str, AnyArray], data: PyTree) -> dict[str, Array]:
         """One predictive draw by observation; empty where the density does not know how."""
         return {}
 

@@ -13,7 +13,7 @@ from jaxlatent.model.coordinates import constrain, unconstrain
 from jaxlatent.model.model import Model, apply_m_step
 from jaxlatent.model.shapes import Site
 from jaxlatent.posterior.density import Density, Guides
-from jaxlatent.typing import Array, Data, Key, Params, Position
+from jaxlatent.typing import AnyArray, Array, Data, Key, Params, Position
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class ModelDensity(Density):
         """Names of dimensions, as the model declares them."""
         return self.model.dims
 
-    def derived(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def derived(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         """The model's derived quantities."""
         return self.model.deterministic(params, data)
 
-    def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, Distribution]:
+    def observed(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, Distribution]:
         """The distribution of every observation."""
         return self.model.observed(params, data)
 
-    def observation(self, name: str, params: Mapping[str, Array], data: Data) -> Any:
+    def observation(self, name: str, params: Mapping[str, AnyArray], data: Data) -> Any:
         """The entry of the data under that name."""
         return data.get(name)
 
@@ -86,11 +86,11 @@ class ModelDensity(Density):
         """The other entries of the data."""
         return {name: value for name, value in data.items() if name not in observed}
 
-    def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def log_likelihood(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         """Pointwise log likelihood by observation."""
         return self.model.log_likelihood(params, data)
 
-    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def sample_observed(self, key: Key, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         """One predictive draw by observation."""
         return self.model.sample_observed(key, params, data)
 

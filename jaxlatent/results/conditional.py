@@ -3,7 +3,7 @@
 For draws of the parameters, the predictive distribution is the average of the distributions at each draw.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model.expansion import compact
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.typing import Array, ArrayLike, Data, Key, Params, PyTree
+from jaxlatent.typing import AnyArray, Array, ArrayLike, Data, Key, Params, PyTree
 
 #: Bisection steps for a quantile, from a few standard deviations to float32 precision.
 _BISECTIONS = 32
@@ -256,7 +256,11 @@ def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tupl
 
 
 def of(
-    posterior: Posterior, params: Params, draws: bool, name: str | None, strip: Callable[[np.ndarray], np.ndarray]
+    posterior: Posterior,
+    params: Mapping[str, AnyArray],
+    draws: bool,
+    name: str | None,
+    strip: Callable[[np.ndarray], np.ndarray],
 ) -> Conditional:
     """The predictive distribution of one observation.
 
@@ -288,9 +292,9 @@ def of(
             remedy="name the observation, as the likelihood does.",
         )
     if draws:
-        params = {key: jnp.reshape(x, (x.shape[0], 1, -1, *x.shape[3:])) for key, x in params.items()}
+        by_draw = {key: jnp.asarray(x).reshape(x.shape[0], 1, -1, *x.shape[3:]) for key, x in params.items()}
         whole = strip
         strip = lambda x: whole(x[:, 0])
     else:
-        params = {key: jnp.asarray(x)[:, :, None] for key, x in params.items()}
-    return Conditional(posterior, params, name or known[0], strip)
+        by_draw = {key: jnp.asarray(x)[:, :, None] for key, x in params.items()}
+    return Conditional(posterior, by_draw, name or known[0], strip)

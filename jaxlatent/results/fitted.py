@@ -314,7 +314,7 @@ class Fitted(Outcome):
     def _stripped(self, value: np.ndarray) -> np.ndarray:
         """Drop the axes added by `_gridded`."""
         value = value[:, 0] if self._is_best else value
-        return value[0] if self.names is None else value
+        return np.asarray(value[0] if self.names is None else value)
 
 
 def _filled(params: dict[str, Any], exists: np.ndarray) -> dict[str, Any]:

@@ -190,7 +190,8 @@ class Outcome:
         index: tuple[Any, ...] = () if dataset is None else (dataset,)
         if lane is not None:
             index += (slice(lane, lane + 1) if self.has_draws else lane,)
-        picked = {name: jax.tree.map(lambda x: x[index], getattr(self, name)) for name in _ARRAYS}
+        # Arrays also where one number is left, as the annotations say.
+        picked = {name: jax.tree.map(lambda x: np.asarray(x[index]), getattr(self, name)) for name in _ARRAYS}
         if dataset is None:
             return replace(self, **picked)
         posterior = jax.tree.map(lambda x: x[dataset], self.posterior.nameless)

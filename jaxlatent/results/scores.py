@@ -1,6 +1,7 @@
 """Log likelihood per observed value, and information criteria of point fits."""
 
 import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,10 @@ from jaxlatent.data.arrays import split
 from jaxlatent.latent import unit_shape
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import hidden, predictive
-from jaxlatent.typing import Array, Params
+from jaxlatent.typing import AnyArray, Array, Params
 
 
-def per_value(posterior: Posterior, params: Params, draws: bool) -> dict[str, Array]:
+def per_value(posterior: Posterior, params: Mapping[str, AnyArray], draws: bool) -> dict[str, Array]:
     """Log likelihood in nats per observed value, ``(dataset, lane)``, and ``draw`` if ``draws``; under an empty name, or an empty dict."""
     terms = predictive.log_likelihood(posterior, params, draws)
     if not terms:
@@ -23,7 +24,7 @@ def per_value(posterior: Posterior, params: Params, draws: bool) -> dict[str, Ar
     return {"": total / seen(posterior, params, draws).reshape(-1, *(1,) * (total.ndim - 1))}
 
 
-def criteria(posterior: Posterior, params: Params) -> dict[str, np.ndarray]:
+def criteria(posterior: Posterior, params: Mapping[str, AnyArray]) -> dict[str, np.ndarray]:
     """Information criteria ``(dataset, lane)`` of point fits, on the log likelihood without the prior.
 
     AIC (Akaike 1974), BIC (Schwarz 1978), and with latent labels or paths ICL, which treats the most likely ones as data (Biernacki,
@@ -41,7 +42,7 @@ def criteria(posterior: Posterior, params: Params) -> dict[str, np.ndarray]:
     return {**{name: np.asarray(value) for name, value in found.items()}, "free_parameters": np.full(total.shape, dim)}
 
 
-def seen(posterior: Posterior, params: Params, draws: bool) -> np.ndarray:
+def seen(posterior: Posterior, params: Mapping[str, AnyArray], draws: bool) -> np.ndarray:
     """The number of observed values, over all observations, by dataset."""
     first = jax.tree.map(lambda x: x[:, 0, 0] if draws else x[:, 0], params)
     return np.asarray(_seen(posterior, first), float)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from jaxlatent.latent.markov.messages import Method, messages
 from jaxlatent.latent.markov.normalizer import Problem, arrange
-from jaxlatent.typing import Array
+from jaxlatent.typing import AnyArray, Array
 
 
 class Smoothed(NamedTuple):
@@ -40,7 +40,7 @@ def smooth(
     initial_probs: Array,
     transition_matrix: Array,
     log_likelihoods: Array,
-    mask: Array | None = None,
+    mask: AnyArray | None = None,
     method: Method | None = None,
 ) -> Smoothed:
     """Smoothed probabilities and expected transitions; arguments as in `jaxlatent.latent.markov.log_normalizer`."""
@@ -59,7 +59,7 @@ def filtered(
     initial_probs: Array,
     transition_matrix: Array,
     log_likelihoods: Array,
-    mask: Array | None = None,
+    mask: AnyArray | None = None,
     method: Method | None = None,
 ) -> Filtered:
     """Filtered probabilities; arguments as in `jaxlatent.latent.markov.log_normalizer`."""

@@ -16,14 +16,14 @@ import jax.numpy as jnp
 from jaxlatent.errors import InputError
 from jaxlatent.latent.markov import reference
 from jaxlatent.latent.markov.messages import Method, choose_method, messages, push
-from jaxlatent.typing import Array, Bool, Float
+from jaxlatent.typing import AnyArray, Array, Bool, Float
 
 
 def log_normalizer(
     initial_probs: Array,
     transition_matrix: Array,
     log_likelihoods: Array,
-    mask: Array | None = None,
+    mask: AnyArray | None = None,
     method: Method | None = None,
 ) -> Array:
     """The log likelihood of every sequence, summed over all paths of states.
@@ -68,7 +68,7 @@ class Problem(NamedTuple):
 
 
 def arrange(
-    initial_probs: Array, transition_matrix: Array, log_likelihoods: Array, mask: Array | None, method: Method | None
+    initial_probs: Array, transition_matrix: Array, log_likelihoods: Array, mask: AnyArray | None, method: Method | None
 ) -> Problem:
     """Check shapes and move sequences to the last axis. Arguments as in `log_normalizer`."""
     *leading, steps, states = log_likelihoods.shape
@@ -98,7 +98,7 @@ def arrange(
 
 
 def _check(
-    initial: Array, transition: Array, log_likelihoods: Array, mask: Array | None, method: Method | None
+    initial: Array, transition: Array, log_likelihoods: Array, mask: AnyArray | None, method: Method | None
 ) -> None:
     *leading, steps, states = log_likelihoods.shape
     known = (None, "sequential", "associative", "dynamax")

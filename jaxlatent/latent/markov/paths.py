@@ -5,14 +5,14 @@ import jax.numpy as jnp
 
 from jaxlatent.latent.markov.messages import messages
 from jaxlatent.latent.markov.normalizer import arrange
-from jaxlatent.typing import Array, Key
+from jaxlatent.typing import AnyArray, Array, Key
 
 #: The state of steps past the end of a sequence.
 ABSENT = -1
 
 
 def most_likely_states(
-    initial_probs: Array, transition_matrix: Array, log_likelihoods: Array, mask: Array | None = None
+    initial_probs: Array, transition_matrix: Array, log_likelihoods: Array, mask: AnyArray | None = None
 ) -> tuple[Array, Array]:
     """The most likely path of every sequence (Viterbi 1967) and the log of its joint probability.
 
@@ -52,7 +52,7 @@ def sample_states(
     initial_probs: Array,
     transition_matrix: Array,
     log_likelihoods: Array,
-    mask: Array | None = None,
+    mask: AnyArray | None = None,
 ) -> Array:
     """Draw the path of every sequence from its posterior by forward filtering, backward sampling (Frühwirth-Schnatter 2006, 11.5).
 

@@ -16,7 +16,7 @@ from jaxlatent.model.checks.program import NOTHING, Program, Sources, flatten, i
 from jaxlatent.model.checks.sites import Site, Use, sites_of
 from jaxlatent.model.checks.terms import Purpose, Reading, derived_of, sources_of, terms
 from jaxlatent.model.model import Model
-from jaxlatent.typing import Array, Data, Params
+from jaxlatent.typing import Array, ArrayLike, Data, Params
 
 _COUNT = (
     "count from 0, as in labels, codes = np.unique(values, return_inverse=True), and give the parameter an entry for each label; the "
@@ -97,7 +97,7 @@ def indices_in(data: Data, reading: Reading) -> list[tuple[Place, int, int]]:
     """The places where data index an axis, with the lowest and highest index; places that are never reached are left out."""
     places, evaluate = _ranges(reading)
     found = evaluate(jax.tree.leaves(dict(data))) if places else []
-    return [(place, int(low), int(high)) for place, (low, high) in zip(places, found, strict=True) if low <= high]
+    return [(place, low, high) for place, (low, high) in zip(places, found, strict=True) if low <= high]
 
 
 @lru_cache(maxsize=256)
@@ -111,14 +111,14 @@ def _ranges(reading: Reading) -> tuple[list[Place], Callable[..., Any]]:
     computed = [n for n in range(len(sites)) if n not in entered]
     run = _compile_ranges(reading, known, [sites[n] for n in computed])
 
-    def evaluate(leaves: list[Array]) -> list[tuple[int, int]]:
+    def evaluate(leaves: list[ArrayLike]) -> list[tuple[int, int]]:
         data = iter(leaves)
         given = [next(data) if source.startswith("data ") else None for source in reading.sources]
         by_input = dict(zip(reading.program.inputs, given, strict=True))
         # Most indices are plain entries of the data, for which nothing is compiled.
         ranges = {n: _range(by_input[variable]) for n, variable in entered.items()}
         if computed:
-            ranges.update(zip(computed, run(given), strict=True))
+            ranges.update({n: (int(low), int(high)) for n, (low, high) in zip(computed, run(given), strict=True)})
         return [ranges[n] for n in range(len(sites))]
 
     return [place for _, place in found], evaluate
@@ -131,7 +131,7 @@ def _range(index: Any) -> tuple[int, int]:
 
 def _compile_ranges(
     reading: Reading, known: dict[int, Sources], sites: list[Site]
-) -> Callable[[list[Any]], list[tuple[int, int]]]:
+) -> Callable[[list[Any]], list[tuple[Array, Array]]]:
     """A function from the inputs to the index ranges of ``sites``, none of which depends on a parameter."""
     interpreter = Interpreter(sites, frozenset(variable for variable, sources in known.items() if _parameters(sources)))
     program = reading.program.only(variable for site in sites for variable in (site.given, site.used))

@@ -17,7 +17,7 @@ from jaxlatent.model.coordinates import size
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.density import Density, Guides
 from jaxlatent.posterior.posterior import Posterior, batched
-from jaxlatent.typing import Array, Data, Key, Params, Position
+from jaxlatent.typing import AnyArray, Array, Data, Key, Params, Position
 
 Sites = dict[str, dict[str, Any]]
 
@@ -93,17 +93,17 @@ class NumPyroDensity(ByValue, Density):
         z = unconstrain_fn(self.fn, args, keywords, {name: jnp.asarray(params[name]) for name in self.names})
         return ravel_pytree({name: z[name] for name in self.names})[0]
 
-    def derived(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def derived(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         """The deterministic sites."""
         trace = self._trace(params, data)
         return {name: site["value"] for name, site in trace.items() if site["type"] == "deterministic"}
 
-    def observed(self, params: Mapping[str, Array], data: Data) -> dict[str, dist.Distribution]:
+    def observed(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, dist.Distribution]:
         """The distribution of every site that is observed or to be predicted."""
         trace = self._trace(params, data)
         return {name: _expanded(*_unmasked(trace[name])[:2]) for name in self.sites if name in trace}
 
-    def observation(self, name: str, params: Mapping[str, Array], data: Data) -> Any:
+    def observation(self, name: str, params: Mapping[str, AnyArray], data: Data) -> Any:
         """The observed value of a site, `Masked` where the model masks it; None where it is to be predicted."""
         site = self._trace(params, data)[name]
         d, value, mask = _unmasked(site)
@@ -115,13 +115,13 @@ class NumPyroDensity(ByValue, Density):
         """The arguments that are not the value of an observed site."""
         return {name: value for name, value in data.items() if name not in self.outcomes}
 
-    def log_likelihood(self, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def log_likelihood(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         """Pointwise log likelihood of the observed sites."""
         trace = self._trace(params, data)
         observed = {name: trace[name] for name in self.sites if name in trace and trace[name]["is_observed"]}
         return {name: site["fn"].log_prob(site["value"]) for name, site in observed.items()}
 
-    def sample_observed(self, key: Key, params: Mapping[str, Array], data: Data) -> dict[str, Array]:
+    def sample_observed(self, key: Key, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         """One draw of every observed site; ``data`` needs the covariates only."""
         from numpyro import handlers
 
@@ -156,7 +156,11 @@ class NumPyroDensity(ByValue, Density):
         return sites
 
     def _trace(
-        self, params: Mapping[str, Array], data: Data, key: Key | None = None, handler: Callable[..., Any] | None = None
+        self,
+        params: Mapping[str, AnyArray],
+        data: Data,
+        key: Key | None = None,
+        handler: Callable[..., Any] | None = None,
     ) -> Sites:
         """The sites of the model at named values."""
         from numpyro import handlers
