@@ -84,10 +84,11 @@ def test_a_gate_under_hard_labels_is_multinomial_regression():
     theirs = LogisticRegression(C=4.0, fit_intercept=False, tol=1e-10).fit(np.column_stack([x, np.ones(400)]), labels)
     (update,) = Gate(2, prior_scale=2.0).m_step().values()
     expected = Expected(jnp.zeros(()), jax.nn.one_hot(labels, 3))
-    p = Namespace("parameter", {"gate_weights": jnp.zeros((3, 2)), "gate_biases": jnp.zeros(3)})
+    p = {"gate_weights": jnp.zeros((3, 2)), "gate_biases": jnp.zeros(3)}
+    step = jax.jit(lambda p: update(Namespace("parameter", p), Namespace("data", {"x": jnp.asarray(x)}), expected))
     for _ in range(5):
-        weights, biases = update(p, Namespace("data", {"x": jnp.asarray(x)}), expected)
-        p = Namespace("parameter", {"gate_weights": weights, "gate_biases": biases})
+        weights, biases = step(p)
+        p = {"gate_weights": weights, "gate_biases": biases}
     np.testing.assert_allclose(np.column_stack([weights, biases]), theirs.coef_, atol=2e-3)
 
 

@@ -13,6 +13,9 @@ import jaxlatent as jl
 from jaxlatent.latent import markov
 from jaxlatent.models import emissions, gaussian_mixture, hmm
 
+smooth, most_likely_states, log_normalizer = (
+    jax.jit(f) for f in (markov.smooth, markov.most_likely_states, markov.log_normalizer)
+)
 MODEL = hmm(2, emissions.Gaussian())
 RNG = np.random.default_rng(0)
 Y = [RNG.normal(RNG.integers(0, 2, n) * 4.0, 1.0).astype(np.float32) for n in (40, 25)]
@@ -25,17 +28,17 @@ def em():
 
 def chain(result, y):
     """The arguments of the core for one sequence at the best parameters."""
-    p = jax.tree.map(jnp.asarray, result.best().params)
-    likelihoods = dist.Normal(p["means"], jnp.sqrt(p["covs"])).log_prob(y[:, None])
-    return p["initial_probs"], p["transition_matrix"], likelihoods
+    p = result.best().params
+    likelihoods = stats.norm(p["means"], np.sqrt(p["covs"])).logpdf(y[:, None])
+    return tuple(jnp.asarray(x, jnp.float32) for x in (p["initial_probs"], p["transition_matrix"], likelihoods))
 
 
 def test_states_agree_with_the_core(em):
     best = em.best()
     smoothed, path = best.smooth()["y"], best.most_likely_states()["y"]
     for i, y in enumerate(Y):
-        np.testing.assert_allclose(smoothed[i, : len(y)], markov.smooth(*chain(em, y)).probs, atol=1e-5)
-        np.testing.assert_array_equal(path[i, : len(y)], markov.most_likely_states(*chain(em, y))[0])
+        np.testing.assert_allclose(smoothed[i, : len(y)], smooth(*chain(em, y)).probs, atol=1e-5)
+        np.testing.assert_array_equal(path[i, : len(y)], most_likely_states(*chain(em, y))[0])
     assert (path[1, 25:] == -1).all() and not smoothed[1, 25:].any()
     assert em.smooth()["y"].shape == (3, 2, 40, 2) and em.most_likely_states()["y"].shape == (3, 2, 40)
 
@@ -71,9 +74,9 @@ def test_drawn_states_come_as_often_as_their_paths_are_probable():
 
 
 def test_scores_are_nats_per_observed_value(em):
-    total = sum(markov.log_normalizer(*chain(em, y)) for y in Y)
+    total = sum(log_normalizer(*chain(em, y)) for y in Y)
     np.testing.assert_allclose(em.best().score(), total / 65, rtol=1e-5)
-    np.testing.assert_allclose(em.best().score({"y": Y[0]}), markov.log_normalizer(*chain(em, Y[0])) / 40, rtol=1e-5)
+    np.testing.assert_allclose(em.best().score({"y": Y[0]}), log_normalizer(*chain(em, Y[0])) / 40, rtol=1e-5)
 
 
 def test_criteria_count_the_free_parameters(em):
@@ -82,7 +85,7 @@ def test_criteria_count_the_free_parameters(em):
     assert (found["free_parameters"] == 1 + 2 + 2 + 2).all()
     np.testing.assert_allclose(best.criteria()["aic"], -2 * total + 14, rtol=1e-5)
     np.testing.assert_allclose(best.criteria()["bic"], -2 * total + 7 * np.log(65), rtol=1e-5)
-    path = sum(markov.most_likely_states(*chain(em, y))[1] for y in Y)
+    path = sum(most_likely_states(*chain(em, y))[1] for y in Y)
     np.testing.assert_allclose(best.criteria()["icl"], -2 * path + 7 * np.log(65), rtol=1e-5)
 
 

@@ -55,26 +55,33 @@ def log_prior_by_hand(params):
 
 def test_log_prior_and_pointwise_log_likelihood_are_those_written_out():
     model = regression()
-    np.testing.assert_allclose(model.log_prior(PARAMS, DATA), log_prior_by_hand(PARAMS), rtol=1e-12)
-    terms = model.log_likelihood(PARAMS, DATA)
+    prior, terms = jax.jit(lambda p, d: (model.log_prior(p, d), model.log_likelihood(p, d)))(PARAMS, DATA)
+    np.testing.assert_allclose(prior, log_prior_by_hand(PARAMS), rtol=1e-12)
     assert terms.keys() == {"y"}
     np.testing.assert_allclose(terms["y"], stats.norm.logpdf(Y, predictor(PARAMS), PARAMS["sigma"]), rtol=1e-12)
 
 
 def test_the_posterior_is_prior_times_likelihood_times_jacobian():
     posterior = jl.condition(regression(), DATA)
-    position = posterior.unconstrain(PARAMS)
+
+    @jax.jit
+    def evaluate(params):
+        position = posterior.unconstrain(params)
+        densities = (posterior.log_density(position, jacobian=jacobian) for jacobian in (False, True))
+        return position, posterior.constrain(position), *densities
+
+    position, params, without, density = evaluate(PARAMS)
     assert posterior.dim == 4 and position.shape == (4,)
-    for name, value in posterior.constrain(position).items():
+    for name, value in params.items():
         np.testing.assert_allclose(value, PARAMS[name], rtol=1e-12)
     joint = log_prior_by_hand(PARAMS) + stats.norm.logpdf(Y, predictor(PARAMS), PARAMS["sigma"]).sum()
-    np.testing.assert_allclose(posterior.log_density(position, jacobian=False), joint, rtol=1e-12)
+    np.testing.assert_allclose(without, joint, rtol=1e-12)
     # sigma = exp(z): the Jacobian is sigma itself
-    np.testing.assert_allclose(posterior.log_density(position), joint + np.log(PARAMS["sigma"]), rtol=1e-12)
+    np.testing.assert_allclose(density, joint + np.log(PARAMS["sigma"]), rtol=1e-12)
 
 
 def test_derived_quantities_are_those_written_out():
-    derived = regression().deterministic(PARAMS, DATA)
+    derived = jax.jit(regression().deterministic)(PARAMS, DATA)
     np.testing.assert_allclose(derived["mean"], PARAMS["a"] + PARAMS["b"][0] * X, rtol=1e-12)
     np.testing.assert_allclose(derived["ratio"], PARAMS["b"][0] / PARAMS["b"][1], rtol=1e-12)
 
@@ -155,7 +162,9 @@ def test_a_prior_sees_earlier_parameters_only():
 def test_a_callable_may_have_options_of_its_own():
     model = jl.Model({"a": dist.Normal(), "b": lambda p, width=2.0: dist.Normal(p.a, width)})
     np.testing.assert_allclose(
-        model.log_prior({"a": 0.5, "b": 1.0}), stats.norm.logpdf(0.5) + stats.norm.logpdf(1.0, 0.5, 2.0), rtol=1e-12
+        jax.jit(model.log_prior)({"a": 0.5, "b": 1.0}),
+        stats.norm.logpdf(0.5) + stats.norm.logpdf(1.0, 0.5, 2.0),
+        rtol=1e-12,
     )
 
 
@@ -259,13 +268,18 @@ def test_every_form_of_a_prior_has_one_density(name):
         out = {}
         for form, posterior in posteriors.items():
             position = posterior.initial_position(key)
-            value = posterior.constrain(position)["x"]
+
+            def constrained(z, posterior=posterior):
+                value = posterior.constrain(z)["x"]
+                return free(base, value), value
+
+            jacobian, value = jax.jacfwd(constrained, has_aux=True)(position)
             out[form] = {
                 "position": position,
                 "value": value,
                 "back": posterior.unconstrain({"x": value}),
                 "inside": jnp.all(base.support(value)),
-                "jacobian": jax.jacobian(lambda z, p=posterior: free(base, p.constrain(z)["x"]))(position),
+                "jacobian": jacobian,
                 "log_prob": jnp.sum(base.log_prob(value)),
                 "log_density": posterior.log_density(position),
                 "without": posterior.log_density(position, jacobian=False),
@@ -282,7 +296,9 @@ def test_every_form_of_a_prior_has_one_density(name):
         close(form, out["without"], out["log_prob"])
 
 
-@pytest.mark.parametrize("form", ["noncentred", "partial", "informed", "informed by data"])
+@pytest.mark.parametrize(
+    "form", often(["noncentred", "partial", "informed", "informed by data"], {"noncentred", "informed by data"})
+)
 def test_centring_by_earlier_parameters_leaves_the_joint_density_alone(form):
     forms = {
         "noncentred": jl.noncentred,
@@ -303,15 +319,21 @@ def test_centring_by_earlier_parameters_leaves_the_joint_density_alone(form):
         return jl.condition(model, {"y": Y[:3]})
 
     plain, other = posterior(jl.centred), posterior(forms[form])
-    position = other.initial_position(jax.random.key(1)).astype(float)
-    params = other.constrain(position)
-    there = plain.unconstrain(params)
+
+    @jax.jit
+    def evaluate(key):
+        position = other.initial_position(key).astype(float)
+        move = lambda z: plain.unconstrain(other.constrain(z))
+        pairs = [
+            (one.log_density(at), one.log_density(at, jacobian=False))
+            for one, at in ((other, position), (plain, move(position)))
+        ]
+        return position, other.constrain(position), jax.jacobian(move)(position), *pairs
+
+    position, params, jacobian, ours, theirs = evaluate(jax.random.key(1))
     # The map between the two sets of coordinates carries its own Jacobian.
-    log_det = jnp.linalg.slogdet(jax.jacobian(lambda z: plain.unconstrain(other.constrain(z)))(position))[1]
-    np.testing.assert_allclose(other.log_density(position), plain.log_density(there) + log_det, rtol=1e-9)
-    np.testing.assert_allclose(
-        other.log_density(position, jacobian=False), plain.log_density(there, jacobian=False), rtol=1e-9
-    )
+    np.testing.assert_allclose(ours[0], theirs[0] + np.linalg.slogdet(jacobian)[1], rtol=1e-9)
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-9)
     if form == "noncentred":
         z = (np.asarray(params["theta"]) - params["mu"]) / params["tau"]
         np.testing.assert_allclose(position[-3:], z, rtol=1e-9)
@@ -343,9 +365,9 @@ def test_informed_coordinates_are_sound_in_32_bits_where_effects_hardly_vary(vec
 
     z = np.linspace(-2, 2, 8)
     with jax.enable_x64(True):
-        exact = jax.value_and_grad(posterior(1e-6, jnp.float64).log_density)(jnp.asarray(z))
+        exact = jax.jit(jax.value_and_grad(posterior(1e-6, jnp.float64).log_density))(jnp.asarray(z))
     with jax.enable_x64(False):
-        rough = jax.value_and_grad(posterior(1e-6, jnp.float32).log_density)(jnp.asarray(z, jnp.float32))
+        rough = jax.jit(jax.value_and_grad(posterior(1e-6, jnp.float32).log_density))(jnp.asarray(z, jnp.float32))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), rough, exact)
 
 
@@ -370,18 +392,23 @@ def test_a_bare_log_density_gains_the_jacobian_of_its_supports():
     support = {"rate": constraints.positive, "w": constraints.simplex}
     posterior = jl.from_log_density(fn, template, support, args=(np.array([1.0, -1.0]),))
     assert posterior.dim == 1 + 2 + 2
-    position = posterior.initial_position(jax.random.key(0)).astype(float)
-    params = posterior.constrain(position)
-    np.testing.assert_allclose(posterior.unconstrain(params), position, rtol=1e-10)
 
     def free(z):
         p = posterior.constrain(z)
         return jnp.concatenate([p["rate"][None], p["w"][:-1], p["x"]])
 
-    log_det = jnp.linalg.slogdet(jax.jacobian(free)(position))[1]
-    expected = fn(params, np.array([1.0, -1.0]))
-    np.testing.assert_allclose(posterior.log_density(position), expected + log_det, rtol=1e-10)
-    np.testing.assert_allclose(posterior.log_density(position, jacobian=False), expected, rtol=1e-10)
+    @jax.jit
+    def evaluate(key):
+        position = posterior.initial_position(key).astype(float)
+        params = posterior.constrain(position)
+        densities = (posterior.log_density(position, jacobian=jacobian) for jacobian in (True, False))
+        expected = fn(params, np.array([1.0, -1.0]))
+        return position, posterior.unconstrain(params), jax.jacobian(free)(position), expected, *densities
+
+    position, back, jacobian, expected, density, without = evaluate(jax.random.key(0))
+    np.testing.assert_allclose(back, position, rtol=1e-10)
+    np.testing.assert_allclose(density, expected + np.linalg.slogdet(jacobian)[1], rtol=1e-10)
+    np.testing.assert_allclose(without, expected, rtol=1e-10)
 
 
 def test_a_bare_log_density_of_one_array_takes_the_array():
@@ -401,21 +428,32 @@ def numpyro_model(x, y=None, quadratic=False):
         numpyro.sample("y", dist.Normal(mean, sigma), obs=y)
 
 
-@pytest.mark.parametrize("quadratic", [False, True])
+@pytest.mark.parametrize("quadratic", often([False, True], {True}))
 def test_a_numpyro_model_keeps_its_density_and_sites(quadratic):
     posterior = jl.from_numpyro(numpyro_model, X, y=Y, quadratic=quadratic)
     assert posterior.dim == 1 + 2 + 2 + 1
-    position = posterior.initial_position(jax.random.key(0)).astype(float)
-    params = posterior.constrain(position)
+    density, data = posterior.density, posterior.data
+
+    @jax.jit
+    def evaluate(key):
+        position = posterior.initial_position(key).astype(float)
+        params = posterior.constrain(position)
+        z, start = {}, 0
+        for name, length in {"b": 2, "sigma": 1, "w": 2, "z_last": 1}.items():
+            z[name] = position[start : start + length].reshape(() if name in ("sigma", "z_last") else (length,))
+            start += length
+        potential = potential_energy(numpyro_model, (X,), {"y": Y, "quadratic": quadratic}, z)
+        densities = posterior.log_density(position), posterior.log_density(position, jacobian=False)
+        told = density.derived(params, data)["mean"], density.log_likelihood(params, data)["y"]
+        draw = jax.vmap(lambda key: density.sample_observed(key, params, data)["y"])
+        drawn = draw(jax.random.split(jax.random.key(1), 2000))
+        return params, (posterior.unconstrain(params), position), (densities[0], -potential), densities[1], told, drawn
+
+    params, positions, pair, without, told, drawn = evaluate(jax.random.key(0))
     assert params.keys() == {"b", "sigma", "w", "z_last"}
-    np.testing.assert_allclose(posterior.unconstrain(params), position, rtol=1e-9, atol=1e-9)
-    sites = {"b": 2, "sigma": 1, "w": 2, "z_last": 1}
-    z, start = {}, 0
-    for name, length in sites.items():
-        z[name] = position[start : start + length].reshape(() if name in ("sigma", "z_last") else (length,))
-        start += length
-    potential = potential_energy(numpyro_model, (X,), {"y": Y, "quadratic": quadratic}, z)
-    np.testing.assert_allclose(posterior.log_density(position), -potential, rtol=1e-10)
+    np.testing.assert_allclose(*positions, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(*pair, rtol=1e-10)
+    params = jax.tree.map(np.asarray, params)
     mean = params["z_last"] + params["b"][0] * X + (params["b"][1] * X**2 if quadratic else 0.0) + params["w"][0]
     by_hand = (
         stats.norm.logpdf(params["z_last"], 0, 2)
@@ -424,13 +462,9 @@ def test_a_numpyro_model_keeps_its_density_and_sites(quadratic):
         + np.log(2.0)  # a flat Dirichlet of three
     )
     terms = stats.norm.logpdf(Y, mean, params["sigma"])
-    np.testing.assert_allclose(posterior.log_density(position, jacobian=False), by_hand + terms.sum(), rtol=1e-9)
-    density, data = posterior.density, posterior.data
-    np.testing.assert_allclose(density.derived(params, data)["mean"], mean, rtol=1e-9)
-    np.testing.assert_allclose(density.log_likelihood(params, data)["y"], terms, rtol=1e-9)
-    drawn = jax.vmap(lambda key: density.sample_observed(key, params, data)["y"])(
-        jax.random.split(jax.random.key(1), 2000)
-    )
+    np.testing.assert_allclose(without, by_hand + terms.sum(), rtol=1e-9)
+    np.testing.assert_allclose(told[0], mean, rtol=1e-9)
+    np.testing.assert_allclose(told[1], terms, rtol=1e-9)
     for column, centre in zip(np.asarray(drawn).T, mean, strict=True):
         assert stats.kstest(column, stats.norm(centre, params["sigma"]).cdf).pvalue > 1e-4
 
@@ -442,9 +476,8 @@ def test_a_binomial_draw_that_numpyro_never_finishes_on_jax_0_12():
         likelihood=lambda p, d: {"y": dist.Binomial(d.n, probs=p.p).expand([500]).to_event(1)},
     )
     n, probability = 293, 0.10385252
-    draws = jax.vmap(lambda k: model.sample_observed(k, {"p": jnp.asarray(probability)}, {"n": n})["y"])(
-        jnp.concatenate([key[None], jax.random.split(jax.random.key(0), 7)])
-    )
+    draw = jax.vmap(lambda k: model.sample_observed(k, {"p": jnp.asarray(probability)}, {"n": n})["y"])
+    draws = jax.jit(draw)(jnp.concatenate([key[None], jax.random.split(jax.random.key(0), 7)]))
     assert draws.shape == (8, 500) and jnp.issubdtype(draws.dtype, jnp.integer)
     z = (draws.mean() - n * probability) / np.sqrt(n * probability * (1 - probability) / draws.size)
     assert abs(z) < 4.5

@@ -12,6 +12,7 @@ import numpy as np
 import numpyro.distributions as dist
 import optax
 import pytest
+from often import often
 from scipy import stats
 
 import jaxlatent as jl
@@ -94,7 +95,8 @@ def test_too_few_fixed_draws_are_told():
         few = fit(correlated(40, 0.0), DADVI(num_samples=2, linear_response=False))
     assert few.statistics["bound"] - few.objective > 20
     assert "too few fixed draws" in few.check().illnesses
-    enough = fit(correlated(40, 0.0), DADVI(num_samples=100, linear_response=False))
+    # The program of the test before.
+    enough = fit(correlated(8, 0.0), DADVI(linear_response=False))
     assert not enough.statistics["overfit"]
 
 
@@ -190,13 +192,12 @@ def test_pathfinder_finds_the_mode_and_the_scale_of_a_skewed_posterior():
     np.testing.assert_allclose(best.std(0), exact.std(), rtol=0.25)
 
 
-ENGINES = [
-    ADVI(max_iter=300, draws=50),
-    ADVI(family="full_rank", max_iter=300, draws=50),
-    Laplace(draws=50),
-    Pathfinder(draws=50, paths=1),
-]
-NAMES = ["mean field", "full rank", "Laplace", "Pathfinder"]
+ENGINES = {
+    "mean field": ADVI(max_iter=300, draws=50),
+    "full rank": ADVI(family="full_rank", max_iter=300, draws=50),
+    "Laplace": Laplace(draws=50),
+    "Pathfinder": Pathfinder(draws=50, paths=1),
+}
 MODEL = jl.Model(
     {"m": dist.Normal(0.0, 1.0), "s": dist.LogNormal(0.0, 1.0)},
     lambda p, d: {"y": dist.Normal(jnp.where(d.bad, jnp.nan, p.m), p.s)},
@@ -218,9 +219,10 @@ def outcome(engine, order, bad=()):
     return drive_all(engine, jl.condition(MODEL, jl.batch(data)), keys, start)
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
-def test_lanes_do_not_see_each_other(engine):
+@pytest.mark.parametrize("name", often(ENGINES, {"mean field", "Pathfinder"}))
+def test_lanes_do_not_see_each_other(name):
     """Neither the order of a batch nor a lane whose density is NaN changes another lane by a bit."""
+    engine = ENGINES[name]
     whole, turned, broken = outcome(engine, [0, 1, 2]), outcome(engine, [2, 1, 0]), outcome(engine, [0, 1, 2], bad=[1])
     np.testing.assert_array_equal(turned.outputs.positions[::-1], whole.outputs.positions)
     np.testing.assert_array_equal(broken.outputs.positions[::2], whole.outputs.positions[::2])
@@ -229,7 +231,7 @@ def test_lanes_do_not_see_each_other(engine):
 
 
 def test_batch_is_a_loop():
-    engine = ENGINES[0]
+    engine = ENGINES["mean field"]
     np.testing.assert_allclose(
         outcome(engine, [1]).outputs.positions[0], outcome(engine, [0, 1, 2]).outputs.positions[1], atol=1e-3
     )
