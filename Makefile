@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # One compilation cache for all test workers and runs; delete the folder to compile afresh.
 CACHE := $(CURDIR)/.jax_cache
+VERSIONS := compat layers results session plots streams pickling em_peers nuts_kernel platforms diagnostics_convergence
 TESTS := JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 $(BIN)/python -m pytest
 
-.PHONY: demo test test-64 test-slow lint types bench clean
+.PHONY: demo test test-64 test-slow test-versions lint types bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxlatent needs Python 3.11 or newer; set PYTHON=")'
@@ -26,6 +27,9 @@ test-64: $(VENV)/.installed  ## the test suite in 64 bits, on one device
 
 test-slow: $(VENV)/.installed  ## long statistical runs
 	$(TESTS) -m slow
+
+test-versions: $(VENV)/.installed  ## what depends on the versions of JAX, NumPyro and ArviZ, for a second interpreter: PYTHON=, VENV=
+	$(TESTS) -n 2 --dist loadfile -m 'not slow' $(addprefix tests/test_,$(addsuffix .py,$(VERSIONS)))
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
