@@ -4,8 +4,8 @@ With `--devices 8` the process has eight, and only laws about devices run, those
 `make test-64` runs all tests with `--bits 64`; what is about 32 bits asks for `x32`.
 
 Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and
-ranks (`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro. What they guard, that no computation
-leaves the precision of the data, is tested by dtype instead (`test_execute.py`).
+ranks (`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro. Under "strict" the engines are traced on a density of
+our own (`test_execute.py`), and EM of the ready families (`test_models.py`).
 
 Programs are compiled with little optimisation: compiling is most of the time of the suite, and it takes a third less.
 

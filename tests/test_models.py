@@ -242,6 +242,19 @@ def test_stickiness_favours_staying():
     assert stay(hmm(K, emissions.Gaussian(), Stationary(stickiness=200.0))) > stay(model) + 0.02
 
 
+#: NumPyro's bijector to covariance matrices mixes integers with floats.
+STRICT = EMISSIONS.keys() - {"full", "tied"}
+
+
+@pytest.mark.parametrize("name", often(sorted(STRICT), {"scalar normal", "logistic regression"}))
+def test_em_promotes_no_types(name):
+    model, _, data = problem(name)
+    posterior = jl.condition(model, data)
+    with jax.numpy_dtype_promotion("strict"):
+        out = jax.eval_shape(lambda key: jl.run(posterior, jl.EM(restarts=2), key), jax.random.key(0))
+    assert {x.dtype for x in out.params.values()} == {jnp.dtype(jnp.result_type(float))}
+
+
 def test_equal_families_are_equal():
     assert hmm(3, emissions.Gaussian(2)) == hmm(3, emissions.Gaussian(2))
     assert hmm(3, emissions.Gaussian(2)) != hmm(3, emissions.Gaussian(2, "tied"))

@@ -173,7 +173,7 @@ class ChEES(Chains):
         share = _van_der_corput(state.transitions)
         steps = jnp.clip(jnp.ceil(share * jnp.exp(shared.log_length) / shared.step_size), 1, self.max_steps)
         moved = state._replace(position=position, momentum=momentum, slope=slope, taken=state.taken + 1)
-        ends = fresh | (moved.taken >= steps)
+        ends = fresh | (moved.taken >= steps.astype(moved.taken.dtype))
 
         def end(moved: State) -> State:
             error = 0.5 * momentum @ momentum - log_density - state.energy
@@ -211,7 +211,7 @@ class ChEES(Chains):
         counted = ended.valid & ~jax.vmap(self.done)(states)
 
         def learn(shared: Shared) -> Shared:
-            count = jnp.maximum(jnp.sum(counted), 1)
+            count = jnp.maximum(jnp.sum(counted, dtype=ended.acceptance.dtype), 1)
             inverse = jnp.where(counted, 1 / jnp.maximum(ended.acceptance, 1e-20), 0.0)
             tuning = tune(shared.tuning, count / jnp.sum(inverse) - self.target_accept)
             trusted = counted & jnp.isfinite(ended.after).all(1) & jnp.isfinite(ended.velocity).all(1)
@@ -222,8 +222,9 @@ class ChEES(Chains):
             speed = jnp.sum(after * jnp.where(trusted[:, None], ended.velocity, 0.0), 1)
             change = (jnp.sum(after**2, 1) - jnp.sum(before**2, 1)) * speed * ended.length
             slope = jnp.sum(weight * change) / total * jnp.exp(shared.log_length)
-            # Adam minimises; a non-finite gradient counts as zero.
-            update, adam = _ADAM.update(-jnp.where(jnp.isfinite(slope), slope, 0.0), shared.adam)
+            # Adam minimises; a non-finite gradient counts as zero. Optax mixes floats with its count.
+            with jax.numpy_dtype_promotion("standard"):
+                update, adam = _ADAM.update(-jnp.where(jnp.isfinite(slope), slope, 0.0), shared.adam)
             step_size = jnp.exp(tuning.log_step)
             longest = tuning.log_step + jnp.log(self.max_steps)
             log_length = jnp.clip(shared.log_length + update, tuning.log_step, longest)
@@ -268,5 +269,5 @@ def _centred(x: Array, weight: Array) -> Array:
 
 def _van_der_corput(number: Array) -> Array:
     """Element ``number`` of the base-2 van der Corput sequence, in (0, 1): consecutive elements are evenly spread."""
-    bits = jnp.arange(_BITS)
-    return jnp.sum(((number + 1) >> bits & 1) * 0.5 ** (bits + 1.0)).astype(jnp.result_type(float))
+    bits, floats = jnp.arange(_BITS, dtype=number.dtype), jnp.result_type(float)
+    return jnp.sum(((number + 1) >> bits & 1).astype(floats) * 0.5 ** (bits.astype(floats) + 1.0))

@@ -84,6 +84,13 @@ def drive(
     return states, shared, *rest
 
 
+def _ravel(record: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
+    """A record as one vector of floats, the small integers and flags in it too; and the way back."""
+    with jax.numpy_dtype_promotion("standard"):
+        flat, back = ravel_pytree(record)
+    return flat, back
+
+
 def _loop(
     step: Callable[[PyTree], tuple[PyTree, PyTree, Array]],
     done: Callable[[PyTree], Array],
@@ -96,8 +103,8 @@ def _loop(
     """The loop of `drive` over lanes that step together."""
     record_of = jax.eval_shape(step, states)[1]
     one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
-    packed, unpack = ravel_pytree(one)
-    pack = over_lanes(lambda record: ravel_pytree(record)[0], (0,))
+    packed, unpack = _ravel(one)
+    pack = over_lanes(lambda record: _ravel(record)[0], (0,))
     write = over_lanes(lambda rows, row, i: jax.lax.dynamic_update_index_in_dim(rows, row, i, 0), (0, 0, 0))
     lanes = jax.tree.leaves(record_of)[0].shape[:2]
     alone = lanes == (1, 1)
@@ -123,16 +130,18 @@ def _loop(
         states = keep(live, stepped, states)
         # Every step overwrites the current record, until a step completes it. Idle lanes write to a spare row.
         rows = write(rows, pack(record), jnp.where(live, counts, capacity))
-        counts = counts + (live & emitted)
+        counts = counts + (live & emitted).astype(counts.dtype)
         live = running(states, counts)
         if not wait_for_all:
             few = FEW * jnp.sum(jnp.any(live, 1)) <= lanes[0]
-            waiting = waiting[0] + 1, waiting[1] + few
+            waiting = waiting[0] + 1, waiting[1] + few.astype(jnp.int32)
         return states, rows, counts, live, waiting
 
     # Derived from the states, so that under shard_map they have the same varying axes.
-    counts = jnp.zeros(lanes, jnp.int32) + 0 * done(states)
-    rows = jnp.zeros((*lanes, capacity + 1, packed.size), packed.dtype) + 0 * counts[..., None, None]
+    counts = 0 * done(states).astype(jnp.int32)
+    rows = jnp.zeros((*lanes, capacity + 1, packed.size), packed.dtype) + 0 * counts[..., None, None].astype(
+        packed.dtype
+    )
     none = jnp.sum(0 * counts)
     carry = (states, rows, counts, running(states, counts), () if wait_for_all else (none, none))
     states, rows, counts, live, _ = jax.lax.while_loop(proceed, body, carry)

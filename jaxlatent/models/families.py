@@ -143,7 +143,7 @@ def _start(
     mask = seen_steps(d, leading)
     seen = jnp.ones(leading, bool).ravel() if mask is None else mask
     labels = emissions.labels(key, d, seen, count, sequences)
-    weights = ((1 - _SHARED) * labels + _SHARED / count) * seen[:, None]
+    weights = ((1 - _SHARED) * labels + _SHARED / count) * seen[:, None].astype(labels.dtype)
     expected = Expected(jnp.zeros(()), weights.reshape(*leading, count))
     params = apply_m_step(updates, {**first, **emissions.start(count, d)}, d, expected)
     floats: Params = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), params)

@@ -35,7 +35,7 @@ def cluster(key: Key, points: Array, mask: Array, count: int, rounds: int = 10) 
 
     centres = jax.lax.fori_loop(0, count, pick, jnp.zeros((count, points.shape[1]), points.dtype))
     label: Callable[[Array], Array] = lambda centres: (
-        jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen
+        jax.nn.one_hot(jnp.argmin(distances(centres), -1), count, dtype=points.dtype) * seen.astype(points.dtype)
     )
 
     def lloyd(_: Array, centres: Array) -> Array:

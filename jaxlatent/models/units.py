@@ -35,7 +35,7 @@ def units_of(values: Array, seen: Array | None) -> Units:
     kept: Callable[[Array, ArrayLike], Array] = lambda x, otherwise: (
         x if seen is None else jnp.where(seen, x, otherwise)
     )
-    count = values.shape[0] if seen is None else jnp.maximum(jnp.sum(seen), 1)
+    count = values.shape[0] if seen is None else jnp.maximum(jnp.sum(seen), 1).astype(values.dtype)
     # Relative to one of the values, so that sums stay accurate far from zero.
     origin = jnp.max(kept(values, -jnp.inf), 0)
     origin = jnp.where(jnp.isfinite(origin), origin, 0.0)

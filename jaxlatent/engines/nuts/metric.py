@@ -137,7 +137,7 @@ def _low_rank(q: Array, g: Array, weights: Array, total: Array, rank: int) -> tu
     """Directions and spreads, within the span of some draws and gradients, whose variance differs most from the diagonal metric's."""
     some = min(_SPAN, q.shape[0])
     counted = jnp.argsort(weights <= 0, stable=True)
-    chosen = counted[(jnp.arange(some) * jnp.sum(weights) / some).astype(jnp.int32)]
+    chosen = counted[(jnp.arange(some, dtype=weights.dtype) * jnp.sum(weights) / some).astype(jnp.int32)]
     rows = jnp.concatenate([q[chosen], g[chosen]])
     # Take the basis from the Gram matrix, to avoid a (dim, dim) matrix.
     gram = rows @ rows.T
@@ -145,7 +145,7 @@ def _low_rank(q: Array, g: Array, weights: Array, total: Array, rank: int) -> tu
     columns = min(rows.shape)
     values, vectors = values[-columns:], vectors[:, -columns:]
     kept = values > 1e-5 * values[-1]
-    basis = rows.T @ (vectors / jnp.sqrt(jnp.where(kept, values, 1.0))) * kept
+    basis = rows.T @ (vectors / jnp.sqrt(jnp.where(kept, values, 1.0))) * kept.astype(values.dtype)
     core = _geometric_mean(_moment(q @ basis, total), _moment(g @ basis, total))
     values, vectors = jnp.linalg.eigh(core)
     distance = jnp.abs(jnp.log(jnp.maximum(values, 1e-20)))

@@ -163,7 +163,7 @@ class NUTS(Chains):
     def _draw(self, state: State, point: Point, fresh: Array, diverging: Array, shared: Shared, stage: Stage) -> State:
         """Make the trajectory's proposal (at first: the starting point) the current draw, and tune the step size."""
         tree, depth = state.trajectory.tree, state.trajectory.depth
-        acceptance = tree.accept_sum / jnp.maximum(tree.size, 1)
+        acceptance = tree.accept_sum / jnp.maximum(tree.size, 1).astype(tree.accept_sum.dtype)
         tuning = select(fresh, state.tuning, tune(state.tuning, acceptance - self.target_accept))
         kept = ~fresh & (stage.kind == SAMPLE)
         moved = jnp.any(tree.proposal.position != state.draw.position)

@@ -136,7 +136,7 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     """
     index = jnp.arange(window.lp.shape[1])
     valid = index < counts[:, None]
-    level = jnp.sum(jnp.where(valid, window.lp, 0.0), 1) / jnp.maximum(counts, 1)
+    level = jnp.sum(jnp.where(valid, window.lp, 0.0), 1) / jnp.maximum(counts, 1).astype(window.lp.dtype)
     trusted = _trusted(level, counts, window.draws.shape[-1])
     step_size = _pool_step_sizes(jnp.where(trusted & (step_sizes > 0), step_sizes, jnp.nan), shared.step_size)
     counted = valid & trusted[:, None]
@@ -148,7 +148,8 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     share = jnp.sum(window.diverging & late) / jnp.maximum(jnp.sum(late), 1)
     bent = shared.bent | (automatic & learn & (stage.steps >= _SETTLED) & (share > _DIVERGENCE_RATE))
     running = valid & (index >= counts[:, None] // 2) & (jnp.isfinite(level) & (counts > 1))[:, None]
-    capped = jnp.sum(running & (window.depth >= shared.limit(stage))) > _CAPPED * jnp.sum(running)
+    deepest = running & (window.depth >= shared.limit(stage))
+    capped = jnp.sum(deepest, dtype=level.dtype) > _CAPPED * jnp.sum(running, dtype=level.dtype)
     unmixed = jnp.where(stage.steps >= _SETTLED, capped & _unmixed(window.draws, running), shared.unmixed)
     return Shared(metric.flattened(bent), step_size.astype(shared.step_size.dtype), bent, unmixed)
 
@@ -156,11 +157,11 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
 def _unmixed(draws: Array, counted: Array) -> Array:
     """Whether the between-lane variance of some coordinate is far above its within-lane variance."""
     weight = counted[..., None]
-    count = jnp.maximum(jnp.sum(weight, 1), 1)
+    count = jnp.maximum(jnp.sum(weight, 1, draws.dtype), 1)
     mean = jnp.sum(jnp.where(weight, draws, 0.0), 1) / count
     within = jnp.sum(jnp.where(weight, draws - mean[:, None], 0.0) ** 2, 1) / count
     there = counted.any(1)[:, None]
-    lanes = jnp.maximum(jnp.sum(there), 2)
+    lanes = jnp.maximum(jnp.sum(there, dtype=draws.dtype), 2)
     centre = jnp.sum(jnp.where(there, mean, 0.0), 0) / lanes
     between = jnp.sum(jnp.where(there, mean - centre, 0.0) ** 2, 0) / (lanes - 1)
     return (jnp.sum(there) > 1) & jnp.any(between > _UNMIXED_RATIO * jnp.sum(jnp.where(there, within, 0.0), 0) / lanes)

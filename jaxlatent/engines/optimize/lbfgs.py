@@ -142,7 +142,12 @@ class LBFGS(NamedTuple):
         scale = self.scale(point.position)
         empty = _empty_memory(state.memory, point.gradient, scale)
         pushed = state.memory.push(point.position - old.position, point.gradient - old.gradient, scale)
-        next_line = _start_line(point, select(first | exhausted, empty, pushed), empty, state.iterations + accept)
+        next_line = _start_line(
+            point,
+            select(first | exhausted, empty, pushed),
+            empty,
+            state.iterations + accept.astype(state.iterations.dtype),
+        )
         gain = old.value - value
         settled = (next_line.gap <= self.tol) & (gain <= jnp.maximum(self.tol, noise)) | (next_line.gap == 0)
         status = jnp.where(

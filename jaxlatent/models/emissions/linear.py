@@ -38,7 +38,8 @@ class Regression:
     def labels(self, key: Key, d: Namespace, mask: Array, num_states: int, sequences: bool) -> Array:
         """Initial labels ``(N, K)``: a short random window per state for ``sequences``, else clusters of inputs and observations."""
         if not sequences:
-            return cluster(key, jnp.column_stack([rows(self.inputs(d), 1), d.y.ravel()]), mask, num_states)
+            inputs = rows(self.inputs(d), 1)
+            return cluster(key, jnp.column_stack([inputs, d.y.ravel().astype(inputs.dtype)]), mask, num_states)
         length = jnp.maximum(5 * (self.num_inputs + 1), jnp.sum(mask) // (10 * num_states))
         return windows(key, mask, num_states, length)
 

@@ -116,7 +116,8 @@ class Autoregression(LinearRegression):
 
     def weights(self, d: Namespace, expected: Expected) -> Array:
         """The weight of each step for each state, ``(N, K)``."""
-        return weights_of(expected) * self._known(d).ravel()[:, None]
+        weights = weights_of(expected)
+        return weights * self._known(d).ravel()[:, None].astype(weights.dtype)
 
     def _known(self, d: Namespace) -> Array:
         """Which steps have all their lags, ``(..., T)``."""
