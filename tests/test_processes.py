@@ -104,7 +104,9 @@ def test_a_session_comes_back_from_the_devices_of_several_processes(left, proces
 
 @pytest.mark.parametrize("process", ["0", "1"])
 def test_processes_that_fit_together_what_differs_are_told_so(left, process):
-    assert "the same call in every process" in left[f"error of {process}"]
+    told = left[f"errors of {process}"]
+    assert list(told) == ["data", "a setting", "the model", "the seed"]
+    assert all("the same call in every process" in error for error in told.values())
 
 
 def test_one_process_of_several_tells_how_far_they_are(started):

@@ -107,7 +107,7 @@ def fit(
     key = as_key(seed)
     labels = {name: list(values) for name, values in (coords or {}).items()}
     given, quarantine = _condition(model, data, labels, on_bad_data == "quarantine")
-    require_agreement(devices, given.nameless, key, engine.lanes, segment)
+    require_agreement(devices, given.nameless, key, engine, segment)
     names = quarantine.names
     datasets = 1 if names is None else len(names)
     grid = make_grid(datasets, engine.lanes, devices, whole=engine.crosses)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 #: Types of settings that are stored as such; others, such as optimisers, are stored as text.
-_PLAIN = (bool, int, float, str, tuple, type(None))
+PLAIN = (bool, int, float, str, tuple, type(None))
 _PACKAGES = ("jaxlatent", "jax", "jaxlib", "numpyro", "blackjax", "optax", "arviz", "numpy")
 
 
@@ -60,7 +60,7 @@ def provenance(
     kinds = [device.device_kind for device in devices]
     return Provenance(
         engine=engine,
-        settings={name: value if type(value) in _PLAIN else repr(value) for name, value in settings.items()},
+        settings={name: value if type(value) in PLAIN else repr(value) for name, value in settings.items()},
         seed=int(seed) if isinstance(seed, int | np.integer) else str(seed),
         versions=dict(_versions()),
         device=f"{len(kinds)} x {kinds[0]}",
