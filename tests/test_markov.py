@@ -218,6 +218,12 @@ def test_dynamax_can_be_selected_for_many_sequences():
     np.testing.assert_allclose(log_normalizer(*case, method="dynamax"), log_normalizer(*case), rtol=1e-5)
 
 
+@pytest.mark.parametrize("of", [smooth, filtered])
+def test_dynamax_is_not_taken_for_what_it_does_not_do_here(of):
+    with pytest.raises(InputError, match="more than a likelihood"):
+        of(*CASES["plain"], method="dynamax")
+
+
 def test_agrees_with_hmmlearn():
     hmm = pytest.importorskip("hmmlearn.hmm")
     rng = np.random.default_rng(0)

@@ -26,6 +26,7 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent._compat.one_kernel import one_kernel
 from jaxlatent._compat.tracing import probably_on_cpu
+from jaxlatent.errors import require
 from jaxlatent.typing import Array, Bool, Float
 
 #: "sequential": a scan, the least work. "associative": a parallel scan of matrix products, K times the work in log T rounds.
@@ -81,7 +82,17 @@ def messages(
         log_likelihoods: of each step in each state.
         live: False past the end of a sequence; None if all have the same length.
         method: see `choose_method`.
+
+    Raises:
+        InputError: for "dynamax", which computes likelihoods only.
     """
+    require(
+        method != "dynamax",
+        "method",
+        got="'dynamax' for more than a likelihood",
+        expected="'sequential' or 'associative'",
+        remedy="leave it out.",
+    )
     run = _sequential if method == "sequential" else _associative
     log_scales, alpha, smoothed, seen = run(initial, transition, log_likelihoods, live)
     if live is not None:
