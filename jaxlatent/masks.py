@@ -1,4 +1,4 @@
-"""Masks over the leading axes of arrays: broadcast them, select by them, blank by them."""
+"""Masks over the leading axes of arrays: broadcasting, selecting and blanking."""
 
 from typing import Any
 

@@ -23,9 +23,9 @@ Data: TypeAlias = Mapping[str, Any]
 #: A flat vector in unconstrained space, shape ``(dim,)``.
 Position: TypeAlias = jax.Array
 PyTree: TypeAlias = Any
-#: What stands in a pytree: an array of JAX or NumPy, a shape in its place, or what a transformation puts there.
+#: A leaf of a pytree: an array of JAX or NumPy, a shape in its place, or a tracer.
 Leaf: TypeAlias = Any
-#: A pytree that comes back with the structure it had.
+#: A pytree returned with unchanged structure.
 SamePyTree = TypeVar("SamePyTree")
 LogDensity: TypeAlias = Callable[[Position], Array]
 

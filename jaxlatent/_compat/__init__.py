@@ -1,7 +1,7 @@
-"""Workarounds for versions of jaxlib, XLA, NumPyro and ArviZ, one per file.
+"""Workarounds for versions of jaxlib, XLA, NumPyro and ArviZ, one per file; and how programs are compiled with them.
 
-Each file states the affected versions, the upstream issues and the gain; a test in `tests/test_compat.py` fails once the installed version
-no longer has the fault. Nothing outside this folder names a version, a backend or a compiler option.
+Each file of a workaround states the affected versions, the upstream issues and the gain; a test in `tests/test_compat.py` fails once the
+installed version no longer has the fault. Nothing outside this folder asks for a version, a backend or a compiler option.
 
 Workarounds of tracing are active only inside `tracing.tracing_for`, which `compiled` and `run` enter: the rest of the process, and other
 threads, are not affected.

@@ -1,6 +1,6 @@
-"""The version of XLA."""
+"""Whether jaxlib is 0.10, the last for Python 3.11."""
 
 from jaxlib.version import __version__
 
-#: Whether XLA's CPU backend is that of jaxlib 0.10, the last version for Python 3.11.
+#: Its XLA has another CPU backend.
 FORMER_XLA = __version__.startswith("0.10.")

@@ -109,7 +109,7 @@ def census(
     chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
     warmup: Annotated[int, typer.Option(help="Warm-up transitions per chain.")] = 1000,
     draws: Annotated[int, typer.Option(help="Kept draws per chain.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     centring: Annotated[
         Centring, typer.Option(help="Coordinates of the varying effects in the fifth model; the fourth is centred.")
     ] = Centring.informed,
@@ -135,7 +135,7 @@ def _gallery(name: str, rows: tuple[str, ...]) -> None:
     @demos.command(name, help=f"{DEMOS[name].line[0].upper()}{DEMOS[name].line[1:]}.")
     def command(
         out: Annotated[Path, typer.Option(help="Directory for figures.")] = Path("runs/regression"),
-        seed: Annotated[int, typer.Option(help="Of the simulated data and of the sampler.")] = 0,
+        seed: Annotated[int, typer.Option(help="Seed of the simulated data and of the sampler.")] = 0,
     ) -> None:
         with _plain_errors():
             _use_cores()

@@ -229,7 +229,7 @@ def _stack(items: Sequence[Any]) -> Any:
         x, [(0, most - had) for had, most in zip(x.shape, largest, strict=False)]
     )
     seen = [mask_over(item, axes) for item in items]
-    return _masked(np.stack([fill(value) for value in values]), np.stack([fill(mask) for mask in seen]))
+    return Masked(np.stack([fill(value) for value in values]), np.stack([fill(mask) for mask in seen]))
 
 
 def mask_over(item: Any, axes: int) -> np.ndarray:
@@ -300,17 +300,12 @@ def _as_array(what: str, value: Any) -> Any:
     return narrow(what, array)
 
 
-def _masked(values: Any, mask: Any) -> Masked:
-    """A `Masked` of NumPy arrays, of which the annotations do not know."""
-    return Masked(values, mask)
-
-
 def _from_numpy(value: np.ma.MaskedArray) -> Any:
     """Convert a NumPy masked array, whose mask is inverted; to a plain array if nothing is masked."""
     seen = ~np.ma.getmaskarray(value)
     while seen.ndim > 1 and seen.shape[-1] and (seen == seen[..., :1]).all():
         seen = seen[..., 0]
-    return np.ma.getdata(value) if seen.all() else _masked(np.ma.getdata(value), seen)
+    return np.ma.getdata(value) if seen.all() else Masked(np.ma.getdata(value), seen)
 
 
 def _is_ragged(value: Any) -> bool:
@@ -380,4 +375,4 @@ def _as_masked(what: str, value: Masked) -> Masked:
     filled = np.where(widen(mask, values.ndim), values, np.zeros((), values.dtype))
     if values.dtype.kind == "f":
         check_finite(what, filled, np.isfinite(filled))
-    return _masked(narrow(what, filled), mask)
+    return Masked(narrow(what, filled), mask)

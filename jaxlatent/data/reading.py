@@ -24,7 +24,7 @@ _KINDS = {
 _CODES = "encode categories as integers 0, 1, ...: labels, codes = np.unique(values, return_inverse=True)."
 _WIDER = "or compute in 64 bits: jax.config.update('jax_enable_x64', True) before anything else."
 #: Relative rounding error that gives a warning, as a fraction of the range of the values: always, or if it makes half of them coincide.
-_COARSE, _GRAINED = 3e-4, 3e-6
+_COARSE, _COARSE_IF_TIED = 3e-4, 3e-6
 
 
 def read(what: str, value: Any) -> np.ndarray:
@@ -152,7 +152,7 @@ def _narrow_floats(what: str, array: np.ndarray) -> np.ndarray:
             remedy=f"give the values in a larger unit, {_WIDER}",
         )
     error, spread = np.max(np.abs(array - narrowed), initial=0.0), np.ptp(array) if array.size else 0.0
-    if error > _COARSE * spread > 0 or (error > _GRAINED * spread > 0 and _coincide(array, narrowed)):
+    if error > _COARSE * spread > 0 or (error > _COARSE_IF_TIED * spread > 0 and _coincide(array, narrowed)):
         warnings.warn(
             f"{what}: values from {array.min():.6g} to {array.max():.6g}, {spread:.4g} apart, lose up to {error:.2g} each in 32 bits. "
             f"Subtract an origin or their mean, {_WIDER}",

@@ -86,7 +86,7 @@ class Engine(Protocol):
 
     @property
     def by_rows(self) -> bool:
-        """See above."""
+        """Whether rows are subsampled or held out by index."""
         ...
 
     @property

@@ -38,7 +38,7 @@ class Chains:
     by_rows: ClassVar[bool] = False
 
     def check_settings(self) -> None:
-        """Those that all have; each names its own."""
+        """Check the settings common to all MCMC engines."""
         for name, fine, expected in (
             ("draws", self.draws >= 1, "at least 1 draw"),
             ("warmup", self.warmup >= 0, "0 or more transitions"),
@@ -53,7 +53,7 @@ class Chains:
         return self.chains
 
     def cross_lanes(self, states: PyTree, shared: PyTree, stage: Stage) -> tuple[PyTree, PyTree]:
-        """Nothing: chains adapt at the end of a stage only."""
+        """Return all unchanged: these chains adapt at the end of a stage only."""
         return states, shared
 
     def outputs(self, records: PyTree) -> Outputs:

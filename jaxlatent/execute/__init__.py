@@ -1,4 +1,4 @@
-"""The batching of fits: lanes, keys, segments, devices, progress, early stopping. No other part of the package batches."""
+"""Runs fits over datasets, lanes and devices: segments, progress, early stopping."""
 
 from jaxlatent.execute.fit import fit
 from jaxlatent.execute.run import Run, run

@@ -18,7 +18,7 @@ from jaxlatent.execute.agreement import require_agreement
 from jaxlatent.execute.devices import own_devices
 from jaxlatent.execute.grid import Grid, make_grid, on_host
 from jaxlatent.execute.interrupts import defer_interrupts
-from jaxlatent.execute.naming import Named, named, named_records
+from jaxlatent.execute.outputs import Named, named, named_records
 from jaxlatent.execute.padding import derived_reads_rows, pad_rows
 from jaxlatent.execute.progress import Report, progress_line
 from jaxlatent.execute.quarantine import Quarantine

@@ -25,7 +25,7 @@ def initial_position(posterior: Posterior, key: Key) -> tuple[Position, Array]:
 
 
 def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
-    """By observation, whether all values lie in the support of their distribution; empty if the density does not know its observations."""
+    """For each observation, whether all values lie in its support; empty if the density does not know its observations."""
     density, data, params = posterior.density, posterior.data, posterior.constrain(position)
     return {
         name: jnp.all(inside_support(d, density.observation(name, params, data)))

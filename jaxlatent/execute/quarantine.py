@@ -59,7 +59,7 @@ class Quarantine:
         return jax.tree.map(lambda x: x[source], tree)
 
     def blank(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Set the status of quarantined datasets and NaN for their values in the fields of a `Result`, ``(dataset, lane, ...)``."""
+        """In the fields of a `Result`, ``(dataset, lane, ...)``, set the status of quarantined datasets and replace their values by NaN."""
         if not self.bad.any():
             return result
         status = np.where(self.bad[:, None], self.status[:, None], result["status"])

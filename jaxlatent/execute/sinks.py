@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from jaxlatent.execute.naming import Named
+from jaxlatent.execute.outputs import Named
 from jaxlatent.execute.session import Session
 
 
@@ -37,7 +37,7 @@ class Memory:
         self._parts.append(records)
 
     def commit(self, session: Session) -> None:
-        """Nothing: a run in memory cannot be resumed."""
+        """Do nothing: a run in memory cannot be resumed."""
 
     def close(self) -> Named:
         """All records, concatenated along draws."""

@@ -68,7 +68,7 @@ class Design(NamedTuple):
 
     @property
     def intercept(self) -> bool:
-        """Whether there is one."""
+        """Whether the design has an intercept."""
         return self.x.shape[1] > self.units.spread.shape[0]
 
     def standardise(self, weights: Array, biases: Array | None) -> Array:

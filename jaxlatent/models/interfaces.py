@@ -1,4 +1,4 @@
-"""What a part of a family must give, to serve in `jaxlatent.models.hmm` and `jaxlatent.models.mixture`.
+"""The interfaces of emissions, transitions and weights, the parts of `jaxlatent.models.hmm` and `jaxlatent.models.mixture`.
 
 A part is a frozen dataclass: equal settings are equal parts, and models of equal parts share compiled programs. It names its
 parameters in its priors, starts and updates; no two parts of one model use the same name. ``p`` holds the parameters and ``d`` the
@@ -37,7 +37,7 @@ class Emission(Hashable, Protocol):
         ...
 
     def labels(self, key: Key, d: Namespace, mask: Array, num_states: int, sequences: bool, /) -> Array:
-        """A first guess of what belongs where, one-hot ``(N, K)``, over the ``N`` steps of all sequences.
+        """Initial assignment of steps to states, one-hot ``(N, K)``, over the ``N`` steps of all sequences.
 
         Args:
             key: for random starts.
@@ -49,7 +49,7 @@ class Emission(Hashable, Protocol):
         ...
 
     def start(self, num_states: int, d: Namespace, /) -> Params:
-        """Values of its parameters that a first M-step moves to the labels."""
+        """Values of its parameters before the first M-step, which is given the initial labels."""
         ...
 
 
@@ -66,7 +66,7 @@ class Transitions(Hashable, Protocol):
         ...
 
     def matrix(self, p: Namespace, d: Namespace, /) -> Array:
-        """Rows from, columns to: ``(K, K)``, or ``(..., T - 1, K, K)`` into each later step."""
+        """Transition probabilities from row to column: ``(K, K)``, or ``(..., T - 1, K, K)`` into each later step."""
         ...
 
     def m_step(self) -> Updates:
@@ -76,7 +76,7 @@ class Transitions(Hashable, Protocol):
 
 @runtime_checkable
 class Weights(Hashable, Protocol):
-    """How much of a mixture each component has. See `jaxlatent.models.Constant`, `jaxlatent.models.Gate`."""
+    """The weights of a mixture. See `jaxlatent.models.Constant`, `jaxlatent.models.Gate`."""
 
     def prior(self, num_components: int, /) -> Priors:
         """The priors of its parameters."""

@@ -26,7 +26,7 @@ WINDOW, LAST, SAMPLE = 0, 1, 2
 
 _FIRST_WINDOW = 20
 _LONGEST_WINDOW = 250
-#: Depth limit while the metric is still rough: 2**6 leapfrog steps teach it as much as 2**10.
+#: Depth limit while the metric is still rough: it learns as much from 2**6 leapfrog steps as from 2**10.
 _EARLY_DEPTH = 6
 #: Windows at least this long are past the search for the typical set; a higher rate of divergences in their second half shows that the
 #: curvature varies.

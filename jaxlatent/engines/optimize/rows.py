@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The rows of some data.
+    """The number of rows of some data, and which entries have them.
 
     Attributes:
         length: number of rows.

@@ -111,16 +111,16 @@ class Gaussian(Clustered):
         return jnp.mean(variances) if self.covariance == "spherical" else variances
 
     def _prior_of_means(self, shape: tuple[int, ...]) -> Prior:
-        worth = self.mean_concentration
-        if worth is None:
+        prior_count = self.mean_concentration
+        if prior_count is None:
             return dist.ImproperUniform(constraints.real, (), shape)
         if self._matrices:
             middle: Callable[[Namespace], Array] = lambda d: jnp.broadcast_to(
                 jnp.asarray(self._mean(d), jnp.result_type(float)), shape
             )
-            return lambda p, d: dist.MultivariateNormal(middle(d), p.covs / worth).to_event(1)
+            return lambda p, d: dist.MultivariateNormal(middle(d), p.covs / prior_count).to_event(1)
         wide: Callable[[Array], Array] = lambda covs: jnp.sqrt(
-            (covs[:, None] if covs.ndim < len(shape) else covs) / worth
+            (covs[:, None] if covs.ndim < len(shape) else covs) / prior_count
         )
         return lambda p, d: dist.Normal(self._mean(d), wide(p.covs)).expand(shape).to_event(len(shape))
 
@@ -140,15 +140,15 @@ class Gaussian(Clustered):
     def _update_means(self, p: Namespace, d: Namespace, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
         # Relative to the mean of the current means, for accuracy far from zero.
-        centre, worth = jnp.mean(p.means, 0), self.mean_concentration or 0.0
+        centre, prior_count = jnp.mean(p.means, 0), self.mean_concentration or 0.0
         size = jnp.sum(w, 0)
         size = size if self.dim is None else size[:, None]
-        raised: Array = centre + (w.T @ (y - centre) + worth * (self._mean(d) - centre)) / (size + worth)
+        raised: Array = centre + (w.T @ (y - centre) + prior_count * (self._mean(d) - centre)) / (size + prior_count)
         return raised
 
     def _update_covs(self, p: Namespace, d: Namespace, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
-        size, off, worth = jnp.sum(w, 0), p.means - self._mean(d), self.mean_concentration or 0.0
+        size, off, prior_count = jnp.sum(w, 0), p.means - self._mean(d), self.mean_concentration or 0.0
         # The contributions of the priors to the exponent of the determinant (means, df) and to the scatter (scale).
         means = 0 if self.mean_concentration is None else 1
         df, scale = (0.0, 0.0) if self.df is None else (self.df, self._scale(d))
@@ -157,13 +157,13 @@ class Gaussian(Clustered):
             # (K, D, N): one batch of matrix products over the observations.
             residuals = y.T[None] - p.means[..., None]
             scatter: Array = (residuals * w.T[:, None]) @ jnp.swapaxes(residuals, -1, -2)
-            scatter = scatter + worth * off[..., None] * off[:, None]
+            scatter = scatter + prior_count * off[..., None] * off[:, None]
             covariances = 0.0 if self.df is None else df + 2 * dim
             if self.covariance == "tied":
                 total: Array = covariances + means * num_states + jnp.sum(size)
                 return (scale * jnp.eye(dim) + jnp.sum(scatter, 0)) / total
             return (scale * jnp.eye(dim) + scatter) / (covariances + means + size)[:, None, None]
-        squares: Array = jnp.einsum("nk,nk...->k...", w, (y[:, None] - p.means) ** 2) + worth * off**2
+        squares: Array = jnp.einsum("nk,nk...->k...", w, (y[:, None] - p.means) ** 2) + prior_count * off**2
         variances = 0.0 if self.df is None else df + 2
         if self.dim is None:
             return (scale + squares) / (variances + means + size)

@@ -62,8 +62,8 @@ class StudentT(Clustered):
 
         def means(p: Namespace, d: Namespace, expected: Expected) -> Array:
             (w, y), prior = weighted_rows(p, d, expected), self._prior(d)
-            worth = (p.scales / prior.spread) ** 2
-            raised: Array = prior.centre + jnp.sum(w * (y - prior.centre), 0) / (jnp.sum(w, 0) + worth)
+            prior_count = (p.scales / prior.spread) ** 2
+            raised: Array = prior.centre + jnp.sum(w * (y - prior.centre), 0) / (jnp.sum(w, 0) + prior_count)
             return raised
 
         def scales(p: Namespace, d: Namespace, expected: Expected) -> Array:

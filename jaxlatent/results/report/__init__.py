@@ -9,7 +9,7 @@ from jaxlatent.results.report.covariates import unstandardised
 from jaxlatent.results.report.finding import Finding
 from jaxlatent.results.report.latent import components
 from jaxlatent.results.report.modelling import bounds, conflicts, duplicates, separations
-from jaxlatent.results.report.running import disagreements, divergences, failures, poor_fits, standstill, too_few_draws
+from jaxlatent.results.report.running import disagreements, divergences, failures, no_movement, poor_fits, too_few_draws
 from jaxlatent.results.report.shape import ridges, tails
 from jaxlatent.results.report.view import View, view_of
 
@@ -53,7 +53,7 @@ def check(result: Fitted) -> Report:
             expected="one dataset",
             remedy="pick one first, as in result[name].check().",
         )
-    found = [*failures(result), *standstill(result), *poor_fits(result)]
+    found = [*failures(result), *no_movement(result), *poor_fits(result)]
     found += unstandardised(result.posterior.data, result.params)
     if not result.has_draws:
         found += components(result)

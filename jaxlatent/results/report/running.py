@@ -34,7 +34,7 @@ def failures(result: Fitted) -> Iterator[Finding]:
             )
 
 
-def standstill(result: Fitted) -> Iterator[Finding]:
+def no_movement(result: Fitted) -> Iterator[Finding]:
     """Draws that are all equal."""
     if result.has_draws and not any(
         np.ptp(value) for value in result.positions.reshape(-1, result.positions.shape[-1]).T
@@ -79,7 +79,7 @@ def poor_fits(result: Fitted) -> Iterator[Finding]:
     restarts = np.size(result.status)
     if result.trace is not None and restarts >= 4 and int(result.agreeing()) == 1:
         yield Finding(
-            "lonely optimum",
+            "optimum found once",
             (),
             f"Only one of {restarts} restarts reached the best objective: another run may find a better one.",
             "Use more restarts, or start closer (`init=`).",
