@@ -154,6 +154,12 @@ class Engine(Protocol):
         ...
 
 
+class Record(NamedTuple):
+    """The objective that a step found: a log joint (EM: of the parameters before the step) or a bound on the evidence."""
+
+    objective: Array
+
+
 class Search:
     """Base of the engines with independent lanes: at most ``max_iter`` steps, each recording the objective."""
 
@@ -230,6 +236,13 @@ def engine(cls: EngineClass) -> EngineClass:
 
 
 _NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "an integer"), float: (Real, "a number")}
+
+
+def at_least(engine: Any, **smallest: float) -> None:
+    """Raise `InputError` for a setting of ``engine`` below its smallest value."""
+    for name, least in smallest.items():
+        got = getattr(engine, name)
+        require(got >= least, f"{type(engine).__name__}({name}=...)", got=got, expected=f"at least {least}")
 
 
 def _check_number(what: str, value: Any, annotation: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Outputs, Search, Stage, engine
+from jaxlatent.engines.base import Final, Outputs, Record, Search, Stage, at_least, engine
 from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.engines.optimize.stationarity import predicted_gain
@@ -51,12 +51,6 @@ class State(NamedTuple):
     status: Array
 
 
-class Record(NamedTuple):
-    """The log joint of the parameters that an iteration started from."""
-
-    objective: Array
-
-
 @engine
 class EM(Search):
     """Maximum a posteriori (maximum likelihood under flat priors) by expectation-maximisation.
@@ -88,14 +82,10 @@ class EM(Search):
     kind: ClassVar[str] = "point"
 
     def __post_init__(self) -> None:
+        at_least(self, restarts=1, tol=0, max_iter=1, draws=1, m_step_iter=1)
         known = ("exact", "hard", "draw")
-        require(self.restarts >= 1, "EM(restarts=...)", got=self.restarts, expected="at least 1 restart")
-        require(self.tol >= 0, "EM(tol=...)", got=self.tol, expected="nats per observation, zero or more")
-        require(self.max_iter >= 1, "EM(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
         require(self.e_step in known, "EM(e_step=...)", got=self.e_step, expected=f"one of {known}")
-        require(self.draws >= 1, "EM(draws=...)", got=self.draws, expected="at least 1 draw")
         require(self.m_step in ("auto", "generic"), "EM(m_step=...)", got=self.m_step, expected="'auto' or 'generic'")
-        require(self.m_step_iter >= 1, "EM(m_step_iter=...)", got=self.m_step_iter, expected="at least 1 step")
         plain = not (self.accelerate and self.e_step == "draw")
         require(plain, "EM(accelerate=True)", got="e_step='draw'", expected="an E-step without noise")
 

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Stage, engine
+from jaxlatent.engines.base import Final, Stage, at_least, engine
 from jaxlatent.engines.gaussian import GaussianSearch, inverse_root, outcome, standard_log_density
 from jaxlatent.engines.optimize.optimize import Optimize, Record, State
-from jaxlatent.errors import require
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
@@ -32,10 +31,7 @@ class Laplace(GaussianSearch):
     tol: float = 1e-8
 
     def __post_init__(self) -> None:
-        require(self.draws >= 25, "Laplace(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
-        require(self.restarts >= 1, "Laplace(restarts=...)", got=self.restarts, expected="at least 1 restart")
-        require(self.max_iter >= 1, "Laplace(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
-        require(self.tol >= 0, "Laplace(tol=...)", got=self.tol, expected="nats, zero or more")
+        at_least(self, draws=25, restarts=1, max_iter=1, tol=0)
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane before the evaluation of its first position."""

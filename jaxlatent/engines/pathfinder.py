@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Stage, engine, when
+from jaxlatent.engines.base import Final, Record, Stage, at_least, engine, when
 from jaxlatent.engines.gaussian import GaussianSearch, outcome
 from jaxlatent.engines.optimize import lbfgs
 from jaxlatent.engines.optimize.lbfgs import LBFGS
-from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
@@ -65,12 +64,6 @@ class State(NamedTuple):
     evaluations: Array
 
 
-class Record(NamedTuple):
-    """The highest ELBO so far."""
-
-    objective: Array
-
-
 @engine
 class Pathfinder(GaussianSearch):
     """Draws from the Gaussian of highest ELBO along an L-BFGS path, one path a lane.
@@ -92,12 +85,7 @@ class Pathfinder(GaussianSearch):
     elbo_draws: int = 25
 
     def __post_init__(self) -> None:
-        require(self.draws >= 25, "Pathfinder(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
-        require(self.paths >= 1, "Pathfinder(paths=...)", got=self.paths, expected="at least 1 path")
-        require(self.max_iter >= 1, "Pathfinder(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
-        require(self.tol >= 0, "Pathfinder(tol=...)", got=self.tol, expected="nats, zero or more")
-        require(self.history >= 1, "Pathfinder(history=...)", got=self.history, expected="at least 1 pair")
-        require(self.elbo_draws >= 1, "Pathfinder(elbo_draws=...)", got=self.elbo_draws, expected="at least 1 draw")
+        at_least(self, draws=25, paths=1, max_iter=1, tol=0, history=1, elbo_draws=1)
 
     @property
     def lanes(self) -> int:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxlatent.engines.base import Final, Outputs, Search, Stage, engine
+from jaxlatent.engines.base import Final, Outputs, Search, Stage, at_least, engine
 from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.engines.optimize.descent import Descent
 from jaxlatent.engines.optimize.interning import interned
@@ -89,6 +89,7 @@ class Optimize(Search):
     kind: ClassVar[str] = "point"
 
     def __post_init__(self) -> None:
+        at_least(self, max_iter=1, tol=0, restarts=1, patience=1)
         optimizer = self.optimizer is None or isinstance(self.optimizer, optax.GradientTransformation)
         require(
             optimizer,
@@ -96,9 +97,6 @@ class Optimize(Search):
             got=self.optimizer,
             expected="None or an Optax optimiser such as optax.adam(1e-3)",
         )
-        require(self.max_iter >= 1, "Optimize(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
-        require(self.tol >= 0, "Optimize(tol=...)", got=self.tol, expected="nats, zero or more")
-        require(self.restarts >= 1, "Optimize(restarts=...)", got=self.restarts, expected="at least 1 restart")
         require(
             self.objective in ("map", "mle"), "Optimize(objective=...)", got=self.objective, expected="'map' or 'mle'"
         )
@@ -107,7 +105,6 @@ class Optimize(Search):
         require(
             0 <= self.validation < 1, "Optimize(validation=...)", got=self.validation, expected="a fraction in [0, 1)"
         )
-        require(self.patience >= 1, "Optimize(patience=...)", got=self.patience, expected="at least 1 validation")
         require(
             self.batch_size is None or self.optimizer is not None,
             "Optimize(batch_size=...)",

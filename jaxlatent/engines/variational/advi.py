@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import optax
 from jax.scipy.linalg import solve_triangular
 
-from jaxlatent.engines.base import Final, Stage, engine, when
+from jaxlatent.engines.base import Final, Record, Stage, at_least, engine, when
 from jaxlatent.engines.gaussian import GaussianSearch, outcome, standard_log_density
 from jaxlatent.engines.optimize.interning import interned
 from jaxlatent.errors import require
@@ -116,12 +116,6 @@ class State(NamedTuple):
     status: Array
 
 
-class Record(NamedTuple):
-    """The ELBO of the iterate, estimated from its own draws."""
-
-    objective: Array
-
-
 @engine
 class ADVI(GaussianSearch):
     """Variational inference with a Gaussian on unconstrained space.
@@ -148,6 +142,7 @@ class ADVI(GaussianSearch):
     restarts: int = 1
 
     def __post_init__(self) -> None:
+        at_least(self, num_samples=1, max_iter=1, tol=0, draws=25, restarts=1)
         optimizer = self.optimizer is None or isinstance(self.optimizer, optax.GradientTransformation)
         families = ("mean_field", "full_rank")
         require(self.family in families, "ADVI(family=...)", got=self.family, expected=f"one of {families}")
@@ -157,11 +152,6 @@ class ADVI(GaussianSearch):
             got=self.optimizer,
             expected="None or an Optax optimiser such as optax.adam(0.1)",
         )
-        require(self.num_samples >= 1, "ADVI(num_samples=...)", got=self.num_samples, expected="at least 1 draw")
-        require(self.max_iter >= 1, "ADVI(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
-        require(self.tol >= 0, "ADVI(tol=...)", got=self.tol, expected="standard deviations, zero or more")
-        require(self.draws >= 25, "ADVI(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
-        require(self.restarts >= 1, "ADVI(restarts=...)", got=self.restarts, expected="at least 1 restart")
 
         if self.optimizer is not None:
             object.__setattr__(self, "optimizer", interned(self.optimizer))

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.engines.base import Final, Stage, engine
+from jaxlatent.engines.base import Final, Record, Stage, at_least, engine
 from jaxlatent.engines.gaussian import GaussianSearch, inverse_root, outcome, standard_log_density
 from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.lbfgs import State as SearchState
@@ -48,12 +48,6 @@ class State(NamedTuple):
     evaluations: Array
 
 
-class Record(NamedTuple):
-    """The bound at the best point so far."""
-
-    objective: Array
-
-
 @engine
 class DADVI(GaussianSearch):
     """Mean-field variational inference on fixed draws, with linear response covariances.
@@ -78,12 +72,9 @@ class DADVI(GaussianSearch):
     restarts: int = 1
 
     def __post_init__(self) -> None:
+        at_least(self, max_iter=1, tol=0, draws=25, restarts=1)
         even = self.num_samples >= 2 and self.num_samples % 2 == 0
         require(even, "DADVI(num_samples=...)", got=self.num_samples, expected="an even number, 2 at least")
-        require(self.max_iter >= 1, "DADVI(max_iter=...)", got=self.max_iter, expected="at least 1 iteration")
-        require(self.tol >= 0, "DADVI(tol=...)", got=self.tol, expected="nats, zero or more")
-        require(self.draws >= 25, "DADVI(draws=...)", got=self.draws, expected="at least 25 draws, for k-hat")
-        require(self.restarts >= 1, "DADVI(restarts=...)", got=self.restarts, expected="at least 1 restart")
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A narrow Gaussian at the starting position."""
