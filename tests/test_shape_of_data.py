@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.latent import hidden_in
+from jaxlatent.latent import expect, hidden_in
 from jaxlatent.model.expansion import compact, expand_to
 
 PROBS = dist.Categorical(probs=jnp.array([0.3, 0.7]))
@@ -64,7 +64,7 @@ def test_it_is_the_distribution_expanded_to_the_data(bare, full, shape):
         for d in (bare, full):
             model = observing(d)
             seen = [model.log_likelihood(params, {"y": one})["y"] for one in (y, jl.Masked(y, mask))]
-            found.append((seen, model.expect(params, {"y": y}, "exact", key, 1)["y"]))
+            found.append((seen, expect(model.observed(params, {"y": y})["y"], y, "exact", key, 1)))
         model = observing(bare)
         draws = jax.vmap(lambda key: model.sample_observed(key, params, {"y": y})["y"])(jax.random.split(key, DRAWS))
         wanted = full.sample(key, (DRAWS,)).astype(float)

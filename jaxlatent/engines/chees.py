@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxlatent.engines.base import Final, Outputs, Stage, engine, split_steps, when
+from jaxlatent.engines.base import Final, Outputs, Stage, engine, when
 from jaxlatent.engines.chains import Chains, Record
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts.metric import Metric
-from jaxlatent.engines.nuts.warmup import SAMPLE, WINDOW, Tuning, start_tuning, tune, warmup_stages
+from jaxlatent.engines.nuts.warmup import SAMPLE, WINDOW, Tuning, stages_of, start_tuning, tune
 from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
@@ -142,8 +142,7 @@ class ChEES(Chains):
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Warm-up windows, then segments of kept draws."""
-        sampling = (Stage(steps, SAMPLE, self.max_steps, True) for steps in split_steps(self.draws, segment))
-        return (*warmup_stages(self.warmup, self.max_steps), *sampling)
+        return stages_of(self.warmup, self.draws, segment, self.max_steps)
 
     def shared(self, posterior: Posterior, key: Key) -> Shared:
         """Unit metric, step size 1, length 1."""

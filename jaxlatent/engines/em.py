@@ -6,7 +6,6 @@ way the log joint, log likelihood plus log prior of the named parameters, never 
 Each restart is a lane that stops on its own.
 """
 
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
@@ -134,8 +133,7 @@ class EM(Search):
         expected = posterior.density.expect(state.params, posterior.data, how, key, self.draws)
         log_likelihood = sum((one.log_likelihood for one in expected.values()), start=jnp.zeros(()))
         log_prior = posterior.density.log_prior(state.params, posterior.data)
-        # The position of a probability of exactly zero is infinite: clip it, so that another engine can start there.
-        position = jnp.nan_to_num(posterior.unconstrain(state.params), posinf=20.0, neginf=-20.0)
+        position = _finite_position(posterior, state.params)
         status = self._final_status(posterior, state, position, expected)
         statistics = {"log_likelihood": log_likelihood, "log_prior": log_prior, "n_steps": state.iterations}
         return Final(Outputs(statistics, position, state.params), log_likelihood + log_prior, status)
@@ -209,11 +207,7 @@ class EM(Search):
         Phase 0 steps from x0 to x1; phase 1 steps from x1 to x2 and extrapolates; phase 2 rejects the extrapolation in favour of x2 if its
         objective is below that of x1.
         """
-        flat: Callable[[Params], Array] = lambda params: jnp.nan_to_num(
-            posterior.unconstrain(params), posinf=20.0, neginf=-20.0
-        )
-        first, second = (flat(params) for params in state.before)
-        third = flat(following)
+        first, second, third = (_finite_position(posterior, params) for params in (*state.before, following))
         change, curve = second - first, third - 2 * second + first
         length = jnp.maximum(jnp.linalg.norm(change) / jnp.maximum(jnp.linalg.norm(curve), 1e-20), 1.0)
         jump = posterior.constrain(first + 2 * length * change + length**2 * curve)
@@ -223,6 +217,11 @@ class EM(Search):
         kept = select(state.phase == 0, (state.params, following), (state.before[0], following))
         kept = select(state.phase == 2, state.before, kept)
         return state._replace(before=kept, phase=(state.phase + 1) % 3), after
+
+
+def _finite_position(posterior: Posterior, params: Params) -> Position:
+    """The position of ``params``, clipped where it is infinite, as that of a probability of zero; another engine can start there."""
+    return jnp.nan_to_num(posterior.unconstrain(params), posinf=20.0, neginf=-20.0)
 
 
 def _complete(posterior: Posterior, expected: dict[str, Expected]) -> LogDensity:

@@ -22,7 +22,7 @@ from jaxlatent.distributions.factor import Factor
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.errors import InputError
 from jaxlatent.graph import Graph, graph_of
-from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
+from jaxlatent.latent import Expected
 from jaxlatent.model.coordinates import size, unconstrained_shape
 from jaxlatent.model.expansion import expand_to
 from jaxlatent.model.pickling import ByValue
@@ -146,20 +146,6 @@ class Model(ByValue):
     def log_likelihood(self, params: Mapping[str, ArrayLike], data: Data) -> dict[str, Array]:
         """The log likelihood of every observation, each of the batch shape of its distribution; zero where masked."""
         return {name: masked_log_prob(d, *split(data.get(name))) for name, d in self.observed(params, data).items()}
-
-    def expect(self, params: Params, data: Data, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
-        """The E-step of EM: expected counts by observation."""
-        observed = self.observed(params, data)
-        return {
-            name: expect(d, data.get(name), how, jax.random.fold_in(key, i), draws)
-            for i, (name, d) in enumerate(observed.items())
-        }
-
-    def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:
-        """The objective of the M-step: log prior plus expected complete log likelihood, a scalar."""
-        observed = self.observed(params, data)
-        terms = [expected_log_prob(d, data.get(name), expected[name]) for name, d in observed.items()]
-        return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
 
     def starting_params(self, key: Key, data: Data) -> Params | None:
         """Starting values of a lane; None if the model has no ``start``."""

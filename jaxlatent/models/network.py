@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxlatent.errors import InputError
+from jaxlatent.models.coefficients import require_inputs
 from jaxlatent.typing import AnyArray, Array, Key, Params
 
 
@@ -43,13 +43,7 @@ class Network:
         Raises:
             InputError: if ``x`` does not end with ``num_inputs``.
         """
-        if jnp.shape(x)[-1:] != (self.num_inputs,):
-            raise InputError(
-                "data 'x'",
-                got=f"shape {jnp.shape(x)}",
-                expected=f"(..., {self.num_inputs}), the inputs on the last axis",
-                remedy="for one input, give x[..., None].",
-            )
+        require_inputs(x, self.num_inputs)
         weights = {name: p[name] for name in _shapes(self.module, self.num_inputs)}
         return self.module.apply({"params": unflatten_dict(weights, sep=".")}, x)
 

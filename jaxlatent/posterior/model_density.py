@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from jaxlatent.data.arrays import as_namespace
-from jaxlatent.latent import EStep, Expected
+from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.model.coordinates import constrain, unconstrain
 from jaxlatent.model.model import Model, apply_m_step
 from jaxlatent.model.shapes import Site
@@ -115,11 +116,17 @@ class ModelDensity(Density):
 
     def expect(self, params: Params, data: Data, how: EStep, key: Key, draws: int) -> dict[str, Expected]:
         """The E-step: expected counts of latent labels or paths, by observation."""
-        return self.model.expect(params, data, how, key, draws)
+        observed = self.model.observed(params, data)
+        return {
+            name: expect(d, data.get(name), how, jax.random.fold_in(key, i), draws)
+            for i, (name, d) in enumerate(observed.items())
+        }
 
     def expected_log_joint(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array:
-        """Log prior plus expected complete log likelihood."""
-        return self.model.expected_log_joint(params, data, expected)
+        """The objective of the M-step: log prior plus expected complete log likelihood, a scalar."""
+        observed = self.model.observed(params, data)
+        terms = [expected_log_prob(d, data.get(name), expected[name]) for name, d in observed.items()]
+        return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
 
     def m_step(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
         """The M-step in closed form, if the model has one."""

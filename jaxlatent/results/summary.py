@@ -8,6 +8,7 @@ import numpy as np
 from jaxlatent.diagnostics import ess_bulk, ess_tail, mcse_mean, mcse_sd, rhat
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.results.fitted import Fitted
+from jaxlatent.typing import AnyArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ def summarise(result: Fitted, names: Sequence[str] | None, prob: float) -> "pd.D
             )
     values = {name: values[name] for name in names or values}
     rows = [label for name in values for label in labels(result, name, values[name])]
-    flat: Callable[[dict[str, np.ndarray]], np.ndarray] = lambda tree: _flat(tree, len(result.leading))
+    flat: Callable[[dict[str, np.ndarray]], np.ndarray] = lambda tree: joined(tree, len(result.leading))
     if not result.has_draws:
         table = {"value": flat(values)}
         if "covariance" in result.statistics:
@@ -65,9 +66,10 @@ def stacked(tables: Mapping[Any, "pd.DataFrame"]) -> "pd.DataFrame":
     return pd.concat(tables, names=["dataset", "parameter"])
 
 
-def _flat(values: dict[str, np.ndarray], leading: int) -> np.ndarray:
-    parts = [np.asarray(value, float).reshape(*value.shape[:leading], -1) for value in values.values()]
-    return np.concatenate(parts, -1)
+def joined(values: Mapping[str, AnyArray], leading: int) -> np.ndarray:
+    """The entries of all values on one last axis, after ``leading`` axes."""
+    arrays = [np.asarray(value, float) for value in values.values()]
+    return np.concatenate([value.reshape(*value.shape[:leading], -1) for value in arrays], -1)
 
 
 def labels(result: Fitted, name: str, value: np.ndarray) -> list[str]:

@@ -14,12 +14,12 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Final, Outputs, Stage, engine, split_steps, when
+from jaxlatent.engines.base import Final, Outputs, Stage, engine, when
 from jaxlatent.engines.chains import Chains, Record
 from jaxlatent.engines.nuts import metric as metrics
 from jaxlatent.engines.nuts import trajectory as trajectories
 from jaxlatent.engines.nuts.trajectory import Point, Trajectory
-from jaxlatent.engines.nuts.warmup import SAMPLE, Shared, Tuning, Window, pool, start_tuning, tune, warmup_stages
+from jaxlatent.engines.nuts.warmup import SAMPLE, Shared, Tuning, Window, pool, stages_of, start_tuning, tune
 from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
@@ -110,8 +110,7 @@ class NUTS(Chains):
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Warm-up windows, then segments of kept draws."""
-        sampling = (Stage(steps, SAMPLE, self.max_depth, True) for steps in split_steps(self.draws, segment))
-        return (*warmup_stages(self.warmup, self.max_depth), *sampling)
+        return stages_of(self.warmup, self.draws, segment, self.max_depth)
 
     def shared(self, posterior: Posterior, key: Key) -> Shared:
         """Unit metric, step size 1."""

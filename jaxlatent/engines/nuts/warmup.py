@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Stage
+from jaxlatent.engines.base import Stage, split_steps
 from jaxlatent.engines.nuts.metric import Metric, estimate
 from jaxlatent.masks import select
 from jaxlatent.typing import Array
@@ -121,6 +121,12 @@ def warmup_stages(warmup: int, max_depth: int) -> tuple[Stage, ...]:
         stages.append(Stage(take, WINDOW, depth, False))
         rest, length = rest - take, min(2 * length, _LONGEST_WINDOW)
     return (*stages, Stage(last, LAST, max_depth, False))
+
+
+def stages_of(warmup: int, draws: int, segment: int, limit: int) -> tuple[Stage, ...]:
+    """Warm-up windows, then segments of kept draws; ``limit`` is the largest tree depth or number of steps."""
+    sampling = (Stage(steps, SAMPLE, limit, True) for steps in split_steps(draws, segment))
+    return (*warmup_stages(warmup, limit), *sampling)
 
 
 def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage: Stage, automatic: bool) -> Shared:

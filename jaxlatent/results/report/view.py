@@ -18,8 +18,8 @@ from jaxlatent.latent import hidden_in
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.model.model import Model
 from jaxlatent.results.fitted import Fitted
-from jaxlatent.results.summary import diagnostics, labels
-from jaxlatent.typing import AnyArray, Array, Data, Key, Params
+from jaxlatent.results.summary import diagnostics, joined, labels
+from jaxlatent.typing import Array, Data, Key, Params
 
 _PRIOR_DRAWS = 4000
 #: Chains with a larger ratio of effective sample size to draws have mixed.
@@ -85,7 +85,7 @@ def view_of(result: Fitted) -> View:
         result, **{name: kept(name) for name in ("params", "derived", "positions", "statistics", "objective", "status")}
     )
     parts = [(name, label) for name, value in result.params.items() for label in labels(result, name, value)]
-    draws = _joined(result.params, 2)
+    draws = joined(result.params, 2)
     moving = np.ptp(draws, (0, 1)) > 0
     draws = draws[..., moving]
     names, texts = zip(*(part for part, moves in zip(parts, moving, strict=True) if moves), strict=True)
@@ -101,12 +101,6 @@ def _first(result: Fitted) -> dict[str, Array]:
     return {name: jnp.asarray(value[0, 0]) for name, value in result.params.items()}
 
 
-def _joined(params: Mapping[str, AnyArray], leading: int) -> np.ndarray:
-    """Flatten and concatenate parameters to parts on the last axis."""
-    values = [np.asarray(value, float) for value in params.values()]
-    return np.concatenate([value.reshape(*value.shape[:leading], -1) for value in values], -1)
-
-
 def _prior(result: Fitted) -> np.ndarray | None:
     model = getattr(result.posterior.density, "model", None)
     if model is None:
@@ -115,7 +109,7 @@ def _prior(result: Fitted) -> np.ndarray | None:
     rows = np.linspace(0, len(next(iter(known.values()))) - 1, _PRIOR_DRAWS).astype(int)
     known = {name: value[rows] for name, value in known.items()}
     draws = _draw_prior(model, jax.random.key(0), known, result.posterior.data)
-    return _joined({name: draws[name] for name in result.params}, 1)
+    return joined({name: draws[name] for name in result.params}, 1)
 
 
 @compiled("model", quick=True)
