@@ -7,7 +7,7 @@ nothing to any result.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 from typing import Any, TypeVar, cast
 
@@ -117,7 +117,14 @@ def labelled(data: Batch | Data) -> Iterator[tuple[str, Data]]:
 
 def shapes_of(data: Data) -> tuple[tuple[str, Any], ...]:
     """Names and shapes of data, hashable, to trace with."""
-    return tuple((name, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), x)) for name, x in data.items())
+    shape: Callable[[Any], Any] = lambda x: _shape(x.shape, x.dtype)
+    return tuple((name, shape(x) if hasattr(x, "dtype") else jax.tree.map(shape, x)) for name, x in data.items())
+
+
+@cache
+def _shape(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    """Made once, so that looking up the shapes of a thousand datasets compares identities."""
+    return jax.ShapeDtypeStruct(shape, dtype)
 
 
 def split(value: Any) -> tuple[Leaf, Leaf | None]:
