@@ -19,7 +19,7 @@ CONFOUNDS = ("pipe", "fork", "collider", "pipe_and_collider")
 
 
 #: The others compile for minutes together: `make test-slow` runs them.
-ALWAYS = ("forward", "coin")
+ALWAYS = ("coin",)
 
 
 class Rows(dict):
