@@ -80,5 +80,4 @@ def streams(key: Key, datasets: int, lanes: int) -> Streams:
     fold = jnp.vectorize(jax.random.fold_in)
     purposes = jnp.array([Purpose.SHARED, Purpose.START, Purpose.INIT, Purpose.STEP, Purpose.FINISH])
     by_dataset = fold(fold(key, purposes)[:, None], jnp.arange(datasets))
-    shared, *_ = by_dataset
-    return Streams(shared, *fold(by_dataset[1:, :, None], jnp.arange(lanes)))
+    return Streams(by_dataset[0], *fold(by_dataset[1:, :, None], jnp.arange(lanes)))

@@ -14,7 +14,7 @@ def checked(fn):
     """``fn`` with its signature checked at every call.
 
     Methods that return ``Self``, which only whole classes can check, stay as they are; and so do functions inside functions, which would
-    be compiled anew at each definition, and could not be pickled.
+    be compiled anew at each definition.
     """
     if "<locals>" in fn.__qualname__:
         return fn

@@ -2,7 +2,7 @@
 
     python tests/engine_grid.py [ENGINE]
 
-Without a name: each pair of the numbers 1, 2 and 3 of datasets, lanes and dimensions at least once, the engines taking turns, the last of
+Without a name: each pair of the numbers 1, 2 and 3 of datasets, lanes and dimensions at least once, the engines taking turns, the first of
 them at the shape that once aborted. With one: that engine at all numbers from 1 to 5. XLA's compiler ends the process where it fails, so
 each case is printed before it is tried.
 """
@@ -40,8 +40,8 @@ ABORTED = (3, 2, 3)
 def covering():
     """Cases (engine, datasets, lanes, dim, 64 bits): a Latin square holds each pair of sizes."""
     square = ((FEW[i], FEW[j], FEW[(i + j) % len(FEW)]) for i, j in product(range(len(FEW)), repeat=2))
-    sizes = chain(square, repeat(ABORTED))
-    for turn, (engine, size) in enumerate(zip(ENGINES, sizes, strict=False)):
+    sizes = chain(repeat(ABORTED, len(ENGINES) - len(FEW) ** 2), square)
+    for turn, (engine, size) in enumerate(zip(ENGINES, sizes, strict=True)):
         yield engine, *size, turn // len(FEW) % 2 == 1
 
 

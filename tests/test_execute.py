@@ -279,14 +279,14 @@ def test_run_inside_vmap_over_data_and_keys():
     assert [len(np.unique(one)) for one in out.statistics["step_size"]] == [1, 1, 1], "a leg is 250 draws"
 
 
-def half_normal(p):
+def normal(p):
     return -0.5 * jnp.sum((p["x"] - 1.0) ** 2)
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "EM"])
 def test_engines_promote_no_types(name):
     """As a user may set it; they are traced only."""
-    posterior, engine = jl.from_log_density(half_normal, {"x": jnp.zeros(3)}), ENGINES[name](2)
+    posterior, engine = jl.from_log_density(normal, {"x": jnp.zeros(3)}), ENGINES[name](2)
     with jax.numpy_dtype_promotion("strict"):
         out = jax.eval_shape(lambda key: jl.run(posterior, engine, key), jax.random.key(0))
     assert out.params["x"].dtype == jnp.result_type(float)

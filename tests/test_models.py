@@ -10,6 +10,7 @@ from scipy.special import logsumexp, softmax
 import jaxlatent as jl
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.models import InputDriven, Stationary, emissions, hmm, mixture
+from jaxlatent.results import conditional
 
 K, S, T = 2, 3, 120
 ROWS = jnp.array([[0.9, 0.1], [0.2, 0.8]])
@@ -203,6 +204,28 @@ def test_any_emission_makes_a_mixture_whose_density_is_the_sum_over_its_componen
     likelihood, expected = look(posterior, truth)
     np.testing.assert_allclose(likelihood, logsumexp(logs, -1), rtol=2e-5, atol=1e-5)
     np.testing.assert_allclose(expected.weights, softmax(logs, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "ask"),
+    [
+        ("categorical", mixture, lambda d: d.mean()),
+        ("categorical", mixture, lambda d: d.pit()),
+        ("multinomial regression", mixture, lambda d: d.coverage([0.5])),
+        ("categorical", hmm, lambda d: d.mean()),
+        ("Poisson", mixture, lambda d: d.quantile([0.5])),
+        ("Poisson", mixture, lambda d: d.modes()),
+        ("full", mixture, lambda d: d.density([0.0])),
+        ("Poisson", hmm, lambda d: d.variance()),
+    ],
+)
+def test_what_a_conditional_does_not_have_is_refused(name, build, ask):
+    """Categories have no mean, counts no modes, vectors no density on a grid; it was NaN, or an error of NumPyro's."""
+    model, truth, data = problem(name, build)
+    lead = lambda tree, axes: jax.tree.map(lambda x: jnp.asarray(x)[(None,) * axes], tree)
+    posterior = lead(jl.condition(model, data), 1)
+    with pytest.raises(jl.InputError, match=r"of 'y'[\s\S]*log_score"):
+        ask(conditional.of(posterior, lead(truth, 2), False, None, lambda x: x[0, 0]))
 
 
 @pytest.mark.slow

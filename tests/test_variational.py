@@ -95,7 +95,7 @@ def test_too_few_fixed_draws_are_told():
         few = fit(correlated(40, 0.0), DADVI(num_samples=2, linear_response=False))
     assert few.statistics["bound"] - few.objective > 20
     assert "too few fixed draws" in few.check().illnesses
-    # The program of the test before.
+    # Of the shape of another test, whose program it shares.
     enough = fit(correlated(8, 0.0), DADVI(linear_response=False))
     assert not enough.statistics["overfit"]
 

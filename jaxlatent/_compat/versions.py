@@ -1,6 +1,6 @@
-"""Whether jaxlib is 0.10, the last for Python 3.11."""
+"""The version of jaxlib."""
 
 from jaxlib.version import __version__
 
-#: Its XLA has another CPU backend.
+#: Whether it is 0.10, the last for Python 3.11, whose XLA has an older CPU backend.
 FORMER_XLA = __version__.startswith("0.10.")

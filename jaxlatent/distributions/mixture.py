@@ -9,6 +9,7 @@ from jax.scipy.special import logsumexp
 from numpyro.distributions.mixtures import MixtureSameFamily
 
 from jaxlatent.distributions.components import by_component, components_first
+from jaxlatent.errors import require
 from jaxlatent.typing import Array
 
 
@@ -20,8 +21,14 @@ class Mixture(MixtureSameFamily):
 
     def __init__(self, labels: dist.Distribution, components: dist.Distribution):
         self._mixing_distribution, self._component_distribution = labels, components
-        (*leading, self._mixture_size) = components.batch_shape
-        batch_shape = jnp.broadcast_shapes(labels.batch_shape, tuple(leading))
+        self._mixture_size = jnp.shape(labels.probs)[-1]
+        require(
+            components.batch_shape[-1:] == (self._mixture_size,),
+            "a mixture",
+            got=f"{self._mixture_size} weights for components of batch shape {components.batch_shape}",
+            expected="a weight for each entry of the last axis",
+        )
+        batch_shape = jnp.broadcast_shapes(labels.batch_shape, components.batch_shape[:-1])
         super(MixtureSameFamily, self).__init__(batch_shape=batch_shape, event_shape=components.event_shape)
 
     def log_prob(self, value: Array, intermediates: Any = None) -> Array:

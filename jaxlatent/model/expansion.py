@@ -41,7 +41,7 @@ def compact(d: dist.Distribution) -> dist.Distribution:
     if isinstance(d, dist.ExpandedDistribution):
         return compact(d.base_dist)
     if isinstance(d, dist.MixtureSameFamily) and isinstance(d.component_distribution, dist.ExpandedDistribution):
-        return dist.MixtureSameFamily(d.mixing_distribution, d.component_distribution.base_dist)
+        return type(d)(d.mixing_distribution, d.component_distribution.base_dist)
     if isinstance(d, dist.MixtureGeneral):
         return dist.MixtureGeneral(d.mixing_distribution, [compact(part) for part in d.component_distributions])
     return d

@@ -18,7 +18,8 @@ Guides = Mapping[str, LikelihoodFactor]
 class Density:
     """The static part of a posterior: hashable, with pure methods.
 
-    The methods after `unconstrain` are optional.
+    The methods after `unconstrain` are optional, `observation` for a density without `observed` and `expected_log_joint` for one without
+    `expect`.
 
     Attributes:
         names: of the parameters, in the order of the declaration.

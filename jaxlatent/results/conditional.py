@@ -15,6 +15,7 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
+from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
@@ -73,12 +74,13 @@ class Conditional:
         """Weights, means and scales of the components, averaged over draws (meaningful without label switching only)."""
         return Components(*(self.strip(one) for one in self._averaged(_components, ())))
 
-    def cdf(self, y: ArrayLike) -> np.ndarray:
+    def cdf(self, y: Sequence[float] | ArrayLike) -> np.ndarray:
         """The distribution function at values ``(G,)``: ``(rows, G)``; scalar observations only."""
-        return self.strip(self._averaged(_cdf, self._grid(y)))
+        return self.strip(self._below(self._grid(y)))
 
-    def density(self, y: ArrayLike) -> np.ndarray:
+    def density(self, y: Sequence[float] | ArrayLike) -> np.ndarray:
         """The density at values ``(G,)``: ``(rows, G)``; scalar observations only."""
+        self._require_scalar()
         return self.strip(self._averaged(_density, self._grid(y)))
 
     def quantile(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
@@ -92,13 +94,14 @@ class Conditional:
             expected="a list of probabilities in (0, 1)",
             remedy="as in [0.05, 0.95].",
         )
+        self._require("quantiles and modes", lambda d: not d.is_discrete, "a continuous distribution")
         mean, variance = self._moments()
         # Bounds by Chebyshev's inequality.
         wide = np.sqrt(variance)[..., None] / np.sqrt(np.minimum(levels, 1 - levels))
         low, high = mean[..., None] - wide, mean[..., None] + wide
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            below = self._averaged(_cdf, middle) < levels
+            below = self._below(middle) < levels
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return self.strip((low + high) / 2)
 
@@ -133,7 +136,7 @@ class Conditional:
     def pit(self) -> np.ndarray:
         """The distribution function at the observation, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked."""
         value, seen = self._observed()
-        return self.strip(np.where(seen, self._averaged(_cdf, value[..., None])[..., 0], np.nan))
+        return self.strip(np.where(seen, self._below(value[..., None])[..., 0], np.nan))
 
     def log_score(self) -> np.ndarray:
         """The log predictive density of the observation, ``(rows,)``, in nats: higher is better; NaN if masked."""
@@ -149,14 +152,43 @@ class Conditional:
         return inside
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        self._require("moments", _ordered, "numbers or vectors whose distribution has a mean")
         mean, square, variance = self._averaged(_moments, ())
         return mean, variance + np.maximum(square - mean**2, 0.0)
 
-    def _averaged(self, one: Callable[..., Any], y: Any) -> Any:
-        return jax.tree.map(np.asarray, _averaged(self.posterior, self.params, y, self.name, one))
+    def _below(self, y: Array | np.ndarray) -> np.ndarray:
+        self._require_scalar()
+        self._require("a distribution function", _ordered, "numbers whose distribution has one")
+        below: np.ndarray = self._averaged(_cdf, y)
+        return below
 
-    def _grid(self, y: ArrayLike) -> Array:
-        values = jnp.asarray(y)
+    def _averaged(self, one: Callable[..., Any], y: Any) -> Any:
+        try:
+            return jax.tree.map(np.asarray, _averaged(self.posterior, self.params, y, self.name, one))
+        except NotImplementedError:
+            self._require("this quantity", lambda d: False, "a distribution that NumPyro knows it of")
+
+    def _require_scalar(self) -> None:
+        self._require("densities and distribution functions", lambda d: d.event_dim == 0, "scalar observations")
+
+    def _require(self, what: str, fine: Callable[[Any], bool], expected: str) -> None:
+        """Raise `InputError` unless ``fine(d)`` of the distribution of the observation, of which shapes alone are known."""
+        found: list[Any] = []
+        first = jax.tree.map(lambda x: x[0, 0, 0], self.params)
+        one = jax.tree.map(lambda x: x[0], self.posterior)
+        jax.eval_shape(
+            lambda params, data: found.append(one.density.observed(params, data)[self.name]), first, one.data
+        )
+        require(
+            fine(found[0]),
+            f"{what} of {self.name!r}",
+            got=_describe(found[0]),
+            expected=expected,
+            remedy="use log_score() or sample().",
+        )
+
+    def _grid(self, y: Sequence[float] | ArrayLike) -> Array:
+        values = jnp.asarray(np.asarray(y))
         require(
             values.ndim == 1, "a grid of values", got=np.shape(y), expected="one axis", remedy="pass a list of values."
         )
@@ -178,6 +210,22 @@ class Conditional:
         value, mask = split(found)
         lanes = next(iter(self.params.values())).shape[1]
         return jnp.repeat(value[:, None], lanes, 1), jnp.ones((), bool) if mask is None else mask[:, None]
+
+
+def _family(d: Any) -> Any:
+    """The distribution of the values, or of the components if it is a mixture."""
+    d = family_of(d)
+    return family_of(d.component_distribution) if isinstance(d, dist.MixtureSameFamily) else d
+
+
+def _ordered(d: Any) -> bool:
+    """Whether the values have an order: the numbers of categories are arbitrary."""
+    return not isinstance(_family(d), dist.CategoricalProbs | dist.CategoricalLogits)
+
+
+def _describe(d: Any) -> str:
+    mixture = "a mixture of " if isinstance(family_of(d), dist.MixtureSameFamily) else ""
+    return f"{mixture}{type(_family(d)).__name__} of event shape {d.event_shape}"
 
 
 def _moments(d: dist.Distribution, y: Any) -> tuple[Array, Array, Array]:
