@@ -8,8 +8,9 @@ from jaxlatent.data import Batch, Masked, batch
 from jaxlatent.diagnostics import compare
 from jaxlatent.distributions import Factor, centred, informed, noncentred, ordered, partially_centred
 from jaxlatent.engines import ADVI, DADVI, EM, NUTS, ChEES, Laplace, Optimize, Pathfinder
-from jaxlatent.errors import InputError, JaxlatentError
-from jaxlatent.execute import fit, run, until
+from jaxlatent.errors import InputError, JaxlatentError, StoreError
+from jaxlatent.execute import fit, resume, run, until
+from jaxlatent.execute import open_run as open
 from jaxlatent.execute.devices import use_cpu_cores
 from jaxlatent.latent import responsibilities
 from jaxlatent.latent.hidden_markov import HiddenMarkov
@@ -48,6 +49,7 @@ __all__ = [
     "PriorDraws",
     "Result",
     "Status",
+    "StoreError",
     "batch",
     "calibrate",
     "centred",
@@ -60,9 +62,11 @@ __all__ = [
     "informed",
     "models",
     "noncentred",
+    "open",
     "ordered",
     "partially_centred",
     "responsibilities",
+    "resume",
     "run",
     "sample_prior",
     "tie",

@@ -13,11 +13,11 @@ class JaxlatentError(Exception):
     """Base class of the errors of the package."""
 
 
-class InputError(JaxlatentError, ValueError):
-    """An invalid argument, setting or dataset.
+class _Explained(JaxlatentError):
+    """An error that says what was got, what was expected, and the remedy.
 
     Args:
-        what: what is invalid, by name ("observation 'y'", "NUTS(chains=...)").
+        what: what is wrong, by name ("observation 'y'", "NUTS(chains=...)").
         got: what was found.
         expected: what would have been accepted.
         remedy: what to do now.
@@ -32,8 +32,16 @@ class InputError(JaxlatentError, ValueError):
         return _error, (type(self), self.what, self.got, self.expected, self.remedy)
 
 
-def _error(cls: type[InputError], what: str, got: str, expected: str, remedy: str) -> InputError:
+def _error(cls: type[_Explained], what: str, got: str, expected: str, remedy: str) -> _Explained:
     return cls(what, got=got, expected=expected, remedy=remedy)
+
+
+class InputError(_Explained, ValueError):
+    """An invalid argument, setting or dataset."""
+
+
+class StoreError(_Explained):
+    """A store that cannot be written or read; what was committed before is still there."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ class Status(IntEnum):
     TREE_DEPTH = 8
     UNMIXED = 9
     QUARANTINED = 10
+    UNFINISHED = 11
 
     @property
     def advice(self) -> str:
@@ -44,5 +45,6 @@ _ADVICE = {
     Status.UNMIXED: "the chains of this dataset have not mixed, and their draws cannot be pooled: check its scale against the prior and "
     "the other datasets, start elsewhere (`init=`), reparameterise, or order the labels.",
     Status.QUARANTINED: "the dataset failed the checks and was not fitted: `result.problems` says why; correct it and fit it again.",
+    Status.UNFINISHED: "the run has not ended: go on with `jl.resume(path, model)`, or wait for the process that writes it.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }

@@ -224,14 +224,14 @@ def test_a_chain_that_failed_is_named_and_the_others_are_looked_at():
     nothing = lambda x: np.where(np.arange(4).reshape(-1, *(1,) * (x.ndim - 1)) == 1, np.nan, x)
     status = np.array([jl.Status.OK, jl.Status.NON_FINITE, jl.Status.OK, jl.Status.OK])
     params = {"mu": nothing(fit.params["mu"])}
-    broken = replace(fit, positions=nothing(fit.positions), params=params, status=status)
+    broken = replace(fit, unconstrained={"position": nothing(fit.positions)}, params=params, status=status)
     assert broken.check().illnesses == ("non finite",)
 
 
 def test_chains_that_never_moved_are_named():
     model, data = HEALTHY["mean"]
     fit = jl.fit(model, data, jl.NUTS(chains=2, warmup=0, draws=10), seed=1)
-    still = replace(fit, positions=0 * fit.positions, params={"mu": 0 * fit.params["mu"]})
+    still = replace(fit, unconstrained={"position": 0 * fit.positions}, params={"mu": 0 * fit.params["mu"]})
     assert still.check().illnesses == ("no movement",)
 
 

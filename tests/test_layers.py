@@ -27,6 +27,7 @@ LAYERS = [
     "model",
     "posterior",
     "engines",
+    "store",
     "results",
     "execute",
     "selection",

@@ -12,7 +12,7 @@ from jaxlatent.engines.base import Engine, settings
 from jaxlatent.errors import InputError
 from jaxlatent.execute.grid import on_host
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.results.provenance import PLAIN
+from jaxlatent.store.manifest import PLAIN
 from jaxlatent.typing import Key
 
 

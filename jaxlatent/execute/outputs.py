@@ -1,7 +1,5 @@
 """Named parameters and derived quantities of records and finished lanes, computed on the devices and fetched to the host."""
 
-from typing import NamedTuple
-
 import jax
 import numpy as np
 
@@ -10,26 +8,11 @@ from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid
 from jaxlatent.masks import blank
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.store.records import Named
 from jaxlatent.typing import Array, PyTree
 
 #: Draws named at once, to bound device memory; a constant, so that engines share the program.
 _CHUNK_SIZE = 250
-
-
-class Named(NamedTuple):
-    """Outputs on the host, leading with ``(dataset, lane)``, for draws with ``(dataset, lane, draw)``.
-
-    Attributes:
-        statistics: under ArviZ's names.
-        positions: unconstrained; None without positions.
-        params: named values.
-        derived: the model's derived quantities.
-    """
-
-    statistics: dict[str, np.ndarray]
-    positions: np.ndarray | None
-    params: dict[str, np.ndarray]
-    derived: dict[str, np.ndarray]
 
 
 def named(grid: Grid, posterior: Posterior, outputs: Outputs) -> Named:

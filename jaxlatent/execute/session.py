@@ -1,6 +1,7 @@
 """`Session`: the state of a run between two stages, which can be stored, moved to other devices, and resumed."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -88,6 +89,19 @@ def remaining(stages: Sequence[Stage], done: int) -> list[Stage]:
         if behind < stage.steps:
             left.append(stage._replace(steps=stage.steps - behind))
     return left
+
+
+def session_like(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams) -> Session:
+    """The shapes of a session that `to_host` returns."""
+    positions = jax.ShapeDtypeStruct((*grid.filled, posterior.dim), jnp.result_type(float))
+    filled: Session = jax.eval_shape(partial(begin, engine), posterior, keys, positions)
+    own = (grid.datasets, grid.lanes)
+
+    def one(x: Any, leads: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((*own[:leads], *x.shape[leads:]), x.dtype)
+
+    parts = zip(filled, LEADS, strict=True)
+    return Session(*(jax.tree.map(lambda x, n=n: one(x, n), part) for part, n in parts))
 
 
 def to_host(grid: Grid, session: Session) -> Session:

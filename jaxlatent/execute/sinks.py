@@ -1,12 +1,23 @@
 """Sinks: where named records go once they have left the devices."""
 
-from typing import Protocol, runtime_checkable
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
-from jaxlatent.execute.outputs import Named
-from jaxlatent.execute.session import Session
+from jaxlatent.execute.grid import Grid
+from jaxlatent.execute.session import Session, to_host
+from jaxlatent.results.stored import append_draws
+from jaxlatent.store.bits import pack
+from jaxlatent.store.files import Files, explained
+from jaxlatent.store.records import Named
+
+#: Time between two commits, as a multiple of what the last one took: writing costs at most a thirtieth.
+_SPACING = 30.0
+#: Draws from which one sees whether chains agree.
+_ENOUGH = 1000
 
 
 @runtime_checkable
@@ -18,11 +29,11 @@ class Sink(Protocol):
         ...
 
     def commit(self, session: Session) -> None:
-        """Mark the records so far as complete; the run can be resumed from ``session``."""
+        """Mark the records so far as complete: the run can go on from ``session``. A sink may leave it for the next time."""
         ...
 
-    def close(self) -> Named:
-        """Finish, and return all records, concatenated."""
+    def close(self, session: Session) -> None:
+        """Commit what has not been."""
         ...
 
 
@@ -33,13 +44,89 @@ class Memory:
         self._parts: list[Named] = []
 
     def append(self, records: Named) -> None:
-        """Store them."""
+        """Keep them."""
         self._parts.append(records)
 
     def commit(self, session: Session) -> None:
         """Do nothing: a run in memory cannot be resumed."""
 
-    def close(self) -> Named:
+    def close(self, session: Session) -> None:
+        """Do nothing."""
+
+    @property
+    def records(self) -> Named:
         """All records, concatenated along draws."""
         joined: Named = jax.tree.map(lambda *x: np.concatenate(x, 2), *self._parts)
         return joined
+
+
+class Disk:
+    """Records in a store, committed with the session every now and then.
+
+    Args:
+        grid: of the run.
+        files: the store.
+        run: its description, see `jaxlatent.results.stored.about`.
+        room: number of records of the whole run.
+    """
+
+    def __init__(self, grid: Grid, files: Files, run: Mapping[str, Any], room: int) -> None:
+        self.files, self.run = files, dict(run)
+        self._grid, self._room = grid, room
+        self._waiting: list[Named] = []
+        self._due = 0.0
+        self._written = int(run.get("records", 0))
+        self._slot = int(run.get("slot", 1))
+
+    def append(self, records: Named) -> None:
+        """Keep them until the next commit."""
+        self._waiting.append(records)
+
+    def commit(self, session: Session) -> None:
+        """Write records and session, unless that was done a moment ago."""
+        if time.monotonic() >= self._due:
+            self.close(session)
+
+    def close(self, session: Session) -> None:
+        """Write records and session."""
+        began = time.monotonic()
+        if self._waiting:
+            records: Named = jax.tree.map(lambda *x: np.concatenate(x, 2), *self._waiting)
+            append_draws(self.files, self.run, records, self._written, self._room)
+            self._written += next(iter(records.statistics.values())).shape[2]
+            self._waiting.clear()
+        host = to_host(self._grid, session)
+        # The slot of the last commit stays as it is until the next one counts.
+        self._slot = 1 - self._slot
+        packed = pack(host)
+        self.files.add(f"session/{self._slot}", packed.shape, packed.dtype, None, packed.shape)[:] = packed
+        self.describe(records=self._written, slot=self._slot, steps=int(host.done))
+        ended = time.monotonic()
+        self._due = ended + _SPACING * (ended - began)
+
+    def describe(self, **more: Any) -> None:
+        """Commit what has been written, with more in the description of the run."""
+        self.run |= more
+        growing = "draw" if self.run["kind"] == "chains" else "iteration"
+        self.files.commit(self.run, {growing: self._written})
+
+    @property
+    def records(self) -> Named:
+        """Positions alone, `thinned`; everything else stays on the disk."""
+        if "unconstrained_posterior/position" not in self.files:
+            return Named({}, None, {}, {})
+        array = self.files["unconstrained_posterior/position"]
+        draws = slice(0, self._written, _thinning(self._written))
+        with explained(self.files.path):
+            single = array.ndim == 3
+            positions = np.asarray(array[:, draws] if single else array[:, :, draws])
+        return Named({}, positions[None] if single else positions, {}, {})
+
+
+def thinned(positions: np.ndarray) -> np.ndarray:
+    """At most `_ENOUGH` of the draws ``(dataset, lane, draw, dim)``, evenly spaced; points as they are."""
+    return positions[:, :, :: _thinning(positions.shape[2])] if positions.ndim == 4 else positions
+
+
+def _thinning(draws: int) -> int:
+    return max(1, -(-draws // _ENOUGH))

@@ -105,6 +105,11 @@ class Monitor:
         self.running[going] = progress < 1
         self._due = made * min(max(1 / max(progress[progress < 1].max(initial=0.0), 1e-9), _MIN_GROWTH), _MAX_GROWTH)
 
+    def replay(self, positions: np.ndarray, segment: int) -> None:
+        """Update with the draws of a run that goes on, in the portions in which they were made."""
+        for start in range(0, positions.shape[2], segment):
+            self.update(positions[:, :, start : start + segment])
+
     def _thin(self, kept: list[np.ndarray], made: int) -> tuple[np.ndarray, int]:
         """Thin the draws, keeping the last one; also returns the maximum number of thinned draws."""
         assert self.rule is not None

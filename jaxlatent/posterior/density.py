@@ -1,7 +1,7 @@
 """`Density`: the interface of the static part of a posterior, everything but its data."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,11 @@ class Density:
 
     Attributes:
         names: of the parameters, in the order of the declaration.
+        remedy: where the density does not know its observations.
     """
 
     names: tuple[str, ...]
+    remedy: ClassVar[str] = "declare the likelihood in a jl.Model."
 
     @property
     def dim(self) -> int:

@@ -38,19 +38,30 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
     terms = result._terms()
     if terms:
         single = ("dataset",) if result.names is not None else ()
-        constant = _with_nan(result.posterior.density.covariates(result.posterior.data, terms))
-        observed = _with_nan(result._observations(terms))
-        if result.names is not None and result.problems:
-            # The data of a quarantined dataset are those of another one.
-            bad = np.isin(np.arange(len(result.names)), [result.names.index(name) for name in result.problems])
-            observed, constant = ({k: _fill_nan(v, ~bad) for k, v in group.items()} for group in (observed, constant))
+        data = data_groups(result)
         groups["log_likelihood"] = make(terms, result.leading)
-        groups["observed_data"] = make(observed, single)
+        groups["observed_data"] = make(data["observed_data"], single)
         # A covariate may have the name of a parameter, but not its dimensions.
-        groups["constant_data"] = container.dataset(constant, single, {}, coords)
+        groups["constant_data"] = container.dataset(data["constant_data"], single, {}, coords)
         if predictions is not None:
             groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
     return container.inference_data(groups)
+
+
+def data_groups(result: Fitted) -> dict[str, dict[str, np.ndarray]]:
+    """The groups observed_data and constant_data, with NaN where masked; empty where the posterior does not know its observations."""
+    names = result._observed()
+    if not names:
+        return {}
+    groups = {
+        "observed_data": _with_nan(result._observations(names)),
+        "constant_data": _with_nan(result.posterior.density.covariates(result.posterior.data, names)),
+    }
+    if result.names is not None and result.problems:
+        # The data of a quarantined dataset are those of another one.
+        bad = np.isin(np.arange(len(result.names)), [result.names.index(name) for name in result.problems])
+        groups = {name: {k: _fill_nan(v, ~bad) for k, v in group.items()} for name, group in groups.items()}
+    return groups
 
 
 def _coords(result: Fitted) -> dict[str, Any]:

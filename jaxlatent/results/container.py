@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from jaxlatent._compat.arviz import is_former_arviz
+from jaxlatent.store.axes import Dims, axes_of
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Dims = Mapping[str, tuple[str, ...]]
 
 
 def dataset(
@@ -21,23 +20,13 @@ def dataset(
     Args:
         values: each leads with the axes ``leading``.
         leading: names of these axes, "dataset" first if there is one; it comes after chain and draw in the returned dataset.
-        dims: names of the other axes by variable, by default ``name_dim_0``, ``name_dim_1``, ...; a dimension with the name of a
-            variable is renamed to ``name_dim``.
-        coords: labels by dimension, by default 0, 1, ...
+        dims, coords: see `jaxlatent.store.axes.axes_of`.
     """
     import xarray as xr
 
-    variables: dict[str, Any] = {}
-    used: dict[str, tuple[str, int]] = {}
-    for name, value in values.items():
-        value = np.asarray(value)
-        own = value.shape[len(leading) :]
-        names = dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(len(own)))
-        # In xarray a variable with the name of a dimension is its coordinate.
-        axes = (*leading, *(f"{dim}_dim" if dim in values else dim for dim in names))
-        variables[name] = xr.Variable(axes, value)
-        used.update(zip(axes, zip((*leading, *names), value.shape, strict=True), strict=True))
-    labels = {axis: list(coords.get(dim, range(length))) for axis, (dim, length) in used.items()}
+    arrays = {name: np.asarray(value) for name, value in values.items()}
+    axes, labels = axes_of({name: value.shape for name, value in arrays.items()}, leading, dims, coords)
+    variables = {name: xr.Variable(axes[name], value) for name, value in arrays.items()}
     made = xr.Dataset(variables, coords=labels)
     if "dataset" in leading:
         order = [dim for dim in (*[d for d in leading if d != "dataset"], "dataset") if dim in made.dims]

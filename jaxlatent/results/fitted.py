@@ -19,7 +19,7 @@ from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import conditional, hidden, predictive, scores
 from jaxlatent.results.conditional import Conditional
-from jaxlatent.results.outcome import Outcome
+from jaxlatent.results.outcome import Outcome, part_of
 from jaxlatent.typing import Data, Key
 
 Computed = TypeVar("Computed")
@@ -213,12 +213,23 @@ class Fitted(Outcome):
         """The pointwise log likelihood; empty for a bare log density."""
         return self._ungridded(self._computed(predictive.log_likelihood, data, self.has_draws))
 
+    def _observed(self) -> tuple[str, ...]:
+        """Names of the observations that have a likelihood; none for a bare log density."""
+        posterior, params = jax.tree.map(lambda x: x[0], self._at_first_draws())
+        terms: Callable[[Posterior, Any], Any] = lambda p, params: p.density.log_likelihood(params, p.data)
+        return tuple(jax.eval_shape(terms, posterior, params))
+
     def _observations(self, names: Collection[str]) -> dict[str, Any]:
         """The observed values by name, `jaxlatent.Masked` where some are missing, None where there are none."""
-        posterior, params = self._gridded()
-        first = jax.tree.map(lambda x: x[:, 0, 0] if self.has_draws else x[:, 0], params)
-        found = predictive.observations(posterior, first, tuple(names))
+        found = predictive.observations(*self._at_first_draws(), tuple(names))
         return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
+
+    def _at_first_draws(self) -> tuple[Posterior, dict[str, Any]]:
+        """The posterior and one value of the parameters, leading with ``dataset``."""
+        lane = (0,) * (len(self.leading) - (self.names is not None))
+        index = lane if self.names is None else (slice(None), *lane)
+        both = self.posterior.nameless, dict(part_of(self.params, index))
+        return both if self.names is not None else jax.tree.map(lambda x: x[None], both)
 
     def _computed(
         self, fn: Callable[..., Computed], data: Data | Batch | None, *rest: Any, use: Use = "score"
@@ -238,7 +249,7 @@ class Fitted(Outcome):
                 f"result.{what}()",
                 got="a posterior that does not know its observations",
                 expected="one from a Model or a NumPyro model",
-                remedy="declare the likelihood in a jl.Model.",
+                remedy=self.posterior.density.remedy,
             )
 
     def _gridded(self, data: Data | Batch | None = None, use: Use = "score") -> tuple[Posterior, dict[str, Any]]:
@@ -246,7 +257,7 @@ class Fitted(Outcome):
 
         Missing draws are replaced by other draws of the dataset, since integer results of NaN would not be recognised.
         """
-        posterior, params = self.posterior.nameless, self.params
+        posterior, params = self.posterior.nameless, dict(self.params)
         if self.names is None:
             posterior, params = jax.tree.map(lambda x: x[None], (posterior, params))
         if data is not None:
@@ -267,7 +278,8 @@ class Fitted(Outcome):
 
     def _first(self) -> dict[str, Any]:
         """The parameters of the first lane, at its first draw."""
-        return {name: jnp.asarray(x[(0,) * len(self.leading)]) for name, x in self.params.items()}
+        first = part_of(self.params, (0,) * len(self.leading))
+        return {name: jnp.asarray(x) for name, x in first.items()}
 
     def _with_new_levels(self, key: Key, data: Data | Batch) -> Self:
         """A copy with effects for all groups in ``data``."""

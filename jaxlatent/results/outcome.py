@@ -1,6 +1,7 @@
 """`Outcome`: the arrays of a fit, and the selection of datasets and lanes."""
 
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -13,9 +14,10 @@ from jaxlatent.masks import blank
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.provenance import Provenance
 from jaxlatent.status import Status
+from jaxlatent.store.lazy import Lazy
 
 #: The fields that lead with ``(dataset?, lane)``.
-_ARRAYS = ("params", "derived", "positions", "statistics", "objective", "status", "trace")
+_ARRAYS = ("params", "derived", "unconstrained", "statistics", "objective", "status", "trace")
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class Outcome:
 
     posterior: Posterior
     engine: Engine
-    params: dict[str, np.ndarray]
-    derived: dict[str, np.ndarray]
-    positions: np.ndarray
-    statistics: dict[str, np.ndarray]
+    params: Mapping[str, np.ndarray]
+    derived: Mapping[str, np.ndarray]
+    unconstrained: Mapping[str, np.ndarray]
+    statistics: Mapping[str, np.ndarray]
     objective: np.ndarray
     status: np.ndarray
     trace: np.ndarray | None
@@ -37,12 +39,18 @@ class Outcome:
     problems: dict[Any, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # JAX sorts dicts by name: restore the order of the declaration.
-        ordered = {name: self.params[name] for name in self.posterior.density.names}
-        object.__setattr__(self, "params", ordered)
+        if isinstance(self.params, dict):
+            # JAX sorts dicts by name: restore the order of the declaration.
+            ordered = {name: self.params[name] for name in self.posterior.density.names}
+            object.__setattr__(self, "params", ordered)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """The parameters as unconstrained, flat vectors: ``(dataset?, lane, draw?, dim)``."""
+        return self.unconstrained["position"]
 
     def __repr__(self) -> str:
-        shape = ", ".join(f"{name} {value.shape}" for name, value in self.params.items())
+        shape = ", ".join(f"{name} {_shape(self.params, name)}" for name in self.params)
         codes, counts = np.unique(self.status, return_counts=True)
         ended = ", ".join(f"{count} {Status(code).name}" for code, count in zip(codes, counts, strict=True))
         agreed = (
@@ -80,7 +88,7 @@ class Outcome:
     @property
     def _is_best(self) -> bool:
         """Whether these are points selected by `best`, without a lane axis."""
-        return not self.has_draws and self.positions.ndim == (1 if self.names is None else 2)
+        return not self.has_draws and len(_shape(self.unconstrained, "position")) == (1 if self.names is None else 2)
 
     def __getitem__(self, dataset: Any) -> Self:
         """The result of one dataset of a batch, by name."""
@@ -178,23 +186,34 @@ class Outcome:
 
     def _cut(self, draws: int) -> Self:
         """The first draws of one dataset."""
-        length = self.positions.shape[:2]
-        cut = lambda x: x[:, :draws] if x.shape[:2] == length else x
-        arrays = {
-            name: jax.tree.map(cut, getattr(self, name)) for name in ("params", "derived", "positions", "statistics")
-        }
-        return replace(self, **arrays)
+        length = _shape(self.unconstrained, "position")[:2]
+        first: Callable[[Any], Any] = lambda values: part_of(
+            values, (slice(None), slice(draws)), lambda shape: shape[:2] == length
+        )
+        return replace(self, **{name: first(getattr(self, name)) for name in _ARRAYS[:4]})
 
     def _select(self, dataset: int | None, lane: int | None) -> Self:
         """Select one dataset, one lane, or both; a lane of draws keeps its axis, of length 1."""
         index: tuple[Any, ...] = () if dataset is None else (dataset,)
         if lane is not None:
             index += (slice(lane, lane + 1) if self.has_draws else lane,)
-        # Arrays also where one number is left, as the annotations say.
-        picked = {name: jax.tree.map(lambda x: np.asarray(x[index]), getattr(self, name)) for name in _ARRAYS}
+        picked = {name: part_of(getattr(self, name), index) for name in _ARRAYS}
         if dataset is None:
             return replace(self, **picked)
         posterior = jax.tree.map(lambda x: x[dataset], self.posterior.nameless)
         name = (self.names or ())[dataset]
         problems = {name: self.problems[name]} if name in self.problems else {}
         return replace(self, posterior=posterior, names=None, problems=problems, **picked)
+
+
+def _shape(values: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
+    """The shape of an array, which is not read for that."""
+    return values.shape(name) if isinstance(values, Lazy) else values[name].shape
+
+
+def part_of(values: Any, index: tuple[Any, ...], fits: Callable[[tuple[int, ...]], bool] = lambda shape: True) -> Any:
+    """The part at ``index`` of each array whose shape ``fits``; arrays on disk are not read for that."""
+    if isinstance(values, Lazy):
+        return values.at(index, fits)
+    # Arrays also where one number is left, as the annotations say.
+    return jax.tree.map(lambda x: np.asarray(x[index]) if fits(x.shape) else x, values)

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-#: Types of settings that are stored as such; others, such as optimisers, are stored as text.
-PLAIN = (bool, int, float, str, tuple, type(None))
+from jaxlatent.store.manifest import plain
+
 _PACKAGES = ("jaxlatent", "jax", "jaxlib", "numpyro", "blackjax", "optax", "arviz", "numpy")
 
 
@@ -60,7 +60,7 @@ def provenance(
     kinds = [device.device_kind for device in devices]
     return Provenance(
         engine=engine,
-        settings={name: value if type(value) in PLAIN else repr(value) for name, value in settings.items()},
+        settings=plain(settings),
         seed=int(seed) if isinstance(seed, int | np.integer) else str(seed),
         versions=dict(_versions()),
         device=f"{len(kinds)} x {kinds[0]}",

@@ -1,10 +1,11 @@
 """`Result`: the result of a fit, as host arrays with provenance, summaries and checks."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxlatent.results import arviz, report
+from jaxlatent.results import arviz, report, saving
 from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.report import Report
 from jaxlatent.results.summary import stacked, summarise
@@ -21,7 +22,7 @@ class Result(Fitted):
         engine: the engine with its settings.
         params: named values.
         derived: the model's derived quantities.
-        positions: the parameters as unconstrained, flat vectors: ``(dataset?, lane, draw?, dim)``.
+        unconstrained: see `positions`.
         statistics: sampler statistics under ArviZ's names; see the engine.
         objective: final log density or ELBO of each lane.
         status: `jaxlatent.status.Status` of each lane.
@@ -57,6 +58,18 @@ class Result(Fitted):
             InputError: for several datasets.
         """
         return report.check(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to a store that `jaxlatent.open` gives back in a later process.
+
+        Args:
+            path: a path or an address that fsspec knows, where nothing is yet. Zarr; ``xarray.open_datatree(path, engine="zarr")`` reads
+                it too.
+
+        Raises:
+            StoreError: if something is there, or on failures of the disk.
+        """
+        saving.save(self, path)
 
     def to_arviz(self, predictions: int | None = None) -> Any:
         """ArviZ's container: `arviz.InferenceData` with ArviZ 0.2x, `xarray.DataTree` with 1.x.

@@ -1,0 +1,130 @@
+"""The stages of a run, with one look of the host after each."""
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.execute import programs
+from jaxlatent.execute.grid import Grid, on_host
+from jaxlatent.execute.interrupts import defer_interrupts
+from jaxlatent.execute.outputs import named_records
+from jaxlatent.execute.progress import Report
+from jaxlatent.execute.session import Session, remaining
+from jaxlatent.execute.sinks import Sink
+from jaxlatent.execute.stopping import Monitor
+from jaxlatent.execute.stragglers import advance
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.typing import Array
+
+
+class Ended(NamedTuple):
+    """How `run_stages` ended.
+
+    Attributes:
+        session: after the last stage.
+        seconds: of kept stages (True) and of others (False).
+        early: whether every dataset was done before the end of the schedule.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    session: Session
+    seconds: dict[bool, float]
+    early: bool
+    interrupted: bool
+
+
+def run_stages(
+    grid: Grid,
+    engine: Engine,
+    stages: Sequence[Stage],
+    posterior: Posterior,
+    naming: Posterior,
+    session: Session,
+    sink: Sink,
+    report: Report,
+    monitor: Monitor,
+) -> Ended:
+    """Run the stages that remain, appending kept records to the sink, and commit after each.
+
+    Args:
+        grid, engine: engine is the compile key.
+        stages: of the whole run.
+        posterior: on the devices.
+        naming: the posterior that names records, which may have other data.
+        session: where to begin.
+        sink: receives kept records.
+        report: receives the progress.
+        monitor: which datasets still run.
+
+    Raises:
+        KeyboardInterrupt: before there are kept records.
+    """
+    capacity, longest = _capacities(stages)
+    seconds = {True: 0.0, False: 0.0}
+    done, early, kept = int(on_host(session.done)), not monitor.running.any(), 0
+    try:
+        for stage in [] if early else remaining(stages, done):
+            clock = time.perf_counter()
+            now = _traced(stage)
+            wanted = _wanted(grid, now, monitor.running)
+            # An interrupt between session and records would separate them.
+            with defer_interrupts():
+                session, emitted = advance(grid, engine, capacity, posterior, session, now, wanted)
+                if stage.keep:
+                    outputs = engine.outputs(emitted.records)
+                    records, counts = named_records(grid, naming, outputs, emitted.counts, stage.steps)
+                    sink.append(records)
+                    monitor.update(records.positions)
+                    early = bool(np.all(counts < stage.steps) or not monitor.running.any())
+                    kept += stage.steps
+                else:
+                    session = programs.pool(grid, engine, longest, session, emitted, now)
+                    jax.block_until_ready(session.shared)
+                sink.commit(session)
+            done += stage.steps
+            seconds[stage.keep] += time.perf_counter() - clock
+            report(done, "" if stage.keep else "warm-up")
+            if early:
+                break
+    except KeyboardInterrupt:
+        sink.close(session)
+        if not kept:
+            raise
+        warnings.warn(f"interrupted: the result holds the {kept} draws per lane made so far.", stacklevel=4)
+        return Ended(session, seconds, early, interrupted=True)
+    sink.close(session)
+    return Ended(session, seconds, early, interrupted=False)
+
+
+def compile_stages(grid: Grid, engine: Engine, stages: Sequence[Stage], posterior: Posterior, session: Session) -> None:
+    """Compile everything before the warm-up is timed, by running a stage of zero steps."""
+    capacity, longest = _capacities(stages)
+    nothing = _traced(stages[0]._replace(steps=0))
+    copy = jax.tree.map(jnp.copy, session)
+    copy, emitted = advance(grid, engine, capacity, posterior, copy, nothing, _wanted(grid, nothing))
+    if longest:
+        jax.block_until_ready(programs.pool(grid, engine, longest, copy, emitted, nothing))
+    jax.block_until_ready(emitted.counts)
+
+
+def _capacities(stages: Sequence[Stage]) -> tuple[int, int]:
+    """The number of steps of the longest stage, and of the longest that is not kept."""
+    return max(stage.steps for stage in stages), max((stage.steps for stage in stages if not stage.keep), default=0)
+
+
+def _traced(stage: Stage) -> Stage:
+    return Stage(*cast(tuple[int, int, int, bool], [np.asarray(value, np.int32) for value in stage]))
+
+
+def _wanted(grid: Grid, stage: Stage, running: np.ndarray | bool = True) -> Array:
+    """Number of records that each lane of the filled grid has to emit: 0 for fillers and stopped datasets."""
+    steps = np.zeros(grid.filled, np.int32)
+    steps[: grid.datasets] = stage.steps * np.reshape(running, (-1, 1))
+    wanted: Array = grid.put(steps, 2)
+    return wanted

@@ -1,0 +1,180 @@
+"""`open_run` and `resume`: read a stored run, and go on with it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+
+from jaxlatent.data.arrays import Batch
+from jaxlatent.engines.base import Engine
+from jaxlatent.errors import InputError, require
+from jaxlatent.execute.fit import conditioned_for
+from jaxlatent.execute.job import Job, run_job
+from jaxlatent.execute.quarantine import Quarantine
+from jaxlatent.execute.stopping import until as Until
+from jaxlatent.model.model import Model
+from jaxlatent.posterior.condition import unguided
+from jaxlatent.posterior.guides import find_guides
+from jaxlatent.posterior.model_density import ModelDensity
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.results.opening import opened
+from jaxlatent.results.result import Result
+from jaxlatent.results.stored import data_of, forget_end
+from jaxlatent.store.files import Files, open_files
+from jaxlatent.store.manifest import engine_of, identity, key_of, require_same
+from jaxlatent.typing import Data
+
+
+def open_run(
+    path: str | os.PathLike[str],
+    model: Model | Posterior | None = None,
+    data: Data | Batch | None = None,
+    *,
+    engine: Engine | None = None,
+) -> Result:
+    """Read a run that `jaxlatent.fit` stores or has stored, finished or not, or a result that was saved.
+
+    Draws are read when they are asked for, as of the last commit before the call. Lanes of a run that has not ended have the status
+    UNFINISHED.
+
+    Args:
+        path: of the store.
+        model: the model of the run, for everything that evaluates it (``predict``, ``score``, ``smooth``); or its posterior.
+        data: of the run; those in the store by default.
+        engine: of the run, where its settings are not numbers and words (an Optax optimiser), for ``result.engine``.
+
+    Raises:
+        StoreError: if there is no store, one that cannot be read, or no draw yet.
+        InputError: for another model or other data.
+    """
+    files = open_files(path)
+    made = engine_of(files.path, files.committed["identity"]["engine"]) if engine is None else engine
+    posterior = None
+    if model is not None:
+        posterior = _guided(_given(files, model, data)[0])
+        _require_same(files, posterior, engine)
+    return opened(files, posterior, made)
+
+
+def resume(
+    path: str | os.PathLike[str],
+    model: Model | Posterior,
+    data: Data | Batch | None = None,
+    *,
+    draws: int | None = None,
+    max_iter: int | None = None,
+    engine: Engine | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    progress: bool | None = None,
+) -> Result:
+    """Go on with a run that `jaxlatent.fit` stored, from its last commit, warm-up included.
+
+    On the same devices and versions the result is bitwise that of a run that was never interrupted. A run that has ended is returned as
+    `jaxlatent.open` does, or goes on with more ``draws`` or a larger ``max_iter``.
+
+    Args:
+        path: of the store.
+        model: the model of the run; or its posterior.
+        data: of the run; those in the store by default.
+        draws: of each chain in all, at least as many as before; of engines that sample.
+        max_iter: in all, at least as many as before; of engines that optimise.
+        engine: of the run, where its settings are not numbers and words (an Optax optimiser).
+        devices: see `jaxlatent.fit`. On other numbers of devices than before, results agree to rounding.
+        progress: see `jaxlatent.fit`.
+
+    Raises:
+        StoreError: if there is no store, or one that cannot be read or written.
+        InputError: for another model, other data or settings, naming what differs.
+    """
+    files = open_files(path, writable=True)
+    run = files.committed
+    if "slot" not in run:
+        raise InputError(
+            f"resume({files.path!r})",
+            got="a result that was saved after its fit",
+            expected="a run that was stored as it went, with jl.fit(..., store=...)",
+            remedy="read it with jl.open(path, model).",
+        )
+    made = engine_of(files.path, run["identity"]["engine"]) if engine is None else engine
+    longer = _lengthened(made, draws=draws, max_iter=max_iter)
+    given, quarantine = _given(files, model, data)
+    _require_same(files, _guided(given), engine)
+    if run["state"] == "finished" and (
+        run["early"] or longer.schedule(run["segment"]) == made.schedule(run["segment"])
+    ):
+        return opened(files, _guided(given), made)
+    forget_end(files)
+    total = sum(stage.steps for stage in longer.schedule(run["segment"]) if stage.keep)
+    for dim in ("draw", "iteration"):
+        files.lengthen(dim, total)
+    until = None if run["until"] is None else Until(**run["until"])
+    seed = run["provenance"]["seed"]
+    job = Job(
+        given,
+        quarantine,
+        longer,
+        key_of(run["identity"]["seed"]),
+        seed,
+        run["coords"],
+        devices,
+        run["segment"],
+        until,
+        progress,
+        files,
+    )
+    return run_job(job, resumed=True)
+
+
+def _lengthened(engine: Engine, **lengths: int | None) -> Engine:
+    """The engine with more draws or iterations."""
+    for name, length in lengths.items():
+        if length is None:
+            continue
+        had = getattr(engine, name, None)
+        require(
+            had is not None and length >= had,
+            f"resume({name}=...)",
+            got=length,
+            expected=f"at least {had}, as many as before"
+            if had is not None
+            else f"nothing: {type(engine).__name__} has no such setting",
+        )
+        engine = replace(cast(Any, engine), **{name: length})
+    return engine
+
+
+def _given(files: Files, model: Model | Posterior, data: Data | Batch | None) -> tuple[Posterior, Quarantine]:
+    """The posterior of a run, without guides, and the quarantine of its datasets."""
+    run = files.committed
+    names = run["identity"]["names of datasets"]
+    quarantine = Quarantine(None if names is None else tuple(names), True, {})
+    for i, text in run["problems"]:
+        quarantine.status[i] = run["status of problems"][i]
+        quarantine.problems[names[i]] = text
+    if data is not None or isinstance(model, Posterior):
+        return conditioned_for(model, data, {}, wanted=names is not None)[0], quarantine
+    kept = jax.tree.map(jnp.asarray, data_of(files))
+    if kept is None:
+        raise InputError(
+            f"the run in {files.path!r}",
+            got="a model",
+            expected="the posterior that was fitted, since it is not that of a jl.Model",
+            remedy="give it in place of the model.",
+        )
+    return unguided(model, kept if names is None else Batch(kept, tuple(names))), quarantine
+
+
+def _guided(posterior: Posterior) -> Posterior:
+    if not isinstance(posterior.density, ModelDensity) or posterior.guides:
+        return posterior
+    return replace(posterior, guides=find_guides(posterior, posterior.names is not None))
+
+
+def _require_same(files: Files, posterior: Posterior, engine: Engine | None) -> None:
+    stored = files.committed["identity"]
+    made = engine_of(files.path, stored["engine"]) if engine is None else engine
+    given = identity(posterior, made, None)
+    require_same(files.path, stored, {**given, "seed": stored["seed"]})

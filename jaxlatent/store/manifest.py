@@ -1,0 +1,168 @@
+"""The identity of a run: model, data, engine and seed, as plain values that a later process can compare with its own."""
+
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent import engines
+from jaxlatent.engines.base import Engine, settings
+from jaxlatent.errors import InputError, StoreError
+from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.typing import Key
+
+#: Types of settings that are stored as such; others, such as optimisers, are stored as text.
+PLAIN = (bool, int, float, str, tuple, type(None))
+
+#: Settings that only lengthen a run.
+_LENGTHS = ("draws", "max_iter")
+
+
+def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str, Any]:
+    """What a run is of: equal for equal models, data, engines and seeds, in any process.
+
+    Functions are compared as the programs that JAX traces them to, constants included.
+    """
+    density = posterior.density
+    one = posterior.nameless if posterior.names is None else jax.tree.map(lambda x: x[0], posterior.nameless)
+    return {
+        "model": {
+            "label": density.label,
+            "parameters": list(density.names),
+            "dim": density.dim,
+            "dims": {name: list(dims) for name, dims in density.dims.items()},
+            "program": _program(one),
+            "traced by": f"jax {jax.__version__}",
+        },
+        "names of datasets": None if posterior.names is None else list(posterior.names),
+        "data": {
+            jax.tree_util.keystr(path): _checksum(leaf)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(posterior.data)
+        },
+        "engine": {"class": type(engine).__name__, "settings": plain(settings(engine))},
+        "seed": None if key is None else _seed(key),
+        "x64": bool(jax.config.read("jax_enable_x64")),
+    }
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as values that JSON holds."""
+    return {name: value if type(value) in PLAIN else repr(value) for name, value in values.items()}
+
+
+def require_same(path: str, stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise `InputError` where a run is not the one that a store holds; settings that only lengthen it may differ."""
+    differences = _differences(stored, given)
+    if differences:
+        raise InputError(
+            f"the run in {path!r}",
+            got="; ".join(differences),
+            expected="the model, data, engine and precision that it began with",
+            remedy="give these again, or fit anew with another path.",
+        )
+
+
+def engine_of(path: str, stored: Mapping[str, Any]) -> Engine:
+    """The engine of a run, made from its settings."""
+    name, values = stored["class"], {k: tuple(v) if isinstance(v, list) else v for k, v in stored["settings"].items()}
+    if name in engines.__all__:
+        try:
+            engine: Engine = getattr(engines, name)(**values)
+        except InputError:
+            pass
+        else:
+            if all(type(value) in PLAIN for value in settings(engine).values()):
+                return engine
+    raise StoreError(
+        f"store {path!r}",
+        got=f"a run by {name} with settings that are not plain values: {values}",
+        expected="an engine that can be made from numbers and words",
+        remedy="give the engine: jl.resume(path, model, engine=...), jl.open(path, model, engine=...).",
+    )
+
+
+def key_of(stored: Mapping[str, Any]) -> Key:
+    """The seed of a run as a typed key."""
+    key: Key = jax.random.wrap_key_data(jnp.asarray(stored["key"], jnp.uint32), impl=stored["generator"])
+    return key
+
+
+def _seed(key: Key) -> dict[str, Any]:
+    return {"key": np.asarray(jax.random.key_data(key)).tolist(), "generator": str(jax.random.key_impl(key))}
+
+
+def _checksum(leaf: Any) -> list[Any]:
+    array = np.asarray(leaf)
+    return [list(array.shape), str(array.dtype), zlib.crc32(np.ascontiguousarray(array).tobytes())]
+
+
+def _program(posterior: Posterior) -> int:
+    """A checksum of the log density and the derived quantities, as JAX traces them."""
+
+    def values(posterior: Posterior, position: Any) -> Any:
+        params = posterior.constrain(position)
+        return posterior.log_density(position), posterior.density.derived(params, posterior.data)
+
+    closed = jax.make_jaxpr(values)(posterior, jnp.zeros(posterior.dim))
+    # Functions inside are printed with their addresses.
+    checksum = zlib.crc32(re.sub(r"0x[0-9a-f]+", "", str(closed)).encode())
+    for constant in closed.consts:
+        checksum = zlib.crc32(str(_checksum(constant)).encode(), checksum)
+    return checksum
+
+
+def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """What differs, in words."""
+    found = []
+    was, now = stored["model"], given["model"]
+    if was["parameters"] != now["parameters"] or was["dim"] != now["dim"]:
+        found.append(
+            f"a model with parameters {now['parameters']} of {now['dim']} dimensions (stored: {was['parameters']} of {was['dim']})"
+        )
+    elif was["traced by"] == now["traced by"] and was["program"] != now["program"] and _same_shapes(stored, given):
+        found.append("a model whose log density or derived quantities compute something else")
+    if stored["names of datasets"] != given["names of datasets"]:
+        found.append(f"datasets {given['names of datasets']} (stored: {stored['names of datasets']})")
+    old, new = stored["data"], given["data"]
+    found += [f"data without {name}" for name in old if name not in new]
+    found += [f"data with {name}, which is new" for name in new if name not in old]
+    found += [
+        f"other values of {name}, {_words(new[name])} (stored: {_words(old[name])})"
+        for name in new
+        if old.get(name, new[name]) != new[name]
+    ]
+    was, now = stored["engine"], given["engine"]
+    if was["class"] != now["class"]:
+        found.append(f"the engine {now['class']} (stored: {was['class']})")
+    else:
+        old, new = was["settings"], now["settings"]
+        found += [
+            f"{name}={new.get(name)!r} (stored: {old.get(name)!r})"
+            for name in new
+            if name not in _LENGTHS and _listed(new[name]) != old.get(name)
+        ]
+    if stored["seed"] != given["seed"]:
+        found.append("another seed")
+    if stored["x64"] != given["x64"]:
+        found.append(f"{'64' if given['x64'] else '32'} bits (stored: {'64' if stored['x64'] else '32'})")
+    return found
+
+
+def _same_shapes(stored: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether programs can be compared: those of data of other shapes or another precision differ in any case."""
+    shapes: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda run: {name: entry[:2] for name, entry in run["data"].items()}
+    return bool(shapes(stored) == shapes(given) and stored["x64"] == given["x64"])
+
+
+def _words(entry: list[Any]) -> str:
+    shape, dtype, _ = entry
+    return f"{dtype} of shape {tuple(shape)}"
+
+
+def _listed(value: Any) -> Any:
+    """A setting as JSON returns it."""
+    return list(value) if isinstance(value, tuple) else value
