@@ -36,6 +36,7 @@ from jaxlatent.results.result import Result
 from jaxlatent.results.saving import write_data_groups
 from jaxlatent.store.bits import unpack
 from jaxlatent.store.files import Files
+from jaxlatent.store.manifest import engine_identity
 from jaxlatent.store.records import Named
 from jaxlatent.typing import Key
 
@@ -91,22 +92,23 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
             warnings.warn(str(quarantine), stacklevel=3)
             posterior = grid.put(quarantine.replace_bad(posterior), 1)
             starts = None if starts is None else grid.put(quarantine.replace_bad(starts), 2)
-        monitor = Monitor(job.until, ~quarantine.bad, room)
+        early, monitor = False, Monitor(job.until, ~quarantine.bad, room)
         if starts is None:
             assert files is not None
             session = _stored_session(grid, compile_key, files, posterior, keys)
+            early = bool(files.committed["early"])
             if job.until is not None:
                 monitor.replay(_stored_positions(files), job.segment)
         else:
             session = programs.begin(grid, compile_key, posterior, keys, starts)
         sink: Memory | Disk = Memory()
         if files is not None:
-            run = files.committed if resumed else _described(job, given)
+            run = _lengthened(files, engine) if resumed else _described(job, given)
             sink = Disk(grid, files, {**run, "state": "running", "total": total}, room)
-            sink.close(session)
+            sink.close(session, early)
         compile_stages(grid, compile_key, stages, posterior, session)
         compiled = time.perf_counter() - clock
-        ended = run_stages(grid, compile_key, stages, posterior, naming, session, sink, report, monitor)
+        ended = run_stages(grid, compile_key, stages, posterior, naming, session, sink, report, monitor, early)
         if isinstance(sink, Disk) and ended.interrupted:
             return opened(sink.files, given, engine)
         final = programs.finish(grid, compile_key, posterior, ended.session)
@@ -122,7 +124,7 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
     origin = provenance(settings(engine), type(engine).__name__, job.seed, grid.mesh.devices.flat, timings)
     if isinstance(sink, Disk):
         stored.write_rest(sink.files, sink.run, fields)
-        sink.describe(state="finished", early=ended.early, provenance=asdict(origin))
+        sink.describe(state="finished", provenance=asdict(origin))
         result = opened(sink.files, given, engine)
         write_data_groups(sink.files, result)
         sink.describe()
@@ -183,6 +185,12 @@ def _described(job: Job, given: Posterior) -> dict[str, Any]:
     if isinstance(given.density, ModelDensity):
         stored.write_data(job.files, run, given.data)
     return run
+
+
+def _lengthened(files: Files, engine: Engine) -> dict[str, Any]:
+    """The description of a run that goes on, perhaps for longer."""
+    same = files.committed["identity"]
+    return {**files.committed, "identity": {**same, "engine": engine_identity(engine)}}
 
 
 def _stored_session(grid: Grid, engine: Engine, files: Files, posterior: Posterior, keys: Streams) -> Session:

@@ -49,6 +49,7 @@ def run_stages(
     sink: Sink,
     report: Report,
     monitor: Monitor,
+    early: bool,
 ) -> Ended:
     """Run the stages that remain, appending kept records to the sink, and commit after each.
 
@@ -61,13 +62,14 @@ def run_stages(
         sink: receives kept records.
         report: receives the progress.
         monitor: which datasets still run.
+        early: whether every dataset is done already.
 
     Raises:
         KeyboardInterrupt: before there are kept records.
     """
     capacity, longest = _capacities(stages)
     seconds = {True: 0.0, False: 0.0}
-    done, early, kept = int(on_host(session.done)), not monitor.running.any(), 0
+    done, kept = int(on_host(session.done)), 0
     try:
         for stage in [] if early else remaining(stages, done):
             clock = time.perf_counter()
@@ -80,25 +82,25 @@ def run_stages(
                     outputs = engine.outputs(emitted.records)
                     records, counts = named_records(grid, naming, outputs, emitted.counts, stage.steps)
                     sink.append(records)
+                    kept += stage.steps
                     monitor.update(records.positions)
                     early = bool(np.all(counts < stage.steps) or not monitor.running.any())
-                    kept += stage.steps
                 else:
                     session = programs.pool(grid, engine, longest, session, emitted, now)
                     jax.block_until_ready(session.shared)
-                sink.commit(session)
+                sink.commit(session, early)
             done += stage.steps
             seconds[stage.keep] += time.perf_counter() - clock
             report(done, "" if stage.keep else "warm-up")
             if early:
                 break
     except KeyboardInterrupt:
-        sink.close(session)
+        sink.close(session, early)
         if not kept:
             raise
         warnings.warn(f"interrupted: the result holds the {kept} draws per lane made so far.", stacklevel=4)
         return Ended(session, seconds, early, interrupted=True)
-    sink.close(session)
+    sink.close(session, early)
     return Ended(session, seconds, early, interrupted=False)
 
 

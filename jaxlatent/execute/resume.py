@@ -24,7 +24,7 @@ from jaxlatent.results.opening import opened
 from jaxlatent.results.result import Result
 from jaxlatent.results.stored import data_of, forget_end
 from jaxlatent.store.files import Files, open_files
-from jaxlatent.store.manifest import engine_of, identity, key_of, require_same
+from jaxlatent.store.manifest import engine_of, identity, key_of, length_of, require_same
 from jaxlatent.typing import Data
 
 
@@ -130,18 +130,19 @@ def resume(
 
 def _lengthened(engine: Engine, **lengths: int | None) -> Engine:
     """The engine with more draws or iterations."""
+    own = length_of(engine)
     for name, length in lengths.items():
         if length is None:
             continue
-        had = getattr(engine, name, None)
         require(
-            had is not None and length >= had,
+            name == own,
             f"resume({name}=...)",
             got=length,
-            expected=f"at least {had}, as many as before"
-            if had is not None
-            else f"nothing: {type(engine).__name__} has no such setting",
+            expected=f"nothing: more of a run by {type(engine).__name__} is a larger {own}",
+            remedy=f"give {own}=... instead.",
         )
+        had = getattr(engine, name)
+        require(length >= had, f"resume({name}=...)", got=length, expected=f"at least {had}, as many as before")
         engine = replace(cast(Any, engine), **{name: length})
     return engine
 
@@ -154,16 +155,26 @@ def _given(files: Files, model: Model | Posterior, data: Data | Batch | None) ->
     for i, text in run["problems"]:
         quarantine.status[i] = run["status of problems"][i]
         quarantine.problems[names[i]] = text
-    if data is not None or isinstance(model, Posterior):
-        return conditioned_for(model, data, {}, wanted=names is not None)[0], quarantine
-    kept = jax.tree.map(jnp.asarray, data_of(files))
-    if kept is None:
+    if isinstance(model, Posterior):
+        return conditioned_for(model, data, {}, wanted=False)[0], quarantine
+    if "entries" not in run:
         raise InputError(
             f"the run in {files.path!r}",
             got="a model",
             expected="the posterior that was fitted, since it is not that of a jl.Model",
             remedy="give it in place of the model.",
         )
+    parameters = run["identity"]["model"]["parameters"]
+    if list(model.prior) != parameters:
+        raise InputError(
+            f"the run in {files.path!r}",
+            got=f"a model with parameters {list(model.prior)}",
+            expected=f"its own model, with parameters {parameters}",
+            remedy="give this model, or fit anew with another path.",
+        )
+    if data is not None:
+        return conditioned_for(model, data, {}, wanted=names is not None)[0], quarantine
+    kept = jax.tree.map(jnp.asarray, data_of(files))
     return unguided(model, kept if names is None else Batch(kept, tuple(names))), quarantine
 
 

@@ -28,11 +28,16 @@ class Sink(Protocol):
         """Add the records of a stage, leading with ``(dataset, lane, draw)``."""
         ...
 
-    def commit(self, session: Session) -> None:
-        """Mark the records so far as complete: the run can go on from ``session``. A sink may leave it for the next time."""
+    def commit(self, session: Session, early: bool) -> None:
+        """Mark the records so far as complete: the run can go on from ``session``. A sink may leave it for the next time.
+
+        Args:
+            session: after the last of these records.
+            early: whether every dataset is done before the end of the schedule.
+        """
         ...
 
-    def close(self, session: Session) -> None:
+    def close(self, session: Session, early: bool) -> None:
         """Commit what has not been."""
         ...
 
@@ -47,10 +52,10 @@ class Memory:
         """Keep them."""
         self._parts.append(records)
 
-    def commit(self, session: Session) -> None:
+    def commit(self, session: Session, early: bool) -> None:
         """Do nothing: a run in memory cannot be resumed."""
 
-    def close(self, session: Session) -> None:
+    def close(self, session: Session, early: bool) -> None:
         """Do nothing."""
 
     @property
@@ -82,12 +87,12 @@ class Disk:
         """Keep them until the next commit."""
         self._waiting.append(records)
 
-    def commit(self, session: Session) -> None:
+    def commit(self, session: Session, early: bool) -> None:
         """Write records and session, unless that was done a moment ago."""
         if time.monotonic() >= self._due:
-            self.close(session)
+            self.close(session, early)
 
-    def close(self, session: Session) -> None:
+    def close(self, session: Session, early: bool) -> None:
         """Write records and session."""
         began = time.monotonic()
         if self._waiting:
@@ -100,7 +105,7 @@ class Disk:
         self._slot = 1 - self._slot
         packed = pack(host)
         self.files.add(f"session/{self._slot}", packed.shape, packed.dtype, None, packed.shape)[:] = packed
-        self.describe(records=self._written, slot=self._slot, steps=int(host.done))
+        self.describe(records=self._written, slot=self._slot, steps=int(host.done), early=early)
         ended = time.monotonic()
         self._due = ended + _SPACING * (ended - began)
 

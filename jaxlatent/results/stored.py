@@ -79,10 +79,8 @@ def write_data(files: Files, run: dict[str, Any], data: Data) -> None:
                 files.add(f"data/{i}{suffix}", part.shape, part.dtype, None, part.shape)[...] = part
 
 
-def data_of(files: Files) -> dict[str, Any] | None:
-    """The data as `write_data` took them, a batch leading with ``dataset``; None if there are none."""
-    if "entries" not in files.committed:
-        return None
+def data_of(files: Files) -> dict[str, Any]:
+    """The data as `write_data` took them, a batch leading with ``dataset``."""
     array: Callable[[Any], np.ndarray] = lambda name: np.asarray(files[f"data/{name}"][...])
     return {
         name: Masked(array(i), array(f"{i}-mask")) if masked else array(i)

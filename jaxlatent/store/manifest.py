@@ -18,9 +18,6 @@ from jaxlatent.typing import Key
 #: Types of settings that are stored as such; others, such as optimisers, are stored as text.
 PLAIN = (bool, int, float, str, tuple, type(None))
 
-#: Settings that only lengthen a run.
-_LENGTHS = ("draws", "max_iter")
-
 
 def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str, Any]:
     """What a run is of: equal for equal models, data, engines and seeds, in any process.
@@ -43,10 +40,27 @@ def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str,
             jax.tree_util.keystr(path): _checksum(leaf)
             for path, leaf in jax.tree_util.tree_leaves_with_path(posterior.data)
         },
-        "engine": {"class": type(engine).__name__, "settings": plain(settings(engine))},
+        "engine": engine_identity(engine),
         "seed": None if key is None else _seed(key),
         "x64": bool(jax.config.read("jax_enable_x64")),
     }
+
+
+def engine_identity(engine: Engine) -> dict[str, Any]:
+    """The class and settings of an engine; a setting that is not a plain value, as a dict with its text."""
+    described: Callable[[Any], Any] = lambda value: (
+        _listed(value) if type(value) in PLAIN else {"text": re.sub(r" at 0x[0-9a-f]+", "", repr(value))}
+    )
+    return {
+        "class": type(engine).__name__,
+        "settings": {k: described(v) for k, v in settings(engine).items()},
+        "length": length_of(engine),
+    }
+
+
+def length_of(engine: Engine) -> str:
+    """The setting that only lengthens a run."""
+    return "draws" if engine.kind == "chains" else "max_iter"
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,14 +83,9 @@ def require_same(path: str, stored: Mapping[str, Any], given: Mapping[str, Any])
 def engine_of(path: str, stored: Mapping[str, Any]) -> Engine:
     """The engine of a run, made from its settings."""
     name, values = stored["class"], {k: tuple(v) if isinstance(v, list) else v for k, v in stored["settings"].items()}
-    if name in engines.__all__:
-        try:
-            engine: Engine = getattr(engines, name)(**values)
-        except InputError:
-            pass
-        else:
-            if all(type(value) in PLAIN for value in settings(engine).values()):
-                return engine
+    if name in engines.__all__ and not any(isinstance(value, dict) for value in values.values()):
+        engine: Engine = getattr(engines, name)(**values)
+        return engine
     raise StoreError(
         f"store {path!r}",
         got=f"a run by {name} with settings that are not plain values: {values}",
@@ -143,7 +152,7 @@ def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
         found += [
             f"{name}={new.get(name)!r} (stored: {old.get(name)!r})"
             for name in new
-            if name not in _LENGTHS and _listed(new[name]) != old.get(name)
+            if name != was["length"] and new[name] != old.get(name)
         ]
     if stored["seed"] != given["seed"]:
         found.append("another seed")
@@ -154,7 +163,9 @@ def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
 
 def _same_shapes(stored: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
     """Whether programs can be compared: those of data of other shapes or another precision differ in any case."""
-    shapes: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda run: {name: entry[:2] for name, entry in run["data"].items()}
+    shapes: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda run: {
+        name: entry[:2] for name, entry in run["data"].items()
+    }
     return bool(shapes(stored) == shapes(given) and stored["x64"] == given["x64"])
 
 

@@ -82,7 +82,8 @@ def view_of(result: Fitted) -> View:
     unfailed = np.flatnonzero(~result._failed())
     kept: Callable[[str], Any] = lambda name: jax.tree.map(lambda x: x[unfailed], getattr(result, name))
     result = replace(
-        result, **{name: kept(name) for name in ("params", "derived", "unconstrained", "statistics", "objective", "status")}
+        result,
+        **{name: kept(name) for name in ("params", "derived", "unconstrained", "statistics", "objective", "status")},
     )
     parts = [(name, label) for name, value in result.params.items() for label in labels(result, name, value)]
     draws = joined(result.params, 2)

@@ -1,0 +1,449 @@
+"""Stored runs: what is on the disk is what is in memory, and a run that was ended at any moment goes on as if it had not been."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import arviz as az
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+import xarray as xr
+
+import jaxlatent as jl
+from jaxlatent.execute import sinks
+from jaxlatent.store.lazy import Lazy
+
+RNG = np.random.default_rng(0)
+GROUPS = 4
+MODEL = jl.Model(
+    {"mu": dist.Normal(0.0, 10.0), "effects": lambda p: dist.Normal(p.mu, 1.0).expand([GROUPS]).to_event(1)},
+    lambda p, d: {"y": dist.Normal(p.effects[d.g], 1.0)},
+    derived=lambda p, d: {"range": p.effects.max() - p.effects.min()},
+    dims={"effects": ("group",)},
+    key="store",
+)
+DATA = {"y": RNG.normal(size=12), "g": np.arange(12) % GROUPS}
+BATCH = jl.batch({name: {"y": RNG.normal(size=12) + i, "g": np.arange(12) % GROUPS} for i, name in enumerate("abc")})
+COORDS = {"group": ["north", "east", "south", "west"]}
+SEQUENCES = [np.concatenate([RNG.normal(size=(15, 1)), RNG.normal(size=(15, 1)) + 4]) for _ in range(4)]
+HMM = jl.models.hmm(2, jl.models.emissions.Gaussian(1))
+ANIMALS = jl.batch({"ann": {"y": SEQUENCES[:2]}, "bob": {"y": SEQUENCES[2:]}})
+ENGINES = {
+    "NUTS": jl.NUTS(chains=2, warmup=60, draws=50),
+    "ChEES": jl.ChEES(chains=4, warmup=60, draws=50),
+    "ADVI": jl.ADVI(restarts=2, max_iter=60, draws=50, tol=0.0),
+    "DADVI": jl.DADVI(restarts=2, max_iter=60, draws=50),
+    "Laplace": jl.Laplace(restarts=2, max_iter=60, draws=50),
+    "Pathfinder": jl.Pathfinder(paths=2, max_iter=60, draws=50),
+    "Optimize": jl.Optimize(restarts=2, max_iter=60),
+    "EM": jl.EM(restarts=3, max_iter=60, tol=0.0),
+}
+FIELDS = ("params", "derived", "unconstrained", "statistics")
+
+
+def case(name):
+    """Model, batch and engine."""
+    return (HMM, ANIMALS, ENGINES[name]) if name == "EM" else (MODEL, BATCH, ENGINES[name])
+
+
+@pytest.fixture(autouse=True)
+def commit_each_time(monkeypatch):
+    monkeypatch.setattr(sinks, "_SPACING", 0.0)
+
+
+def equal(one, other):
+    """Bitwise, in all that a result holds."""
+    for field in FIELDS:
+        mine, yours = getattr(one, field), getattr(other, field)
+        assert set(mine) == set(yours), field
+        for name in mine:
+            np.testing.assert_array_equal(mine[name], yours[name], err_msg=f"{field} {name}")
+    for field in ("objective", "status"):
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field), err_msg=field)
+    assert (one.trace is None) == (other.trace is None)
+    if one.trace is not None:
+        np.testing.assert_array_equal(one.trace, other.trace)
+    assert one.names == other.names and one.coords == other.coords and one.problems == other.problems
+    assert tuple(one.params) == tuple(other.params)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def killed_at(monkeypatch):
+    """A fit that ends right after the commit of this number, as a killed process would; tells how many there are if it does not."""
+    commit = sinks.Disk.close
+
+    def fit(number, call):
+        commits = []
+
+        def counted(self, session, early):
+            commit(self, session, early)
+            commits.append(session)
+            if len(commits) == number:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sinks.Disk, "close", counted)
+            try:
+                call()
+            except Killed:
+                return None
+        return len(commits)
+
+    return fit
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_stored_run_is_the_run_in_memory_also_when_killed_and_resumed(engine, tmp_path, killed_at):
+    model, data, engine = case(engine)
+    whole = jl.fit(model, data, engine, 0, segment=20)
+    whole_path = tmp_path / "whole.zarr"
+    made = []
+    commits = killed_at(0, lambda: made.append(jl.fit(model, data, engine, 0, segment=20, store=whole_path)))
+    equal(whole, made[0])
+    equal(whole, jl.open(whole_path))
+    equal(whole, jl.resume(whole_path, model))
+    # After the first commit nothing is done yet, after the last everything but the outcome.
+    for number in (1, 2, commits):
+        path = tmp_path / f"{number}.zarr"
+        assert killed_at(number, lambda path=path: jl.fit(model, data, engine, 0, segment=20, store=path)) is None
+        equal(whole, jl.resume(path, model, data if number == 2 else None))
+
+
+def test_a_run_killed_after_any_commit_goes_on_to_the_bit(tmp_path, killed_at):
+    model, data, engine = case("NUTS")
+    whole, number = jl.fit(model, data, engine, 0, segment=20), 1
+    while True:
+        path = tmp_path / f"{number}.zarr"
+        if killed_at(number, lambda path=path: jl.fit(model, data, engine, 0, segment=20, store=path)) is not None:
+            break
+        # Killed again while it goes on.
+        killed_at(2, lambda path=path: jl.resume(path, model))
+        equal(whole, jl.resume(path, model))
+        number += 1
+    assert number > len(engine.schedule(20))
+
+
+def test_one_dataset_has_no_dataset_axis_on_the_disk_either(tmp_path):
+    for name in ("NUTS", "Optimize"):
+        stored = jl.fit(MODEL, DATA, ENGINES[name], 0, coords=COORDS, store=tmp_path / name)
+        equal(jl.fit(MODEL, DATA, ENGINES[name], 0, coords=COORDS), stored)
+        equal(stored, jl.open(tmp_path / name, MODEL))
+
+
+def test_more_draws_and_iterations_than_first_asked(tmp_path):
+    for name, few, many in (("NUTS", {"draws": 30}, {"draws": 50}), ("EM", {"max_iter": 30}, {"max_iter": 60})):
+        model, data, engine = case(name)
+        jl.fit(model, data, replace(engine, **few), 0, segment=20, store=tmp_path / name)
+        longer = jl.resume(tmp_path / name, model, **many)
+        equal(jl.fit(model, data, engine, 0, segment=20), longer)
+        equal(longer, jl.open(tmp_path / name))
+    with pytest.raises(jl.InputError, match="at least 50, as many as before"):
+        jl.resume(tmp_path / "NUTS", MODEL, draws=10)
+    with pytest.raises(jl.InputError, match="a larger max_iter"):
+        jl.resume(tmp_path / "EM", HMM, draws=10)
+
+
+def test_stopping_rules_and_quarantine_go_on_too(tmp_path, killed_at):
+    rows = [BATCH[i] for i in range(3)]
+    rows[1] = {**rows[1], "y": np.full(12, np.nan)}
+    data, rule = jl.batch(dict(zip("abc", rows, strict=True))), jl.until(ess=200, rhat=1.5)
+    engine = jl.NUTS(chains=2, warmup=60, draws=400)
+    options = {"segment": 20, "until": rule, "on_bad_data": "quarantine"}
+    with pytest.warns(UserWarning, match="1 of 3 datasets were quarantined"):
+        whole = jl.fit(MODEL, data, engine, 0, **options)
+        second = 2 + sum(not stage.keep for stage in engine.schedule(20))
+        assert killed_at(second, lambda: jl.fit(MODEL, data, engine, 0, **options, store=tmp_path / "x")) is None
+        part = jl.open(tmp_path / "x")
+        assert 0 < part.positions.shape[2] < whole.positions.shape[2] < engine.draws, "stopped early, killed earlier"
+        assert set(part.status[[0, 2]].flat) == {jl.Status.UNFINISHED} and set(part.status[1]) == {
+            jl.Status.QUARANTINED
+        }
+        equal(whole, jl.resume(tmp_path / "x", MODEL))
+    assert "not finite" in whole.problems["b"]
+    # A run that its rule has ended stays as it is.
+    equal(whole, jl.resume(tmp_path / "x", MODEL, draws=800))
+
+
+@pytest.mark.devices(least=2)
+def test_a_run_goes_on_on_other_numbers_of_devices(tmp_path, killed_at):
+    """To rounding: from the end of the warm-up on, over few draws."""
+    engine = jl.NUTS(chains=2, warmup=60, draws=5)
+    call = lambda: jl.fit(MODEL, BATCH, engine, 0, segment=1, store=tmp_path / "x", devices=jax.devices()[:1])
+    whole = jl.fit(MODEL, BATCH, engine, 0, segment=1, devices=jax.devices()[:1])
+    assert killed_at(len(engine.schedule(1)) - 3, call) is None
+    other = jl.resume(tmp_path / "x", MODEL, devices=jax.devices())
+    np.testing.assert_allclose(whole.positions, other.positions, rtol=1e-3, atol=1e-3)
+
+
+def test_what_was_read_back_evaluates_its_model_in_a_result_of_its_own(tmp_path):
+    for name in ("NUTS", "EM"):
+        model, data, engine = case(name)
+        fit = jl.fit(model, data, engine, 0)
+        fit.save(tmp_path / name)
+        read = jl.open(tmp_path / name, model)
+        equal(fit, read)
+        equal(fit.best(), read.best())
+        np.testing.assert_array_equal(fit.score(), read.score())
+        np.testing.assert_array_equal(fit.predict(1)["y"], read.predict(1)["y"])
+        first = fit.names[0]
+        equal(fit[first], read[first])
+        assert fit.summary().equals(read.summary())
+        with pytest.raises(jl.InputError, match=r"jl.open\(path, model\)"):
+            jl.open(tmp_path / name).score()
+    np.testing.assert_array_equal(fit.smooth()["y"], read.smooth()["y"])
+    with pytest.raises(jl.InputError, match="a result that was saved after its fit"):
+        jl.resume(tmp_path / "EM", HMM)
+
+
+def test_posteriors_of_other_packages_are_stored_with_their_draws_alone(tmp_path):
+    import numpyro
+
+    def program(y):
+        mu = numpyro.sample("group/mu", dist.Normal(0, 10))
+        numpyro.sample("y", dist.Normal(mu, 1), obs=y)
+
+    posterior = jl.from_numpyro(program, DATA["y"])
+    fit = jl.fit(posterior, None, ENGINES["NUTS"], 0, store=tmp_path / "x")
+    equal(fit, jl.open(tmp_path / "x"))
+    np.testing.assert_array_equal(fit.score(), jl.open(tmp_path / "x", posterior).score())
+    with pytest.raises(jl.InputError, match="the posterior that was fitted"):
+        jl.open(tmp_path / "x", MODEL)
+    with pytest.raises(jl.InputError, match="other values of"):
+        jl.open(tmp_path / "x", jl.from_numpyro(program, DATA["y"] + 1))
+
+
+def test_masked_data_come_back_exactly(tmp_path):
+    mask = np.arange(12) != 3
+    data = {"y": jl.Masked(np.where(mask, DATA["y"], np.nan), mask), "g": DATA["g"]}
+    fit = jl.fit(MODEL, data, ENGINES["NUTS"], 0, store=tmp_path / "x")
+    read = jl.open(tmp_path / "x", MODEL)
+    for a, b in zip(jax.tree.leaves(fit.posterior.data), jax.tree.leaves(read.posterior.data), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    observed = xr.open_datatree(tmp_path / "x", engine="zarr")["observed_data"]["y"].to_numpy()
+    np.testing.assert_array_equal(np.isnan(observed), ~mask)
+
+
+def test_xarray_and_arviz_read_a_store_without_the_package(tmp_path):
+    fit = jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, coords=COORDS, store=tmp_path / "x")
+    tree = xr.open_datatree(tmp_path / "x", engine="zarr")
+    posterior = tree["posterior"].to_dataset()
+    assert posterior["effects"].dims == ("dataset", "chain", "draw", "group")
+    assert (
+        list(posterior["dataset"].to_numpy()) == list("abc") and list(posterior["group"].to_numpy()) == COORDS["group"]
+    )
+    np.testing.assert_array_equal(posterior["effects"], fit.params["effects"])
+    assert {"posterior", "sample_stats", "observed_data", "constant_data", "unconstrained_posterior"} == set(
+        tree.children
+    )
+    if hasattr(az.InferenceData, "from_datatree") and az.__version__.startswith("0."):
+        container = az.InferenceData.from_datatree(tree)
+    else:
+        container = tree
+    one = (
+        container["posterior"].sel(dataset="b")
+        if container is not tree
+        else tree["posterior"].to_dataset().sel(dataset="b")
+    )
+    table = az.summary(one[["mu"]], round_to="none") if container is not tree else None
+    if table is not None:
+        np.testing.assert_allclose(table["mean"]["mu"], fit["b"].params["mu"].mean(), rtol=1e-5)
+    own = fit.to_arviz()
+    np.testing.assert_array_equal(own["observed_data"]["y"].to_numpy().T, tree["observed_data"]["y"].to_numpy().T)
+
+
+def test_a_reader_sees_what_was_committed_while_the_run_goes_on(tmp_path, killed_at):
+    whole = jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20)
+    warmup = sum(not stage.keep for stage in ENGINES["NUTS"].schedule(20))
+    path = tmp_path / "x"
+    call = lambda: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20, store=path)
+    killed_at(warmup, call)
+    with pytest.raises(jl.StoreError, match="no draw yet"):
+        jl.open(path)
+    killed_at(warmup and 3, lambda: jl.resume(path, MODEL))
+    part = jl.open(path, MODEL)
+    made = part.positions.shape[2]
+    assert 0 < made < 50
+    np.testing.assert_array_equal(part.params["mu"], whole.params["mu"][:, :, :made])
+    assert xr.open_datatree(path, engine="zarr")["posterior"].sizes["draw"] == made
+    assert (part.status == jl.Status.UNFINISHED).all() and "resume" in jl.Status.UNFINISHED.advice
+    np.testing.assert_array_equal(part.objective, whole.statistics["lp"][:, :, made - 1])
+    jl.resume(path, MODEL)
+    # An opened result stays as it was opened.
+    assert part.positions.shape[2] == made
+
+
+@pytest.mark.parametrize(
+    ("index", "more"),
+    [((1,), (slice(0, 2), slice(1, 5, 2))), ((slice(None), 2), (0,)), ((), (slice(1, 3), slice(2, None)))],
+)
+def test_parts_of_arrays_on_disk_are_those_of_arrays(tmp_path, index, more):
+    import zarr
+
+    values = RNG.normal(size=(3, 4, 6, 2))
+    array = zarr.create_array(str(tmp_path / "x"), data=values)
+    part = Lazy("x", {"v": array}).at(index).at(more)
+    np.testing.assert_array_equal(part["v"], values[index][more])
+    assert part.shape("v") == values[index][more].shape
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    path = tmp_path_factory.mktemp("finished") / "x"
+    jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20, store=path)
+    return path
+
+
+OTHER_PRIOR = jl.Model(
+    {"mu": dist.Normal(0.0, 11.0), "effects": lambda p: dist.Normal(p.mu, 1.0).expand([GROUPS]).to_event(1)},
+    MODEL.likelihood,
+    derived=MODEL.derived,
+    dims=MODEL.dims,
+)
+OTHERS = {
+    "another prior": (lambda path: jl.open(path, OTHER_PRIOR), "compute something else"),
+    "another model": (lambda path: jl.open(path, HMM), "parameters"),
+    "other data": (lambda path: jl.resume(path, MODEL, jl.batch([BATCH[0]] * 3)), "other values of"),
+    "fewer datasets": (lambda path: jl.resume(path, MODEL, BATCH.select(["a"])), "datasets"),
+    "another engine": (lambda path: jl.resume(path, MODEL, engine=jl.NUTS(chains=3)), "chains=3 \\(stored: 2\\)"),
+    "another kind of engine": (lambda path: jl.resume(path, MODEL, engine=jl.ADVI()), "ADVI"),
+    "a path with a run": (lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, store=path), "a finished run"),
+    "a path with files": (lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=path.parent), "other files"),
+    "no store": (lambda path: jl.open(path / "nothing"), "nothing there"),
+    "no store to resume": (lambda path: jl.resume(path / "nothing", MODEL), "nothing there"),
+}
+
+
+@pytest.mark.parametrize("wrong", OTHERS)
+def test_what_does_not_fit_is_refused_and_named(finished, wrong):
+    call, words = OTHERS[wrong]
+    with pytest.raises((jl.InputError, jl.StoreError), match=words):
+        call(finished)
+    equal(jl.open(finished), jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20))
+
+
+def test_an_equal_model_written_again_is_the_same(finished):
+    """As in a later process, where functions are other objects."""
+    again = jl.Model(
+        {"mu": dist.Normal(0.0, 10.0), "effects": lambda p: dist.Normal(p.mu, 1.0).expand([GROUPS]).to_event(1)},
+        lambda p, d: {"y": dist.Normal(p.effects[d.g], 1.0)},
+        derived=lambda p, d: {"range": p.effects.max() - p.effects.min()},
+        dims={"effects": ("group",)},
+    )
+    assert jl.open(finished, again).score().shape == (3, 2, 50)
+
+
+def chunk_of(path, name):
+    """A file of an array."""
+    return next(file for file in sorted((path / name / "c").rglob("*")) if file.is_file())
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    path = tmp_path / "x"
+    jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=path)
+    return path
+
+
+def test_a_damaged_chunk_is_found_and_costs_that_array_alone(damaged):
+    chunk = chunk_of(damaged, "posterior/effects")
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(content)
+    result = jl.open(damaged)
+    with pytest.raises(jl.StoreError, match="damaged"):
+        result.params["effects"]
+    assert np.isfinite(result.params["mu"]).all()
+    chunk.unlink()
+    with pytest.raises(jl.StoreError, match="1 of 1 chunks missing"):
+        jl.open(damaged).params["effects"]
+
+
+def test_a_store_of_another_format_is_refused(damaged):
+    root = json.loads((damaged / "zarr.json").read_text())
+    root["attributes"]["jaxlatent"]["format"] = 99
+    (damaged / "zarr.json").write_text(json.dumps(root))
+    for call in (
+        lambda: jl.open(damaged),
+        lambda: jl.resume(damaged, MODEL),
+        lambda: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=damaged),
+    ):
+        with pytest.raises(jl.StoreError, match="format 99"):
+            call()
+
+
+def test_of_two_writers_the_first_stops(tmp_path, monkeypatch):
+    path, close, writers = tmp_path / "x", sinks.Disk.close, []
+
+    def resumed_elsewhere(self, session, early):
+        close(self, session, early)
+        if not writers:
+            writers.append(self)
+            equal(jl.resume(path, MODEL), jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, segment=20))
+
+    monkeypatch.setattr(sinks.Disk, "close", resumed_elsewhere)
+    with pytest.raises(jl.StoreError, match="another process that writes to it"):
+        jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, segment=20, store=path)
+    equal(jl.open(path), jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, segment=20))
+
+
+def test_a_folder_without_permission_is_named_before_any_work(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    with pytest.raises(jl.StoreError, match="PermissionError"):
+        jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=tmp_path / "x")
+
+
+def test_a_disk_that_is_full_loses_nothing_that_was_committed(tmp_path, killed_at):
+    """Files that may not grow beyond a few bytes stand for the disk: the operating system refuses the same calls."""
+    path = tmp_path / "x"
+    call = lambda: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, segment=20, store=path)
+    whole = jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, segment=20)
+    killed_at(5, call)
+    before = jl.open(path).positions if "unconstrained_posterior" in os.listdir(path) else None
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(jl.StoreError, match="free space"):
+            jl.resume(path, MODEL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    if before is not None:
+        np.testing.assert_array_equal(before, jl.open(path).positions)
+    equal(whole, jl.resume(path, MODEL))
+
+
+def test_an_address_in_memory(monkeypatch):
+    """Any file system that fsspec knows."""
+    equal(
+        jl.fit(MODEL, DATA, ENGINES["NUTS"], 0), jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store="memory://runs/x.zarr")
+    )
+    assert jl.open("memory://runs/x.zarr").positions.shape == (2, 50, 5)
+
+
+def test_names_that_json_cannot_hold_are_refused_before_any_work(tmp_path):
+    data = jl.batch({(1, 2): BATCH[0], (3, 4): BATCH[1]})
+    with pytest.raises(jl.InputError, match="words or numbers"):
+        jl.fit(MODEL, data, ENGINES["NUTS"], 0, store=tmp_path / "x")
+
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("times", ["1 NUTS", pytest.param("10 NUTS EM ADVI", marks=pytest.mark.slow)])
+def test_a_process_that_is_killed_is_resumed_by_another(tmp_path, times):
+    """With real processes, at moments drawn anew at every call."""
+    command = [sys.executable, str(HERE / "kill.py"), str(tmp_path), *times.split()]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(HERE.parent)})
+    assert ended.returncode == 0, ended.stdout[-1000:] + ended.stderr[-3000:]
