@@ -18,10 +18,11 @@ from jaxlatent.model.dims import check_dims
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.condition import unguided
 from jaxlatent.posterior.model_density import ModelDensity
-from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior, batched
 from jaxlatent.posterior.shapes import shapes_of
 from jaxlatent.results.result import Result
 from jaxlatent.store.files import create
+from jaxlatent.store.shards import checked
 from jaxlatent.typing import Data, Key
 
 
@@ -39,6 +40,7 @@ def fit(
     until: Until | None = None,
     on_bad_data: Literal["raise", "quarantine"] = "raise",
     store: str | os.PathLike[str] | None = None,
+    shard: tuple[int, int] | None = None,
 ) -> Result:
     """Fit a model to one dataset, or to a batch of datasets, as one compiled program.
 
@@ -65,6 +67,9 @@ def fit(
             written there as it goes, and not kept in memory: the result reads them when asked. After a crash `jaxlatent.resume` goes
             on from the last commit, and `jaxlatent.open` reads what there is. Zarr; ``xarray.open_datatree(store, engine="zarr")``
             reads it too.
+        shard: ``(i, n)`` fits the ``i``-th of ``n`` parts of the datasets of a batch, counted from 0, as one process or job of several that
+            make the same call otherwise: ``(jax.process_index(), jax.process_count())``, or from the index of a SLURM array task. Each
+            writes its part of the store, and `jaxlatent.open` joins them. Random streams are those of the whole batch.
 
     Raises:
         InputError: before the engine is compiled, naming what is wrong with model, data or settings.
@@ -86,11 +91,28 @@ def fit(
         remedy="leave it out.",
     )
     labels = {name: list(values) for name, values in (coords or {}).items()}
+    first, part = 0, None
+    if shard is not None:
+        whole = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
+        part = checked(shard, whole)
+        first, names = part.of(whole or ())
+        model, data = part_of(model, data, first, names)
     given, quarantine = conditioned_for(model, data, labels, on_bad_data == "quarantine")
-    files = None if store is None else create(store)
-    return run_job(
-        Job(given, quarantine, engine, as_key(seed), seed, labels, devices, segment, until, progress, files), init
-    )
+    files = None if store is None else create(store, part)
+    key = as_key(seed)
+    job = Job(given, quarantine, engine, key, seed, labels, devices, segment, until, progress, files, first)
+    return run_job(job, init)
+
+
+def part_of(
+    model: Model | Posterior, data: Data | Batch | None, first: int, names: Sequence[Any]
+) -> tuple[Model | Posterior, Data | Batch | None]:
+    """A model and some datasets of its batch, or some of a batched posterior."""
+    if isinstance(data, Batch):
+        return model, data.select(names)
+    assert isinstance(model, Posterior)
+    rows: Posterior = jax.tree.map(lambda x: x[first : first + len(names)], model.nameless)
+    return batched(rows.density, rows.data, tuple(names), rows.guides), data
 
 
 def _one(posterior: Posterior, dataset: int) -> Posterior:

@@ -50,6 +50,7 @@ class Job(NamedTuple):
         engine, seed, coords, devices, segment, until, progress: see `fit`.
         key: the seed as a typed key.
         files: the store; None keeps everything in memory.
+        first: index of the first dataset in the whole batch, of which this may be a shard.
     """
 
     given: Posterior
@@ -63,6 +64,7 @@ class Job(NamedTuple):
     until: Until | None
     progress: bool | None
     files: Files | None
+    first: int = 0
 
 
 def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: bool = False) -> Result:
@@ -86,7 +88,7 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
     shown = job.progress if devices[0] in own_devices(devices) else False
     with progress_line(label, total, shown) as report:
         given, posterior, naming = _on_devices(grid, job)
-        keys = programs.keys_of(grid, job.key)
+        keys = programs.keys_of(grid, job.key, np.int32(job.first))
         starts = None if resumed else find_starts(grid, posterior, keys.start, init, quarantine)
         if quarantine.bad.any():
             warnings.warn(str(quarantine), stacklevel=3)
@@ -150,7 +152,7 @@ def _devices_of(job: Job) -> Sequence[jax.Device]:
         "fit(store=..., devices=...)",
         got=devices,
         expected="devices of this process",
-        remedy="let each process fit its own part of the datasets, with a store of its own.",
+        remedy="let each process fit its own datasets: shard=(jax.process_index(), jax.process_count()), without `devices`.",
     )
     return devices
 
@@ -178,6 +180,7 @@ def _described(job: Job, given: Posterior) -> dict[str, Any]:
     origin = provenance(settings(job.engine), type(job.engine).__name__, job.seed, jax.local_devices()[:1], {})
     run |= {
         "segment": job.segment,
+        "first": job.first,
         "until": rule,
         "status of problems": quarantine.status.tolist(),
         "provenance": asdict(origin),

@@ -28,9 +28,9 @@ _FEW = 4096
 
 
 @_once("grid")
-def keys_of(grid: Grid, key: Key) -> Streams:
-    """The keys of all lanes."""
-    keys = streams(key, *grid.filled)
+def keys_of(grid: Grid, key: Key, first: Array) -> Streams:
+    """The keys of all lanes; ``first`` is the index of the first dataset in the whole batch."""
+    keys = streams(key, *grid.filled, first)
     return Streams(grid.constrain(keys.shared, 1), *grid.constrain(keys[1:], 2))
 
 

@@ -1,6 +1,7 @@
 """`open_run` and `resume`: read a stored run, and go on with it."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -10,8 +11,8 @@ import jax.numpy as jnp
 
 from jaxlatent.data.arrays import Batch
 from jaxlatent.engines.base import Engine
-from jaxlatent.errors import InputError, require
-from jaxlatent.execute.fit import conditioned_for
+from jaxlatent.errors import InputError, StoreError, require
+from jaxlatent.execute.fit import conditioned_for, part_of
 from jaxlatent.execute.job import Job, run_job
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import until as Until
@@ -20,11 +21,13 @@ from jaxlatent.posterior.condition import unguided
 from jaxlatent.posterior.guides import find_guides
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.results.joining import joined
 from jaxlatent.results.opening import opened
 from jaxlatent.results.result import Result
 from jaxlatent.results.stored import data_of, forget_end
 from jaxlatent.store.files import Files, open_files
 from jaxlatent.store.manifest import engine_of, identity, key_of, length_of, require_same
+from jaxlatent.store.shards import Shard
 from jaxlatent.typing import Data
 
 
@@ -51,12 +54,53 @@ def open_run(
         InputError: for another model or other data.
     """
     files = open_files(path)
+    if "shards" in files.committed:
+        return _joined_shards(files, model, data, engine)
+    return _opened(files, model, data, engine)
+
+
+def _opened(files: Files, model: Model | Posterior | None, data: Data | Batch | None, engine: Engine | None) -> Result:
     made = engine_of(files.path, files.committed["identity"]["engine"]) if engine is None else engine
     posterior = None
     if model is not None:
         posterior = _guided(_given(files, model, data)[0])
         _require_same(files, posterior, engine)
     return opened(files, posterior, made)
+
+
+def _joined_shards(
+    root: Files, model: Model | Posterior | None, data: Data | Batch | None, engine: Engine | None
+) -> Result:
+    """The result of the shards that are there; tells which are not."""
+    results, missing = [], []
+    for shard in (Shard(i, root.committed["shards"]) for i in range(root.committed["shards"])):
+        try:
+            files = open_files(shard.path(root.path))
+            results.append(_opened(files, *_of_shard(files, model, data), engine))
+        except StoreError as problem:
+            missing.append(f"shard {shard.index} ({problem.got})")
+    if not results:
+        raise StoreError(
+            f"store {root.path!r}",
+            got=", ".join(missing),
+            expected="at least one shard with draws or points",
+            remedy="wait for them, or run them: jl.fit(..., store=path, shard=(i, n)), jl.resume(path, model, shard=(i, n)).",
+        )
+    if missing:
+        warnings.warn(f"store {root.path!r}: the result is without {', '.join(missing)}.", stacklevel=3)
+    return joined(root.path, results)
+
+
+def _of_shard(
+    files: Files, model: Model | Posterior | None, data: Data | Batch | None
+) -> tuple[Model | Posterior | None, Data | Batch | None]:
+    """Of a model and all data, or of a posterior of all data, what belongs to the shard in ``files``."""
+    run = files.committed
+    names = run["identity"]["names of datasets"]
+    whole = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
+    if model is None or whole is None or list(whole) == names:
+        return model, data
+    return part_of(model, data, run["first"], names)
 
 
 def resume(
@@ -69,6 +113,7 @@ def resume(
     engine: Engine | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: bool | None = None,
+    shard: tuple[int, int] | None = None,
 ) -> Result:
     """Go on with a run that `jaxlatent.fit` stored, from its last commit, warm-up included.
 
@@ -84,13 +129,22 @@ def resume(
         engine: of the run, where its settings are not numbers and words (an Optax optimiser).
         devices: see `jaxlatent.fit`. On other numbers of devices than before, results agree to rounding.
         progress: see `jaxlatent.fit`.
+        shard: which of the parts of a store; see `jaxlatent.fit`. Any process may go on with any part that no other one writes.
 
     Raises:
         StoreError: if there is no store, or one that cannot be read or written.
         InputError: for another model, other data or settings, naming what differs.
     """
-    files = open_files(path, writable=True)
+    files = open_files(path if shard is None else Shard(*shard).path(path), writable=True)
     run = files.committed
+    if "shards" in run:
+        raise InputError(
+            f"resume({files.path!r})",
+            got=f"a store of {run['shards']} shards",
+            expected="one of them",
+            remedy=f"name it: shard=(i, {run['shards']}).",
+        )
+    model, data = cast(tuple[Any, Any], _of_shard(files, model, data))
     if "slot" not in run:
         raise InputError(
             f"resume({files.path!r})",
@@ -124,6 +178,7 @@ def resume(
         until,
         progress,
         files,
+        run["first"],
     )
     return run_job(job, resumed=True)
 

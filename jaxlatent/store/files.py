@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlatent.errors import StoreError
+from jaxlatent.store.shards import Shard
 
 if TYPE_CHECKING:
     import zarr
@@ -41,7 +42,9 @@ class Files:
     def __init__(self, path: str, group: "zarr.Group", document: dict[str, Any] | None) -> None:
         self.path, self._group = path, group
         self._document = document
-        self._listed: dict[str, Any] = deepcopy(document["consolidated_metadata"]["metadata"]) if document else {}
+        self._listed: dict[str, Any] = (
+            deepcopy(document.get("consolidated_metadata", {}).get("metadata", {})) if document else {}
+        )
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._writer: str | None = None
 
@@ -167,34 +170,65 @@ class Files:
             )
 
 
-def create(path: str | os.PathLike[str]) -> Files:
-    """A new store.
+def create(path: str | os.PathLike[str], shard: Shard | None = None) -> Files:
+    """A new store, or the part of one that a process writes.
 
     Raises:
         StoreError: where something is already there, or where nothing can be written.
     """
+    if shard is not None:
+        _prepare(os.fspath(path), shard)
+        path = shard.path(path)
+    path = os.fspath(path)
+    group, document = _begun(path)
+    if document is not None:
+        raise _occupied(path, _what(document))
+    if group is None and os.path.isdir(path) and os.listdir(path):
+        raise _occupied(path, "a folder with other files")
+    if group is not None and (dict(group.attrs) or list(group.members())):
+        raise _occupied(path, "a Zarr hierarchy of another program")
+    # Where a run ended before its first commit there is a group without anything.
+    return Files(path, _made(path), None)
+
+
+def _prepare(path: str, shard: Shard) -> None:
+    """Make the store that the shards share; whichever process comes first, it is the same."""
+    _, document = _begun(path)
+    if document is None:
+        run = {"format": FORMAT, "shards": shard.count}
+        with explained(path):
+            _write(
+                _made(path),
+                json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {"jaxlatent": run}}).encode(),
+            )
+    elif document["attributes"]["jaxlatent"].get("shards") != shard.count:
+        raise _occupied(path, _what(document))
+
+
+def _begun(path: str) -> tuple["zarr.Group | None", dict[str, Any] | None]:
+    """The group at ``path`` and its root document; None where there is none."""
     import zarr
 
-    path = os.fspath(path)
     with explained(path):
         try:
             group = zarr.open_group(path, mode="r", use_consolidated=False)
         except FileNotFoundError:
-            if os.path.isdir(path) and os.listdir(path):
-                raise _occupied(path, "a folder with other files") from None
-            return Files(path, zarr.open_group(path, mode="a", zarr_format=3), None)
-    document = _root_document(path, group)
-    if document is not None:
-        raise _occupied(
-            path,
-            "a finished run"
-            if document["attributes"]["jaxlatent"]["state"] == "finished"
-            else "a run that can be resumed",
-        )
-    if dict(group.attrs) or list(group.members()):
-        raise _occupied(path, "a Zarr hierarchy of another program")
-    # A run that ended before its first commit.
-    return Files(path, zarr.open_group(path, mode="a", zarr_format=3), None)
+            return None, None
+    return group, _root_document(path, group)
+
+
+def _made(path: str) -> "zarr.Group":
+    import zarr
+
+    with explained(path):
+        return zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False)
+
+
+def _what(document: dict[str, Any]) -> str:
+    run = document["attributes"]["jaxlatent"]
+    if "shards" in run:
+        return f"a store of {run['shards']} shards"
+    return "a finished run" if run["state"] == "finished" else "a run that can be resumed"
 
 
 def open_files(path: str | os.PathLike[str], writable: bool = False) -> Files:
@@ -203,20 +237,15 @@ def open_files(path: str | os.PathLike[str], writable: bool = False) -> Files:
     Raises:
         StoreError: where there is none, or one that this version cannot read.
     """
-    import zarr
-
     path = os.fspath(path)
-    with explained(path):
-        try:
-            group = zarr.open_group(path, mode="r+" if writable else "r", use_consolidated=False)
-        except FileNotFoundError:
-            raise StoreError(
-                f"store {path!r}",
-                got="nothing there",
-                expected="a store that jl.fit(..., store=...) or result.save(...) has written",
-                remedy="check the path.",
-            ) from None
-    document = _root_document(path, group)
+    group, document = _begun(path)
+    if group is None:
+        raise StoreError(
+            f"store {path!r}",
+            got="nothing there",
+            expected="a store that jl.fit(..., store=...) or result.save(...) has written",
+            remedy="check the path.",
+        )
     if document is None:
         raise StoreError(
             f"store {path!r}",
@@ -224,7 +253,7 @@ def open_files(path: str | os.PathLike[str], writable: bool = False) -> Files:
             expected="a store that jl.fit(..., store=...) or result.save(...) has written",
             remedy="check the path; a run that ended before its first commit holds nothing: delete it and fit again.",
         )
-    return Files(path, group, document)
+    return Files(path, _made(path) if writable else group, document)
 
 
 def committed_group(path: str) -> "zarr.Group":

@@ -32,8 +32,53 @@ class _Part(NamedTuple):
         )
 
     def read(self) -> np.ndarray:
+        """What is there, if none of it is lost."""
+        missing = self.array.nchunks - self.array.nchunks_initialized
+        if missing > 0:
+            raise StoreError(
+                f"store {self.array.store_path}",
+                got=f"{missing} of {self.array.nchunks} chunks missing",
+                expected="all chunks, as they were written",
+                remedy="copy them from a backup, or fit again; other arrays can still be read.",
+            )
         index = tuple(axis if isinstance(axis, int) else slice(axis.start, axis.stop, axis.step) for axis in self.axes)
         return np.asarray(self.array[index])
+
+
+class _Rows(NamedTuple):
+    """Parts one after the other along the first axis; along others the shorter ones end with NaN (integers: 0)."""
+
+    parts: "tuple[_Part | _Rows, ...]"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        first, *rest = zip(*(part.shape for part in self.parts), strict=True)
+        return (sum(first), *map(max, rest))
+
+    def at(self, index: tuple[int | slice, ...]) -> "_Part | _Rows":
+        """One row of these rows, or the same part of all of them."""
+        row, *rest = index or (slice(None),)
+        if row == slice(None):
+            return _Rows(tuple(part.at((row, *rest)) for part in self.parts))
+        assert isinstance(row, int)
+        row = range(self.shape[0])[row]
+        for part in self.parts:
+            if row < part.shape[0]:
+                return part.at((row, *rest))
+            row -= part.shape[0]
+        raise IndexError(index)
+
+    def read(self) -> np.ndarray:
+        """All of them."""
+        return stacked([part.read() for part in self.parts])
+
+
+def stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays one after the other along the first axis; along others the shorter ones end with NaN (integers: 0)."""
+    longest = np.max([array.shape[1:] for array in arrays], 0)
+    fill = np.nan if arrays[0].dtype.kind == "f" else 0
+    pads = ([(0, 0), *((0, int(most - had)) for had, most in zip(x.shape[1:], longest, strict=True))] for x in arrays)
+    return np.concatenate([np.pad(x, pad, constant_values=fill) for x, pad in zip(arrays, pads, strict=True)])
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -49,19 +94,13 @@ class Lazy(Mapping[str, np.ndarray]):
 
     def __init__(self, path: str, arrays: Mapping[str, "zarr.Array[Any]"]) -> None:
         self._path = path
-        self._parts = {name: _Part(array, tuple(map(range, array.shape))) for name, array in arrays.items()}
+        self._parts: dict[str, _Part | _Rows] = {
+            name: _Part(array, tuple(map(range, array.shape))) for name, array in arrays.items()
+        }
 
     def __getitem__(self, name: str) -> np.ndarray:
         part = self._parts[name]
         with explained(self._path):
-            missing = part.array.nchunks - part.array.nchunks_initialized
-            if missing > 0:
-                raise StoreError(
-                    f"store {self._path!r}, {part.array.path!r}",
-                    got=f"{missing} of {part.array.nchunks} chunks missing",
-                    expected="all chunks, as they were written",
-                    remedy="copy them from a backup, or fit again; other arrays can still be read.",
-                )
             return part.read()
 
     def __iter__(self) -> Iterator[str]:
@@ -76,6 +115,13 @@ class Lazy(Mapping[str, np.ndarray]):
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of an array, without reading it."""
         return self._parts[name].shape
+
+    @classmethod
+    def joined(cls, path: str, rows: "Sequence[Lazy]") -> "Lazy":
+        """Arrays of the same names, one after the other along their first axis."""
+        whole = cls(path, {})
+        whole._parts = {name: _Rows(tuple(one._parts[name] for one in rows)) for name in rows[0]}
+        return whole
 
     def at(
         self, index: tuple[int | slice, ...], fits: Callable[[tuple[int, ...]], bool] = lambda shape: True

@@ -1,0 +1,61 @@
+"""Shards: the parts of a store that several processes write, each the run of its own datasets."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxlatent.errors import InputError, require
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` contiguous parts of the datasets of a batch, of nearly equal size.
+
+    Args:
+        index: from 0.
+        count: number of shards.
+    """
+
+    index: int
+    count: int
+
+    def of(self, names: Sequence[Any]) -> tuple[int, Sequence[Any]]:
+        """The position of its first dataset in the batch, and the names of its datasets."""
+        first, end = (i * len(names) // self.count for i in (self.index, self.index + 1))
+        return first, names[first:end]
+
+    def path(self, store: str | os.PathLike[str]) -> str:
+        """The path of its part of a store."""
+        return f"{os.fspath(store).rstrip('/')}/shard-{self.index}-of-{self.count}"
+
+
+def checked(shard: tuple[int, int], names: Sequence[Any] | None) -> Shard:
+    """A shard of the batch with these names.
+
+    Raises:
+        InputError: for no batch, an index out of range, or more shards than datasets.
+    """
+    if names is None:
+        raise InputError(
+            "fit(shard=...)",
+            got="one dataset",
+            expected="a batch: shards are parts of its datasets",
+            remedy="leave it out, or give jl.batch([...]).",
+        )
+    index, count = shard
+    require(
+        0 <= index < count,
+        "fit(shard=(index, count))",
+        got=shard,
+        expected="0 <= index < count",
+        remedy="count from 0.",
+    )
+    require(
+        count <= len(names),
+        "fit(shard=(index, count))",
+        got=shard,
+        expected=f"at most as many shards as datasets, {len(names)}",
+        remedy="use fewer.",
+    )
+    return Shard(index, count)
