@@ -6,22 +6,18 @@ from typing import Any, Literal
 
 import jax
 
-from jaxlatent.data.arrays import Batch, as_data, labelled
+from jaxlatent.data.arrays import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
+from jaxlatent.execute.conditioning import conditioned_for, part_of
 from jaxlatent.execute.job import Job, run_job
-from jaxlatent.execute.quarantine import Quarantine
+from jaxlatent.execute.resume import resume_from
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
-from jaxlatent.model.checks import check_fit
-from jaxlatent.model.dims import check_dims
 from jaxlatent.model.model import Model
-from jaxlatent.posterior.condition import unguided
-from jaxlatent.posterior.model_density import ModelDensity
-from jaxlatent.posterior.posterior import Posterior, batched
-from jaxlatent.posterior.shapes import shapes_of
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.result import Result
-from jaxlatent.store.files import create
+from jaxlatent.store.files import create, found
 from jaxlatent.store.shards import checked
 from jaxlatent.typing import Data, Key
 
@@ -41,6 +37,7 @@ def fit(
     on_bad_data: Literal["raise", "quarantine"] = "raise",
     store: str | os.PathLike[str] | None = None,
     shard: tuple[int, int] | None = None,
+    resume: bool = False,
 ) -> Result:
     """Fit a model to one dataset, or to a batch of datasets, as one compiled program.
 
@@ -70,6 +67,8 @@ def fit(
         shard: ``(i, n)`` fits the ``i``-th of ``n`` parts of the datasets of a batch, counted from 0, as one process or job of several that
             make the same call otherwise: ``(jax.process_index(), jax.process_count())``, or from the index of a SLURM array task. Each
             writes its part of the store, and `jaxlatent.open` joins them. Random streams are those of the whole batch.
+        resume: whether to go on with the run that is in the store, if there is one, as `jaxlatent.resume` does: a script that is started
+            again after a crash, or with more draws, then needs no change. Model, data, engine and seed must be those of the run.
 
     Raises:
         InputError: before the engine is compiled, naming what is wrong with model, data or settings.
@@ -98,65 +97,15 @@ def fit(
         first, names = part.of(whole or ())
         model, data = part_of(model, data, first, names)
     given, quarantine = conditioned_for(model, data, labels, on_bad_data == "quarantine")
-    files = None if store is None else create(store, part)
     key = as_key(seed)
+    require(
+        store is not None or not resume, "fit(resume=True)", got=store, expected="a store", remedy="give store=path."
+    )
+    if resume and store is not None and (begun := found(store, part)) is not None:
+        return resume_from(begun, given, engine, key, devices=devices, progress=progress)
+    files = None if store is None else create(store, part)
     job = Job(given, quarantine, engine, key, seed, labels, devices, segment, until, progress, files, first)
     return run_job(job, init)
-
-
-def part_of(
-    model: Model | Posterior, data: Data | Batch | None, first: int, names: Sequence[Any]
-) -> tuple[Model | Posterior, Data | Batch | None]:
-    """A model and some datasets of its batch, or some of a batched posterior."""
-    if isinstance(data, Batch):
-        return model, data.select(names)
-    assert isinstance(model, Posterior)
-    rows: Posterior = jax.tree.map(lambda x: x[first : first + len(names)], model.nameless)
-    return batched(rows.density, rows.data, tuple(names), rows.guides), data
-
-
-def _one(posterior: Posterior, dataset: int) -> Posterior:
-    one: Posterior = jax.tree.map(lambda x: x[dataset], posterior)
-    return one
-
-
-def conditioned_for(
-    model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]], wanted: bool
-) -> tuple[Posterior, Quarantine]:
-    """The posterior, and the quarantine of its datasets that fail the checks; without ``wanted`` these raise."""
-    if isinstance(model, Posterior):
-        require(
-            data is None,
-            "fit(posterior, data, ...)",
-            got=type(data).__name__,
-            expected="None: a posterior holds its data",
-        )
-        first = model if model.names is None else _one(model, 0)
-        density = model.density
-        if isinstance(density, ModelDensity):
-            check_dims(density.dims, density.model.shapes(first.data).named, coords)
-        elif coords:
-            params, others = shapes_of(first)
-            check_dims(density.dims, {name: x.shape for name, x in {**params, **others}.items()}, coords)
-        return model, Quarantine(model.names, wanted, {})
-    if not isinstance(model, Model):
-        raise InputError(
-            "fit(model, ...)",
-            got=type(model).__name__,
-            expected="a jaxlatent.Model or a jaxlatent.Posterior",
-            remedy="wrap NumPyro models with jl.from_numpyro, bare functions with jl.from_log_density.",
-        )
-    batch = data if isinstance(data, Batch) else None
-    quarantine = Quarantine(batch.names if batch else None, wanted, batch.problems if batch else {})
-    arrays = as_data({} if data is None else data) if not isinstance(data, Batch) else data[0]
-    check_dims(model.dims, model.shapes(arrays).named, coords)
-    for dataset, (label, one) in enumerate(labelled(batch or arrays)):
-        if not quarantine.bad[dataset]:
-            try:
-                check_fit(model, one, label)
-            except InputError as problem:
-                quarantine.add(dataset, problem)
-    return unguided(model, batch or arrays), quarantine
 
 
 def _check_engine(engine: Any) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxlatent.data.arrays import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, StoreError, require
-from jaxlatent.execute.fit import conditioned_for, part_of
+from jaxlatent.execute.conditioning import conditioned_for, part_of
 from jaxlatent.execute.job import Job, run_job
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import until as Until
@@ -28,7 +28,7 @@ from jaxlatent.results.stored import data_of, forget_end
 from jaxlatent.store.files import Files, open_files
 from jaxlatent.store.manifest import engine_of, identity, key_of, length_of, require_same
 from jaxlatent.store.shards import Shard
-from jaxlatent.typing import Data
+from jaxlatent.typing import Data, Key
 
 
 def open_run(
@@ -60,12 +60,13 @@ def open_run(
 
 
 def _opened(files: Files, model: Model | Posterior | None, data: Data | Batch | None, engine: Engine | None) -> Result:
-    made = engine_of(files.path, files.committed["identity"]["engine"]) if engine is None else engine
+    same = files.committed["identity"]
+    engine = engine_of(files.path, same["engine"]) if engine is None else engine
     posterior = None
     if model is not None:
-        posterior = _guided(_given(files, model, data)[0])
-        _require_same(files, posterior, engine)
-    return opened(files, posterior, made)
+        posterior = _guided(_given(files, model, data))
+        require_same(files.path, same, {**identity(posterior, engine, None), "seed": same["seed"]})
+    return opened(files, posterior, engine)
 
 
 def _joined_shards(
@@ -98,7 +99,7 @@ def _of_shard(
     run = files.committed
     names = run["identity"]["names of datasets"]
     whole = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
-    if model is None or whole is None or list(whole) == names:
+    if model is None or whole is None or list(whole[run["first"] :][: len(names)]) != names:
         return model, data
     return part_of(model, data, run["first"], names)
 
@@ -152,33 +153,50 @@ def resume(
             expected="a run that was stored as it went, with jl.fit(..., store=...)",
             remedy="read it with jl.open(path, model).",
         )
-    made = engine_of(files.path, run["identity"]["engine"]) if engine is None else engine
-    longer = _lengthened(made, draws=draws, max_iter=max_iter)
-    given, quarantine = _given(files, model, data)
-    _require_same(files, _guided(given), engine)
-    if run["state"] == "finished" and (
-        run["early"] or longer.schedule(run["segment"]) == made.schedule(run["segment"])
-    ):
-        return opened(files, _guided(given), made)
+    engine = engine_of(files.path, run["identity"]["engine"]) if engine is None else engine
+    longer = _lengthened(engine, draws=draws, max_iter=max_iter)
+    return resume_from(files, _given(files, model, data), longer, None, devices=devices, progress=progress)
+
+
+def resume_from(
+    files: Files,
+    given: Posterior,
+    engine: Engine,
+    key: Key | None,
+    *,
+    devices: Sequence[jax.Device] | None,
+    progress: bool | None,
+) -> Result:
+    """Go on with a stored run.
+
+    Args:
+        files: the store, to write on.
+        given: the posterior, without guides.
+        engine: of the run, perhaps with more draws or iterations.
+        key: of the run; that in the store by default.
+        devices, progress: see `jaxlatent.fit`.
+
+    Raises:
+        InputError: where something differs, or the engine makes fewer steps.
+    """
+    run = files.committed
+    same = run["identity"]
+    key = key_of(same["seed"]) if key is None else key
+    guided = _guided(given)
+    require_same(files.path, same, identity(guided, engine, key))
+    had, name = same["engine"]["settings"][length_of(engine)], length_of(engine)
+    length = getattr(engine, name)
+    require(length >= had, f"resume({name}=...)", got=length, expected=f"at least {had}, as many as before")
+    if run["state"] == "finished" and (run["early"] or length == had):
+        return opened(files, guided, engine)
     forget_end(files)
-    total = sum(stage.steps for stage in longer.schedule(run["segment"]) if stage.keep)
+    total = sum(stage.steps for stage in engine.schedule(run["segment"]) if stage.keep)
     for dim in ("draw", "iteration"):
         files.lengthen(dim, total)
     until = None if run["until"] is None else Until(**run["until"])
-    seed = run["provenance"]["seed"]
+    seed, coords, segment = run["provenance"]["seed"], run["coords"], run["segment"]
     job = Job(
-        given,
-        quarantine,
-        longer,
-        key_of(run["identity"]["seed"]),
-        seed,
-        run["coords"],
-        devices,
-        run["segment"],
-        until,
-        progress,
-        files,
-        run["first"],
+        given, _quarantine(run), engine, key, seed, coords, devices, segment, until, progress, files, run["first"]
     )
     return run_job(job, resumed=True)
 
@@ -196,22 +214,26 @@ def _lengthened(engine: Engine, **lengths: int | None) -> Engine:
             expected=f"nothing: more of a run by {type(engine).__name__} is a larger {own}",
             remedy=f"give {own}=... instead.",
         )
-        had = getattr(engine, name)
-        require(length >= had, f"resume({name}=...)", got=length, expected=f"at least {had}, as many as before")
         engine = replace(cast(Any, engine), **{name: length})
     return engine
 
 
-def _given(files: Files, model: Model | Posterior, data: Data | Batch | None) -> tuple[Posterior, Quarantine]:
-    """The posterior of a run, without guides, and the quarantine of its datasets."""
-    run = files.committed
+def _quarantine(run: Mapping[str, Any]) -> Quarantine:
+    """The quarantine of the datasets of a run, which was decided when it began."""
     names = run["identity"]["names of datasets"]
     quarantine = Quarantine(None if names is None else tuple(names), True, {})
     for i, text in run["problems"]:
         quarantine.status[i] = run["status of problems"][i]
         quarantine.problems[names[i]] = text
+    return quarantine
+
+
+def _given(files: Files, model: Model | Posterior, data: Data | Batch | None) -> Posterior:
+    """The posterior of a run, without guides."""
+    run = files.committed
+    names = run["identity"]["names of datasets"]
     if isinstance(model, Posterior):
-        return conditioned_for(model, data, {}, wanted=False)[0], quarantine
+        return conditioned_for(model, data, {}, wanted=False)[0]
     if "entries" not in run:
         raise InputError(
             f"the run in {files.path!r}",
@@ -228,19 +250,12 @@ def _given(files: Files, model: Model | Posterior, data: Data | Batch | None) ->
             remedy="give this model, or fit anew with another path.",
         )
     if data is not None:
-        return conditioned_for(model, data, {}, wanted=names is not None)[0], quarantine
+        return conditioned_for(model, data, {}, wanted=names is not None)[0]
     kept = jax.tree.map(jnp.asarray, data_of(files))
-    return unguided(model, kept if names is None else Batch(kept, tuple(names))), quarantine
+    return unguided(model, kept if names is None else Batch(kept, tuple(names)))
 
 
 def _guided(posterior: Posterior) -> Posterior:
     if not isinstance(posterior.density, ModelDensity) or posterior.guides:
         return posterior
     return replace(posterior, guides=find_guides(posterior, posterior.names is not None))
-
-
-def _require_same(files: Files, posterior: Posterior, engine: Engine | None) -> None:
-    stored = files.committed["identity"]
-    made = engine_of(files.path, stored["engine"]) if engine is None else engine
-    given = identity(posterior, made, None)
-    require_same(files.path, stored, {**given, "seed": stored["seed"]})

@@ -191,6 +191,13 @@ def create(path: str | os.PathLike[str], shard: Shard | None = None) -> Files:
     return Files(path, _made(path), None)
 
 
+def found(path: str | os.PathLike[str], shard: Shard | None = None) -> Files | None:
+    """A store, or the part of one, to write on; None where nothing has been committed."""
+    path = os.fspath(path) if shard is None else shard.path(path)
+    document = _begun(path)[1]
+    return None if document is None else Files(path, _made(path), document)
+
+
 def _prepare(path: str, shard: Shard) -> None:
     """Make the store that the shards share; whichever process comes first, it is the same."""
     _, document = _begun(path)

@@ -1,0 +1,73 @@
+"""The posterior of a fit from its arguments, after the checks on the host."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from jaxlatent.data.arrays import Batch, as_data, labelled
+from jaxlatent.errors import InputError, require
+from jaxlatent.execute.quarantine import Quarantine
+from jaxlatent.model.checks import check_fit
+from jaxlatent.model.dims import check_dims
+from jaxlatent.model.model import Model
+from jaxlatent.posterior.condition import unguided
+from jaxlatent.posterior.model_density import ModelDensity
+from jaxlatent.posterior.posterior import Posterior, batched
+from jaxlatent.posterior.shapes import shapes_of
+from jaxlatent.typing import Data
+
+
+def part_of(
+    model: Model | Posterior, data: Data | Batch | None, first: int, names: Sequence[Any]
+) -> tuple[Model | Posterior, Data | Batch | None]:
+    """A model and some datasets of its batch, or some of a batched posterior."""
+    if isinstance(data, Batch):
+        return model, data.select(names)
+    assert isinstance(model, Posterior)
+    rows: Posterior = jax.tree.map(lambda x: x[first : first + len(names)], model.nameless)
+    return batched(rows.density, rows.data, tuple(names), rows.guides), data
+
+
+def _one(posterior: Posterior, dataset: int) -> Posterior:
+    one: Posterior = jax.tree.map(lambda x: x[dataset], posterior)
+    return one
+
+
+def conditioned_for(
+    model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]], wanted: bool
+) -> tuple[Posterior, Quarantine]:
+    """The posterior, and the quarantine of its datasets that fail the checks; without ``wanted`` these raise."""
+    if isinstance(model, Posterior):
+        require(
+            data is None,
+            "fit(posterior, data, ...)",
+            got=type(data).__name__,
+            expected="None: a posterior holds its data",
+        )
+        first = model if model.names is None else _one(model, 0)
+        density = model.density
+        if isinstance(density, ModelDensity):
+            check_dims(density.dims, density.model.shapes(first.data).named, coords)
+        elif coords:
+            params, others = shapes_of(first)
+            check_dims(density.dims, {name: x.shape for name, x in {**params, **others}.items()}, coords)
+        return model, Quarantine(model.names, wanted, {})
+    if not isinstance(model, Model):
+        raise InputError(
+            "fit(model, ...)",
+            got=type(model).__name__,
+            expected="a jaxlatent.Model or a jaxlatent.Posterior",
+            remedy="wrap NumPyro models with jl.from_numpyro, bare functions with jl.from_log_density.",
+        )
+    batch = data if isinstance(data, Batch) else None
+    quarantine = Quarantine(batch.names if batch else None, wanted, batch.problems if batch else {})
+    arrays = as_data({} if data is None else data) if not isinstance(data, Batch) else data[0]
+    check_dims(model.dims, model.shapes(arrays).named, coords)
+    for dataset, (label, one) in enumerate(labelled(batch or arrays)):
+        if not quarantine.bad[dataset]:
+            try:
+                check_fit(model, one, label)
+            except InputError as problem:
+                quarantine.add(dataset, problem)
+    return unguided(model, batch or arrays), quarantine
