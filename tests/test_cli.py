@@ -55,6 +55,59 @@ def test_help_and_version():
     assert invoke("--version").output.strip() == f"jaxlatent {jl.__version__}"
 
 
+STUDY = """
+import numpy as np
+import numpyro.distributions as dist
+import jaxlatent as jl
+
+def study():
+    model = jl.Model({"mu": dist.Normal(0.0, 2.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0)})
+    data = jl.batch({"ann": {"y": np.ones(3)}, "bob": {"y": np.zeros(3)}})
+    return {"model": model, "data": data, "engine": jl.NUTS(chains=2, warmup=50, draws=25), "seed": 0}
+"""
+
+
+def test_a_study_is_fitted_shown_and_not_fitted_again(tmp_path):
+    (tmp_path / "study.py").write_text(STUDY)
+    command = ("fit", f"{tmp_path}/study.py:study", "--store", f"{tmp_path}/x.zarr")
+    result = invoke(*command)
+    assert result.exit_code == 0 and "4 OK" in result.output, result.output
+    made = jl.open(tmp_path / "x.zarr")
+    assert made.names == ("ann", "bob") and made.positions.shape == (2, 2, 25, 1)
+    assert invoke(*command).exit_code == 0
+    assert jl.open(tmp_path / "x.zarr").provenance == made.provenance
+    shown = invoke("show", f"{tmp_path}/x.zarr").output
+    assert "finished" in shown and "NUTS(chains=2" in shown and "mu (1 unknowns)" in shown
+
+
+def test_a_study_is_fitted_in_shards(tmp_path):
+    (tmp_path / "study.py").write_text(STUDY)
+    command = ("fit", f"{tmp_path}/study.py:study", "--store", f"{tmp_path}/x.zarr", "--shard")
+    assert invoke(*command, "1/2").exit_code == 0
+    shown = invoke("show", f"{tmp_path}/x.zarr").output
+    assert "nothing there" in shown and "finished" in shown
+    assert invoke(*command, "0/2").exit_code == 0
+    assert jl.open(tmp_path / "x.zarr").names == ("ann", "bob")
+
+
+@pytest.mark.parametrize(
+    ("study", "more", "words"),
+    [
+        ("nothing.py:study", (), "check the path"),
+        ("study.py:none", (), "no function 'none'"),
+        ("study.py:STUDY", (), "no function 'STUDY'"),
+        ("study.py:study", ("--shard", "3"), "0/10"),
+        ("study.py:study", ("--shard", "2/2"), "count from 0"),
+        ("study.py:study", ("--seed", "1", "--store", "{}/study.py"), "a file"),
+    ],
+)
+def test_a_study_that_cannot_be_fitted_says_why(tmp_path, study, more, words):
+    (tmp_path / "study.py").write_text(STUDY)
+    options = ("--store", f"{tmp_path}/x.zarr", *(option.format(tmp_path) for option in more))
+    result = CliRunner().invoke(cli.app, ("fit", f"{tmp_path}/{study}", *options))
+    assert result.exit_code == 2 and words in result.output, result.output
+
+
 def test_devices_are_shown():
     result = invoke("devices")
     assert result.exit_code == 0

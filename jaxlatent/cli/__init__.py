@@ -1,4 +1,4 @@
-"""The ``jaxlatent`` command: devices and demos."""
+"""The ``jaxlatent`` command: devices, stored runs and demos."""
 
 import os
 import sys
@@ -16,6 +16,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 import jaxlatent as jl
+from jaxlatent.cli import runs
 from jaxlatent.demos import DEMOS
 from jaxlatent.demos.regression import ROWS
 from jaxlatent.errors import did_you_mean
@@ -91,6 +92,32 @@ def devices() -> None:
         console.print(f"x64     {'on' if jax.config.read('jax_enable_x64') else 'off'}")
         versions = (f"{package} {_version(package)}" for package in ("jaxlatent", "jax", "jaxlib", "numpyro", "arviz"))
         console.print(f"python  {sys.version.split()[0]}, {', '.join(versions)}", highlight=False)
+
+
+@app.command()
+def fit(
+    study: Annotated[
+        str, typer.Argument(help="FILE.py:NAME: a function that returns the arguments of jl.fit as a dict.")
+    ],
+    store: Annotated[str, typer.Option(help="Where to keep the run; where one has begun, go on with it.")],
+    shard: Annotated[str | None, typer.Option(help="I/N: fit the I-th of N parts of the datasets, from 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="In place of the seed of the study.")] = None,
+) -> None:
+    """Fit a study into a store, or go on with it: the same command after a crash, in every task of a job array."""
+    with _plain_errors():
+        _use_cores()
+        result = runs.fit_study(study, store, shard, seed)
+        _console().print(f"{store}: {runs.counts_of(result)}", highlight=False)
+
+
+@app.command()
+def show(store: Annotated[str, typer.Argument(help="Path of a store.")]) -> None:
+    """Show what a store holds: finished, running or broken."""
+    with _plain_errors():
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for name, text in runs.lines_of(store):
+            table.add_row(name, text)
+        _console().print(table, highlight=False)
 
 
 @demos.callback()

@@ -183,8 +183,8 @@ def create(path: str | os.PathLike[str], shard: Shard | None = None) -> Files:
     group, document = _begun(path)
     if document is not None:
         raise _occupied(path, _what(document))
-    if group is None and os.path.isdir(path) and os.listdir(path):
-        raise _occupied(path, "a folder with other files")
+    if group is None and os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise _occupied(path, "a folder with other files" if os.path.isdir(path) else "a file")
     if group is not None and (dict(group.attrs) or list(group.members())):
         raise _occupied(path, "a Zarr hierarchy of another program")
     # Where a run ended before its first commit there is a group without anything.
@@ -287,6 +287,8 @@ def _explanation(problem: Exception) -> tuple[str, str, str]:
     said = f"{type(problem).__name__}: {problem}"
     if isinstance(problem, PermissionError):
         return said, "a path that this process may read and write", "choose another path, or ask for permission."
+    if isinstance(problem, FileExistsError | NotADirectoryError):
+        return said, "a path on which there is no other file", "choose another path."
     if isinstance(problem, OSError):
         return (
             said,

@@ -1,0 +1,109 @@
+"""Stored runs from the command line: fit what a file describes, or go on with it, and show what a store holds."""
+
+import runpy
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jaxlatent as jl
+from jaxlatent.errors import InputError
+from jaxlatent.status import Status
+from jaxlatent.store.files import open_files
+from jaxlatent.store.shards import Shard
+
+
+def fit_study(study: str, store: str, shard: str | None, seed: int | None) -> jl.Result:
+    """Fit what a function returns, into a store, or go on where the store has begun.
+
+    Args:
+        study: ``FILE.py:NAME``: a function without arguments that returns those of `jaxlatent.fit` as a dict.
+        store: see `jaxlatent.fit`.
+        shard: ``I/N``.
+        seed: in place of that of the study.
+    """
+    arguments = _arguments(study)
+    if seed is not None:
+        arguments["seed"] = seed
+    if "seed" not in arguments:
+        raise InputError(study, got="no seed", expected="a seed", remedy="return one, or give --seed.")
+    return jl.fit(**arguments, store=store, shard=None if shard is None else _shard(shard), resume=True)
+
+
+def _arguments(study: str) -> dict[str, Any]:
+    file, _, name = study.rpartition(":")
+    expected = "FILE.py:NAME, a function that returns the arguments of jl.fit as a dict"
+    if not file or not Path(file).is_file():
+        raise InputError("jaxlatent fit", got=study, expected=expected, remedy="check the path.")
+    function = runpy.run_path(file).get(name)
+    if not callable(function):
+        raise InputError(
+            "jaxlatent fit", got=f"no function {name!r} in {file}", expected=expected, remedy="check the name."
+        )
+    arguments = function()
+    if not isinstance(arguments, dict) or not {"model", "data", "engine"} <= arguments.keys():
+        got = sorted(arguments) if isinstance(arguments, dict) else type(arguments).__name__
+        raise InputError(
+            study, got=str(got), expected="a dict with model, data, engine and seed", remedy="return all of them."
+        )
+    return dict(arguments)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    try:
+        index, count = map(int, text.split("/"))
+    except ValueError:
+        raise InputError(
+            "--shard",
+            got=text,
+            expected="I/N, as in 0/10",
+            remedy='with SLURM: --shard "$SLURM_ARRAY_TASK_ID/10", --array=0-9.',
+        ) from None
+    return index, count
+
+
+def lines_of(store: str) -> list[tuple[str, str]]:
+    """What a store holds, in words, without its model."""
+    run = open_files(store).committed
+    if "shards" not in run:
+        return _lines(run)
+    lines = [("shards", str(run["shards"]))]
+    for i in range(run["shards"]):
+        try:
+            lines.append((f"shard {i}", _progress(open_files(Shard(i, run["shards"]).path(store)).committed)))
+        except jl.StoreError as problem:
+            lines.append((f"shard {i}", problem.got))
+    return lines
+
+
+def _lines(run: dict[str, Any]) -> list[tuple[str, str]]:
+    same, origin = run["identity"], run["provenance"]
+    names = same["names of datasets"]
+    return [
+        (
+            "model",
+            f"{same['model']['label']}: {', '.join(same['model']['parameters'])} ({same['model']['dim']} unknowns)",
+        ),
+        ("datasets", "one" if names is None else str(len(names))),
+        (
+            "engine",
+            f"{origin['engine']}({', '.join(f'{name}={value!r}' for name, value in origin['settings'].items())})",
+        ),
+        ("seed", str(origin["seed"])),
+        ("state", _progress(run)),
+        ("quarantined", ", ".join(str(names[i]) for i, _ in run["problems"]) or "none"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in origin["versions"].items())),
+        ("device", origin["device"]),
+    ]
+
+
+def _progress(run: dict[str, Any]) -> str:
+    if run["state"] == "finished":
+        return "finished"
+    return f"{run['steps']} of {run['total']} steps"
+
+
+def counts_of(result: jl.Result) -> str:
+    """How many lanes ended how."""
+    return ", ".join(
+        f"{count} {Status(code).name}" for code, count in sorted(Counter(result.status.ravel().tolist()).items())
+    )
