@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxlatent.engines.base import Stage
-from jaxlatent.engines.nuts.metric import identity
-from jaxlatent.engines.nuts.warmup import LAST, WINDOW, Shared, Window, pool, warmup_stages
+from jaxlatent.engines.hmc.metric import identity
+from jaxlatent.engines.hmc.stages import LAST, WINDOW, warmup_stages
+from jaxlatent.engines.nuts.warmup import Shared, Window, pool
 
 LANES, LENGTH, DIM = 4, 100, 2
 COVARIANCE = np.array([[1.0, 0.9], [0.9, 1.0]])
@@ -42,14 +43,15 @@ def correlation(shared: Shared) -> float:
 
 @pytest.mark.parametrize("warmup", [1, 5, 19, 20, 39, 40, 100, 137, 999, 1000, 5000])
 def test_the_stages_make_up_the_warmup(warmup):
-    stages = warmup_stages(warmup, max_depth=10)
+    stages = warmup_stages(warmup, limit=10, early_limit=6)
+    assert [stage.limit for stage in stages[:-1]] == ([6, 6] + [10] * len(stages))[: len(stages) - 1]
     assert sum(stage.steps for stage in stages) == warmup
     assert stages[-1].kind == LAST and all(stage.kind == WINDOW for stage in stages[:-1])
     assert not any(stage.keep for stage in stages) and max(stage.steps for stage in stages) <= 250
 
 
 def test_no_warmup_has_no_stages():
-    assert warmup_stages(0, max_depth=10) == ()
+    assert warmup_stages(0, limit=10, early_limit=6) == ()
 
 
 def test_a_window_teaches_the_covariance():

@@ -13,7 +13,7 @@ from jaxlatent.typing import Array, PyTree
 #: Chains with fewer draws are not checked: they may only have begun to move.
 _MIN_DRAWS = 100
 #: Ratio of between-chain to within-chain variance above which chains are UNMIXED: R-hat is above 3.
-_UNMIXED_RATIO = 8.0
+_UNMIXED_STATUS_RATIO = 8.0
 
 
 class Record(NamedTuple):
@@ -81,6 +81,6 @@ def mark_unmixed(status: np.ndarray, positions: np.ndarray) -> np.ndarray:
         if ended.sum() > 1 and made.sum() >= _MIN_DRAWS:
             chains = draws[ended][:, made].astype(float)
             between, within = chains.mean(1).var(0, ddof=1), chains.var(1).mean(0)
-            if np.any(between > _UNMIXED_RATIO * within):
+            if np.any(between > _UNMIXED_STATUS_RATIO * within):
                 status[dataset, ended] = Status.UNMIXED
     return status
