@@ -19,7 +19,7 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, separated
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.status import Status
+from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, LogDensity, Params, Position, PyTree
 
 #: A lane has STALLED if a Newton step on the expected complete log joint predicts a gain of more than this multiple of the tolerance.
@@ -142,7 +142,7 @@ class EM(Search):
         self, posterior: Posterior, state: State, position: Position, expected: dict[str, Expected]
     ) -> Array:
         """The final status; CONVERGED needs a small predicted gain as well as a small last gain."""
-        status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
+        status = at_limit(state.status)
         left = predicted_gain(_complete(posterior, expected), position) / _observations(expected)
         level = left <= _STALLED_RATIO * jnp.maximum(self.tol, _resolution(state.objective, expected))
         # A large objective may decrease by rounding alone; the gradient is more accurate.

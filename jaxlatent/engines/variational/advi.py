@@ -34,7 +34,7 @@ from jaxlatent.engines.optimize.interning import interned
 from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.status import Status
+from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, Position, PyTree
 
 _FIRST_WINDOW = 100
@@ -202,8 +202,7 @@ class ADVI(GaussianSearch):
         # If stopped within a window, take the average of the longer one.
         q = select(state.summed >= state.length, _mean(state), state.average)
         z = jax.random.normal(key, (self.draws, posterior.dim), q.location.dtype)
-        status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
-        final = outcome(posterior, q.forward(z), standard_log_density(z) - q.log_det(), status)
+        final = outcome(posterior, q.forward(z), standard_log_density(z) - q.log_det(), at_limit(state.status))
         return final.with_statistics(n_steps=state.iterations)
 
     def _check_window(self, state: State) -> State:

@@ -25,7 +25,7 @@ from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.lbfgs import State as SearchState
 from jaxlatent.errors import require
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.status import Status
+from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
 
 #: In unconstrained coordinates. For a mixture of experts 0.01 and 0.135 reach the same bounds, from random starts and from the mode.
@@ -100,9 +100,8 @@ class DADVI(GaussianSearch):
         The objective is the ELBO of the mean field on fresh draws, ``elbo`` that of the returned draws, ``bound`` that of the fixed draws,
         which is overfit if it exceeds the objective by more than half a nat per unknown.
         """
-        both, status = state.search.point.position, state.search.status
+        both, status = state.search.point.position, at_limit(state.search.status)
         bound = -state.search.point.value
-        status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
         location, log_scale = jnp.split(both, 2)
         z = jax.random.normal(key, (self.draws, posterior.dim), both.dtype)
         log_q = standard_log_density(z)
