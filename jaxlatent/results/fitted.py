@@ -145,9 +145,9 @@ class Fitted(Outcome):
         Args:
             data: held-out data; those of the fit by default.
         """
-        value = self._computed(scores.per_value, data, self.has_draws)
-        self._require(value, "score")
-        return self._ungridded(value)[""]
+        found = self._computed(scores.score, data, self.has_draws)
+        self._require(found, "score")
+        return self._ungridded(found)["score"]
 
     def criteria(self) -> dict[str, np.ndarray]:
         """AIC, BIC and ICL of point fits, smaller is better, and ``free_parameters``; by lane. See `jaxlatent.results.scores`.
