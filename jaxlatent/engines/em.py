@@ -90,10 +90,10 @@ class EM(Search):
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane at its starting parameters."""
-        params, none = posterior.constrain(position), jnp.zeros((), jnp.int32)
+        params, count = posterior.constrain(position), jnp.zeros((), jnp.int32)
         before = (params, params) if self.accelerate else ()
         low = jnp.full((), -jnp.inf, position.dtype)
-        return State(params, low, before, none, jnp.zeros((), position.dtype), none, none)
+        return State(params, low, before, count, jnp.zeros((), position.dtype), count, count)
 
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage

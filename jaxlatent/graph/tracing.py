@@ -154,9 +154,9 @@ def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozen
     Exact through calls; every output of any other equation, including loops, is assumed to depend on all its inputs.
     """
     known = dict(zip(jaxpr.invars, inputs, strict=True))
-    nothing: frozenset[str] = frozenset()
+    no_sources: frozenset[str] = frozenset()
     look_up: Callable[[Any], frozenset[str]] = lambda atom: (
-        nothing if isinstance(atom, Literal) else known.get(atom, nothing)
+        no_sources if isinstance(atom, Literal) else known.get(atom, no_sources)
     )
     for equation in jaxpr.eqns:
         given = [look_up(atom) for atom in equation.invars]
@@ -164,6 +164,6 @@ def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozen
             inner: Any = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
             outputs = _dependencies(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner, given)
         else:
-            outputs = [nothing.union(*given)] * len(equation.outvars)
+            outputs = [no_sources.union(*given)] * len(equation.outvars)
         known.update(zip(equation.outvars, outputs, strict=True))
     return [look_up(atom) for atom in jaxpr.outvars]

@@ -264,9 +264,9 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
     def lane(posterior: Posterior, params: Params, y: PyTree) -> PyTree:
         at: Callable[[Params], PyTree] = lambda params: one(posterior.density.observed(params, posterior.data)[name], y)
         like = jax.eval_shape(at, jax.tree.map(lambda x: x[0], params))
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
         add = lambda total, params: (jax.tree.map(jnp.add, total, at(params)), None)
-        total, _ = jax.lax.scan(add, nothing, params)
+        total, _ = jax.lax.scan(add, zeros, params)
         return jax.tree.map(lambda x: x / next(iter(params.values())).shape[0], total)
 
     return over_lanes(lane, (1, 0, 0))(posterior, params, y)
@@ -303,7 +303,7 @@ def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tupl
     return over_lanes(jax.vmap(one, (None, 0, 0)), (1, 0, 0))(posterior, params, keys)
 
 
-def of(
+def make_conditional(
     posterior: Posterior,
     params: Mapping[str, AnyArray],
     draws: bool,

@@ -38,13 +38,13 @@ class Shared(NamedTuple):
     Attributes:
         metric: the whitening map.
         step_size: used once adaptation has ended.
-        bent: whether the curvature varies, so that only the diagonal of the metric is used.
+        diagonal_only: whether the curvature varies, so that the metric falls back to its diagonal.
         unmixed: whether the chains have not mixed at the depth limit.
     """
 
     metric: Metric
     step_size: Array
-    bent: Array
+    diagonal_only: Array
     unmixed: Array
 
     def limit(self, stage: Stage) -> Array:
@@ -92,12 +92,12 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     # Dual averaging begins with steps that are too long on purpose: ignore the divergences of the first half.
     late = counted & (index >= counts[:, None] // 2)
     share = jnp.sum(window.diverging & late) / jnp.maximum(jnp.sum(late), 1)
-    bent = shared.bent | (automatic & learn & (stage.steps >= _SETTLED) & (share > _DIVERGENCE_RATE))
+    diagonal_only = shared.diagonal_only | (automatic & learn & (stage.steps >= _SETTLED) & (share > _DIVERGENCE_RATE))
     running = valid & (index >= counts[:, None] // 2) & (jnp.isfinite(level) & (counts > 1))[:, None]
     deepest = running & (window.depth >= shared.limit(stage))
     capped = jnp.sum(deepest, dtype=level.dtype) > _CAPPED * jnp.sum(running, dtype=level.dtype)
     unmixed = jnp.where(stage.steps >= _SETTLED, capped & _unmixed(window.draws, running), shared.unmixed)
-    return Shared(metric.flattened(bent), step_size.astype(shared.step_size.dtype), bent, unmixed)
+    return Shared(metric.flattened(diagonal_only), step_size.astype(shared.step_size.dtype), diagonal_only, unmixed)
 
 
 def _unmixed(draws: Array, counted: Array) -> Array:

@@ -160,8 +160,8 @@ class ADVI(GaussianSearch):
         """A narrow Gaussian at the starting position."""
         ones = jnp.ones_like(position)
         q = Gaussian(position, _START_SCALE * (ones if self.family == "mean_field" else jnp.diag(ones)))
-        nothing, none = jax.tree.map(jnp.zeros_like, q), jnp.zeros((), jnp.int32)
-        return State(q, self._optimizer.init(nothing), nothing, none, nothing, none, none, none, none, none)
+        zeros, count = jax.tree.map(jnp.zeros_like, q), jnp.zeros((), jnp.int32)
+        return State(q, self._optimizer.init(zeros), zeros, count, zeros, count, count, count, count, count)
 
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
