@@ -3,12 +3,12 @@
 import re
 
 import numpyro.distributions as dist
-from numpyro.distributions import constraints
 
 from jaxlatent.distributions.centring import Recentred
 from jaxlatent.distributions.normals import Normals
 from jaxlatent.distributions.ordered import Ordered
 from jaxlatent.distributions.restricted import Restricted
+from jaxlatent.distributions.supports import entry_support
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 
 #: Distributions that wrap another one: format of the name, and the attribute of the wrapped distribution.
@@ -42,7 +42,9 @@ def name_of(d: dist.Distribution) -> str:
 def replicated(d: dist.Distribution) -> tuple[int, ...]:
     """The leading axes of a draw along which it is independent given its parents, also if declared as event axes."""
     core, shape = _core(d), tuple(d.shape())
-    return shape[: len(shape) - (_entry(core.support) if isinstance(core, dist.ImproperUniform) else core).event_dim]
+    return shape[
+        : len(shape) - (entry_support(core.support) if isinstance(core, dist.ImproperUniform) else core).event_dim
+    ]
 
 
 def _core(d: dist.Distribution) -> dist.Distribution:
@@ -54,10 +56,3 @@ def _core(d: dist.Distribution) -> dist.Distribution:
             d = d.base
         else:
             return d
-
-
-def _entry(support: constraints.Constraint) -> constraints.Constraint:
-    """The constraint without its ``independent`` wrappers."""
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    return support

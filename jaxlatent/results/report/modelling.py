@@ -9,6 +9,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.centring import family_of
+from jaxlatent.distributions.supports import entry_support
 from jaxlatent.errors import listed
 from jaxlatent.model.model import Model
 from jaxlatent.results.report.covariates import same_covariates
@@ -102,10 +103,7 @@ def bounds(view: View) -> Iterator[Finding]:
 
 def _support(model: Model, name: str, params: Params, data: Data) -> Any:
     """The elementwise support of a parameter."""
-    support = model.prior_of(name, params, data).support
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return support
+    return entry_support(model.prior_of(name, params, data).support)
 
 
 def _has_bounds(support_at: Callable[[Params, Data], Any], params: Params, data: Data) -> bool:
