@@ -483,6 +483,18 @@ def test_a_binomial_observation_is_drawn_whatever_encloses_it():
     assert abs(z) < 4.5
 
 
+def test_one_of_a_batch_is_what_was_put_in():
+    model = jl.Model({"mu": dist.Normal()}, lambda p, d: {"y": dist.Normal(p.mu * d.x, 1.0)})
+    data = [{"y": np.arange(3.0) + i, "x": np.full(3, i + 1.0)} for i in range(3)]
+    batch, at = jl.condition(model, jl.batch(data)), jnp.array([0.3])
+    for i, alone in enumerate(data):
+        one = batch.one(i)
+        assert one.names is None and one.log_density(at) == jl.condition(model, alone).log_density(at)
+    # JAX would take the last dataset for one that does not exist.
+    with pytest.raises(jl.InputError, match=r"0 to 2"):
+        batch.one(3)
+
+
 def test_compiled_models_keep_checks_of_what_is_fixed_and_supports():
     @compiled()
     def log_prob(scale):

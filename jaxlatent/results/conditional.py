@@ -175,7 +175,7 @@ class Conditional:
         """Raise `InputError` unless ``fine(d)`` of the distribution of the observation, of which shapes alone are known."""
         found: list[Any] = []
         first = jax.tree.map(lambda x: x[0, 0, 0], self.params)
-        one = jax.tree.map(lambda x: x[0], self.posterior)
+        one = self.posterior.one(0)
         jax.eval_shape(
             lambda params, data: found.append(one.density.observed(params, data)[self.name]), first, one.data
         )
@@ -323,15 +323,15 @@ def make_conditional(
         InputError: for an unknown name, or None with several observations.
     """
     first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
-    data = jax.tree.map(lambda x: x[0], posterior.data)
+    one = posterior.one(0)
     known: list[str] = []
 
     def find_observations(params: Params, data: Any) -> None:
-        observed = posterior.density.observed(params, data)
+        observed = one.density.observed(params, data)
         known.extend(name for name, d in observed.items() if not isinstance(d, Factor))
 
     # As arguments rather than closed over: NumPyro rejects concrete NaN parameters, such as those of a quarantined dataset.
-    jax.eval_shape(find_observations, first, data)
+    jax.eval_shape(find_observations, first, one.data)
     if (name is None and len(known) != 1) or (name is not None and name not in known):
         raise InputError(
             "result.conditional(name=...)",

@@ -280,7 +280,7 @@ class Fitted(Outcome):
                 remedy="declare the model as a jl.Model.",
             )
         wanted: dict[str, int] = {}
-        fitted = jax.tree.map(lambda x: x[0], posterior.data)
+        fitted = posterior.one(0).data
         for _, one in labelled(self._paired(data) if isinstance(data, Batch) else as_data(data)):
             for name, length in levels_needed(posterior.density.model, self._first(), fitted, one).items():
                 wanted[name] = max(wanted.get(name, 0), length)
