@@ -13,11 +13,12 @@ import numpyro.distributions as dist
 
 from jaxlatent.typing import Array, Key
 
-BINOMIALS = (dist.BinomialProbs, dist.BinomialLogits)
 
-
-def draw_binomial(d: dist.Distribution, key: Key, shape: tuple[int, ...]) -> Array:
-    """A draw of ``shape`` of one of the `BINOMIALS`, whose batch shape broadcasts to it."""
-    count = jnp.broadcast_to(d.total_count, shape).astype(jnp.result_type(float))
-    probability = jnp.broadcast_to(d.probs, shape).astype(count.dtype)
+def draw(d: dist.Distribution, family: dist.Distribution, key: Key) -> Array:
+    """One draw of ``d``, which is ``family`` after any `expand` and `to_event`."""
+    if not isinstance(family, dist.BinomialProbs | dist.BinomialLogits):
+        value: Array = d.sample(key)
+        return value
+    count = jnp.broadcast_to(family.total_count, d.shape()).astype(jnp.result_type(float))
+    probability = jnp.broadcast_to(family.probs, d.shape()).astype(count.dtype)
     return jax.random.binomial(key, count, probability, dtype=count.dtype).astype(jnp.result_type(int))

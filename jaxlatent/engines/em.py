@@ -122,10 +122,6 @@ class EM(Search):
         params = select(jnp.isfinite(objective), following, state.params)
         return state._replace(params=params), Record(objective), jnp.ones((), bool)
 
-    def done(self, state: State) -> Array:
-        """Whether the lane converged or failed."""
-        return state.status != Status.OK
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The parameters; per lane ``log_likelihood``, ``log_prior``, whose sum is the objective, and ``n_steps``."""
         # The status is noisy under drawn labels or paths: take the exact E-step.

@@ -130,10 +130,6 @@ class Pathfinder(GaussianSearch):
         state = when(accepted, evaluate, (state, search))[0]._replace(search=search)
         return state, Record(state.elbo), jnp.ones((), bool)
 
-    def done(self, state: State) -> Array:
-        """Whether the path has ended."""
-        return state.search.status != Status.OK
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)`` with ``lp``, ``log_q``; per lane ``khat``, ``elbo``, which is the objective."""
         status = jnp.where(jnp.isfinite(state.elbo), at_limit(state.search.status), Status.NON_FINITE)

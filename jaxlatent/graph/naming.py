@@ -1,6 +1,7 @@
 """Short names of distributions, and the axes along which they are independent."""
 
 import re
+from typing import Any
 
 import numpyro.distributions as dist
 
@@ -9,6 +10,7 @@ from jaxlatent.distributions.normals import Normals
 from jaxlatent.distributions.ordered import Ordered
 from jaxlatent.distributions.restricted import Restricted
 from jaxlatent.distributions.supports import entry_support
+from jaxlatent.errors import InputError
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 
 #: Distributions that wrap another one: format of the name, and the attribute of the wrapped distribution.
@@ -56,3 +58,14 @@ def _core(d: dist.Distribution) -> dist.Distribution:
             d = d.base
         else:
             return d
+
+
+def require_distribution(name: str, d: Any) -> None:
+    """Raise `InputError` where a likelihood returns something else for observation ``name``."""
+    if not isinstance(d, dist.Distribution):
+        raise InputError(
+            f"the likelihood of {name!r}",
+            got=type(d).__name__,
+            expected="a numpyro distribution",
+            remedy="return {observation: distribution}; declare quantities computed from parameters in `derived`.",
+        )

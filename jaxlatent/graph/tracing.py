@@ -12,7 +12,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxlatent.data.arrays import as_data, blamed
 from jaxlatent.errors import InputError
 from jaxlatent.graph.graph import Graph
-from jaxlatent.graph.naming import name_of, replicated
+from jaxlatent.graph.naming import name_of, replicated, require_distribution
 from jaxlatent.graph.structure import Axis, Node
 from jaxlatent.typing import Data
 
@@ -79,13 +79,7 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
         return Node(name, "derived", axes=axes(name, value.shape, value.ndim))
 
     def observed(name: str, d: Any) -> Node:
-        if not isinstance(d, dist.Distribution):
-            raise InputError(
-                f"the likelihood of {name!r}",
-                got=type(d).__name__,
-                expected="a numpyro distribution",
-                remedy="return {observation: distribution}; declare quantities computed from parameters in `derived`.",
-            )
+        require_distribution(name, d)
         return Node(name, "observed", name_of(d), axes(name, d.shape(), len(d.batch_shape), True))
 
     prior_of: Callable[[str], Callable[[Any, Any], Mapping[str, Any]]] = lambda name: (

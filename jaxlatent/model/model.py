@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent._compat.binomial import BINOMIALS, draw_binomial
+from jaxlatent._compat.binomial import draw
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data.arrays import as_namespace, blamed, shapes_of, split
 from jaxlatent.data.namespace import Namespace
@@ -181,7 +181,7 @@ class Model(ByValue):
         """
         drawn = self.observed(params, data)
         return {
-            name: _draw(d, jax.random.fold_in(key, i))
+            name: draw(d, family_of(d), jax.random.fold_in(key, i))
             for i, (name, d) in enumerate(drawn.items())
             if not isinstance(d, Factor)
         }
@@ -235,13 +235,6 @@ def apply_m_step(m_step: Mapping[Any, Callable[..., Any]], params: Params, data:
         updated = update(Namespace("parameter", params), data, expected)
         params.update(zip(names, updated, strict=True) if isinstance(names, tuple) else {names: updated})
     return params
-
-
-def _draw(d: dist.Distribution, key: Key) -> Array:
-    """One draw of an observation."""
-    family = family_of(d)
-    value: Array = draw_binomial(family, key, d.shape()) if isinstance(family, BINOMIALS) else d.sample(key)
-    return value
 
 
 def _arity(prior: Callable[..., Any]) -> int:

@@ -7,8 +7,6 @@ WINDOW, LAST, SAMPLE = 0, 1, 2
 
 _FIRST_WINDOW = 20
 _LONGEST_WINDOW = 250
-#: In so many windows the metric is still rough.
-_EARLY_WINDOWS = 2
 
 
 def warmup_stages(warmup: int, limit: int, early_limit: int) -> tuple[Stage, ...]:
@@ -17,7 +15,7 @@ def warmup_stages(warmup: int, limit: int, early_limit: int) -> tuple[Stage, ...
     Args:
         warmup: transitions in all.
         limit: ``Stage.limit``.
-        early_limit: the same in the first two windows.
+        early_limit: the same in the first two windows, while the metric is still rough.
     """
     if warmup == 0:
         return ()
@@ -27,7 +25,7 @@ def warmup_stages(warmup: int, limit: int, early_limit: int) -> tuple[Stage, ...
     while rest > 0:
         # Absorb a remainder too short for a window of its own.
         take = rest if rest < 2 * length and rest <= _LONGEST_WINDOW else min(length, rest)
-        stages.append(Stage(take, WINDOW, early_limit if len(stages) < _EARLY_WINDOWS else limit, False))
+        stages.append(Stage(take, WINDOW, early_limit if len(stages) < 2 else limit, False))
         rest, length = rest - take, min(2 * length, _LONGEST_WINDOW)
     return (*stages, Stage(last, LAST, limit, False))
 

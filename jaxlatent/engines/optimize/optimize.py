@@ -165,7 +165,7 @@ class Optimize(Search):
 
     def done(self, state: State) -> Array:
         """Whether the lane converged, failed, or ran out of patience."""
-        ended: Array = state.search.status != Status.OK
+        ended = super().done(state)
         return ended | (state.rows.since >= self.patience) if self.validation > 0 else ended
 
     def outputs(self, records: PyTree) -> Outputs:

@@ -193,10 +193,6 @@ class ADVI(GaussianSearch):
         ends_window = state.summed >= jnp.maximum(2 * state.length, _FIRST_WINDOW)
         return when(ends_window, self._check_window, state), Record(elbo), jnp.ones((), bool)
 
-    def done(self, state: State) -> Array:
-        """Whether the lane converged or failed."""
-        return state.status != Status.OK
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``."""
         # If stopped within a window, take the average of the longer one.

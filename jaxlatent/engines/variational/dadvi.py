@@ -90,10 +90,6 @@ class DADVI(GaussianSearch):
         search = self._search.update(state.search, *jax.value_and_grad(cost)(state.search.trial), cost)
         return State(search, state.noise, state.evaluations + 1), Record(-search.point.value), jnp.ones((), bool)
 
-    def done(self, state: State) -> Array:
-        """Whether the lane converged or failed."""
-        return state.search.status != Status.OK
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``, ``bound`` and whether it is ``overfit``.
 

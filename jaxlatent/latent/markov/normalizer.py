@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.latent.markov.messages import Method, choose_method, messages, push
 from jaxlatent.typing import AnyArray, Array, Bool, Float
 
@@ -120,8 +120,7 @@ def _check(
                 expected=f"{expected}, for log likelihoods (..., T, K) = {(*leading, steps, states)}",
                 remedy="use rows for the current state and columns for the next one.",
             )
-    if method not in known:
-        raise InputError("method", got=repr(method), expected=f"one of {known}", remedy="leave it out.")
+    require(method in known, "method", got=method, expected=f"one of {known}", remedy="leave it out.")
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
