@@ -25,8 +25,8 @@ def blank(tree: SamePyTree, valid: Any) -> SamePyTree:
 
     def one(x: Any) -> Any:
         xp: Any = np if isinstance(x, np.ndarray) else jnp
-        nothing = np.nan if jnp.issubdtype(x.dtype, jnp.floating) else 0
-        return xp.where(widen(valid, x.ndim), x, xp.asarray(nothing, x.dtype))
+        fill = np.nan if jnp.issubdtype(x.dtype, jnp.floating) else 0
+        return xp.where(widen(valid, x.ndim), x, xp.asarray(fill, x.dtype))
 
     blanked: SamePyTree = jax.tree.map(one, tree)
     return blanked

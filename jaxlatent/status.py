@@ -2,6 +2,11 @@
 
 from enum import IntEnum
 
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlatent.typing import Array
+
 
 class Status(IntEnum):
     """How one lane ended."""
@@ -48,3 +53,13 @@ _ADVICE = {
     Status.UNFINISHED: "the run has not ended: go on with `jl.resume(path, model)`, or wait for the process that writes it.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }
+
+
+def at_limit(status: Array) -> Array:
+    """Traced codes at the iteration limit, where a lane that is still OK is out of iterations."""
+    return jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
+
+
+def has_failed(status: np.ndarray) -> np.ndarray:
+    """Whether each code is one whose result should not be used, on the host."""
+    return np.isin(status, [code for code in Status if code.failed])

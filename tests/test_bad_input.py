@@ -1,5 +1,7 @@
 """Every bad input is refused on the host, before the engine is compiled, by a message that names it and a remedy."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -285,6 +287,13 @@ def test_a_negative_divergence_threshold():
 @pytest.mark.parametrize("engine", [jl.NUTS, "nuts", None, 4])
 def test_something_that_is_no_engine(engine):
     refused(lambda: fit(normal(), {"y": Y}, engine), "engine")
+
+
+@pytest.mark.parametrize("missing", ["lanes", "by_rows", "init", "cross_lanes", "review"])
+def test_an_engine_that_lacks_something(missing):
+    members = [name for name in dir(NUTS) if not name.startswith("_") and name != missing]
+    engine = SimpleNamespace(**{name: getattr(NUTS, name) for name in members})
+    refused(lambda: fit(normal(), {"y": Y}, engine), "engine", "SimpleNamespace")
 
 
 @pytest.mark.parametrize("model", [lambda p: p, dist.Normal(), None])

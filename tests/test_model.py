@@ -469,18 +469,30 @@ def test_a_numpyro_model_keeps_its_density_and_sites(quadratic):
         assert stats.kstest(column, stats.norm(centre, params["sigma"]).cdf).pvalue > 1e-4
 
 
-def test_a_binomial_draw_that_numpyro_never_finishes_on_jax_0_12():
-    key = jax.random.wrap_key_data(jnp.asarray([3818270829, 824927303], jnp.uint32))
+def test_a_binomial_observation_is_drawn_whatever_encloses_it():
+    """By `expand` and `to_event`, and with the dtype of counts."""
     model = jl.Model(
         prior={"p": dist.Beta(1.0, 1.0)},
         likelihood=lambda p, d: {"y": dist.Binomial(d.n, probs=p.p).expand([500]).to_event(1)},
     )
     n, probability = 293, 0.10385252
     draw = jax.vmap(lambda k: model.sample_observed(k, {"p": jnp.asarray(probability)}, {"n": n})["y"])
-    draws = jax.jit(draw)(jnp.concatenate([key[None], jax.random.split(jax.random.key(0), 7)]))
+    draws = jax.jit(draw)(jax.random.split(jax.random.key(0), 8))
     assert draws.shape == (8, 500) and jnp.issubdtype(draws.dtype, jnp.integer)
     z = (draws.mean() - n * probability) / np.sqrt(n * probability * (1 - probability) / draws.size)
     assert abs(z) < 4.5
+
+
+def test_one_of_a_batch_is_what_was_put_in():
+    model = jl.Model({"mu": dist.Normal()}, lambda p, d: {"y": dist.Normal(p.mu * d.x, 1.0)})
+    data = [{"y": np.arange(3.0) + i, "x": np.full(3, i + 1.0)} for i in range(3)]
+    batch, at = jl.condition(model, jl.batch(data)), jnp.array([0.3])
+    for i, alone in enumerate(data):
+        one = batch.one(i)
+        assert one.names is None and one.log_density(at) == jl.condition(model, alone).log_density(at)
+    # JAX would take the last dataset for one that does not exist.
+    with pytest.raises(jl.InputError, match=r"0 to 2"):
+        batch.one(3)
 
 
 def test_compiled_models_keep_checks_of_what_is_fixed_and_supports():

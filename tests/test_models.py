@@ -225,7 +225,7 @@ def test_what_a_conditional_does_not_have_is_refused(name, build, ask):
     lead = lambda tree, axes: jax.tree.map(lambda x: jnp.asarray(x)[(None,) * axes], tree)
     posterior = lead(jl.condition(model, data), 1)
     with pytest.raises(jl.InputError, match=r"of 'y'[\s\S]*log_score"):
-        ask(conditional.of(posterior, lead(truth, 2), False, None, lambda x: x[0, 0]))
+        ask(conditional.make_conditional(posterior, lead(truth, 2), False, None, lambda x: x[0, 0]))
 
 
 @pytest.mark.slow

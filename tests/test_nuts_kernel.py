@@ -19,7 +19,7 @@ from scipy import stats
 
 import jaxlatent as jl
 from jaxlatent.engines.base import Stage
-from jaxlatent.engines.nuts.warmup import SAMPLE
+from jaxlatent.engines.hmc.stages import SAMPLE
 from jaxlatent.execute.drive import drive
 
 LANES = 20_000

@@ -130,5 +130,5 @@ def test_the_checks_of_arviz_in_both_its_lines(results, tmp_path):
         plots.checks(results["draws"], seed=1, only=["ranks"])
     with pytest.raises(jl.InputError, match="point fit"):
         plots.checks(results["point"], seed=1)
-    with pytest.raises(jl.InputError, match="chains of NUTS"):
+    with pytest.raises(jl.InputError, match="chains of a Hamiltonian sampler"):
         plots.checks(results["advi"], seed=1)

@@ -69,7 +69,7 @@ def test_assignment_is_the_cheapest_of_all_orders(size):
 def test_assignment_goes_block_by_block(monkeypatch):
     cost = np.random.default_rng(0).normal(size=(50, 3, 3))
     whole = assign(cost)
-    monkeypatch.setattr(assignment, "BLOCK", 7)
+    monkeypatch.setattr(assignment, "_BLOCK", 7)
     np.testing.assert_array_equal(assign(cost), whole)
     assert assign(cost[:0]).shape == (0, 3)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxlatent.engines.base import Stage
-from jaxlatent.engines.nuts.metric import identity
-from jaxlatent.engines.nuts.warmup import LAST, WINDOW, Shared, Window, pool, warmup_stages
+from jaxlatent.engines.hmc.metric import identity
+from jaxlatent.engines.hmc.stages import LAST, WINDOW, warmup_stages
+from jaxlatent.engines.nuts.warmup import Shared, Window, pool
 
 LANES, LENGTH, DIM = 4, 100, 2
 COVARIANCE = np.array([[1.0, 0.9], [0.9, 1.0]])
@@ -25,10 +26,17 @@ def window(divergences: int, first: int = LENGTH // 2) -> Window:
 
 
 def pooled(
-    window, *, kind=WINDOW, steps=LENGTH, automatic=True, step_sizes=(0.5, 0.5, 0.5, 0.5), bent=False, unmixed=False
+    window,
+    *,
+    kind=WINDOW,
+    steps=LENGTH,
+    automatic=True,
+    step_sizes=(0.5, 0.5, 0.5, 0.5),
+    diagonal_only=False,
+    unmixed=False,
 ) -> Shared:
     """What the lanes agree on after ``window``, which began with a dense metric that knows nothing."""
-    shared = Shared(identity("dense", DIM, 0), jnp.float32(0.1), jnp.asarray(bent), jnp.asarray(unmixed))
+    shared = Shared(identity("dense", DIM, 0), jnp.float32(0.1), jnp.asarray(diagonal_only), jnp.asarray(unmixed))
     stage = Stage(jnp.int32(steps), jnp.int32(kind), jnp.int32(10), False)
     return pool(shared, window, jnp.asarray(step_sizes), jnp.full(LANES, LENGTH), stage, automatic)
 
@@ -42,14 +50,15 @@ def correlation(shared: Shared) -> float:
 
 @pytest.mark.parametrize("warmup", [1, 5, 19, 20, 39, 40, 100, 137, 999, 1000, 5000])
 def test_the_stages_make_up_the_warmup(warmup):
-    stages = warmup_stages(warmup, max_depth=10)
+    stages = warmup_stages(warmup, limit=10, early_limit=6)
+    assert [stage.limit for stage in stages[:-1]] == ([6, 6] + [10] * len(stages))[: len(stages) - 1]
     assert sum(stage.steps for stage in stages) == warmup
     assert stages[-1].kind == LAST and all(stage.kind == WINDOW for stage in stages[:-1])
     assert not any(stage.keep for stage in stages) and max(stage.steps for stage in stages) <= 250
 
 
 def test_no_warmup_has_no_stages():
-    assert warmup_stages(0, max_depth=10) == ()
+    assert warmup_stages(0, limit=10, early_limit=6) == ()
 
 
 def test_a_window_teaches_the_covariance():
@@ -57,31 +66,31 @@ def test_a_window_teaches_the_covariance():
     factor = np.diag(shared.metric.scale) @ np.asarray(shared.metric.matrix)
     # Draws and gradients of a Gaussian determine its covariance; what is left is the shrinkage of 2 draws in 400.
     np.testing.assert_allclose(factor @ factor.T, COVARIANCE, atol=0.05)
-    assert not shared.bent
+    assert not shared.diagonal_only
 
 
 @pytest.mark.parametrize("divergences, given_up", [(0, False), (1, False), (2, True), (40, True)])
 def test_correlations_are_given_up_above_one_divergence_in_200(divergences, given_up):
     # The second halves of four lanes of 100 draws are 200 draws: one divergence is the 0.5% that is still tolerated.
     shared = pooled(window(divergences))
-    assert bool(shared.bent) == given_up
+    assert bool(shared.diagonal_only) == given_up
     assert abs(correlation(shared) - (0.0 if given_up else 0.9)) < 0.05
 
 
 def test_correlations_once_given_up_stay_so():
-    shared = pooled(window(0), bent=True)
-    assert shared.bent and correlation(shared) == 0
+    shared = pooled(window(0), diagonal_only=True)
+    assert shared.diagonal_only and correlation(shared) == 0
 
 
 @pytest.mark.parametrize(
     "options", [{"automatic": False}, {"steps": 79}, {"kind": LAST}], ids=["asked for", "an early window", "the last"]
 )
 def test_divergences_leave_correlations_alone(options):
-    assert not pooled(window(40), **options).bent
+    assert not pooled(window(40), **options).diagonal_only
 
 
 def test_divergences_of_the_first_half_of_a_window_say_nothing():
-    assert not pooled(window(40, first=0)).bent
+    assert not pooled(window(40, first=0)).diagonal_only
 
 
 def test_the_step_size_is_the_least_of_four_but_not_that_of_a_lane_in_trouble():

@@ -15,7 +15,7 @@ from jaxlatent.masks import widen
 from jaxlatent.typing import AnyArray, ArrayLike
 
 #: Fewer draws than this give NaN, as in ArviZ and Stan: there is nothing left to split.
-MIN_DRAWS = 4
+_MIN_DRAWS = 4
 #: Draws per chunk on the host, to fit the processor's cache.
 _CHUNK_SIZE = 2**15
 
@@ -37,7 +37,7 @@ def over_parameters(statistic: Callable[[Either, Either], Either], draws: ArrayL
         draws = np.asarray(draws)[:, : int(np.asarray(n))]
     x = floating(draws)
     chains, length, *shape = x.shape
-    if length < MIN_DRAWS:
+    if length < _MIN_DRAWS:
         unknown: AnyArray = xp.full(shape, xp.nan, x.dtype)
         return unknown
     columns = xp.moveaxis(x.reshape(chains, length, -1), -1, 0)
@@ -65,7 +65,7 @@ def _on_host(statistic: Callable[[Either, Either], Either], columns: Either) -> 
 def _guarded(statistic: Callable[[Either, Either], Either], x: Either, n: Either) -> Either:
     xp, mask = namespace((x, n)), counted(x, n)
     value = statistic(xp.where(mask, x, 0), n)
-    undefined = xp.any(mask & xp.isnan(x), (-2, -1)) | (n < MIN_DRAWS)
+    undefined = xp.any(mask & xp.isnan(x), (-2, -1)) | (n < _MIN_DRAWS)
     return xp.where(widen(undefined, value.ndim), xp.nan, value)
 
 

@@ -10,7 +10,7 @@ from jaxlatent.diagnostics.ranks import rank_normalise
 from jaxlatent.typing import AnyArray, ArrayLike
 
 #: Draws with a smaller range are constant, and their effective sample size is their number, as in ArviZ.
-CONSTANT = 1e-15
+_CONSTANT = 1e-15
 
 
 @diagnostic()
@@ -116,7 +116,7 @@ def effective(x: Either, n: Either) -> Either:
     last_even, last_pair = (xp.take_along_axis(values, final, -1)[..., 0] for values in (even, pairs))
     last = xp.where((last_even > 0) | (last_pair >= 0), last_even, 0)
     time = -1 + 2 * xp.where(earlier, cumulative_minimum(pairs), 0).sum(-1) + last
-    return xp.where(spread < CONSTANT, total, total / xp.maximum(time, 1 / xp.log10(total)))
+    return xp.where(spread < _CONSTANT, total, total / xp.maximum(time, 1 / xp.log10(total)))
 
 
 def _ranked(x: Either, n: Either) -> tuple[Either, Either]:

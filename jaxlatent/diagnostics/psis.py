@@ -13,7 +13,7 @@ from jaxlatent.diagnostics.chains import floating
 from jaxlatent.typing import Array, ArrayLike
 
 #: A tail of this many weights or fewer cannot be fitted.
-SHORT_TAIL = 4
+_SHORT_TAIL = 4
 
 
 @jax.jit
@@ -63,9 +63,9 @@ def _smooth(x: Array, length: int) -> tuple[Array, Array]:
     place = (jnp.arange(length) - (length - count)).astype(x.dtype)
     prob = jnp.where(above, (place + 0.5) / count.astype(x.dtype), 0.5)
     smoothed = jnp.log(_generalised_pareto_quantile(prob, k_hat, sigma) + jnp.exp(cutoff))
-    fitted = (count > SHORT_TAIL) & jnp.isfinite(k_hat)
+    fitted = (count > _SHORT_TAIL) & jnp.isfinite(k_hat)
     x = x.at[index].set(jnp.where(above & fitted, jnp.minimum(smoothed, 0), tail))
-    k_hat = jnp.where(count > SHORT_TAIL, k_hat, jnp.where(count > 0, jnp.inf, -jnp.inf))
+    k_hat = jnp.where(count > _SHORT_TAIL, k_hat, jnp.where(count > 0, jnp.inf, -jnp.inf))
     return x - logsumexp(x), jnp.where(jnp.isnan(cutoff), jnp.nan, k_hat)
 
 

@@ -11,7 +11,7 @@ from jaxlatent.diagnostics.information import InformationCriterion, flatten_log_
 from jaxlatent.typing import Array, PyTree
 
 #: Posterior variance of an observation's log likelihood above which WAIC fails (Vehtari, Gelman and Gabry 2017).
-LARGEST_VARIANCE = 0.4
+_LARGEST_VARIANCE = 0.4
 
 
 def waic(log_likelihood: PyTree, mask: PyTree = None) -> InformationCriterion:
@@ -33,8 +33,8 @@ def waic(log_likelihood: PyTree, mask: PyTree = None) -> InformationCriterion:
         pointwise_p=variance,
         n_samples=table.shape[1],
         warning=unreliable(
-            ~(variance <= LARGEST_VARIANCE),
-            f"a posterior variance of log likelihood above {LARGEST_VARIANCE}",
+            ~(variance <= _LARGEST_VARIANCE),
+            f"a posterior variance of log likelihood above {_LARGEST_VARIANCE}",
             "use loo()",
         ),
     )

@@ -7,7 +7,7 @@ import numpy as np
 from jaxlatent.typing import Array, Key
 
 #: Lower bound of weights in the optimiser, so that every observation has a finite score.
-SMALLEST_WEIGHT = 1e-12
+_SMALLEST_WEIGHT = 1e-12
 
 
 def stacking_weights(pointwise: np.ndarray) -> np.ndarray:
@@ -34,10 +34,10 @@ def stacking_weights(pointwise: np.ndarray) -> np.ndarray:
         return weights.sum() - np.log(mixture).mean(), 1 - (density / mixture[:, None]).sum(0) / observations
 
     start = np.full(models, 1 / models)
-    bounds = [(SMALLEST_WEIGHT, None)] * models
+    bounds = [(_SMALLEST_WEIGHT, None)] * models
     options = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 10_000, "maxfun": 100_000}
     weights: np.ndarray = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options).x
-    weights = np.where(weights <= SMALLEST_WEIGHT, 0, weights)
+    weights = np.where(weights <= _SMALLEST_WEIGHT, 0, weights)
     return np.asarray(weights / weights.sum())
 
 

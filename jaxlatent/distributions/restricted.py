@@ -8,6 +8,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import biject_to, constraints
 from numpyro.distributions.transforms import Transform
 
+from jaxlatent.distributions.supports import entry_support
 from jaxlatent.errors import InputError
 from jaxlatent.typing import Array, ArrayLike, Key
 
@@ -107,8 +108,7 @@ class _Expand(Transform):
 
 def _entrywise(support: constraints.Constraint | None) -> constraints.Constraint | None:
     """The elementwise constraint of a support; None if it is not elementwise."""
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
+    support = entry_support(support)
     return support if support is not None and support.event_dim == 0 else None
 
 

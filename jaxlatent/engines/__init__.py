@@ -1,4 +1,4 @@
-"""Inference algorithms, one file each, written for one lane of one dataset."""
+"""Inference algorithms, one file or folder each, written for one lane of one dataset; `hmc` is what NUTS and ChEES share."""
 
 from jaxlatent.engines.chees import ChEES
 from jaxlatent.engines.em import EM

@@ -18,6 +18,7 @@ import numpy as np
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Params, Position, PyTree, SamePyTree
 
 
@@ -161,7 +162,10 @@ class Record(NamedTuple):
 
 
 class Search:
-    """Base of the engines with independent lanes: at most ``max_iter`` steps, each recording the objective."""
+    """Base of the engines with independent lanes: at most ``max_iter`` steps, each recording the objective.
+
+    The state of a lane has a ``status``, or a ``search`` that has one, which is OK while the lane runs.
+    """
 
     max_iter: int
     restarts: int
@@ -185,6 +189,12 @@ class Search:
     def shared(self, posterior: Posterior, key: Key) -> PyTree:
         """Lanes share nothing."""
         return ()
+
+    def done(self, state: PyTree) -> Array:
+        """Whether the lane converged or failed."""
+        search: Any = getattr(state, "search", state)
+        ended: Array = search.status != Status.OK
+        return ended
 
     def adapt(
         self, state: PyTree, shared: PyTree, records: PyTree, counts: Array, stage: Stage

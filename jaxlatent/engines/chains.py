@@ -7,13 +7,13 @@ import numpy as np
 
 from jaxlatent.engines.base import Outputs, Stage
 from jaxlatent.errors import require
-from jaxlatent.status import Status
+from jaxlatent.status import Status, has_failed
 from jaxlatent.typing import Array, PyTree
 
 #: Chains with fewer draws are not checked: they may only have begun to move.
 _MIN_DRAWS = 100
 #: Ratio of between-chain to within-chain variance above which chains are UNMIXED: R-hat is above 3.
-_UNMIXED_RATIO = 8.0
+_UNMIXED_STATUS_RATIO = 8.0
 
 
 class Record(NamedTuple):
@@ -74,13 +74,12 @@ def mark_unmixed(status: np.ndarray, positions: np.ndarray) -> np.ndarray:
         status: ``(dataset, chain)``.
         positions: draws ``(dataset, chain, draw, dim)``, NaN where missing.
     """
-    failed = np.isin(status, [code for code in Status if code.failed])
-    status = status.copy()
-    for dataset, (ended, draws) in enumerate(zip(~failed, positions, strict=True)):
+    status, unfailed = status.copy(), ~has_failed(status)
+    for dataset, (ended, draws) in enumerate(zip(unfailed, positions, strict=True)):
         made = ~np.isnan(draws[ended]).any((0, 2))
         if ended.sum() > 1 and made.sum() >= _MIN_DRAWS:
             chains = draws[ended][:, made].astype(float)
             between, within = chains.mean(1).var(0, ddof=1), chains.var(1).mean(0)
-            if np.any(between > _UNMIXED_RATIO * within):
+            if np.any(between > _UNMIXED_STATUS_RATIO * within):
                 status[dataset, ended] = Status.UNMIXED
     return status

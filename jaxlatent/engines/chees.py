@@ -8,7 +8,7 @@ the expected square: for chains at :math:`x` with proposals :math:`x'` and veloc
 .. math:: \frac{1}{4} \frac{\partial}{\partial t} E[(\|x'\|^2 - \|x\|^2)^2] = E[(\|x'\|^2 - \|x\|^2)\, x' \cdot v'],
 
 ascended by Adam in the logarithm of the length. Lengths are jittered by a van der Corput sequence. A diagonal metric is estimated at the
-end of each window from the draws and gradients of all chains (`jaxlatent.engines.nuts.metric`).
+end of each window from the draws and gradients of all chains (`jaxlatent.engines.hmc.metric`).
 """
 
 from dataclasses import replace
@@ -20,9 +20,11 @@ import optax
 
 from jaxlatent.engines.base import Final, Outputs, Stage, engine, when
 from jaxlatent.engines.chains import Chains, Record
-from jaxlatent.engines.nuts import metric as metrics
-from jaxlatent.engines.nuts.metric import Metric
-from jaxlatent.engines.nuts.warmup import SAMPLE, WINDOW, Tuning, stages_of, start_tuning, tune
+from jaxlatent.engines.hmc import metric as metrics
+from jaxlatent.engines.hmc.dual_averaging import Tuning, start_tuning, tune
+from jaxlatent.engines.hmc.leapfrog import PhasePoint, Point, leapfrog, total_energy
+from jaxlatent.engines.hmc.metric import Metric
+from jaxlatent.engines.hmc.stages import SAMPLE, WINDOW, sampler_stages
 from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
@@ -87,22 +89,18 @@ class State(NamedTuple):
     """A chain between two leapfrog steps.
 
     Attributes:
-        draw, log_density, gradient: the current draw of the chain.
+        draw: the current draw of the chain.
         transitions: number completed; -1 until the starting position has been evaluated.
-        position, momentum, slope: end of the trajectory; momentum and gradient are whitened.
+        end: of the trajectory.
         taken: leapfrog steps of this trajectory.
         energy: at the start of the trajectory.
         ended: see `Ended`.
         info: statistics of the last transition.
     """
 
-    draw: Array
-    log_density: Array
-    gradient: Array
+    draw: Point
     transitions: Array
-    position: Array
-    momentum: Array
-    slope: Array
+    end: PhasePoint
     taken: Array
     energy: Array
     ended: Ended
@@ -142,7 +140,7 @@ class ChEES(Chains):
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Warm-up windows, then segments of kept draws."""
-        return stages_of(self.warmup, self.draws, segment, self.max_steps)
+        return sampler_stages(self.warmup, self.draws, segment)
 
     def shared(self, posterior: Posterior, key: Key) -> Shared:
         """Unit metric, step size 1, length 1."""
@@ -152,11 +150,12 @@ class ChEES(Chains):
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
         """A lane before the evaluation of its first position, which is done by a leapfrog step of size zero."""
-        zero, nothing, none = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
-        no = jnp.zeros((), bool)
-        ended = Ended(no, zero, zero, zero, nothing, nothing)
-        info = Info(nothing, nothing, none, no, nothing)
-        return State(position, nothing, zero, none - 1, position, zero, zero, none, nothing, ended, info)
+        zeros, zero, count = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
+        false = jnp.zeros((), bool)
+        ended = Ended(false, zeros, zeros, zeros, zero, zero)
+        info = Info(zero, zero, count, false, zero)
+        end = PhasePoint(position, zeros, zeros)
+        return State(Point(position, zero, zeros), count - 1, end, count, zero, ended, info)
 
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: Shared, stage: Stage
@@ -164,45 +163,39 @@ class ChEES(Chains):
         """One leapfrog step, and at the end of a trajectory the Metropolis accept or reject."""
         fresh = state.transitions < 0
         step_size = jnp.where(fresh, 0.0, shared.step_size).astype(state.energy.dtype)
-        half = state.momentum + 0.5 * step_size * state.slope
-        position = state.position + step_size * shared.metric.forward(half)
-        log_density, gradient = jax.value_and_grad(posterior.log_density)(position)
-        slope = shared.metric.transpose(gradient)
-        momentum = half + 0.5 * step_size * slope
+        point, end = leapfrog(posterior, state.end, step_size, shared.metric)
         share = _van_der_corput(state.transitions)
         steps = jnp.clip(jnp.ceil(share * jnp.exp(shared.log_length) / shared.step_size), 1, self.max_steps)
-        moved = state._replace(position=position, momentum=momentum, slope=slope, taken=state.taken + 1)
+        moved = state._replace(end=end, taken=state.taken + 1)
         ends = fresh | (moved.taken >= steps.astype(moved.taken.dtype))
 
-        def end(moved: State) -> State:
-            error = 0.5 * momentum @ momentum - log_density - state.energy
+        def finish(moved: State) -> State:
+            error = total_energy(end.momentum, point.log_density) - state.energy
             acceptance = jnp.where(jnp.isnan(error), 0.0, jnp.exp(jnp.minimum(-error, 0.0)))
             choice, key_momentum = jax.random.split(jax.random.fold_in(key, state.transitions + 1))
             accept = fresh | (jax.random.uniform(choice, dtype=acceptance.dtype) < acceptance)
-            new, old = (position, log_density, gradient), (state.draw, state.log_density, state.gradient)
-            draw, chosen, at = select(accept, new, old)
+            draw = select(accept, point, state.draw)
             diverging = ~(error <= self.divergence_threshold)
             info = Info(state.energy + jnp.where(accept, error, 0.0), acceptance, moved.taken, diverging, step_size)
             scale = shared.metric.scale
-            finished = Ended(~fresh, state.draw / scale, position / scale, momentum, acceptance, share)
-            new_momentum = jax.random.normal(key_momentum, momentum.shape, momentum.dtype)
+            finished = Ended(
+                ~fresh, state.draw.position / scale, point.position / scale, end.momentum, acceptance, share
+            )
+            momentum = jax.random.normal(key_momentum, end.momentum.shape, end.momentum.dtype)
             return State(
                 draw=draw,
-                log_density=chosen,
-                gradient=at,
                 transitions=state.transitions + 1,
-                position=draw,
-                momentum=new_momentum,
-                slope=shared.metric.transpose(at),
+                end=PhasePoint(draw.position, momentum, shared.metric.transpose(draw.gradient)),
                 taken=jnp.zeros_like(state.taken),
-                energy=0.5 * new_momentum @ new_momentum - chosen,
+                energy=total_energy(momentum, draw.log_density),
                 ended=finished,
                 info=info,
             )
 
         idle = moved._replace(ended=moved.ended._replace(valid=jnp.zeros((), bool)))
-        state = when(ends, end, idle)
-        return state, Record(state.draw, state.gradient, state.log_density, state.info), ends & ~fresh
+        state = when(ends, finish, idle)
+        drawn = state.draw
+        return state, Record(drawn.position, drawn.gradient, drawn.log_density, state.info), ends & ~fresh
 
     def cross_lanes(self, states: State, shared: Shared, stage: Stage) -> tuple[State, Shared]:
         """After a warm-up trajectory: adapt the step size and the length to all chains."""
@@ -237,7 +230,7 @@ class ChEES(Chains):
 
     def done(self, state: State) -> Array:
         """Whether the start has no finite density: nothing to sample."""
-        return (state.transitions >= 0) & ~jnp.isfinite(state.log_density)
+        return (state.transitions >= 0) & ~jnp.isfinite(state.draw.log_density)
 
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
         """At the end of a window, estimate the metric and set step size and length to their averages."""
@@ -249,14 +242,14 @@ class ChEES(Chains):
         known = shared.tuning.seen > 0
         step_size = jnp.where(known, jnp.exp(shared.tuning.log_average), shared.step_size)
         log_length = jnp.where(known, shared.average, shared.log_length)
-        slope = jax.vmap(metric.transpose)(state.gradient)
+        gradient = jax.vmap(metric.transpose)(state.draw.gradient)
         shared = Shared(metric, step_size, log_length, start_tuning(step_size), log_length, shared.adam)
-        return state._replace(slope=slope), shared
+        return state._replace(end=state.end._replace(gradient=gradient)), shared
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The status; draws are in the records."""
         status = jnp.where(self.done(state), Status.NON_FINITE, Status.OK)
-        return Final(Outputs({}), state.log_density, status)
+        return Final(Outputs({}), state.draw.log_density, status)
 
 
 def _centred(x: Array, weight: Array) -> Array:

@@ -19,7 +19,7 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.latent import EStep, Expected, separated
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.status import Status
+from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, LogDensity, Params, Position, PyTree
 
 #: A lane has STALLED if a Newton step on the expected complete log joint predicts a gain of more than this multiple of the tolerance.
@@ -90,10 +90,10 @@ class EM(Search):
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: PyTree) -> State:
         """A lane at its starting parameters."""
-        params, none = posterior.constrain(position), jnp.zeros((), jnp.int32)
+        params, count = posterior.constrain(position), jnp.zeros((), jnp.int32)
         before = (params, params) if self.accelerate else ()
         low = jnp.full((), -jnp.inf, position.dtype)
-        return State(params, low, before, none, jnp.zeros((), position.dtype), none, none)
+        return State(params, low, before, count, jnp.zeros((), position.dtype), count, count)
 
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
@@ -122,10 +122,6 @@ class EM(Search):
         params = select(jnp.isfinite(objective), following, state.params)
         return state._replace(params=params), Record(objective), jnp.ones((), bool)
 
-    def done(self, state: State) -> Array:
-        """Whether the lane converged or failed."""
-        return state.status != Status.OK
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The parameters; per lane ``log_likelihood``, ``log_prior``, whose sum is the objective, and ``n_steps``."""
         # The status is noisy under drawn labels or paths: take the exact E-step.
@@ -142,7 +138,7 @@ class EM(Search):
         self, posterior: Posterior, state: State, position: Position, expected: dict[str, Expected]
     ) -> Array:
         """The final status; CONVERGED needs a small predicted gain as well as a small last gain."""
-        status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
+        status = at_limit(state.status)
         left = predicted_gain(_complete(posterior, expected), position) / _observations(expected)
         level = left <= _STALLED_RATIO * jnp.maximum(self.tol, _resolution(state.objective, expected))
         # A large objective may decrease by rounding alone; the gradient is more accurate.

@@ -43,10 +43,6 @@ class Laplace(GaussianSearch):
         """One gradient evaluation of the search for the mode."""
         return self._search.step(posterior, key, state, shared, stage)
 
-    def done(self, state: State) -> Array:
-        """Whether the search has ended."""
-        return self._search.done(state)
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``; the objective is the log evidence."""
         mode = self._search.finish(posterior, key, state)

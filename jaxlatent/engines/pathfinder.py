@@ -16,7 +16,7 @@ from jaxlatent.engines.optimize import lbfgs
 from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.status import Status
+from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, Position, PyTree
 
 
@@ -130,14 +130,9 @@ class Pathfinder(GaussianSearch):
         state = when(accepted, evaluate, (state, search))[0]._replace(search=search)
         return state, Record(state.elbo), jnp.ones((), bool)
 
-    def done(self, state: State) -> Array:
-        """Whether the path has ended."""
-        return state.search.status != Status.OK
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)`` with ``lp``, ``log_q``; per lane ``khat``, ``elbo``, which is the objective."""
-        status = jnp.where(state.search.status == Status.OK, Status.MAX_ITERATIONS, state.search.status)
-        status = jnp.where(jnp.isfinite(state.elbo), status, Status.NON_FINITE)
+        status = jnp.where(jnp.isfinite(state.elbo), at_limit(state.search.status), Status.NON_FINITE)
         positions, log_q = state.best.sample(key, self.draws)
         return outcome(posterior, positions, log_q, status)
 

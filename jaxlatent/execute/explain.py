@@ -1,13 +1,13 @@
 """Error messages for a start without a finite log density: which prior, likelihood or support is the cause."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
 
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.masking import inside_support
+from jaxlatent.distributions.supports import entry_support
 from jaxlatent.errors import InputError
 from jaxlatent.graph.naming import name_of
 from jaxlatent.posterior.posterior import Posterior
@@ -36,7 +36,7 @@ def explain_support(posterior: Posterior, position: Array, name: str, label: str
 
     def find_names(posterior: Posterior, position: Array) -> None:
         d = posterior.density.observed(posterior.constrain(position), posterior.data)[name]
-        names.extend([name_of(d), _kind_of(d.support)])
+        names.extend([name_of(d), type(entry_support(d.support)).__name__.lstrip("_")])
 
     jax.eval_shape(find_names, posterior, position)
     where = tuple(int(i) for i in np.argwhere(~inside)[0])
@@ -60,9 +60,3 @@ def _contained(posterior: Posterior, position: Array, name: str) -> tuple[Array,
     params = posterior.constrain(position)
     observation = posterior.density.observation(name, params, posterior.data)
     return inside_support(posterior.density.observed(params, posterior.data)[name], observation), split(observation)[0]
-
-
-def _kind_of(support: Any) -> str:
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return type(support).__name__.lstrip("_")

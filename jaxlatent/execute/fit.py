@@ -47,7 +47,7 @@ def fit(
     Args:
         model: a `Model`, or a `Posterior` (then ``data`` is None).
         data: a dict, or a `jaxlatent.batch` of dicts, which makes every array of the result lead with ``dataset``.
-        engine: ``NUTS(...)``, ``EM(...)``, ``ADVI(...)``, ``Optimize(...)``, ``Laplace(...)``, ``Pathfinder(...)``.
+        engine: an algorithm and its settings, such as ``NUTS(...)`` or ``EM(...)``; see `jaxlatent.engines`.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
         coords: coordinate labels of named dimensions, for ArviZ.
         devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`. With the devices of several processes
@@ -109,12 +109,10 @@ def fit(
 
 
 def _check_engine(engine: Any) -> None:
-    missing = [name for name in ("compile_key", "schedule", "init", "step", "finish") if not hasattr(engine, name)]
-    if missing or isinstance(engine, type):
-        got = f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__
+    if isinstance(engine, type) or not isinstance(engine, Engine):
         raise InputError(
             "fit(engine)",
-            got=got,
-            expected="an engine with its settings",
-            remedy="pass jl.NUTS(), jl.ADVI(), ..., with parentheses.",
+            got=f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__,
+            expected="an engine with its settings: an object with every member of `jaxlatent.engines.base.Engine`",
+            remedy="pass jl.NUTS() or another engine, with parentheses.",
         )

@@ -78,7 +78,7 @@ def _advance(
     wanted: Array,
     patience: Array | None,
 ) -> tuple[Session, Emitted]:
-    two, one, none = grid.spec(2), grid.spec(1), grid.spec(0)
+    two, one, replicated = grid.spec(2), grid.spec(1), grid.spec(0)
 
     def local(
         posterior: Posterior, session: Session, stage: Stage, wanted: Array, patience: Array | None
@@ -87,7 +87,11 @@ def _advance(
 
     of_session = Session(*map(cast(Any, grid.spec), LEADS))
     sharded = jax.shard_map(
-        local, mesh=grid.mesh, in_specs=(one, of_session, none, two, none), out_specs=(of_session, two), check_vma=False
+        local,
+        mesh=grid.mesh,
+        in_specs=(one, of_session, replicated, two, replicated),
+        out_specs=(of_session, two),
+        check_vma=False,
     )
     return sharded(posterior, session, stage, wanted, patience)
 

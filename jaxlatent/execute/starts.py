@@ -38,16 +38,11 @@ def find_starts(
     no_start = np.logical_not(on_host(found).any(1))
     for dataset in np.flatnonzero(~quarantine.bad).tolist():
         label = "" if quarantine.names is None else f"dataset {quarantine.names[dataset]!r}, "
-
-        def one(dataset: int = dataset) -> Posterior:
-            alone: Posterior = jax.tree.map(lambda x: x[dataset], posterior)
-            return alone
-
         name = next((name for name in outside if outside[name][dataset]), None)
         if name is not None:
-            quarantine.add(dataset, explain_support(one(), positions[dataset, 0], name, label))
+            quarantine.add(dataset, explain_support(posterior.one(dataset), positions[dataset, 0], name, label))
         elif no_start[dataset] and init is None:
-            problem = explain_start(one(), jax.random.fold_in(keys[dataset, 0], 0), label)
+            problem = explain_start(posterior.one(dataset), jax.random.fold_in(keys[dataset, 0], 0), label)
             quarantine.add(dataset, problem, Status.NON_FINITE)
         elif no_start[dataset]:
             problem = InputError(

@@ -35,8 +35,8 @@ def advance(
     few, total = grid._replace(datasets=1 << (len(behind) - 1).bit_length()), grid.filled[0]
     datasets = np.full(few.filled[0], total, np.int32)
     datasets[: len(behind)] = behind
-    none = np.zeros((1, left.shape[1]), np.int32)
-    short = np.append(np.where(left, on_host(wanted) - on_host(emitted.counts), 0), none, 0)
+    no_records = np.zeros((1, left.shape[1]), np.int32)
+    short = np.append(np.where(left, on_host(wanted) - on_host(emitted.counts), 0), no_records, 0)
     own, alone = programs.take(few, posterior, session, datasets)
     rest = programs.advance(few, engine, capacity, own, alone, stage, few.put(short[datasets], 2), None)
     return programs.put_back(grid, (session, emitted), grid.put(rest, 0), datasets)

@@ -1,14 +1,16 @@
 """Short names of distributions, and the axes along which they are independent."""
 
 import re
+from typing import Any
 
 import numpyro.distributions as dist
-from numpyro.distributions import constraints
 
 from jaxlatent.distributions.centring import Recentred
 from jaxlatent.distributions.normals import Normals
 from jaxlatent.distributions.ordered import Ordered
 from jaxlatent.distributions.restricted import Restricted
+from jaxlatent.distributions.supports import entry_support
+from jaxlatent.errors import InputError
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 
 #: Distributions that wrap another one: format of the name, and the attribute of the wrapped distribution.
@@ -42,7 +44,9 @@ def name_of(d: dist.Distribution) -> str:
 def replicated(d: dist.Distribution) -> tuple[int, ...]:
     """The leading axes of a draw along which it is independent given its parents, also if declared as event axes."""
     core, shape = _core(d), tuple(d.shape())
-    return shape[: len(shape) - (_entry(core.support) if isinstance(core, dist.ImproperUniform) else core).event_dim]
+    return shape[
+        : len(shape) - (entry_support(core.support) if isinstance(core, dist.ImproperUniform) else core).event_dim
+    ]
 
 
 def _core(d: dist.Distribution) -> dist.Distribution:
@@ -56,8 +60,12 @@ def _core(d: dist.Distribution) -> dist.Distribution:
             return d
 
 
-def _entry(support: constraints.Constraint) -> constraints.Constraint:
-    """The constraint without its ``independent`` wrappers."""
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    return support
+def require_distribution(name: str, d: Any) -> None:
+    """Raise `InputError` where a likelihood returns something else for observation ``name``."""
+    if not isinstance(d, dist.Distribution):
+        raise InputError(
+            f"the likelihood of {name!r}",
+            got=type(d).__name__,
+            expected="a numpyro distribution",
+            remedy="return {observation: distribution}; declare quantities computed from parameters in `derived`.",
+        )

@@ -65,13 +65,7 @@ class Plate:
 
 @dataclass(frozen=True)
 class Structure:
-    """Nodes, edges and plates of a model.
-
-    Attributes:
-        name: of the model.
-        nodes: parameters, derived quantities and observations, in the order of their declaration.
-        edges: ``(parameter, reader)`` by name.
-    """
+    """Nodes, edges and plates of a model; see `jaxlatent.graph.Graph`, which adds renderings."""
 
     name: str
     nodes: tuple[Node, ...]

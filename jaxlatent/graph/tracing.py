@@ -12,7 +12,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxlatent.data.arrays import as_data, blamed
 from jaxlatent.errors import InputError
 from jaxlatent.graph.graph import Graph
-from jaxlatent.graph.naming import name_of, replicated
+from jaxlatent.graph.naming import name_of, replicated, require_distribution
 from jaxlatent.graph.structure import Axis, Node
 from jaxlatent.typing import Data
 
@@ -79,13 +79,7 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
         return Node(name, "derived", axes=axes(name, value.shape, value.ndim))
 
     def observed(name: str, d: Any) -> Node:
-        if not isinstance(d, dist.Distribution):
-            raise InputError(
-                f"the likelihood of {name!r}",
-                got=type(d).__name__,
-                expected="a numpyro distribution",
-                remedy="return {observation: distribution}; declare quantities computed from parameters in `derived`.",
-            )
+        require_distribution(name, d)
         return Node(name, "observed", name_of(d), axes(name, d.shape(), len(d.batch_shape), True))
 
     prior_of: Callable[[str], Callable[[Any, Any], Mapping[str, Any]]] = lambda name: (
@@ -154,9 +148,9 @@ def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozen
     Exact through calls; every output of any other equation, including loops, is assumed to depend on all its inputs.
     """
     known = dict(zip(jaxpr.invars, inputs, strict=True))
-    nothing: frozenset[str] = frozenset()
+    no_sources: frozenset[str] = frozenset()
     look_up: Callable[[Any], frozenset[str]] = lambda atom: (
-        nothing if isinstance(atom, Literal) else known.get(atom, nothing)
+        no_sources if isinstance(atom, Literal) else known.get(atom, no_sources)
     )
     for equation in jaxpr.eqns:
         given = [look_up(atom) for atom in equation.invars]
@@ -164,6 +158,6 @@ def _dependencies(jaxpr: Jaxpr, inputs: Sequence[frozenset[str]]) -> list[frozen
             inner: Any = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
             outputs = _dependencies(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner, given)
         else:
-            outputs = [nothing.union(*given)] * len(equation.outvars)
+            outputs = [no_sources.union(*given)] * len(equation.outvars)
         known.update(zip(equation.outvars, outputs, strict=True))
     return [look_up(atom) for atom in jaxpr.outvars]

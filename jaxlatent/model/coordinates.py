@@ -3,8 +3,6 @@
 It is NumPyro's bijector to the support, or the coordinates of a `Recentred` prior.
 """
 
-import math
-
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import biject_to
@@ -17,11 +15,6 @@ def unconstrained_shape(d: dist.Distribution) -> tuple[int, ...]:
     """The unconstrained shape of one draw of ``d``."""
     shape: tuple[int, ...] = d.shape() if isinstance(d, Recentred) else biject_to(d.support).inverse_shape(d.shape())
     return shape
-
-
-def size(shape: tuple[int, ...]) -> int:
-    """The number of entries of an array of ``shape``."""
-    return math.prod(shape)
 
 
 def constrain(d: dist.Distribution, z: Array, guide: LikelihoodFactor | None = None) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ graph. Everything here is written for one dataset and one value of the parameter
 """
 
 import inspect
+import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent._compat.binomial import draw
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data.arrays import as_namespace, blamed, shapes_of, split
 from jaxlatent.data.namespace import Namespace
@@ -23,7 +25,7 @@ from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.errors import InputError
 from jaxlatent.graph import Graph, graph_of
 from jaxlatent.latent import Expected
-from jaxlatent.model.coordinates import size, unconstrained_shape
+from jaxlatent.model.coordinates import unconstrained_shape
 from jaxlatent.model.expansion import expand_to
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.model.shapes import Shapes, Site, check_observed, require_continuous
@@ -179,7 +181,7 @@ class Model(ByValue):
         """
         drawn = self.observed(params, data)
         return {
-            name: _draw(d, jax.random.fold_in(key, i))
+            name: draw(d, family_of(d), jax.random.fold_in(key, i))
             for i, (name, d) in enumerate(drawn.items())
             if not isinstance(d, Factor)
         }
@@ -213,7 +215,7 @@ def _shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> Shapes:
             require_continuous(name, d)
             params[name] = jnp.zeros(d.shape())
             shape = unconstrained_shape(d)
-            sites.append(Site(name, d.shape(), shape, start, start + size(shape), isinstance(d, Informed)))
+            sites.append(Site(name, d.shape(), shape, start, start + math.prod(shape), isinstance(d, Informed)))
             start = sites[-1].stop
         observed = blamed("the likelihood", lambda: model.observed(params, data), data)
         derived = blamed("the derived quantities", lambda: model.deterministic(params, data), data)
@@ -233,21 +235,6 @@ def apply_m_step(m_step: Mapping[Any, Callable[..., Any]], params: Params, data:
         updated = update(Namespace("parameter", params), data, expected)
         params.update(zip(names, updated, strict=True) if isinstance(names, tuple) else {names: updated})
     return params
-
-
-def _draw(d: dist.Distribution, key: Key) -> Array:
-    """One draw of an observation.
-
-    Binomials are drawn by JAX: under ``vmap`` on jax 0.12, NumPyro's rejection loop may not terminate, if its two evaluations of one
-    borderline comparison round differently.
-    """
-    family, shape = family_of(d), d.shape()
-    if isinstance(family, dist.BinomialProbs | dist.BinomialLogits):
-        count = jnp.broadcast_to(family.total_count, shape).astype(jnp.result_type(float))
-        probability = jnp.broadcast_to(family.probs, shape).astype(count.dtype)
-        return jax.random.binomial(key, count, probability, dtype=count.dtype).astype(jnp.result_type(int))
-    value: Array = d.sample(key)
-    return value
 
 
 def _arity(prior: Callable[..., Any]) -> int:

@@ -9,7 +9,7 @@ from jaxlatent.data.arrays import shape_of
 from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError, did_you_mean
-from jaxlatent.graph.naming import name_of
+from jaxlatent.graph.naming import name_of, require_distribution
 from jaxlatent.typing import Data
 
 
@@ -50,13 +50,7 @@ def require_continuous(name: str, prior: dist.Distribution) -> None:
 def check_observed(observed: Mapping[str, Any], data: Data) -> None:
     """Check that every observation has a distribution, and data of its shape."""
     for name, d in observed.items():
-        if not isinstance(d, dist.Distribution):
-            raise InputError(
-                f"the likelihood of {name!r}",
-                got=type(d).__name__,
-                expected="a numpyro distribution",
-                remedy="return {observation: distribution}; declare quantities computed from parameters in `derived`.",
-            )
+        require_distribution(name, d)
         if isinstance(d, Factor):
             continue
         if name not in data:

@@ -16,7 +16,7 @@ from jaxlatent.results.result import Result
 def checks(
     result: Result, seed: int, names: Sequence[str] | None = None, only: Sequence[str] | None = None
 ) -> dict[str, Figure]:
-    """ArviZ's figures to check a fit by NUTS, of one dataset with one observed variable.
+    """ArviZ's figures to check the Markov chains of a fit, of one dataset with one observed variable.
 
     ``trace``, ``autocorrelation`` and ``rank`` (mixing of chains), ``energy`` (exploration of tails), ``pairs`` with divergences,
     ``forest``, ``predictive`` and ``intervals`` (predictive draws and data), ``loo_pit`` (calibration), ``pareto_k`` (influential
@@ -42,7 +42,7 @@ def checks(
         len(observed) == 1 and "energy" in result.statistics,
         "plots.checks",
         got=f"a fit by {result.provenance.engine} with {len(observed)} observed variables",
-        expected="chains of NUTS and one observed variable",
+        expected="chains of a Hamiltonian sampler, such as NUTS, and one observed variable",
         remedy="draw ArviZ's figures one by one from result.to_arviz(predictions=seed).",
     )
     idata: Any = result.to_arviz(predictions=seed)

@@ -24,7 +24,7 @@ def elbo(result: Result, ax: Axes | None = None, label: str = "ELBO (nats)") -> 
             "elbo(result)",
             got="no trace" if result.trace is None else f"{len(result.names or ())} datasets",
             expected="a fit of one dataset by an engine that optimises",
-            remedy="fit with ADVI, EM or Optimize, and pick a dataset as in result[name].",
+            remedy="fit with such an engine, for instance EM, and pick a dataset as in result[name].",
         )
     with style():
         ax = axes_or_new(ax)

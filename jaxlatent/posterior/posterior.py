@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.distributions.centring import LikelihoodFactor
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.posterior.density import Density
 from jaxlatent.typing import Array, Key, Params, Position, PyTree
 
@@ -63,6 +63,19 @@ class Posterior:
     def nameless(self) -> "Posterior":
         """A copy without the names of datasets, which would be part of the cache key of compiled programs."""
         return replace(self, datasets=None)
+
+    def one(self, dataset: int) -> "Posterior":
+        """The posterior of one dataset of a batch, by its place in it.
+
+        Raises:
+            InputError: if there are not so many datasets.
+        """
+        if self.names is not None:
+            count = len(self.names)
+            fits = -count <= dataset < count
+            require(fits, "posterior.one(...)", got=dataset, expected=f"0 to {count - 1}", remedy="count from zero.")
+        one: Posterior = jax.tree.map(lambda x: x[dataset], self)
+        return one
 
     def log_density(self, position: Position, jacobian: bool = True) -> Array:
         """The log density at a position ``(dim,)``, up to a constant.

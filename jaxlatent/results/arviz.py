@@ -19,7 +19,7 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
             "result.to_arviz()",
             got=f"a point fit by {result.provenance.engine}",
             expected="draws",
-            remedy="use result.params, or fit with NUTS, ADVI, Laplace or Pathfinder.",
+            remedy="use result.params, or fit with an engine that draws, such as NUTS.",
         )
     dims, coords = result.posterior.density.dims, _coords(result)
     make: Callable[[Mapping[str, Any], tuple[str, ...]], Any] = lambda values, leading: container.dataset(

@@ -175,7 +175,7 @@ class Conditional:
         """Raise `InputError` unless ``fine(d)`` of the distribution of the observation, of which shapes alone are known."""
         found: list[Any] = []
         first = jax.tree.map(lambda x: x[0, 0, 0], self.params)
-        one = jax.tree.map(lambda x: x[0], self.posterior)
+        one = self.posterior.one(0)
         jax.eval_shape(
             lambda params, data: found.append(one.density.observed(params, data)[self.name]), first, one.data
         )
@@ -264,9 +264,9 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
     def lane(posterior: Posterior, params: Params, y: PyTree) -> PyTree:
         at: Callable[[Params], PyTree] = lambda params: one(posterior.density.observed(params, posterior.data)[name], y)
         like = jax.eval_shape(at, jax.tree.map(lambda x: x[0], params))
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
         add = lambda total, params: (jax.tree.map(jnp.add, total, at(params)), None)
-        total, _ = jax.lax.scan(add, nothing, params)
+        total, _ = jax.lax.scan(add, zeros, params)
         return jax.tree.map(lambda x: x / next(iter(params.values())).shape[0], total)
 
     return over_lanes(lane, (1, 0, 0))(posterior, params, y)
@@ -303,7 +303,7 @@ def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tupl
     return over_lanes(jax.vmap(one, (None, 0, 0)), (1, 0, 0))(posterior, params, keys)
 
 
-def of(
+def make_conditional(
     posterior: Posterior,
     params: Mapping[str, AnyArray],
     draws: bool,
@@ -323,15 +323,15 @@ def of(
         InputError: for an unknown name, or None with several observations.
     """
     first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
-    data = jax.tree.map(lambda x: x[0], posterior.data)
+    one = posterior.one(0)
     known: list[str] = []
 
     def find_observations(params: Params, data: Any) -> None:
-        observed = posterior.density.observed(params, data)
+        observed = one.density.observed(params, data)
         known.extend(name for name, d in observed.items() if not isinstance(d, Factor))
 
     # As arguments rather than closed over: NumPyro rejects concrete NaN parameters, such as those of a quarantined dataset.
-    jax.eval_shape(find_observations, first, data)
+    jax.eval_shape(find_observations, first, one.data)
     if (name is None and len(known) != 1) or (name is not None and name not in known):
         raise InputError(
             "result.conditional(name=...)",

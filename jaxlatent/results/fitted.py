@@ -96,7 +96,7 @@ class Fitted(Outcome):
             data: other inputs, and observations for calibration and scores; those of the fit by default.
             name: of the observation, if there are several.
         """
-        return self._computed(conditional.of, data, self.has_draws, name, self._stripped, use="predict")
+        return self._computed(conditional.make_conditional, data, self.has_draws, name, self._stripped, use="predict")
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Posterior probabilities of hidden states or components, ``(..., K)`` by observation, with the leading axes of `params`.
@@ -145,9 +145,9 @@ class Fitted(Outcome):
         Args:
             data: held-out data; those of the fit by default.
         """
-        value = self._computed(scores.per_value, data, self.has_draws)
-        self._require(value, "score")
-        return self._ungridded(value)[""]
+        found = self._computed(scores.score, data, self.has_draws)
+        self._require(found, "score")
+        return self._ungridded(found)["score"]
 
     def criteria(self) -> dict[str, np.ndarray]:
         """AIC, BIC and ICL of point fits, smaller is better, and ``free_parameters``; by lane. See `jaxlatent.results.scores`.
@@ -166,7 +166,7 @@ class Fitted(Outcome):
         self._require(found, "criteria")
         return self._ungridded(found)
 
-    def _require_hidden(self, values: Mapping[str, Any], what: str, nothing: float = np.nan) -> dict[str, np.ndarray]:
+    def _require_hidden(self, values: Mapping[str, Any], what: str, fill: float = np.nan) -> dict[str, np.ndarray]:
         if not values:
             raise InputError(
                 f"result.{what}()",
@@ -174,7 +174,7 @@ class Fitted(Outcome):
                 expected="a HiddenMarkov" + ("" if what == "forecast" else " or a mixture distribution"),
                 remedy="use result.predict().",
             )
-        return self._ungridded(values, nothing)
+        return self._ungridded(values, fill)
 
     def waic(self) -> InformationCriterion:
         """The widely applicable information criterion (Watanabe 2010) of one dataset, over all observations."""
@@ -292,7 +292,7 @@ class Fitted(Outcome):
                 remedy="declare the model as a jl.Model.",
             )
         wanted: dict[str, int] = {}
-        fitted = jax.tree.map(lambda x: x[0], posterior.data)
+        fitted = posterior.one(0).data
         for _, one in labelled(self._paired(data) if isinstance(data, Batch) else as_data(data)):
             for name, length in levels_needed(posterior.density.model, self._first(), fitted, one).items():
                 wanted[name] = max(wanted.get(name, 0), length)
@@ -315,13 +315,13 @@ class Fitted(Outcome):
             remedy="name them as in the fit, or pick datasets first, as in result[name].",
         )
 
-    def _ungridded(self, values: Mapping[str, Any], nothing: float = np.nan) -> dict[str, np.ndarray]:
-        """Undo `_gridded`: drop the added axes, and set ``nothing`` for missing draws."""
+    def _ungridded(self, values: Mapping[str, Any], fill: float = np.nan) -> dict[str, np.ndarray]:
+        """Undo `_gridded`: drop the added axes, and set ``fill`` for missing draws."""
         own = {name: self._stripped(np.asarray(value)) for name, value in values.items()}
         exists = self._exists()
         if exists.all():
             return own
-        return {name: np.where(widen(exists, value.ndim), value, nothing) for name, value in own.items()}
+        return {name: np.where(widen(exists, value.ndim), value, fill) for name, value in own.items()}
 
     def _stripped(self, value: np.ndarray) -> np.ndarray:
         """Drop the axes added by `_gridded`."""

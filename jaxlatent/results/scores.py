@@ -15,13 +15,13 @@ from jaxlatent.results import hidden, predictive
 from jaxlatent.typing import AnyArray, Array, Params
 
 
-def per_value(posterior: Posterior, params: Mapping[str, AnyArray], draws: bool) -> dict[str, Array]:
-    """Log likelihood in nats per observed value, ``(dataset, lane)``, and ``draw`` if ``draws``; under an empty name, or an empty dict."""
+def score(posterior: Posterior, params: Mapping[str, AnyArray], draws: bool) -> dict[str, Array]:
+    """``score``: log likelihood in nats per observed value, ``(dataset, lane)``, and ``draw`` if ``draws``; empty without likelihood."""
     terms = predictive.log_likelihood(posterior, params, draws)
     if not terms:
         return {}
     total = _total(terms, 3 if draws else 2)
-    return {"": total / seen(posterior, params, draws).reshape(-1, *(1,) * (total.ndim - 1))}
+    return {"score": total / seen(posterior, params, draws).reshape(-1, *(1,) * (total.ndim - 1))}
 
 
 def criteria(posterior: Posterior, params: Mapping[str, AnyArray]) -> dict[str, np.ndarray]:

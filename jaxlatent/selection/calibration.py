@@ -97,7 +97,7 @@ def calibrate(
             "calibrate(engine=...)",
             got=type(engine).__name__,
             expected="an engine that draws",
-            remedy="use NUTS, ADVI, Laplace or Pathfinder.",
+            remedy="use another engine, such as NUTS.",
         )
     made = engine.lanes * cast(Any, engine).draws
     require(1 <= draws <= made, "calibrate(draws=...)", got=draws, expected=f"1 to {made}, the draws of each fit")

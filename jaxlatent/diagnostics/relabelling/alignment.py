@@ -22,10 +22,10 @@ from jaxlatent.errors import InputError
 from jaxlatent.typing import ArrayLike
 
 #: Number of starts of each kind: typical draws, and entries to sort by.
-STARTS = 10
+_STARTS = 10
 
 #: Minimum spread within labels of an entry, as a fraction of that over all labels, as a few draws may agree by chance.
-LEAST_SPREAD = 0.01
+_LEAST_SPREAD = 0.01
 
 
 def align(features: np.ndarray, target: np.ndarray | None, max_iter: int) -> tuple[np.ndarray, int, bool]:
@@ -54,8 +54,8 @@ def _starts(features: np.ndarray, target: np.ndarray | None) -> Iterator[np.ndar
     """Starting permutations ``(N, K)``, which do not depend on the given order of labels."""
     ordered = np.sort(features, 1)
     deviation = np.square(ordered - ordered.mean(0))
-    typical = np.argsort(deviation.sum((1, 2)), kind="stable")[:STARTS]
-    separating = np.argsort(deviation.sum((0, 1)), kind="stable")[:STARTS]
+    typical = np.argsort(deviation.sum((1, 2)), kind="stable")[:_STARTS]
+    separating = np.argsort(deviation.sum((0, 1)), kind="stable")[:_STARTS]
     for center in features[typical] if target is None else [target]:
         yield _match(features, center, np.ones(center.shape[-1]))
     for entry in separating:
@@ -70,7 +70,7 @@ def _moments(
     aligned = np.take_along_axis(features, perm[..., None], 1)
     center = aligned.mean(0) if target is None else target
     variance = np.square(aligned - center).mean((0, 1))
-    spread = np.maximum(np.sqrt(variance), LEAST_SPREAD)
+    spread = np.maximum(np.sqrt(variance), _LEAST_SPREAD)
     return center, spread, (np.log(spread) + variance / spread**2 / 2).sum()
 
 

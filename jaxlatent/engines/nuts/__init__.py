@@ -1,4 +1,4 @@
-"""The no-U-turn sampler: kernel, mass matrix, warm-up."""
+"""The no-U-turn sampler: trajectory, transition, warm-up."""
 
 from jaxlatent.engines.nuts.nuts import NUTS
 

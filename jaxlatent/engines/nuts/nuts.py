@@ -16,10 +16,13 @@ import jax.numpy as jnp
 
 from jaxlatent.engines.base import Final, Outputs, Stage, engine, when
 from jaxlatent.engines.chains import Chains, Record
-from jaxlatent.engines.nuts import metric as metrics
+from jaxlatent.engines.hmc import metric as metrics
+from jaxlatent.engines.hmc.dual_averaging import Tuning, start_tuning, tune
+from jaxlatent.engines.hmc.leapfrog import Point, leapfrog
+from jaxlatent.engines.hmc.stages import SAMPLE, sampler_stages
 from jaxlatent.engines.nuts import trajectory as trajectories
-from jaxlatent.engines.nuts.trajectory import Point, Trajectory
-from jaxlatent.engines.nuts.warmup import SAMPLE, Shared, Tuning, Window, pool, stages_of, start_tuning, tune
+from jaxlatent.engines.nuts.trajectory import Trajectory
+from jaxlatent.engines.nuts.warmup import EARLY_DEPTH, Shared, Window, pool
 from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
@@ -110,7 +113,8 @@ class NUTS(Chains):
 
     def schedule(self, segment: int) -> tuple[Stage, ...]:
         """Warm-up windows, then segments of kept draws."""
-        return stages_of(self.warmup, self.draws, segment, self.max_depth)
+        early = min(self.max_depth, EARLY_DEPTH)
+        return sampler_stages(self.warmup, self.draws, segment, self.max_depth, early)
 
     def shared(self, posterior: Posterior, key: Key) -> Shared:
         """Unit metric, step size 1."""
@@ -123,15 +127,15 @@ class NUTS(Chains):
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
         """A lane before the evaluation of its first position, which is done by a leapfrog step of size zero."""
-        zero, nothing, none = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
+        zeros, zero, count = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
         return State(
-            draw=Point(position, nothing, zero),
-            transitions=none - 1,
+            draw=Point(position, zero, zeros),
+            transitions=count - 1,
             trajectory=trajectories.initial(key, position, self.max_depth),
-            step_size=nothing,
-            tuning=start_tuning(nothing + 1),
-            info=Info(nothing, nothing, none, none, jnp.zeros((), bool), nothing),
-            tally=Tally(none, none, none),
+            step_size=zero,
+            tuning=start_tuning(zero + 1),
+            info=Info(zero, zero, count, count, jnp.zeros((), bool), zero),
+            tally=Tally(count, count, count),
         )
 
     def step(
@@ -139,9 +143,9 @@ class NUTS(Chains):
     ) -> tuple[State, Record, Array]:
         """One leapfrog step, and the end of the subtree, trajectory and draw where it completes them."""
         trajectory = state.trajectory
-        point, leaf, log_weight, energy = trajectories.leapfrog(posterior, trajectory, state.step_size, shared.metric)
-        trajectory, turning = trajectories.extend(trajectory, point, leaf, log_weight, energy)
-        fresh, diverging = state.transitions < 0, -log_weight > self.divergence_threshold
+        point, end = leapfrog(posterior, trajectory.end, trajectory.direction * state.step_size, shared.metric)
+        trajectory, error, turning = trajectories.extend(trajectory, point, end)
+        fresh, diverging = state.transitions < 0, error > self.divergence_threshold
         broken = turning | diverging
 
         def merge(carry: tuple[Trajectory, Array]) -> tuple[Trajectory, Array]:
@@ -188,8 +192,8 @@ class NUTS(Chains):
         tuning = start_tuning(shared.step_size)
 
         def restart(lane: State) -> State:
-            leaf = lane.trajectory.end._replace(gradient=shared.metric.transpose(lane.draw.gradient))
-            trajectory = lane.trajectory._replace(left=leaf, right=leaf, end=leaf)
+            end = lane.trajectory.end._replace(gradient=shared.metric.transpose(lane.draw.gradient))
+            trajectory = lane.trajectory._replace(left=end, right=end, end=end)
             return lane._replace(trajectory=trajectory, step_size=shared.step_size, tuning=tuning)
 
         return jax.vmap(restart)(state), shared

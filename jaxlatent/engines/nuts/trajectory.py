@@ -1,7 +1,7 @@
-"""The trajectory of NUTS: leapfrog steps, doublings, and U-turn checks.
+"""The trajectory of NUTS: doublings and U-turn checks.
 
 Multinomial sampling over an iteratively doubled trajectory (Hoffman and Gelman 2014; Betancourt 2017; Phan et al. 2019). Momenta are
-whitened (`jaxlatent.engines.nuts.metric`), so only the leapfrog step uses the metric.
+whitened (`jaxlatent.engines.hmc.metric`), so a U-turn check is a plain dot product.
 """
 
 from typing import NamedTuple
@@ -9,26 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.engines.nuts.metric import Metric
+from jaxlatent.engines.hmc.leapfrog import PhasePoint, Point, total_energy
+from jaxlatent.engines.hmc.metric import Metric
 from jaxlatent.masks import select
-from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Bool, Float, Int, Key, Position
-
-
-class Point(NamedTuple):
-    """A position with its log density and gradient."""
-
-    position: Float[Array, " dim"]
-    log_density: Float[Array, ""]
-    gradient: Float[Array, " dim"]
-
-
-class Leaf(NamedTuple):
-    """One end of a trajectory: position, whitened momentum, whitened gradient."""
-
-    position: Float[Array, " dim"]
-    momentum: Float[Array, " dim"]
-    gradient: Float[Array, " dim"]
 
 
 class Tree(NamedTuple):
@@ -78,9 +62,9 @@ class Trajectory(NamedTuple):
         choices: random numbers of the transition, see `Choices`.
     """
 
-    left: Leaf
-    right: Leaf
-    end: Leaf
+    left: PhasePoint
+    right: PhasePoint
+    end: PhasePoint
     tree: Tree
     subtree: Tree
     checkpoints: tuple[Float[Array, "max_depth dim"], Float[Array, "max_depth dim"]]
@@ -92,35 +76,22 @@ class Trajectory(NamedTuple):
 
 def initial(key: Key, position: Position, max_depth: int) -> Trajectory:
     """A trajectory without momentum or direction, whose first step evaluates ``position``."""
-    zero, nothing, none = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
-    leaf, depths = Leaf(position, zero, zero), jnp.zeros(max_depth, position.dtype)
-    tree = Tree(Point(position, nothing, zero), nothing, nothing, zero, nothing, none)
+    zeros, zero, count = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
+    end, depths = PhasePoint(position, zeros, zeros), jnp.zeros(max_depth, position.dtype)
+    tree = Tree(Point(position, zero, zeros), zero, zero, zeros, zero, count)
     checkpoints = (jnp.zeros((max_depth, position.shape[0]), position.dtype),) * 2
     choices = Choices(key, depths, depths)
-    return Trajectory(leaf, leaf, leaf, tree, tree, checkpoints, none, nothing, nothing, choices)
-
-
-def leapfrog(
-    posterior: Posterior, trajectory: Trajectory, step_size: Float[Array, ""], metric: Metric
-) -> tuple[Point, Leaf, Float[Array, ""], Float[Array, ""]]:
-    """One leapfrog step: the new point, the leaf, its log weight relative to the start, and its energy."""
-    end, step = trajectory.end, trajectory.direction * step_size
-    half = end.momentum + 0.5 * step * end.gradient
-    position = end.position + step * metric.forward(half)
-    log_density, gradient = jax.value_and_grad(posterior.log_density)(position)
-    whitened = metric.transpose(gradient)
-    momentum = half + 0.5 * step * whitened
-    energy = 0.5 * momentum @ momentum - log_density
-    change = trajectory.start_energy - energy
-    log_weight = jnp.where(jnp.isnan(change), -jnp.inf, change)
-    return Point(position, log_density, gradient), Leaf(position, momentum, whitened), log_weight, energy
+    return Trajectory(end, end, end, tree, tree, checkpoints, count, zero, zero, choices)
 
 
 def extend(
-    trajectory: Trajectory, point: Point, leaf: Leaf, log_weight: Float[Array, ""], energy: Float[Array, ""]
-) -> tuple[Trajectory, Bool[Array, ""]]:
-    """Add a leapfrog step to the subtree: the trajectory, and whether the subtree makes a U-turn."""
+    trajectory: Trajectory, point: Point, end: PhasePoint
+) -> tuple[Trajectory, Float[Array, ""], Bool[Array, ""]]:
+    """Add a leapfrog step to the subtree: the trajectory, the step's energy error, and whether the subtree makes a U-turn."""
     subtree = trajectory.subtree
+    energy = total_energy(end.momentum, point.log_density)
+    change = trajectory.start_energy - energy
+    log_weight = jnp.where(jnp.isnan(change), -jnp.inf, change)
     total = trajectory.tree.size + subtree.size
     uniform = jax.random.uniform(jax.random.fold_in(trajectory.choices.leaf_key, total), dtype=energy.dtype)
     accept = uniform < jax.nn.sigmoid(log_weight - subtree.log_weight)
@@ -129,12 +100,12 @@ def extend(
         proposal=proposal,
         energy=energy,
         log_weight=jnp.logaddexp(subtree.log_weight, log_weight),
-        momentum_sum=subtree.momentum_sum + leaf.momentum,
+        momentum_sum=subtree.momentum_sum + end.momentum,
         accept_sum=subtree.accept_sum + jnp.exp(jnp.minimum(log_weight, 0.0)),
         size=subtree.size + 1,
     )
-    checkpoints, turning = _check_subtree(trajectory.checkpoints, leaf.momentum, grown.momentum_sum, subtree.size)
-    return trajectory._replace(end=leaf, subtree=grown, checkpoints=checkpoints), turning
+    checkpoints, turning = _check_subtree(trajectory.checkpoints, end.momentum, grown.momentum_sum, subtree.size)
+    return trajectory._replace(end=end, subtree=grown, checkpoints=checkpoints), -log_weight, turning
 
 
 def begin(trajectory: Trajectory, draw: Point, key: Key, metric: Metric) -> Trajectory:
@@ -145,16 +116,16 @@ def begin(trajectory: Trajectory, draw: Point, key: Key, metric: Metric) -> Traj
     uniform = jax.random.uniform(key, (dim + 2 * depths,), draw.position.dtype, minval=-edge, maxval=1.0)
     gaussian, signs, joins = uniform[:dim], uniform[dim : dim + depths], uniform[dim + depths :]
     momentum = jnp.sqrt(2.0).astype(gaussian.dtype) * jax.lax.erf_inv(gaussian)
-    energy = 0.5 * momentum @ momentum - draw.log_density
-    leaf = Leaf(draw.position, momentum, metric.transpose(draw.gradient))
-    zero, none = jnp.zeros_like(energy), jnp.zeros_like(trajectory.depth)
+    energy = total_energy(momentum, draw.log_density)
+    start = PhasePoint(draw.position, momentum, metric.transpose(draw.gradient))
+    zero, count = jnp.zeros_like(energy), jnp.zeros_like(trajectory.depth)
     return _open_subtree(
         trajectory._replace(
-            left=leaf,
-            right=leaf,
-            tree=Tree(draw, energy, zero, momentum, zero, none),
+            left=start,
+            right=start,
+            tree=Tree(draw, energy, zero, momentum, zero, count),
             start_energy=energy,
-            depth=none,
+            depth=count,
             choices=Choices(leaf_key, jnp.where(signs > 0, 1.0, -1.0).astype(signs.dtype), (joins + 1) / 2),
         )
     )
@@ -185,8 +156,8 @@ def _open_subtree(trajectory: Trajectory) -> Trajectory:
     """Start an empty subtree at the end that the next doubling extends."""
     direction = trajectory.choices.directions[trajectory.depth]
     end = select(direction > 0, trajectory.right, trajectory.left)
-    zero, none = jnp.zeros_like(trajectory.start_energy), jnp.zeros_like(trajectory.depth)
-    subtree = Tree(trajectory.tree.proposal, zero, zero - jnp.inf, jnp.zeros_like(end.momentum), zero, none)
+    zero, count = jnp.zeros_like(trajectory.start_energy), jnp.zeros_like(trajectory.depth)
+    subtree = Tree(trajectory.tree.proposal, zero, zero - jnp.inf, jnp.zeros_like(end.momentum), zero, count)
     return trajectory._replace(end=end, subtree=subtree, direction=direction)
 
 

@@ -1,4 +1,4 @@
-"""The warm-up of NUTS: windows, dual averaging, and the pooling of step sizes and metrics across lanes.
+"""The warm-up of NUTS: the pooling of step sizes and metrics across lanes.
 
 Within a window each lane tunes its own step size by dual averaging, so none waits. At the end of a window the lanes of a dataset are
 pooled: the metric is estimated from the draws of all trusted lanes, so four chains learn it four times as fast, and the step size is a
@@ -16,24 +16,20 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxlatent.engines.base import Stage, split_steps
-from jaxlatent.engines.nuts.metric import Metric, estimate
+from jaxlatent.engines.base import Stage
+from jaxlatent.engines.hmc.metric import Metric, estimate
+from jaxlatent.engines.hmc.stages import WINDOW
 from jaxlatent.masks import select
 from jaxlatent.typing import Array
 
-#: ``Stage.kind``: the metric is learned at the end; the step size is frozen at the end; no adaptation.
-WINDOW, LAST, SAMPLE = 0, 1, 2
-
-_FIRST_WINDOW = 20
-_LONGEST_WINDOW = 250
 #: Depth limit while the metric is still rough: it learns as much from 2**6 leapfrog steps as from 2**10.
-_EARLY_DEPTH = 6
+EARLY_DEPTH = 6
 #: Windows at least this long are past the search for the typical set; a higher rate of divergences in their second half shows that the
 #: curvature varies.
 _SETTLED, _DIVERGENCE_RATE = 80, 0.005
 #: Chains are unmixed if the ratio of between-chain to within-chain variance is higher (R-hat above 1.7); their trees become shallow if
 #: also a larger fraction of trajectories reaches the depth limit. Both in the second half of a window, after its first, too long steps.
-_UNMIXED_RATIO, _CAPPED = 2.0, 0.75
+_SHALLOW_TREES_RATIO, _CAPPED = 2.0, 0.75
 
 
 class Shared(NamedTuple):
@@ -42,18 +38,18 @@ class Shared(NamedTuple):
     Attributes:
         metric: the whitening map.
         step_size: used once adaptation has ended.
-        bent: whether the curvature varies, so that only the diagonal of the metric is used.
+        diagonal_only: whether the curvature varies, so that the metric falls back to its diagonal.
         unmixed: whether the chains have not mixed at the depth limit.
     """
 
     metric: Metric
     step_size: Array
-    bent: Array
+    diagonal_only: Array
     unmixed: Array
 
     def limit(self, stage: Stage) -> Array:
         """The maximum tree depth."""
-        return jnp.where(self.unmixed, jnp.minimum(stage.limit, _EARLY_DEPTH), stage.limit)
+        return jnp.where(self.unmixed, jnp.minimum(stage.limit, EARLY_DEPTH), stage.limit)
 
 
 class Window(NamedTuple):
@@ -71,62 +67,6 @@ class Window(NamedTuple):
     lp: Array
     diverging: Array
     depth: Array
-
-
-class Tuning(NamedTuple):
-    """Dual averaging of one lane's step size (Nesterov 2009; Hoffman and Gelman 2014, section 3.2.1, with their constants).
-
-    Attributes:
-        log_step: log step size of the next trajectory.
-        log_average: weighted average of the log step size, used after adaptation.
-        error: running mean of target minus acceptance.
-        seen: number of transitions, as a float.
-        anchor: log step size that the iterates shrink to.
-    """
-
-    log_step: Array
-    log_average: Array
-    error: Array
-    seen: Array
-    anchor: Array
-
-
-def start_tuning(step_size: Array) -> Tuning:
-    """Restart dual averaging from a step size."""
-    zero = jnp.zeros_like(step_size)
-    return Tuning(jnp.log(step_size), zero, zero, zero, jnp.log(10 * step_size))
-
-
-def tune(state: Tuning, excess: Array) -> Tuning:
-    """Update dual averaging after a trajectory whose acceptance exceeds the target by ``excess``."""
-    seen = state.seen + 1
-    weight = 1 / (seen + 10)
-    error = (1 - weight) * state.error - weight * excess
-    log_step = state.anchor - jnp.sqrt(seen) / 0.05 * error
-    decay = seen**-0.75
-    return Tuning(log_step, decay * log_step + (1 - decay) * state.log_average, error, seen, state.anchor)
-
-
-def warmup_stages(warmup: int, max_depth: int) -> tuple[Stage, ...]:
-    """Windows that double from 20 to 250 transitions, then a last stage that tunes the step size alone."""
-    if warmup == 0:
-        return ()
-    last = min(max(warmup // 10, 1), 100)
-    rest, length = warmup - last, _FIRST_WINDOW
-    stages: list[Stage] = []
-    while rest > 0:
-        # Absorb a remainder too short for a window of its own.
-        take = rest if rest < 2 * length and rest <= _LONGEST_WINDOW else min(length, rest)
-        depth = min(max_depth, _EARLY_DEPTH) if len(stages) < 2 else max_depth
-        stages.append(Stage(take, WINDOW, depth, False))
-        rest, length = rest - take, min(2 * length, _LONGEST_WINDOW)
-    return (*stages, Stage(last, LAST, max_depth, False))
-
-
-def stages_of(warmup: int, draws: int, segment: int, limit: int) -> tuple[Stage, ...]:
-    """Warm-up windows, then segments of kept draws; ``limit`` is the largest tree depth or number of steps."""
-    sampling = (Stage(steps, SAMPLE, limit, True) for steps in split_steps(draws, segment))
-    return (*warmup_stages(warmup, limit), *sampling)
 
 
 def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage: Stage, automatic: bool) -> Shared:
@@ -152,12 +92,12 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     # Dual averaging begins with steps that are too long on purpose: ignore the divergences of the first half.
     late = counted & (index >= counts[:, None] // 2)
     share = jnp.sum(window.diverging & late) / jnp.maximum(jnp.sum(late), 1)
-    bent = shared.bent | (automatic & learn & (stage.steps >= _SETTLED) & (share > _DIVERGENCE_RATE))
+    diagonal_only = shared.diagonal_only | (automatic & learn & (stage.steps >= _SETTLED) & (share > _DIVERGENCE_RATE))
     running = valid & (index >= counts[:, None] // 2) & (jnp.isfinite(level) & (counts > 1))[:, None]
     deepest = running & (window.depth >= shared.limit(stage))
     capped = jnp.sum(deepest, dtype=level.dtype) > _CAPPED * jnp.sum(running, dtype=level.dtype)
     unmixed = jnp.where(stage.steps >= _SETTLED, capped & _unmixed(window.draws, running), shared.unmixed)
-    return Shared(metric.flattened(bent), step_size.astype(shared.step_size.dtype), bent, unmixed)
+    return Shared(metric.flattened(diagonal_only), step_size.astype(shared.step_size.dtype), diagonal_only, unmixed)
 
 
 def _unmixed(draws: Array, counted: Array) -> Array:
@@ -170,7 +110,9 @@ def _unmixed(draws: Array, counted: Array) -> Array:
     lanes = jnp.maximum(jnp.sum(there, dtype=draws.dtype), 2)
     centre = jnp.sum(jnp.where(there, mean, 0.0), 0) / lanes
     between = jnp.sum(jnp.where(there, mean - centre, 0.0) ** 2, 0) / (lanes - 1)
-    return (jnp.sum(there) > 1) & jnp.any(between > _UNMIXED_RATIO * jnp.sum(jnp.where(there, within, 0.0), 0) / lanes)
+    return (jnp.sum(there) > 1) & jnp.any(
+        between > _SHALLOW_TREES_RATIO * jnp.sum(jnp.where(there, within, 0.0), 0) / lanes
+    )
 
 
 def _pool_step_sizes(step_sizes: Array, before: Array) -> Array:

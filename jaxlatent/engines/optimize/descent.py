@@ -49,9 +49,9 @@ class Descent(NamedTuple):
 
     def init(self, position: Position) -> DescentState:
         """A lane before the evaluation of its first position."""
-        best, none = jnp.full((), jnp.inf, position.dtype), jnp.zeros((), jnp.int32)
+        best, count = jnp.full((), jnp.inf, position.dtype), jnp.zeros((), jnp.int32)
         point = Point(position, best, jnp.zeros_like(position))
-        return DescentState(position, point, self.optimizer.init(position), best, none, none)
+        return DescentState(position, point, self.optimizer.init(position), best, count, count)
 
     def update(self, state: DescentState, value: Array, gradient: Array, function: LogDensity) -> DescentState:
         """The state after the evaluation of its trial; ``function`` is for optimisers with a line search of their own."""

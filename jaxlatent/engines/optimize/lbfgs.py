@@ -119,12 +119,12 @@ class LBFGS(NamedTuple):
 
     def init(self, position: Position) -> State:
         """A lane before the evaluation of its first position."""
-        zero, none = jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
+        zero, count = jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
         pairs = jnp.zeros((self.memory, position.shape[0]), position.dtype)
-        nothing = jnp.zeros_like(position)
-        point = Point(position, zero + jnp.inf, nothing)
-        memory = Memory(pairs, pairs, nothing)
-        return State(position, point, memory, nothing, zero, zero, zero + jnp.inf, none, zero, none - 1, none)
+        zeros = jnp.zeros_like(position)
+        point = Point(position, zero + jnp.inf, zeros)
+        memory = Memory(pairs, pairs, zeros)
+        return State(position, point, memory, zeros, zero, zero, zero + jnp.inf, count, zero, count - 1, count)
 
     def update(self, state: State, value: Array, gradient: Array, function: LogDensity) -> State:
         """The state after the evaluation of its trial; ``function`` is unused, for the interface of `Descent`."""
@@ -195,5 +195,5 @@ def _start_line(point: Point, memory: Memory, empty: Memory, iterations: Array) 
 
 def _empty_memory(memory: Memory, gradient: Array, scale: Array) -> Memory:
     """A memory without pairs, for a first step of length at most one in units of ``sqrt(scale)``."""
-    nothing = jnp.zeros_like(memory.steps)
-    return Memory(nothing, nothing, scale / jnp.maximum(jnp.sqrt(gradient @ (scale * gradient)), 1.0))
+    empty = jnp.zeros_like(memory.steps)
+    return Memory(empty, empty, scale / jnp.maximum(jnp.sqrt(gradient @ (scale * gradient)), 1.0))

@@ -20,7 +20,7 @@ from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.rows import Rows, find_rows, next_batch, split_rows, validate
 from jaxlatent.errors import InputError, require
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.status import Status
+from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
 
 #: Standard errors are computed by default up to this dimension; the Hessian has its square of entries.
@@ -165,7 +165,7 @@ class Optimize(Search):
 
     def done(self, state: State) -> Array:
         """Whether the lane converged, failed, or ran out of patience."""
-        ended: Array = state.search.status != Status.OK
+        ended = super().done(state)
         return ended | (state.rows.since >= self.patience) if self.validation > 0 else ended
 
     def outputs(self, records: PyTree) -> Outputs:
@@ -175,11 +175,10 @@ class Optimize(Search):
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The best point, ``covariance`` ``(dim, dim)`` of the position there, ``n_steps``: evaluations."""
-        point, status = state.search.point, state.search.status
+        point, status = state.search.point, at_limit(state.search.status)
         statistics = {"n_steps": state.evaluations}
         if self.by_rows:
             return self._finish_rows(posterior, state, statistics)
-        status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
         with_covariance = posterior.dim <= _HESSIAN_DIM if self.standard_errors is None else self.standard_errors
         if with_covariance:
             factor, definite = inverse_root(jax.hessian(self._cost(posterior))(point.position))
@@ -198,8 +197,7 @@ class Optimize(Search):
             status = jnp.where((status == Status.OK) & (rows.since >= self.patience), Status.CONVERGED, status)
         else:
             objective = -self._cost(posterior)(position)
-        status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
-        return Final(Outputs(statistics, position), objective, status)
+        return Final(Outputs(statistics, position), objective, at_limit(status))
 
     @property
     def _algorithm(self) -> "LBFGS | Descent":

@@ -34,7 +34,7 @@ from jaxlatent.engines.optimize.interning import interned
 from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.status import Status
+from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, Position, PyTree
 
 _FIRST_WINDOW = 100
@@ -160,8 +160,8 @@ class ADVI(GaussianSearch):
         """A narrow Gaussian at the starting position."""
         ones = jnp.ones_like(position)
         q = Gaussian(position, _START_SCALE * (ones if self.family == "mean_field" else jnp.diag(ones)))
-        nothing, none = jax.tree.map(jnp.zeros_like, q), jnp.zeros((), jnp.int32)
-        return State(q, self._optimizer.init(nothing), nothing, none, nothing, none, none, none, none, none)
+        zeros, count = jax.tree.map(jnp.zeros_like, q), jnp.zeros((), jnp.int32)
+        return State(q, self._optimizer.init(zeros), zeros, count, zeros, count, count, count, count, count)
 
     def step(
         self, posterior: Posterior, key: Key, state: State, shared: PyTree, stage: Stage
@@ -193,17 +193,12 @@ class ADVI(GaussianSearch):
         ends_window = state.summed >= jnp.maximum(2 * state.length, _FIRST_WINDOW)
         return when(ends_window, self._check_window, state), Record(elbo), jnp.ones((), bool)
 
-    def done(self, state: State) -> Array:
-        """Whether the lane converged or failed."""
-        return state.status != Status.OK
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``."""
         # If stopped within a window, take the average of the longer one.
         q = select(state.summed >= state.length, _mean(state), state.average)
         z = jax.random.normal(key, (self.draws, posterior.dim), q.location.dtype)
-        status = jnp.where(state.status == Status.OK, Status.MAX_ITERATIONS, state.status)
-        final = outcome(posterior, q.forward(z), standard_log_density(z) - q.log_det(), status)
+        final = outcome(posterior, q.forward(z), standard_log_density(z) - q.log_det(), at_limit(state.status))
         return final.with_statistics(n_steps=state.iterations)
 
     def _check_window(self, state: State) -> State:

@@ -25,7 +25,7 @@ from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.lbfgs import State as SearchState
 from jaxlatent.errors import require
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.status import Status
+from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
 
 #: In unconstrained coordinates. For a mixture of experts 0.01 and 0.135 reach the same bounds, from random starts and from the mode.
@@ -90,19 +90,14 @@ class DADVI(GaussianSearch):
         search = self._search.update(state.search, *jax.value_and_grad(cost)(state.search.trial), cost)
         return State(search, state.noise, state.evaluations + 1), Record(-search.point.value), jnp.ones((), bool)
 
-    def done(self, state: State) -> Array:
-        """Whether the lane converged or failed."""
-        return state.search.status != Status.OK
-
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """Draws ``(draws, dim)``, ``lp``, ``log_q``; per lane ``khat``, ``elbo``, ``n_steps``, ``bound`` and whether it is ``overfit``.
 
         The objective is the ELBO of the mean field on fresh draws, ``elbo`` that of the returned draws, ``bound`` that of the fixed draws,
         which is overfit if it exceeds the objective by more than half a nat per unknown.
         """
-        both, status = state.search.point.position, state.search.status
+        both, status = state.search.point.position, at_limit(state.search.status)
         bound = -state.search.point.value
-        status = jnp.where(status == Status.OK, Status.MAX_ITERATIONS, status)
         location, log_scale = jnp.split(both, 2)
         z = jax.random.normal(key, (self.draws, posterior.dim), both.dtype)
         log_q = standard_log_density(z)

@@ -26,12 +26,10 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent._compat.one_kernel import one_kernel
 from jaxlatent._compat.tracing import probably_on_cpu
-from jaxlatent.errors import require
 from jaxlatent.typing import Array, Bool, Float
 
 #: "sequential": a scan, the least work. "associative": a parallel scan of matrix products, K times the work in log T rounds.
-#: "dynamax": the reference, for the likelihood only.
-Method = Literal["sequential", "associative", "dynamax"]
+Method = Literal["sequential", "associative"]
 
 #: Up to this many states, sums over states are unrolled into additions of rows.
 _FEW = 16
@@ -82,17 +80,7 @@ def messages(
         log_likelihoods: of each step in each state.
         live: False past the end of a sequence; None if all have the same length.
         method: see `choose_method`.
-
-    Raises:
-        InputError: for "dynamax", which computes likelihoods only.
     """
-    require(
-        method != "dynamax",
-        "method",
-        got="'dynamax' for more than a likelihood",
-        expected="'sequential' or 'associative'",
-        remedy="leave it out.",
-    )
     run = _sequential if method == "sequential" else _associative
     log_scales, alpha, smoothed, seen = run(initial, transition, log_likelihoods, live)
     if live is not None:
@@ -198,8 +186,8 @@ def _associative(
     log_transition = jnp.log(transition[..., None] if transition.ndim == 2 else transition)
     factors = ending = log_transition + log_likelihoods[1:, None]
     if live is not None:
-        nothing = jnp.log(jnp.eye(states, dtype=factors.dtype))[None, ..., None]
-        ending = jnp.where(live[1:, None, None], factors, nothing)
+        identity = jnp.log(jnp.eye(states, dtype=factors.dtype))[None, ..., None]
+        ending = jnp.where(live[1:, None, None], factors, identity)
 
     def product(a: Array, b: Array) -> Array:
         joined = logsumexp(a[:, :, :, None] + b[:, None], 2)

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.errors import InputError
-from jaxlatent.latent.markov import reference
+from jaxlatent.errors import InputError, require
 from jaxlatent.latent.markov.messages import Method, choose_method, messages, push
 from jaxlatent.typing import AnyArray, Array, Bool, Float
 
@@ -34,7 +33,7 @@ def log_normalizer(
         log_likelihoods: ``(..., T, K)``, of each step in each state; leading axes are sequences.
         mask: ``(..., T)``, False where missing. Steps after the last unmasked one are past the end of the sequence: they add nothing, also
             no expected transitions. Masked log likelihoods may be anything, also NaN.
-        method: "sequential" or "associative"; by default the one expected to be faster. "dynamax" differentiates dynamax's filter.
+        method: "sequential" or "associative"; by default the one expected to be faster.
 
     Returns:
         ``(...)``.
@@ -43,8 +42,6 @@ def log_normalizer(
         InputError: for inconsistent shapes or an unknown method.
     """
     problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
-    if problem.method == "dynamax":
-        return reference.log_normalizer(*problem[:3]).reshape(problem.leading)
     return _log_normalizer(problem.method, *problem[:4]).reshape(problem.leading)
 
 
@@ -101,7 +98,7 @@ def _check(
     initial: Array, transition: Array, log_likelihoods: Array, mask: AnyArray | None, method: Method | None
 ) -> None:
     *leading, steps, states = log_likelihoods.shape
-    known = (None, "sequential", "associative", "dynamax")
+    known = (None, "sequential", "associative")
     wanted = {
         "initial_probs": (initial, f"(..., {states})", initial.shape[-1:] == (states,)),
         "transition_matrix": (
@@ -123,8 +120,7 @@ def _check(
                 expected=f"{expected}, for log likelihoods (..., T, K) = {(*leading, steps, states)}",
                 remedy="use rows for the current state and columns for the next one.",
             )
-    if method not in known:
-        raise InputError("method", got=repr(method), expected=f"one of {known}", remedy="leave it out.")
+    require(method in known, "method", got=method, expected=f"one of {known}", remedy="leave it out.")
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -109,7 +109,7 @@ class GeneralisedLinear(Regression):
             fit = jnp.sum(w * (y * step - (self.log_partition(eta + step) - self.log_partition(eta))), 1)
             return fit - jnp.sum(((now - design.mean + 0.5 * move) @ precision) * move, 1)
 
-        none = jnp.zeros_like(along[:, 0])
+        whole = jnp.ones_like(along[:, 0])
         # Gains are most of the cost: take the full step for the states where it does not decrease the objective beyond rounding, and
         # shorten it for the others.
         rounding = jnp.finfo(now.dtype).eps * jnp.sum(w, 1)
@@ -120,7 +120,7 @@ class GeneralisedLinear(Regression):
             fraction = jnp.where(far, jnp.where(fraction > _MIN_FRACTION, fraction / 4, 0.0), fraction)
             return fraction, too_far(fraction)
 
-        fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), shorten, (none + 1, too_far(none + 1)))
+        fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), shorten, (whole, too_far(whole)))
         return now + fraction[:, None] * direction
 
 

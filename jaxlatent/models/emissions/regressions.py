@@ -82,8 +82,8 @@ class LinearRegression(Regression):
             w, off = self.weights(d, expected), d.y.ravel()[:, None] - rows(self.predictors(p, d), 1)
             squares, size = jnp.sum(w * off**2, 0), jnp.sum(w, 0)
             if self.variance_shape is None:
-                nothing = 1e-12 * units_of_y(d).spread ** 2
-                return jnp.maximum(squares / jnp.maximum(size, 1e-20), nothing)
+                smallest = 1e-12 * units_of_y(d).spread ** 2
+                return jnp.maximum(squares / jnp.maximum(size, 1e-20), smallest)
             raised: Array = (2 * self._variance_scale(d) + squares) / (2 * self.variance_shape + 2 + size)
             return raised
 

@@ -1,5 +1,6 @@
 """`from_log_density`: the posterior of a bare log density function."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,6 @@ from numpyro.distributions import biject_to, constraints
 
 from jaxlatent.data.arrays import Batch
 from jaxlatent.errors import InputError, did_you_mean
-from jaxlatent.model.coordinates import size
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.density import Density, Guides
 from jaxlatent.posterior.posterior import Posterior, batched
@@ -38,7 +38,7 @@ class FunctionDensity(ByValue, Density):
     @property
     def dim(self) -> int:
         """The length of a position."""
-        return sum(size(shape) for shape in self._unconstrained_shapes)
+        return sum(math.prod(shape) for shape in self._unconstrained_shapes)
 
     @property
     def _unconstrained_shapes(self) -> list[tuple[int, ...]]:
@@ -70,10 +70,10 @@ class FunctionDensity(ByValue, Density):
         start = 0
         for name, support, shape in zip(self.names, self.supports, self._unconstrained_shapes, strict=True):
             bijector = biject_to(support)
-            z = position[start : start + size(shape)].reshape(shape)
+            z = position[start : start + math.prod(shape)].reshape(shape)
             params[name] = bijector(z)
             log_det = log_det + jnp.sum(bijector.log_abs_det_jacobian(z, params[name]))
-            start += size(shape)
+            start += math.prod(shape)
         return params, log_det
 
 

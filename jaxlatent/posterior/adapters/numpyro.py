@@ -1,6 +1,7 @@
 """`from_numpyro`: the posterior of a NumPyro model."""
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,6 @@ from jax.flatten_util import ravel_pytree
 
 from jaxlatent.data.arrays import Batch, Masked, as_data, blamed
 from jaxlatent.errors import InputError
-from jaxlatent.model.coordinates import size
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.density import Density, Guides
 from jaxlatent.posterior.posterior import Posterior, batched
@@ -53,7 +53,7 @@ class NumPyroDensity(ByValue, Density):
     @property
     def dim(self) -> int:
         """The length of a position."""
-        return sum(size(shape) for shape in self.shapes)
+        return sum(math.prod(shape) for shape in self.shapes)
 
     @property
     def label(self) -> str:
@@ -137,8 +137,8 @@ class NumPyroDensity(ByValue, Density):
     def _unravel(self, position: Position) -> dict[str, Array]:
         values, start = {}, 0
         for name, shape in zip(self.names, self.shapes, strict=True):
-            values[name] = position[start : start + size(shape)].reshape(shape)
-            start += size(shape)
+            values[name] = position[start : start + math.prod(shape)].reshape(shape)
+            start += math.prod(shape)
         return values
 
     def _arguments(self, data: Data) -> tuple[tuple[Any, ...], dict[str, Any]]:

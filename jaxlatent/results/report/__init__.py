@@ -7,10 +7,10 @@ from jaxlatent.errors import InputError
 from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.report.covariates import unstandardised
 from jaxlatent.results.report.finding import Finding
+from jaxlatent.results.report.geometry import ridges, tails
+from jaxlatent.results.report.lanes import disagreements, divergences, failures, no_movement, poor_fits, too_few_draws
 from jaxlatent.results.report.latent import components
 from jaxlatent.results.report.modelling import bounds, conflicts, duplicates, separations
-from jaxlatent.results.report.running import disagreements, divergences, failures, no_movement, poor_fits, too_few_draws
-from jaxlatent.results.report.shape import ridges, tails
 from jaxlatent.results.report.view import View, view_of
 
 _Check = Callable[[View], Iterator[Finding]]

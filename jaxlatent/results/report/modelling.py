@@ -9,8 +9,8 @@ import numpy as np
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.centring import family_of
+from jaxlatent.distributions.supports import entry_support
 from jaxlatent.errors import listed
-from jaxlatent.model.model import Model
 from jaxlatent.results.report.covariates import same_covariates
 from jaxlatent.results.report.finding import Finding
 from jaxlatent.results.report.view import View
@@ -75,10 +75,10 @@ def bounds(view: View) -> Iterator[Finding]:
     if model is None:
         return
     for name in model.prior:
-        support_at = partial(_support, model, name)
-        if not _has_bounds(support_at, view.first, view.result.posterior.data):
+        prior_at = partial(model.prior_of, name)
+        if not _has_bounds(prior_at, view.first, view.result.posterior.data):
             continue
-        support = support_at(view.first, view.result.posterior.data)
+        support = entry_support(prior_at(view.first, view.result.posterior.data).support)
         parts = [i for i, other in enumerate(view.names) if other == name]
         values = view.flat[:, parts]
         for side in ("lower", "upper"):
@@ -100,20 +100,12 @@ def bounds(view: View) -> Iterator[Finding]:
                 )
 
 
-def _support(model: Model, name: str, params: Params, data: Data) -> Any:
-    """The elementwise support of a parameter."""
-    support = model.prior_of(name, params, data).support
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return support
-
-
-def _has_bounds(support_at: Callable[[Params, Data], Any], params: Params, data: Data) -> bool:
-    """Whether a support has bounds, by tracing, without computing anything."""
+def _has_bounds(prior_at: Callable[[Params, Data], Any], params: Params, data: Data) -> bool:
+    """Whether the support of a prior has bounds, by tracing, without computing anything."""
     found: list[bool] = []
 
     def traced(params: Params, data: Data) -> None:
-        support = support_at(params, data)
+        support = entry_support(prior_at(params, data).support)
         found.append(hasattr(support, "lower_bound") or hasattr(support, "upper_bound"))
 
     jax.eval_shape(traced, params, data)

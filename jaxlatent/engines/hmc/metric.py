@@ -1,4 +1,4 @@
-r"""The mass matrix of NUTS and its estimators, as a whitening map ``L``: inverse mass matrix :math:`M^{-1} = L L^T`.
+r"""The mass matrix and its estimators, as a whitening map ``L``: inverse mass matrix :math:`M^{-1} = L L^T`.
 
 In whitened momenta :math:`r = L^T p` the kinetic energy is :math:`|r|^2 / 2` and every U-turn check a plain dot product, so only the
 leapfrog step uses ``L``.
