@@ -6,7 +6,6 @@ from typing import Any
 
 from jaxlatent.results import arviz, report
 from jaxlatent.results.fitted import Fitted
-from jaxlatent.results.report import Report
 from jaxlatent.results.summary import stacked, summarise
 
 
@@ -46,15 +45,16 @@ class Result(Fitted):
             return stacked({name: self[name].summary(names, prob) for name in self.names or ()})
         return summarise(self, names, prob)
 
-    def check(self) -> Report:
-        """Check for common problems; the report prints as text, and is empty if there are none.
+    def check(self) -> Any:
+        """Check for common problems; the report prints as text, and is empty and false if there are none.
 
         Checks for failed lanes, divergences, chains that disagree (label switching, a stuck chain), too few draws, a high k-hat,
         unidentified parameters, collinear covariates, separation in binary regressions, conflicts of prior and data, supports that are
         too narrow, and tails without a variance.
 
-        Raises:
-            InputError: for several datasets.
+        Returns:
+            A `jaxlatent.results.report.Report`. For a batch, `jaxlatent.results.report.Reports`, which prints as a table of the datasets
+            with findings; ``to_frame()`` has one row a dataset, and ``result.check()[name]`` is the same as ``result[name].check()``.
         """
         return report.check(self)
 
