@@ -167,6 +167,66 @@ def test_points_and_bare_densities_have_no_criterion(kind):
         getattr(jl.fit(bare, None, jl.NUTS(chains=2, warmup=20, draws=20), 0), kind)()
 
 
+# --- ArviZ ------------------------------------------------------------------------------------------------------------
+
+LINE = jl.Model(
+    {"slope": dist.Normal(0.0, 10.0)},
+    lambda p, d: {"y": dist.Normal(p.slope * d.x, 1.0)},
+    dims={"y": ("row",)},
+    key="line through zero",
+)
+
+
+def line(n, missing=()):
+    y = np.ma.array(RNG.normal(size=n).astype(np.float32), mask=np.isin(np.arange(n), missing))
+    return {"x": RNG.normal(size=n).astype(np.float32), "y": y if len(missing) else y.data}
+
+
+def test_each_dataset_of_a_ragged_batch_has_its_own_rows_in_arviz():
+    data = {"short": line(6), "long": line(11), "gaps": line(8, missing=(2, 7))}
+    fit = jl.fit(LINE, jl.batch(data), jl.NUTS(chains=4, warmup=200, draws=250), 0)
+    each = {name: fit[name].to_arviz(predictions=1) for name in fit.names}
+    for name, one in data.items():
+        n, idata = len(one["x"]), each[name]
+        np.testing.assert_array_equal(idata["observed_data"]["y"].values, np.ma.filled(one["y"], np.nan))
+        np.testing.assert_array_equal(idata["constant_data"]["x"].values, one["x"])
+        terms = norm.logpdf(np.ma.getdata(one["y"]), fit.params["slope"][fit.names.index(name)][..., None] * one["x"])
+        seen = ~np.ma.getmaskarray(one["y"])
+        np.testing.assert_allclose(
+            idata["log_likelihood"]["y"].values[..., seen], terms[..., seen], rtol=1e-3, atol=1e-4
+        )
+        for group in ("log_likelihood", "posterior_predictive"):
+            assert dict(idata[group]["y"].sizes) == {"chain": 4, "draw": 250, "row": n}
+    theirs, own = az.loo(each["short"], reff=1), fit["short"].loo()
+    assert theirs.n_data_points == own.n_observations == 6
+    # ArviZ 0.2x divides the variance over observations by their number.
+    factor = np.sqrt(6 / 5) if az.__version__.startswith("0") else 1.0
+    np.testing.assert_allclose(theirs.se * factor, own.se, rtol=1e-2)
+    assert fit.to_arviz()["observed_data"]["y"].sizes["row"] == 11
+
+
+def test_sequences_of_a_ragged_batch_have_their_own_number_and_steps_in_arviz():
+    model = jl.Model(
+        {"slope": dist.Normal(0.0, 10.0)}, lambda p, d: {"y": dist.Normal(p.slope * d.x, 1.0)}, key="lines"
+    )
+    draw = lambda *lengths: {name: [RNG.normal(size=n).astype(np.float32) for n in lengths] for name in "xy"}
+    data = [draw(4, 2), draw(3, 3, 5)]
+    fit = jl.fit(model, jl.batch(data), jl.NUTS(chains=2, warmup=20, draws=20), 0)
+    for i, one in enumerate(data):
+        shape = (len(one["y"]), max(map(len, one["y"])))
+        observed = fit[i].to_arviz()["observed_data"]["y"].values
+        assert observed.shape == shape and fit[i].to_arviz()["log_likelihood"]["y"].shape == (2, 20, *shape)
+        np.testing.assert_array_equal(observed[~np.isnan(observed)], np.concatenate(one["y"]))
+
+
+def test_missing_values_stay_in_arviz():
+    """Of one dataset, where they come last; and where no covariate tells them from padding."""
+    one = jl.fit(LINE, line(5, missing=(3, 4)), jl.NUTS(chains=2, warmup=20, draws=20), 0)
+    assert np.isnan(one.to_arviz()["observed_data"]["y"].values).tolist() == [False] * 3 + [True] * 2
+    alone = jl.fit(MODEL, jl.batch([{"y": np.ones(2)}, {"y": np.ones(3)}]), jl.NUTS(chains=2, warmup=20, draws=20), 0)
+    assert np.isnan(alone[0].to_arviz()["observed_data"]["y"].values).tolist() == [False, False, True]
+
+
 # --- check ------------------------------------------------------------------------------------------------------------
 
 

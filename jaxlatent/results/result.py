@@ -62,7 +62,8 @@ class Result(Fitted):
         """ArviZ's container: `arviz.InferenceData` with ArviZ 0.2x, `xarray.DataTree` with 1.x.
 
         Groups: posterior (derived quantities included), sample_stats, log_likelihood, observed_data, constant_data, and
-        posterior_predictive if asked for.
+        posterior_predictive if asked for. Masked values are NaN. For one dataset of a ragged batch, as in ``result[name].to_arviz()``, rows
+        that only the longer datasets have are left out; if a model has no covariates by row, these are like missing values, and stay.
 
         Args:
             predictions: a seed; adds posterior predictive draws.
