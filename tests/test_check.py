@@ -240,14 +240,6 @@ def test_a_bare_log_density_is_checked_too():
     assert not jl.fit(posterior, engine=jl.NUTS(warmup=300, draws=500), data=None, seed=1).check()
 
 
-def test_one_dataset_at_a_time():
-    model, data = HEALTHY["mean"]
-    several = jl.fit(model, jl.batch([data, data]), jl.Optimize(), seed=1)
-    with pytest.raises(jl.InputError, match="pick one first"):
-        several.check()
-    assert not several[several.names[0]].check()
-
-
 @pytest.mark.parametrize(("x", "y", "where"), [(2000.0, 0.0, "x[:, 0]"), (0.0, 1e4, "y"), (0.0, 0.0, None)])
 def test_what_a_network_meets_far_from_unit_scale_is_named(x, y, where):
     rng = np.random.default_rng(0)

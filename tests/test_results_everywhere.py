@@ -132,6 +132,9 @@ def test_what_is_known_of_a_likelihood_is_told_alike(result):
     one = fit["b"] if count == "batch" else fit
     if fit.has_draws:
         assert np.isfinite(one.loo().elpd) and np.isfinite(one.waic().elpd)
+        if count == "batch":
+            np.testing.assert_allclose(fit.loo().loc["b", "elpd"], one.loo().elpd, rtol=1e-4)
+            np.testing.assert_allclose(fit.waic().loc["b", "se"], one.waic().se, rtol=1e-4)
         idata = fit.to_arviz(predictions=1)
         assert set(idata["observed_data"].data_vars) == set(idata["posterior_predictive"].data_vars) == {name}
         assert set(idata["constant_data"].data_vars) == {"x"}
@@ -257,3 +260,6 @@ def test_what_a_numpyro_model_masks_does_not_count():
     assert len(fit.loo().pointwise) == 3
     np.testing.assert_allclose(fit.score(), fit.log_likelihood()["y"].sum(-1) / 3, rtol=1e-5)
     assert np.isnan(fit.to_arviz()["observed_data"]["y"].values).tolist() == [False, False, True, False]
+    both = jl.batch([{"y": Y, "seen": seen}, {"y": Y, "seen": ~seen}])
+    fit = jl.fit(jl.from_numpyro(masked, both), None, ENGINES["draws"], 0)
+    assert fit.waic()["n_observations"].tolist() == [3, 1]

@@ -25,6 +25,7 @@ class InformationCriterion:
         pareto_k: tail shape of the importance weights of each observation, shape ``(observations,)``; None for WAIC.
         n_samples: number of posterior draws, over all chains.
         warning: how many observations are unreliable and what to do, or None.
+        n_unreliable: the number of observations with too large a Pareto k (for WAIC, too large a variance).
     """
 
     kind: Literal["waic", "loo"]
@@ -33,6 +34,7 @@ class InformationCriterion:
     n_samples: int
     pareto_k: np.ndarray | None = field(default=None, repr=False)
     warning: str | None = None
+    n_unreliable: int = 0
 
     @property
     def n_observations(self) -> int:
@@ -46,7 +48,9 @@ class InformationCriterion:
 
     @property
     def se(self) -> float:
-        """Standard error of ``elpd``, over observations (Vehtari, Gelman and Gabry 2017, equation 23)."""
+        """Standard error of ``elpd``, over observations (Vehtari, Gelman and Gabry 2017, equation 23); NaN for one observation."""
+        if self.n_observations < 2:
+            return math.nan
         return math.sqrt(self.n_observations * self.pointwise.var(ddof=1))
 
     @property

@@ -8,7 +8,7 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent.diagnostics.information import InformationCriterion, flatten_log_likelihood, unreliable
 from jaxlatent.diagnostics.psis import khat_threshold, psis
-from jaxlatent.typing import Array, PyTree
+from jaxlatent.typing import AnyArray, Array, PyTree
 
 
 def loo(log_likelihood: PyTree, mask: PyTree = None) -> InformationCriterion:
@@ -26,19 +26,25 @@ def loo(log_likelihood: PyTree, mask: PyTree = None) -> InformationCriterion:
         ``S`` draws.
     """
     table = flatten_log_likelihood(log_likelihood, mask)
-    elpd, p, pareto_k = (np.asarray(v, float) for v in loo_pointwise(table))
-    threshold = khat_threshold(table.shape[1])
+    return loo_from_pointwise(table.shape[1], *loo_pointwise(table))
+
+
+def loo_from_pointwise(n_samples: int, elpd: AnyArray, p: AnyArray, pareto_k: AnyArray) -> InformationCriterion:
+    """The criterion of ``n_samples`` draws from what `loo_pointwise` returns, each ``(observations,)``."""
+    threshold, pareto_k = khat_threshold(n_samples), np.asarray(pareto_k, float)
+    suspects = ~(pareto_k <= threshold)
     return InformationCriterion(
         kind="loo",
-        pointwise=elpd,
-        pointwise_p=p,
+        pointwise=np.asarray(elpd, float),
+        pointwise_p=np.asarray(p, float),
         pareto_k=pareto_k,
-        n_samples=table.shape[1],
+        n_samples=n_samples,
         warning=unreliable(
-            ~(pareto_k <= threshold),
+            suspects,
             f"a Pareto k above {threshold:.2f}",
             "refit without them, or use a more robust likelihood",
         ),
+        n_unreliable=int(suspects.sum()),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 
 from jaxlatent.diagnostics.information import InformationCriterion, flatten_log_likelihood, unreliable
-from jaxlatent.typing import Array, PyTree
+from jaxlatent.typing import AnyArray, Array, PyTree
 
 #: Posterior variance of an observation's log likelihood above which WAIC fails (Vehtari, Gelman and Gabry 2017).
 _LARGEST_VARIANCE = 0.4
@@ -26,17 +26,24 @@ def waic(log_likelihood: PyTree, mask: PyTree = None) -> InformationCriterion:
         The criterion, with a warning if the posterior variance of an observation's log likelihood exceeds 0.4.
     """
     table = flatten_log_likelihood(log_likelihood, mask)
-    elpd, variance = (np.asarray(v, float) for v in waic_pointwise(table))
+    return waic_from_pointwise(table.shape[1], *waic_pointwise(table))
+
+
+def waic_from_pointwise(n_samples: int, elpd: AnyArray, variance: AnyArray) -> InformationCriterion:
+    """The criterion of ``n_samples`` draws from what `waic_pointwise` returns, each ``(observations,)``."""
+    variance = np.asarray(variance, float)
+    suspects = ~(variance <= _LARGEST_VARIANCE)
     return InformationCriterion(
         kind="waic",
-        pointwise=elpd,
+        pointwise=np.asarray(elpd, float),
         pointwise_p=variance,
-        n_samples=table.shape[1],
+        n_samples=n_samples,
         warning=unreliable(
-            ~(variance <= _LARGEST_VARIANCE),
+            suspects,
             f"a posterior variance of log likelihood above {_LARGEST_VARIANCE}",
             "use loo()",
         ),
+        n_unreliable=int(suspects.sum()),
     )
 
 

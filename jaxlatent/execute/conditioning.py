@@ -29,11 +29,6 @@ def part_of(
     return batched(rows.density, rows.data, tuple(names), rows.guides), data
 
 
-def _one(posterior: Posterior, dataset: int) -> Posterior:
-    one: Posterior = jax.tree.map(lambda x: x[dataset], posterior)
-    return one
-
-
 def conditioned_for(
     model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]], wanted: bool
 ) -> tuple[Posterior, Quarantine]:
@@ -45,7 +40,7 @@ def conditioned_for(
             got=type(data).__name__,
             expected="None: a posterior holds its data",
         )
-        first = model if model.names is None else _one(model, 0)
+        first = model if model.names is None else model.one(0)
         density = model.density
         if isinstance(density, ModelDensity):
             check_dims(density.dims, density.model.shapes(first.data).named, coords)

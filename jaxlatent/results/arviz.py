@@ -10,6 +10,7 @@ from jaxlatent.errors import InputError
 from jaxlatent.masks import widen
 from jaxlatent.results import container
 from jaxlatent.results.fitted import Fitted
+from jaxlatent.results.padding import without_padding
 
 
 def to_arviz(result: Fitted, predictions: int | None) -> Any:
@@ -45,6 +46,8 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
         groups["constant_data"] = container.dataset(data["constant_data"], single, {}, coords)
         if predictions is not None:
             groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
+    if result.names is None:
+        groups = without_padding(groups, result.posterior.data, terms)
     return container.inference_data(groups)
 
 

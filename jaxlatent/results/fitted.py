@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, as_data, blamed, labelled, split
-from jaxlatent.diagnostics import InformationCriterion, loo, waic
+from jaxlatent.data.arrays import Batch, as_data, blamed, labelled
+from jaxlatent.diagnostics import loo, waic
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
@@ -17,7 +17,7 @@ from jaxlatent.model.checks import Purpose as Use
 from jaxlatent.model.checks import check_use, levels_needed
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.results import conditional, hidden, predictive, scores
+from jaxlatent.results import accuracy, conditional, hidden, predictive, scores
 from jaxlatent.results.conditional import Conditional
 from jaxlatent.results.outcome import Outcome, part_of
 from jaxlatent.typing import Data, Key
@@ -176,38 +176,56 @@ class Fitted(Outcome):
             )
         return self._ungridded(values, fill)
 
-    def waic(self) -> InformationCriterion:
-        """The widely applicable information criterion (Watanabe 2010) of one dataset, over all observations."""
-        return waic(*self._one_log_likelihood("waic"))
+    def waic(self) -> Any:
+        """The widely applicable information criterion (Watanabe 2010), over all observations of a dataset.
 
-    def loo(self) -> InformationCriterion:
-        """Leave-one-out cross-validation by Pareto-smoothed importance sampling (Vehtari et al. 2017) of one dataset."""
-        return loo(*self._one_log_likelihood("loo"))
+        Returns:
+            A `jaxlatent.diagnostics.InformationCriterion`. For a batch, a pandas ``DataFrame`` with one row a ``dataset`` and its fields
+            ``elpd``, ``se``, ``p``, ``n_observations``, ``n_samples`` and ``n_unreliable`` as columns; NaN where a dataset was
+            quarantined or has a failed chain. ``result[name].waic()`` has the contributions of its observations.
 
-    def _one_log_likelihood(self, what: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Pointwise log likelihood of one dataset, and which terms are observed."""
-        if not self.has_draws or self.names is not None:
+        Raises:
+            InputError: for a point fit, and for posteriors that do not know their observations.
+        """
+        return self._criterion("waic")
+
+    def loo(self) -> Any:
+        """Leave-one-out cross-validation by Pareto-smoothed importance sampling (Vehtari et al. 2017), over all observations of a dataset.
+
+        Returns:
+            A `jaxlatent.diagnostics.InformationCriterion`. For a batch, a pandas ``DataFrame`` with one row a ``dataset`` and its fields
+            ``elpd``, ``se``, ``p``, ``n_observations``, ``n_samples`` and ``n_unreliable`` (too large a Pareto k) as columns; NaN where
+            a dataset was quarantined or has a failed chain. ``result[name].loo()`` has the contributions of its observations.
+
+        Raises:
+            InputError: for a point fit, and for posteriors that do not know their observations.
+        """
+        return self._criterion("loo")
+
+    def _criterion(self, kind: Literal["waic", "loo"]) -> Any:
+        if not self.has_draws:
             raise InputError(
-                f"result.{what}()",
-                got="a point fit" if not self.has_draws else f"{len(self.names or ())} datasets",
-                expected="draws of one dataset",
-                remedy="pick a dataset first, as in result[name]."
-                if self.has_draws
-                else "fit with an engine that draws.",
+                f"result.{kind}()",
+                got="a point fit",
+                expected="draws",
+                remedy="fit with an engine that draws.",
             )
+        if self.names is not None:
+            posterior, params = self._gridded()
+            self._require(accuracy.terms(posterior, params), kind)
+            return accuracy.table(self.names, accuracy.each(posterior, params, self._made(), kind))
         terms = self.log_likelihood()
         observations = self._observations(terms)
-        seen = {}
-        for name, term in terms.items():
-            mask, shape = split(observations[name])[1], term.shape[2:]
-            # A sequence is one term, observed if any of its steps is.
-            any_seen = (
-                np.ones(shape, bool)
-                if mask is None
-                else np.asarray(mask).reshape(*mask.shape[: len(shape)], -1).any(-1)
-            )
-            seen[name] = np.broadcast_to(widen(any_seen, len(shape)), shape)
-        return terms, seen
+        seen = {name: accuracy.seen(observations[name], term.shape[2:]) for name, term in terms.items()}
+        return {"waic": waic, "loo": loo}[kind](terms, seen)
+
+    def _made(self) -> np.ndarray:
+        """The number of draws of each dataset of a batch; 0 if all its lanes failed, or one of them has no draws."""
+        exists = self._exists()
+        each = np.any(exists, 1)
+        made = np.where(each.any(-1), each.shape[-1] - np.argmax(each[:, ::-1], -1), 0)
+        whole = exists.all(1).sum(-1) == made
+        return np.where(whole & ~self._failed().all(-1), made, 0)
 
     def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The pointwise log likelihood; empty for a bare log density."""

@@ -200,7 +200,7 @@ class Outcome:
         picked = {name: part_of(getattr(self, name), index) for name in _ARRAYS}
         if dataset is None:
             return replace(self, **picked)
-        posterior = jax.tree.map(lambda x: x[dataset], self.posterior.nameless)
+        posterior = self.posterior.one(dataset)
         name = (self.names or ())[dataset]
         problems = {name: self.problems[name]} if name in self.problems else {}
         return replace(self, posterior=posterior, names=None, problems=problems, **picked)

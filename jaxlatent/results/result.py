@@ -7,7 +7,6 @@ from typing import Any
 
 from jaxlatent.results import arviz, report, saving
 from jaxlatent.results.fitted import Fitted
-from jaxlatent.results.report import Report
 from jaxlatent.results.summary import stacked, summarise
 
 
@@ -47,15 +46,16 @@ class Result(Fitted):
             return stacked({name: self[name].summary(names, prob) for name in self.names or ()})
         return summarise(self, names, prob)
 
-    def check(self) -> Report:
-        """Check for common problems; the report prints as text, and is empty if there are none.
+    def check(self) -> Any:
+        """Check for common problems; the report prints as text, and is empty and false if there are none.
 
         Checks for failed lanes, divergences, chains that disagree (label switching, a stuck chain), too few draws, a high k-hat,
         unidentified parameters, collinear covariates, separation in binary regressions, conflicts of prior and data, supports that are
         too narrow, and tails without a variance.
 
-        Raises:
-            InputError: for several datasets.
+        Returns:
+            A `jaxlatent.results.report.Report`. For a batch, `jaxlatent.results.report.Reports`, which prints as a table of the datasets
+            with findings; ``to_frame()`` has one row a dataset, and ``result.check()[name]`` is the same as ``result[name].check()``.
         """
         return report.check(self)
 
@@ -75,7 +75,8 @@ class Result(Fitted):
         """ArviZ's container: `arviz.InferenceData` with ArviZ 0.2x, `xarray.DataTree` with 1.x.
 
         Groups: posterior (derived quantities included), sample_stats, log_likelihood, observed_data, constant_data, and
-        posterior_predictive if asked for.
+        posterior_predictive if asked for. Masked values are NaN. For one dataset of a ragged batch, as in ``result[name].to_arviz()``, rows
+        that only the longer datasets have are left out; if a model has no covariates by row, these are like missing values, and stay.
 
         Args:
             predictions: a seed; adds posterior predictive draws.

@@ -25,7 +25,7 @@ def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str,
     Functions are compared as the programs that JAX traces them to, constants included.
     """
     density = posterior.density
-    one = posterior.nameless if posterior.names is None else jax.tree.map(lambda x: x[0], posterior.nameless)
+    one = posterior.nameless if posterior.names is None else posterior.one(0)
     return {
         "model": {
             "label": density.label,

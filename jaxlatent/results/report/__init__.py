@@ -1,9 +1,9 @@
 """`Result.check`: a report of the problems of a fit, with remedies."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
-from jaxlatent.errors import InputError
+import numpy as np
+
 from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.report.covariates import unstandardised
 from jaxlatent.results.report.finding import Finding
@@ -11,6 +11,7 @@ from jaxlatent.results.report.geometry import ridges, tails
 from jaxlatent.results.report.lanes import disagreements, divergences, failures, no_movement, poor_fits, too_few_draws
 from jaxlatent.results.report.latent import components
 from jaxlatent.results.report.modelling import bounds, conflicts, duplicates, separations
+from jaxlatent.results.report.report import Report, Reports
 from jaxlatent.results.report.view import View, view_of
 
 _Check = Callable[[View], Iterator[Finding]]
@@ -20,39 +21,15 @@ _CHAINS: tuple[_Check, ...] = (divergences, disagreements, too_few_draws)
 _DRAWS: tuple[_Check, ...] = (duplicates, ridges, separations, conflicts, bounds, tails)
 
 
-class Report(NamedTuple):
-    """A report of findings; empty, and false, without any.
-
-    Attributes:
-        findings: most severe first.
-    """
-
-    findings: tuple[Finding, ...]
-
-    def __str__(self) -> str:
-        return "\n\n".join(map(str, self.findings))
-
-    def __repr__(self) -> str:
-        return str(self) or "nothing found"
-
-    def __bool__(self) -> bool:
-        return bool(self.findings)
-
-    @property
-    def illnesses(self) -> tuple[str, ...]:
-        """Short names of the findings, such as ``"divergences"``."""
-        return tuple(finding.illness for finding in self.findings)
-
-
-def check(result: Fitted) -> Report:
+def check(result: Fitted) -> Report | Reports:
     """See `jaxlatent.Result.check`."""
-    if result.names is not None:
-        raise InputError(
-            "result.check()",
-            got=f"{len(result.names)} datasets",
-            expected="one dataset",
-            remedy="pick one first, as in result[name].check().",
-        )
+    if result.names is None:
+        return _check_one(result)
+    status = {name: np.atleast_1d(one) for name, one in zip(result.names, result.status, strict=True)}
+    return Reports({name: _check_one(result[name]) for name in result.names}, status)
+
+
+def _check_one(result: Fitted) -> Report:
     found = [*failures(result), *no_movement(result), *poor_fits(result)]
     found += unstandardised(result.posterior.data, result.params)
     if not result.has_draws:
@@ -66,4 +43,4 @@ def check(result: Fitted) -> Report:
     return Report(tuple(found))
 
 
-__all__ = ["Finding", "Report", "check"]
+__all__ = ["Finding", "Report", "Reports", "check"]
