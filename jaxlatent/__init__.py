@@ -9,7 +9,7 @@ from jaxlatent.diagnostics import compare
 from jaxlatent.distributions import Factor, centred, informed, noncentred, ordered, partially_centred
 from jaxlatent.engines import ADVI, DADVI, EM, NUTS, ChEES, Laplace, Optimize, Pathfinder
 from jaxlatent.errors import InputError, JaxlatentError, StoreError
-from jaxlatent.execute import fit, resume, run, until
+from jaxlatent.execute import Plan, fit, plan, resume, run, until
 from jaxlatent.execute import open_run as open
 from jaxlatent.execute.devices import use_cpu_cores
 from jaxlatent.latent import responsibilities
@@ -45,6 +45,7 @@ __all__ = [
     "Model",
     "Optimize",
     "Pathfinder",
+    "Plan",
     "Posterior",
     "PriorDraws",
     "Result",
@@ -65,6 +66,7 @@ __all__ = [
     "open",
     "ordered",
     "partially_centred",
+    "plan",
     "responsibilities",
     "resume",
     "run",

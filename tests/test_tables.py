@@ -69,7 +69,9 @@ def broken():
     lost[1, 2] = True
     nothing = lambda x: np.where(lost.reshape(5, 4, *(1,) * (x.ndim - 2)), np.nan, x)
     status = np.where(lost, jl.Status.NON_FINITE, fit.status)
-    return replace(fit, positions=nothing(fit.positions), params={"mu": nothing(fit.params["mu"])}, status=status)
+    return replace(
+        fit, unconstrained={"position": nothing(fit.positions)}, params={"mu": nothing(fit.params["mu"])}, status=status
+    )
 
 
 # --- criteria ---------------------------------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ def test_datasets_that_stopped_early_count_their_own_draws(many, kind):
     gone = np.broadcast_to(np.arange(500) >= made[:, None, None], (4, 4, 500))
     nothing = lambda x: np.where(gone.reshape(gone.shape + (1,) * (x.ndim - 3)), np.nan, x)
     params = {"mu": nothing(many.params["mu"])}
-    stopped = replace(many, positions=nothing(many.positions), params=params)
+    stopped = replace(many, unconstrained={"position": nothing(many.positions)}, params=params)
     table = getattr(stopped, kind)()
     assert table["n_samples"].tolist() == (4 * made).tolist()
     assert_rows(table, stopped, kind, DATA)

@@ -38,6 +38,12 @@ def compiled(
                 result: Result = program(tracing_platform())(*args, **kwargs)
                 return result
 
+        def lower(*args: Any, **kwargs: Any) -> Any:
+            with tracing_for(args, kwargs):
+                return program(tracing_platform()).lower(*args, **kwargs)
+
+        # As of `jax.jit`, with `jax.ShapeDtypeStruct` in the place of arrays.
+        call.lower = lower  # type: ignore[attr-defined]
         return call
 
     return decorate

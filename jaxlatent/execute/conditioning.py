@@ -30,9 +30,16 @@ def part_of(
 
 
 def conditioned_for(
-    model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]], wanted: bool
+    model: Model | Posterior, data: Data | Batch | None, coords: dict[str, list[Any]], wanted: bool, whole: bool = True
 ) -> tuple[Posterior, Quarantine]:
-    """The posterior, and the quarantine of its datasets that fail the checks; without ``wanted`` these raise."""
+    """The posterior, and the quarantine of its datasets that fail the checks; without ``wanted`` these raise.
+
+    Args:
+        model, data: see `jaxlatent.fit`.
+        coords: labels by dimension.
+        wanted: see `Quarantine`.
+        whole: see `Quarantine`.
+    """
     if isinstance(model, Posterior):
         require(
             data is None,
@@ -47,7 +54,7 @@ def conditioned_for(
         elif coords:
             params, others = shapes_of(first)
             check_dims(density.dims, {name: x.shape for name, x in {**params, **others}.items()}, coords)
-        return model, Quarantine(model.names, wanted, {})
+        return model, Quarantine(model.names, wanted, {}, whole)
     if not isinstance(model, Model):
         raise InputError(
             "fit(model, ...)",
@@ -56,7 +63,7 @@ def conditioned_for(
             remedy="wrap NumPyro models with jl.from_numpyro, bare functions with jl.from_log_density.",
         )
     batch = data if isinstance(data, Batch) else None
-    quarantine = Quarantine(batch.names if batch else None, wanted, batch.problems if batch else {})
+    quarantine = Quarantine(batch.names if batch else None, wanted, batch.problems if batch else {}, whole)
     arrays = as_data({} if data is None else data) if not isinstance(data, Batch) else data[0]
     check_dims(model.dims, model.shapes(arrays).named, coords)
     for dataset, (label, one) in enumerate(labelled(batch or arrays)):

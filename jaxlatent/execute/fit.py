@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 
@@ -11,14 +11,17 @@ from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute.conditioning import conditioned_for, part_of
 from jaxlatent.execute.job import Job, run_job
+from jaxlatent.execute.plan import plan_for
+from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.resume import resume_from
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.results.joining import joined
 from jaxlatent.results.result import Result
-from jaxlatent.store.files import create, found
-from jaxlatent.store.shards import checked
+from jaxlatent.store.files import create, found, prepare
+from jaxlatent.store.shards import Shard, checked
 from jaxlatent.typing import Data, Key
 
 
@@ -38,6 +41,7 @@ def fit(
     store: str | os.PathLike[str] | None = None,
     shard: tuple[int, int] | None = None,
     resume: bool = False,
+    memory: int | float | str | None = None,
 ) -> Result:
     """Fit a model to one dataset, or to a batch of datasets, as one compiled program.
 
@@ -69,6 +73,8 @@ def fit(
             writes its part of the store, and `jaxlatent.open` joins them. Random streams are those of the whole batch.
         resume: whether to go on with the run that is in the store, if there is one, as `jaxlatent.resume` does: a script that is started
             again after a crash, or with more draws, then needs no change. Model, data, engine and seed must be those of the run.
+        memory: of each device, in bytes or as in "8GiB": the datasets of a batch are fitted in as many groups, one after the other, as it
+            takes to stay below; see `jaxlatent.plan`, which tells beforehand. All at once by default. In a store each group is a shard.
 
     Raises:
         InputError: before the engine is compiled, naming what is wrong with model, data or settings.
@@ -89,23 +95,37 @@ def fit(
         expected="an MCMC engine, such as NUTS; other engines have their own convergence checks",
         remedy="leave it out.",
     )
-    labels = {name: list(values) for name, values in (coords or {}).items()}
-    first, part = 0, None
-    if shard is not None:
-        whole = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
-        part = checked(shard, whole)
-        first, names = part.of(whole or ())
-        model, data = part_of(model, data, first, names)
-    given, quarantine = conditioned_for(model, data, labels, on_bad_data == "quarantine")
-    key = as_key(seed)
     require(
         store is not None or not resume, "fit(resume=True)", got=store, expected="a store", remedy="give store=path."
     )
-    if resume and store is not None and (begun := found(store, part)) is not None:
-        return resume_from(begun, given, engine, key, devices=devices, progress=progress)
-    files = None if store is None else create(store, part)
-    job = Job(given, quarantine, engine, key, seed, labels, devices, segment, until, progress, files, first)
-    return run_job(job, init)
+    labels = {name: list(values) for name, values in (coords or {}).items()}
+    names = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
+    first, whole = 0, len(names or (None,))
+    if shard is not None:
+        own = checked(shard, names)
+        first, some = own.of(names or ())
+        model, data = part_of(model, data, first, some)
+        store = None if store is None else prepare(store, own)
+    given, quarantine = conditioned_for(model, data, labels, on_bad_data == "quarantine", shard is None)
+    key = as_key(seed)
+
+    def fit_one(given: Posterior, quarantine: Quarantine, first: int, store: str | os.PathLike[str] | None) -> Result:
+        if resume and store is not None and (begun := found(store)) is not None:
+            return resume_from(begun, given, engine, key, devices=devices, progress=progress)
+        files = None if store is None else create(store)
+        job = Job(given, quarantine, engine, key, seed, labels, devices, segment, until, progress, files, first, whole)
+        return run_job(job, init)
+
+    groups = 1 if memory is None else plan_for(given, engine, devices, memory, segment).groups
+    if groups == 1:
+        return fit_one(given, quarantine, first, store)
+    results = []
+    for group in (Shard(i, groups) for i in range(groups)):
+        start, some = group.of(given.names or ())
+        part = cast(Posterior, part_of(given, None, start, some)[0])
+        path = None if store is None else prepare(store, group)
+        results.append(fit_one(part, quarantine.part(start, len(some)), first + start, path))
+    return joined("" if store is None else os.fspath(store), results)
 
 
 def _check_engine(engine: Any) -> None:

@@ -50,7 +50,7 @@ class Job(NamedTuple):
         engine, seed, coords, devices, segment, until, progress: see `fit`.
         key: the seed as a typed key.
         files: the store; None keeps everything in memory.
-        first: index of the first dataset in the whole batch, of which this may be a shard.
+        first, whole: index of the first dataset in the whole batch, of which this may be a part, and the number of datasets there.
     """
 
     given: Posterior
@@ -65,6 +65,7 @@ class Job(NamedTuple):
     progress: bool | None
     files: Files | None
     first: int = 0
+    whole: int = 1
 
 
 def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: bool = False) -> Result:
@@ -89,7 +90,7 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
     with progress_line(label, total, shown) as report:
         given, posterior, naming = _on_devices(grid, job)
         keys = programs.keys_of(grid, job.key, np.int32(job.first))
-        starts = None if resumed else find_starts(grid, posterior, keys.start, init, quarantine)
+        starts = None if resumed else find_starts(grid, posterior, keys.start, init, quarantine, job.first, job.whole)
         if quarantine.bad.any():
             warnings.warn(str(quarantine), stacklevel=3)
             posterior = grid.put(quarantine.replace_bad(posterior), 1)

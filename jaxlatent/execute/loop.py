@@ -81,6 +81,7 @@ def run_stages(
                 if stage.keep:
                     outputs = engine.outputs(emitted.records)
                     records, counts = named_records(grid, naming, outputs, emitted.counts, stage.steps)
+                    del outputs
                     sink.append(records)
                     kept += stage.steps
                     monitor.update(records.positions)
@@ -88,6 +89,8 @@ def run_stages(
                 else:
                     session = programs.pool(grid, engine, longest, session, emitted, now)
                     jax.block_until_ready(session.shared)
+                # Or the next stage would need room for the records of both.
+                del emitted
                 sink.commit(session, early)
             done += stage.steps
             seconds[stage.keep] += time.perf_counter() - clock

@@ -64,8 +64,20 @@ def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, posit
 
 def advance(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *rest: PyTree) -> tuple[Session, Emitted]:
     """Run one stage (``session, stage, wanted, patience``) on all devices; each loops independently until its lanes have finished."""
-    size = sum(x.nbytes for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
-    return (_advance_few if size <= _FEW else _advance_many)(grid, engine, capacity, posterior, *rest)
+    return _advance_of(grid, posterior)(grid, engine, capacity, posterior, *rest)
+
+
+def advance_bytes(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *rest: PyTree) -> int:
+    """The most that a device holds during `advance`, whose arguments are `jax.ShapeDtypeStruct`: what the compiler says."""
+    program: Any = _advance_of(grid, posterior)
+    used = program.lower(grid, engine, capacity, posterior, *rest).compile().memory_analysis()
+    whole: int = used.argument_size_in_bytes + used.output_size_in_bytes - used.alias_size_in_bytes
+    return whole + int(used.temp_size_in_bytes)
+
+
+def _advance_of(grid: Grid, posterior: Posterior) -> Callable[..., tuple[Session, Emitted]]:
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(posterior.data)) // grid.filled[0]
+    return _advance_few if size <= _FEW else _advance_many
 
 
 def _advance(

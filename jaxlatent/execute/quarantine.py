@@ -23,10 +23,13 @@ class Quarantine:
         names: of the datasets; None for one dataset, whose problems raise.
         wanted: whether datasets that fail the checks are quarantined rather than raise.
         problems: already known, by name.
+        whole: whether these are all datasets, so that a problem raises where none is left without.
     """
 
-    def __init__(self, names: tuple[Any, ...] | None, wanted: bool, problems: Mapping[Any, InputError]) -> None:
-        self.names, self.wanted = names, wanted and names is not None
+    def __init__(
+        self, names: tuple[Any, ...] | None, wanted: bool, problems: Mapping[Any, InputError], whole: bool = True
+    ) -> None:
+        self.names, self.wanted, self.whole = names, wanted and names is not None, whole
         self.problems: dict[Any, str] = {}
         self.status = np.full(1 if names is None else len(names), Status.OK)
         for name, problem in problems.items():
@@ -48,8 +51,16 @@ class Quarantine:
             raise problem
         self.status[dataset] = status
         self.problems[self.names[dataset]] = str(problem)
-        if self.bad.all():
+        if self.whole and self.bad.all():
             raise problem
+
+    def part(self, first: int, count: int) -> "Quarantine":
+        """Some of the datasets, to be fitted apart from the others."""
+        names = (self.names or ())[first : first + count]
+        part = Quarantine(names, self.wanted, {}, whole=False)
+        part.status = self.status[first : first + count].copy()
+        part.problems = {name: self.problems[name] for name in names if name in self.problems}
+        return part
 
     def replace_bad(self, tree: PyTree) -> PyTree:
         """Replace quarantined datasets by a valid one in arrays that lead with ``dataset``, fillers included."""

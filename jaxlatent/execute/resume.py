@@ -53,13 +53,13 @@ def open_run(
         StoreError: if there is no store, one that cannot be read, or no draw yet.
         InputError: for another model or other data.
     """
-    files = open_files(path)
-    if "shards" in files.committed:
-        return _joined_shards(files, model, data, engine)
-    return _opened(files, model, data, engine)
+    return _opened(open_files(path), model, data, engine)
 
 
 def _opened(files: Files, model: Model | Posterior | None, data: Data | Batch | None, engine: Engine | None) -> Result:
+    if "shards" in files.committed:
+        return _joined_shards(files, model, data, engine)
+    model, data = _of_shard(files, model, data)
     same = files.committed["identity"]
     engine = engine_of(files.path, same["engine"]) if engine is None else engine
     posterior = None
@@ -76,8 +76,7 @@ def _joined_shards(
     results, missing = [], []
     for shard in (Shard(i, root.committed["shards"]) for i in range(root.committed["shards"])):
         try:
-            files = open_files(shard.path(root.path))
-            results.append(_opened(files, *_of_shard(files, model, data), engine))
+            results.append(_opened(open_files(shard.path(root.path)), model, data, engine))
         except StoreError as problem:
             missing.append(f"shard {shard.index} ({problem.got})")
     if not results:

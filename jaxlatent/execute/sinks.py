@@ -60,9 +60,15 @@ class Memory:
 
     @property
     def records(self) -> Named:
-        """All records, concatenated along draws."""
-        joined: Named = jax.tree.map(lambda *x: np.concatenate(x, 2), *self._parts)
-        return joined
+        """All records, concatenated along draws; the parts are given up one by one, so that not everything is there twice."""
+        if len(self._parts) > 1:
+            leaves, structures = zip(*map(jax.tree.flatten, self._parts), strict=True)
+            self._parts.clear()
+            waiting = [list(column) for column in zip(*leaves, strict=True)]
+            del leaves
+            whole = [np.concatenate(waiting.pop(0), 2) for _ in range(len(waiting))]
+            self._parts.append(jax.tree.unflatten(structures[0], whole))
+        return self._parts[0]
 
 
 class Disk:

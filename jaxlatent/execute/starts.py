@@ -25,13 +25,25 @@ def find_starts(
     keys: Array,
     init: Mapping[str, Any] | Result | None,
     quarantine: Quarantine,
+    first: int,
+    whole: int,
 ) -> Array:
-    """Starting positions ``(dataset, lane, dim)`` with a finite density; datasets without any are quarantined, with the reason."""
+    """Starting positions ``(dataset, lane, dim)`` with a finite density; datasets without any are quarantined, with the reason.
+
+    Args:
+        grid: of the fit.
+        posterior: on its devices.
+        keys: ``(dataset, lane)``.
+        init: see `jaxlatent.fit`; of all datasets.
+        quarantine: of the datasets of the grid.
+        first: index of the first of these in the whole batch.
+        whole: number of datasets in the whole batch.
+    """
     if init is None:
         positions, found, inside = programs.find_starts(grid, posterior, keys)
     else:
         positions, found, inside = programs.place_starts(
-            grid, posterior, grid.put(grid.fill(_spread(grid, posterior, init), 2), 2)
+            grid, posterior, grid.put(grid.fill(_spread(grid, posterior, init, first, whole), 2), 2)
         )
     # Supports may depend on parameters: only values outside the support at every start are an error.
     outside = {name: np.logical_not(on_host(fits).any(1)) for name, fits in inside.items()}
@@ -55,7 +67,9 @@ def find_starts(
     return positions
 
 
-def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) -> dict[str, np.ndarray]:
+def _spread(
+    grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result, first: int, whole: int
+) -> dict[str, np.ndarray]:
     """Starting values by name, leading with ``(dataset, lane)``."""
     if isinstance(init, Result):
         init = _last(init, grid.lanes)
@@ -69,12 +83,12 @@ def _spread(grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result) 
             expected=f"a value for every parameter and nothing else: {sorted(shapes)}",
             remedy=f"add {', '.join(missing) or 'nothing'}; remove {', '.join(unknown) or 'nothing'}.",
         )
-    own = (grid.datasets, grid.lanes)
+    own = (whole, grid.lanes)
     spread = {}
     for name, shape in shapes.items():
         value = np.asarray(init[name])
         try:
-            spread[name] = np.broadcast_to(value, (*own, *shape.shape))
+            spread[name] = np.broadcast_to(value, (*own, *shape.shape))[first : first + grid.datasets]
         except ValueError:
             raise InputError(
                 f"fit(init=...) for {name!r}",

@@ -170,15 +170,12 @@ class Files:
             )
 
 
-def create(path: str | os.PathLike[str], shard: Shard | None = None) -> Files:
-    """A new store, or the part of one that a process writes.
+def create(path: str | os.PathLike[str]) -> Files:
+    """A new store.
 
     Raises:
         StoreError: where something is already there, or where nothing can be written.
     """
-    if shard is not None:
-        _prepare(os.fspath(path), shard)
-        path = shard.path(path)
     path = os.fspath(path)
     group, document = _begun(path)
     if document is not None:
@@ -191,15 +188,20 @@ def create(path: str | os.PathLike[str], shard: Shard | None = None) -> Files:
     return Files(path, _made(path), None)
 
 
-def found(path: str | os.PathLike[str], shard: Shard | None = None) -> Files | None:
-    """A store, or the part of one, to write on; None where nothing has been committed."""
-    path = os.fspath(path) if shard is None else shard.path(path)
+def found(path: str | os.PathLike[str]) -> Files | None:
+    """A store, to write on; None where nothing has been committed."""
+    path = os.fspath(path)
     document = _begun(path)[1]
     return None if document is None else Files(path, _made(path), document)
 
 
-def _prepare(path: str, shard: Shard) -> None:
-    """Make the store that the shards share; whichever process comes first, it is the same."""
+def prepare(path: str | os.PathLike[str], shard: Shard) -> str:
+    """Make the store that the shards share, whichever process comes first; returns the path of this one's part.
+
+    Raises:
+        StoreError: where something else is already there, or where nothing can be written.
+    """
+    path = os.fspath(path)
     _, document = _begun(path)
     if document is None:
         run = {"format": FORMAT, "shards": shard.count}
@@ -210,6 +212,7 @@ def _prepare(path: str, shard: Shard) -> None:
             )
     elif document["attributes"]["jaxlatent"].get("shards") != shard.count:
         raise _occupied(path, _what(document))
+    return shard.path(path)
 
 
 def _begun(path: str) -> tuple["zarr.Group | None", dict[str, Any] | None]:

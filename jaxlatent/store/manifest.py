@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -33,7 +34,7 @@ def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str,
             "dim": density.dim,
             "dims": {name: list(dims) for name, dims in density.dims.items()},
             "program": _program(one),
-            "traced by": f"jax {jax.__version__}",
+            "traced by": f"jax {version('jax')}",
         },
         "names of datasets": None if posterior.names is None else list(posterior.names),
         "data": {
