@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # One compilation cache for all test workers and runs; delete the folder to compile afresh.
 CACHE := $(CURDIR)/.jax_cache
-VERSIONS := compat layers results session plots streams pickling em_peers nuts_kernel platforms diagnostics_convergence
+VERSIONS := compat layers results session store plots streams pickling em_peers nuts_kernel platforms diagnostics_convergence
 TESTS := JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 $(BIN)/python -m pytest
 
 .PHONY: demo test test-64 test-slow test-versions lint types bench clean

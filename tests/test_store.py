@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 
 import jaxlatent as jl
+from jaxlatent._compat.arviz import is_former_arviz
 from jaxlatent.execute import sinks
 from jaxlatent.store.lazy import Lazy
 
@@ -246,20 +247,40 @@ def test_xarray_and_arviz_read_a_store_without_the_package(tmp_path):
     assert {"posterior", "sample_stats", "observed_data", "constant_data", "unconstrained_posterior"} == set(
         tree.children
     )
-    if hasattr(az.InferenceData, "from_datatree") and az.__version__.startswith("0."):
-        container = az.InferenceData.from_datatree(tree)
-    else:
-        container = tree
-    one = (
-        container["posterior"].sel(dataset="b")
-        if container is not tree
-        else tree["posterior"].to_dataset().sel(dataset="b")
-    )
-    table = az.summary(one[["mu"]], round_to="none") if container is not tree else None
-    if table is not None:
-        np.testing.assert_allclose(table["mean"]["mu"], fit["b"].params["mu"].mean(), rtol=1e-5)
     own = fit.to_arviz()
     np.testing.assert_array_equal(own["observed_data"]["y"].to_numpy().T, tree["observed_data"]["y"].to_numpy().T)
+
+
+def test_arviz_summarises_a_store(tmp_path):
+    fit = jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=tmp_path / "x")
+    tree = xr.open_datatree(tmp_path / "x", engine="zarr")
+    table = az.summary(
+        az.InferenceData.from_datatree(tree) if is_former_arviz() else tree, var_names=["mu"], round_to=8
+    )
+    assert float(table["mean"]["mu"]) == pytest.approx(fit.params["mu"].mean(), rel=1e-5)
+
+
+def test_ctrl_c_leaves_what_there_is_and_the_run_goes_on(tmp_path, monkeypatch):
+    """In the warm-up it ends the call, later it gives the draws so far."""
+    commit, whole = sinks.Disk.commit, jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, segment=20)
+    path, commits = tmp_path / "x", []
+    warmup = sum(not stage.keep for stage in ENGINES["NUTS"].schedule(20))
+
+    def interrupted(self, session, early):
+        commit(self, session, early)
+        commits.append(early)
+        if len(commits) in (1, warmup + 2):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sinks.Disk, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, segment=20, store=path)
+    with pytest.warns(UserWarning, match="interrupted: the result holds the"):
+        part = jl.resume(path, MODEL)
+    made = part.positions.shape[1]
+    assert 0 < made < 50 and (part.status == jl.Status.UNFINISHED).all()
+    np.testing.assert_array_equal(part.positions, whole.positions[:, :made])
+    equal(whole, jl.resume(path, MODEL))
 
 
 def test_a_reader_sees_what_was_committed_while_the_run_goes_on(tmp_path, killed_at):

@@ -14,7 +14,7 @@ from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, on_host
 from jaxlatent.execute.interrupts import defer_interrupts
 from jaxlatent.execute.outputs import named_records
-from jaxlatent.execute.progress import Report
+from jaxlatent.execute.progress import Report, about
 from jaxlatent.execute.session import Session, remaining
 from jaxlatent.execute.sinks import Sink
 from jaxlatent.execute.stopping import Monitor
@@ -69,7 +69,8 @@ def run_stages(
     """
     capacity, longest = _capacities(stages)
     seconds = {True: 0.0, False: 0.0}
-    done, kept = int(on_host(session.done)), 0
+    begun = done = int(on_host(session.done))
+    total, kept = sum(stage.steps for stage in stages), 0
     try:
         for stage in [] if early else remaining(stages, done):
             clock = time.perf_counter()
@@ -94,7 +95,8 @@ def run_stages(
                 sink.commit(session, early)
             done += stage.steps
             seconds[stage.keep] += time.perf_counter() - clock
-            report(done, "" if stage.keep else "warm-up")
+            left = (total - done) * sum(seconds.values()) / (done - begun)
+            report(done, ("" if stage.keep else "warm-up, ") + about(left))
             if early:
                 break
     except KeyboardInterrupt:

@@ -46,3 +46,11 @@ def progress_line(label: str, total: int, show: bool | None = None) -> Iterator[
             print(f"{label}: {done}/{total} {note}", file=sys.stderr, flush=True)
 
     yield print_line
+
+
+def about(seconds: float) -> str:
+    """A time that is left, as in "about 3 min left"; nothing for less than a few seconds."""
+    for unit, size in (("h", 3600), ("min", 60), ("s", 1)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.0f} {unit} left"
+    return ""
