@@ -12,6 +12,7 @@ import arviz as az
 import jax
 import numpy as np
 import numpyro.distributions as dist
+import optax
 import pytest
 import xarray as xr
 
@@ -206,6 +207,32 @@ def test_what_was_read_back_evaluates_its_model_in_a_result_of_its_own(tmp_path)
         jl.resume(tmp_path / "EM", HMM)
 
 
+def test_the_best_points_and_one_dataset_are_saved_as_they_are(tmp_path):
+    for data, name in ((BATCH, "batch"), (DATA, "one")):
+        best = jl.fit(MODEL, data, ENGINES["Optimize"], 0).best()
+        best.save(tmp_path / name)
+        equal(best, jl.open(tmp_path / name, MODEL))
+        assert jl.open(tmp_path / name).leading == best.leading
+    one = jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0)["b"]
+    one.save(tmp_path / "b")
+    equal(one, jl.open(tmp_path / "b", MODEL))
+
+
+def test_an_optimiser_is_known_by_what_it_does(tmp_path):
+    """Its settings are functions: those of another process are other objects, and equal names mean nothing."""
+    adam = lambda rate: jl.Optimize(optimizer=optax.adam(rate), max_iter=40, restarts=2)
+    whole = jl.fit(MODEL, DATA, replace(adam(1e-2), max_iter=60), 0, segment=20)
+    path = tmp_path / "x"
+    jl.fit(MODEL, DATA, adam(1e-2), 0, segment=20, store=path)
+    assert jl.open(path).positions.shape == (2, 5)
+    with pytest.raises(jl.StoreError, match="give the engine"):
+        jl.resume(path, MODEL, max_iter=60)
+    for other in (adam(1e-3), jl.Optimize(optimizer=optax.sgd(1e-2), max_iter=40, restarts=2)):
+        with pytest.raises(jl.InputError, match="another optimizer"):
+            jl.resume(path, MODEL, engine=other, max_iter=60)
+    equal(whole, jl.resume(path, MODEL, engine=adam(1e-2), max_iter=60))
+
+
 def test_posteriors_of_other_packages_are_stored_with_their_draws_alone(tmp_path):
     import numpyro
 
@@ -340,6 +367,13 @@ OTHERS = {
     "another kind of engine": (lambda path: jl.resume(path, MODEL, engine=jl.ADVI()), "ADVI"),
     "a path with a run": (lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, store=path), "a finished run"),
     "a path with files": (lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=path.parent), "other files"),
+    "no path": (lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=""), "a path, or an address"),
+    "a path below a file": (lambda path: jl.open(path / "zarr.json" / "x"), "nothing there|NotADirectory"),
+    "another seed": (lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 1, store=path, resume=True), "another seed"),
+    "fewer draws": (
+        lambda path: jl.fit(MODEL, BATCH, replace(ENGINES["NUTS"], draws=9), 0, store=path, resume=True),
+        "at least 50",
+    ),
     "no store": (lambda path: jl.open(path / "nothing"), "nothing there"),
     "no store to resume": (lambda path: jl.resume(path / "nothing", MODEL), "nothing there"),
 }

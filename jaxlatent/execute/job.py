@@ -106,7 +106,7 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
             session = programs.begin(grid, compile_key, posterior, keys, starts)
         sink: Memory | Disk = Memory()
         if files is not None:
-            run = _lengthened(files, engine) if resumed else _described(job, given)
+            run = _lengthened(files, engine, given) if resumed else _described(job, given)
             sink = Disk(grid, files, {**run, "state": "running", "total": total}, room)
             sink.close(session, early)
         compile_stages(grid, compile_key, stages, posterior, session)
@@ -191,10 +191,11 @@ def _described(job: Job, given: Posterior) -> dict[str, Any]:
     return run
 
 
-def _lengthened(files: Files, engine: Engine) -> dict[str, Any]:
+def _lengthened(files: Files, engine: Engine, given: Posterior) -> dict[str, Any]:
     """The description of a run that goes on, perhaps for longer."""
-    same = files.committed["identity"]
-    return {**files.committed, "identity": {**same, "engine": engine_identity(engine)}}
+    one = given.nameless if given.names is None else given.one(0)
+    same = {**files.committed["identity"], "engine": engine_identity(engine, one)}
+    return {**files.committed, "identity": same}
 
 
 def _stored_session(grid: Grid, engine: Engine, files: Files, posterior: Posterior, keys: Streams) -> Session:

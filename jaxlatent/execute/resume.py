@@ -26,7 +26,7 @@ from jaxlatent.results.opening import opened
 from jaxlatent.results.result import Result
 from jaxlatent.results.stored import data_of, forget_end
 from jaxlatent.store.files import Files, open_files
-from jaxlatent.store.manifest import engine_of, identity, key_of, length_of, require_same
+from jaxlatent.store.manifest import engine_of, identity, key_of, length_of, require_same, resembling
 from jaxlatent.store.shards import Shard
 from jaxlatent.typing import Data, Key
 
@@ -47,7 +47,8 @@ def open_run(
         path: of the store.
         model: the model of the run, for everything that evaluates it (``predict``, ``score``, ``smooth``); or its posterior.
         data: of the run; those in the store by default.
-        engine: of the run, where its settings are not numbers and words (an Optax optimiser), for ``result.engine``.
+        engine: of the run, for ``result.engine``; by default made from the settings in the store, with defaults for those that are not
+            numbers or words (an Optax optimiser).
 
     Raises:
         StoreError: if there is no store, one that cannot be read, or no draw yet.
@@ -61,12 +62,12 @@ def _opened(files: Files, model: Model | Posterior | None, data: Data | Batch | 
         return _joined_shards(files, model, data, engine)
     model, data = _of_shard(files, model, data)
     same = files.committed["identity"]
-    engine = engine_of(files.path, same["engine"]) if engine is None else engine
-    posterior = None
+    posterior, made = None, resembling(files.path, same["engine"]) if engine is None else engine
     if model is not None:
         posterior = _guided(_given(files, model, data))
-        require_same(files.path, same, {**identity(posterior, engine, None), "seed": same["seed"]})
-    return opened(files, posterior, engine)
+        given = {**identity(posterior, made, None), "seed": same["seed"]}
+        require_same(files.path, same, {**given, "engine": same["engine"]} if engine is None else given)
+    return opened(files, posterior, made)
 
 
 def _joined_shards(

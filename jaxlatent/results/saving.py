@@ -15,7 +15,7 @@ def save(result: Fitted, path: str | os.PathLike[str]) -> None:
     """See `jaxlatent.Result.save`."""
     files = create(path)
     run = stored.about(result.posterior, result.engine, None, result.coords, result.problems)
-    run |= {"state": "finished", "provenance": asdict(result.provenance)}
+    run |= {"state": "finished", "best": result._is_best, "provenance": asdict(result.provenance)}
     if isinstance(result.posterior.density, ModelDensity):
         stored.write_data(files, run, result.posterior.data)
     fields = ("params", "derived", "unconstrained", "statistics", "objective", "status", "trace")
@@ -28,7 +28,7 @@ def save(result: Fitted, path: str | os.PathLike[str]) -> None:
 def write_data_groups(files: Files, result: Fitted) -> None:
     """Write ArviZ's groups of data."""
     labels = stored.labels_of(files.committed)
-    leading = stored.leading_of(files.committed)[:-1]
+    leading = ("dataset",) if result.names is not None else ()
     for group, values in data_groups(result).items():
         # A covariate may have the name of a parameter, but not its dimensions.
         write(files, labels if group == "observed_data" else labels._replace(dims={}), group, values, leading)

@@ -62,9 +62,9 @@ def labels_of(run: Mapping[str, Any]) -> Labels:
 
 
 def leading_of(run: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the axes that lead everything of a described run: ``(dataset?, chain or lane)``."""
-    lane = "lane" if run["kind"] == "point" else "chain"
-    return (lane,) if run["identity"]["names of datasets"] is None else ("dataset", lane)
+    """The names of the axes that lead everything of a described run: ``(dataset?, chain or lane)``, without lanes of the best points."""
+    lane = () if run.get("best") else ("lane",) if run["kind"] == "point" else ("chain",)
+    return lane if run["identity"]["names of datasets"] is None else ("dataset", *lane)
 
 
 def write_data(files: Files, run: dict[str, Any], data: Data) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxlatent.errors import StoreError
+from jaxlatent.errors import StoreError, require
 from jaxlatent.store.shards import Shard
 
 if TYPE_CHECKING:
@@ -170,13 +170,24 @@ class Files:
             )
 
 
+def address(path: Any) -> str:
+    """A path as text.
+
+    Raises:
+        InputError: for anything else, or no text.
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+    require(bool(text), "store", got=path, expected="a path, or an address that fsspec knows, such as 'runs/x.zarr'")
+    return str(text)
+
+
 def create(path: str | os.PathLike[str]) -> Files:
     """A new store.
 
     Raises:
         StoreError: where something is already there, or where nothing can be written.
     """
-    path = os.fspath(path)
+    path = address(path)
     group, document = _begun(path)
     if document is not None:
         raise _occupied(path, _what(document))
@@ -190,7 +201,7 @@ def create(path: str | os.PathLike[str]) -> Files:
 
 def found(path: str | os.PathLike[str]) -> Files | None:
     """A store, to write on; None where nothing has been committed."""
-    path = os.fspath(path)
+    path = address(path)
     document = _begun(path)[1]
     return None if document is None else Files(path, _made(path), document)
 
@@ -201,7 +212,7 @@ def prepare(path: str | os.PathLike[str], shard: Shard) -> str:
     Raises:
         StoreError: where something else is already there, or where nothing can be written.
     """
-    path = os.fspath(path)
+    path = address(path)
     _, document = _begun(path)
     if document is None:
         run = {"format": FORMAT, "shards": shard.count}
@@ -247,7 +258,7 @@ def open_files(path: str | os.PathLike[str], writable: bool = False) -> Files:
     Raises:
         StoreError: where there is none, or one that this version cannot read.
     """
-    path = os.fspath(path)
+    path = address(path)
     group, document = _begun(path)
     if group is None:
         raise StoreError(
@@ -290,8 +301,10 @@ def _explanation(problem: Exception) -> tuple[str, str, str]:
     said = f"{type(problem).__name__}: {problem}"
     if isinstance(problem, PermissionError):
         return said, "a path that this process may read and write", "choose another path, or ask for permission."
-    if isinstance(problem, FileExistsError | NotADirectoryError):
-        return said, "a path on which there is no other file", "choose another path."
+    if isinstance(problem, ImportError):
+        return said, "a package that reads this kind of address", "install it."
+    if isinstance(problem, FileExistsError | NotADirectoryError | FileNotFoundError):
+        return said, "a path where a folder can be made", "choose another path."
     if isinstance(problem, OSError):
         return (
             said,

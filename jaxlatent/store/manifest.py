@@ -41,16 +41,23 @@ def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str,
             jax.tree_util.keystr(path): _checksum(leaf)
             for path, leaf in jax.tree_util.tree_leaves_with_path(posterior.data)
         },
-        "engine": engine_identity(engine),
+        "engine": engine_identity(engine, one),
         "seed": None if key is None else _seed(key),
         "x64": bool(jax.config.read("jax_enable_x64")),
     }
 
 
-def engine_identity(engine: Engine) -> dict[str, Any]:
-    """The class and settings of an engine; a setting that is not a plain value, as a dict with its text."""
+def engine_identity(engine: Engine, posterior: Posterior) -> dict[str, Any]:
+    """The class and settings of an engine; a setting that is not a plain value, as a dict with its text and what the engine does with it.
+
+    Args:
+        engine: with its settings.
+        posterior: of one dataset.
+    """
     described: Callable[[Any], Any] = lambda value: (
-        _listed(value) if type(value) in PLAIN else {"text": re.sub(r" at 0x[0-9a-f]+", "", repr(value))}
+        _listed(value)
+        if type(value) in PLAIN
+        else {"text": re.sub(r" at 0x[0-9a-f]+", "", repr(value)), "program": _engine_program(engine, posterior)}
     )
     return {
         "class": type(engine).__name__,
@@ -82,17 +89,39 @@ def require_same(path: str, stored: Mapping[str, Any], given: Mapping[str, Any])
 
 
 def engine_of(path: str, stored: Mapping[str, Any]) -> Engine:
-    """The engine of a run, made from its settings."""
-    name, values = stored["class"], {k: tuple(v) if isinstance(v, list) else v for k, v in stored["settings"].items()}
+    """The engine of a run, made from its settings.
+
+    Raises:
+        StoreError: for an engine of another package, or settings that are not plain values.
+    """
+    name, values = stored["class"], stored["settings"]
     if name in engines.__all__ and not any(isinstance(value, dict) for value in values.values()):
-        engine: Engine = getattr(engines, name)(**values)
-        return engine
+        return resembling(path, stored)
     raise StoreError(
         f"store {path!r}",
         got=f"a run by {name} with settings that are not plain values: {values}",
         expected="an engine that can be made from numbers and words",
-        remedy="give the engine: jl.resume(path, model, engine=...), jl.open(path, model, engine=...).",
+        remedy="give the engine: jl.resume(path, model, engine=...).",
     )
+
+
+def resembling(path: str, stored: Mapping[str, Any]) -> Engine:
+    """The engine of a run, with defaults for settings that are not plain values: enough to read its result.
+
+    Raises:
+        StoreError: for an engine of another package.
+    """
+    name, values = stored["class"], stored["settings"]
+    if name not in engines.__all__:
+        raise StoreError(
+            f"store {path!r}",
+            got=f"a run by {name}",
+            expected=f"one by {', '.join(engines.__all__)}",
+            remedy="give the engine: jl.open(path, engine=...).",
+        )
+    known = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if not isinstance(v, dict)}
+    engine: Engine = getattr(engines, name)(**known)
+    return engine
 
 
 def key_of(stored: Mapping[str, Any]) -> Key:
@@ -117,7 +146,22 @@ def _program(posterior: Posterior) -> int:
         params = posterior.constrain(position)
         return posterior.log_density(position), posterior.density.derived(params, posterior.data)
 
-    closed = jax.make_jaxpr(values)(posterior, jnp.zeros(posterior.dim))
+    return _traced(values, posterior, jnp.zeros(posterior.dim))
+
+
+def _engine_program(engine: Engine, posterior: Posterior) -> int:
+    """A checksum of a step of the engine, as JAX traces it."""
+    stage = engine.schedule(1)[-1]
+
+    def step(posterior: Posterior, key: Key, position: Any) -> Any:
+        shared = engine.shared(posterior, key)
+        return engine.step(posterior, key, engine.init(posterior, key, position, shared), shared, stage)
+
+    return _traced(step, posterior, jax.random.key(0), jnp.zeros(posterior.dim))
+
+
+def _traced(function: Callable[..., Any], *arguments: Any) -> int:
+    closed = jax.make_jaxpr(function)(*arguments)
     # Functions inside are printed with their addresses.
     checksum = zlib.crc32(re.sub(r"0x[0-9a-f]+", "", str(closed)).encode())
     for constant in closed.consts:
@@ -151,7 +195,7 @@ def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
     else:
         old, new = was["settings"], now["settings"]
         found += [
-            f"{name}={new.get(name)!r} (stored: {old.get(name)!r})"
+            f"another {name}" if isinstance(new[name], dict) else f"{name}={new[name]!r} (stored: {old.get(name)!r})"
             for name in new
             if name != was["length"] and new[name] != old.get(name)
         ]
