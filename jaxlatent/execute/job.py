@@ -92,7 +92,7 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
         keys = programs.keys_of(grid, job.key, np.int32(job.first))
         starts = None if resumed else find_starts(grid, posterior, keys.start, init, quarantine, job.first, job.whole)
         if quarantine.bad.any():
-            warnings.warn(str(quarantine), stacklevel=3)
+            warnings.warn(str(quarantine), stacklevel=4)
             posterior = grid.put(quarantine.replace_bad(posterior), 1)
             starts = None if starts is None else grid.put(quarantine.replace_bad(starts), 2)
         early, monitor = False, Monitor(job.until, ~quarantine.bad, room)
@@ -219,7 +219,7 @@ def _fields(engine: Engine, records: Named, last: Named, objective: np.ndarray, 
     assert source.positions is not None
     status, problems = engine.review(thinned(source.positions), statistics, status)
     for problem in problems:
-        warnings.warn(problem, stacklevel=4)
+        warnings.warn(problem, stacklevel=5)
     return {
         "unconstrained": {"position": source.positions},
         "params": source.params,

@@ -103,7 +103,7 @@ def run_stages(
         sink.close(session, early)
         if not kept:
             raise
-        warnings.warn(f"interrupted: the result holds the {kept} draws per lane made so far.", stacklevel=4)
+        warnings.warn(f"interrupted: the result holds the {kept} draws per lane made so far.", stacklevel=5)
         return Ended(session, seconds, early, interrupted=True)
     sink.close(session, early)
     return Ended(session, seconds, early, interrupted=False)

@@ -88,7 +88,7 @@ def _joined_shards(
             remedy="wait for them, or run them: jl.fit(..., store=path, shard=(i, n)), jl.resume(path, model, shard=(i, n)).",
         )
     if missing:
-        warnings.warn(f"store {root.path!r}: the result is without {', '.join(missing)}.", stacklevel=3)
+        warnings.warn(f"store {root.path!r}: the result is without {', '.join(missing)}.", stacklevel=4)
     return joined(root.path, results)
 
 

@@ -2,7 +2,8 @@
 
 Arrays have their full length from the start and are filled from the front. The consolidated metadata in the root document tell readers how
 much of them is there, and writing this one document, which file systems and object stores do atomically, is the commit: a process killed at
-any moment leaves the commit before. Arrays that are not listed in the root document are for the package alone.
+any moment leaves the commit before. (Not one whose machine loses power: nothing is forced out of the caches of the operating system.)
+Arrays that are not listed in the root document are for the package alone.
 """
 
 import json
