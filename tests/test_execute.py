@@ -283,13 +283,14 @@ def normal(p):
     return -0.5 * jnp.sum((p["x"] - 1.0) ** 2)
 
 
+@pytest.mark.parametrize("wide, promotion", [(False, "strict"), (True, "standard")])
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "EM"])
-def test_engines_promote_no_types(name):
-    """As a user may set it; they are traced only."""
-    posterior, engine = jl.from_log_density(normal, {"x": jnp.zeros(3)}), ENGINES[name](2)
-    with jax.numpy_dtype_promotion("strict"):
+def test_engines_are_traced_in_both_precisions_and_promote_no_types(name, wide, promotion):
+    """As a user may set it; in 64 bits integers of both lengths meet."""
+    with jax.enable_x64(wide), jax.numpy_dtype_promotion(promotion):
+        posterior, engine = jl.from_log_density(normal, {"x": jnp.zeros(3)}), ENGINES[name](2)
         out = jax.eval_shape(lambda key: jl.run(posterior, engine, key), jax.random.key(0))
-    assert out.params["x"].dtype == jnp.result_type(float)
+        assert out.params["x"].dtype == jnp.result_type(float)
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------

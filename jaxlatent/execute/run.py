@@ -66,12 +66,15 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
         wanted = jnp.full((1, engine.lanes), stage.steps)
         session, emitted = advance(engine, batched, session, stage, wanted, capacity)
         pooled = pool(engine, engine.lanes, session, emitted, stage)
-        return select(jnp.asarray(stage.keep), session, pooled), emitted
+        return select(jnp.asarray(stage.keep, bool), session, pooled), emitted
 
-    rows = Stage(*cast(Any, [jnp.asarray(column) for column in zip(*stages, strict=True)]))
+    # As in `fit`, whatever the precision: the session counts in 32 bits.
+    rows = Stage(*cast(Any, [jnp.asarray(column, jnp.int32) for column in zip(*stages, strict=True)]))
     session, emitted = jax.lax.scan(row, _drop_weak_types(begin(engine, batched, keys, init[None])), rows)
     kept = [i for i, stage in enumerate(stages) if stage.keep]
-    valid = jnp.concatenate([jnp.arange(stages[i].steps) < emitted.counts[i, 0, :, None] for i in kept], 1)
+    valid = jnp.concatenate(
+        [jnp.arange(stages[i].steps, dtype=jnp.int32) < emitted.counts[i, 0, :, None] for i in kept], 1
+    )
     joined = jax.tree.map(lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], 1), emitted.records)
     last = over_lanes(engine.finish, (1, 0, 0))(batched, session.last_keys, session.states)
     final = jax.tree.map(lambda x: x[0], last)

@@ -13,7 +13,7 @@ from jaxlatent.errors import InputError, listed
 from jaxlatent.masks import blank
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.provenance import Provenance
-from jaxlatent.status import Status
+from jaxlatent.status import Status, has_failed
 from jaxlatent.store.lazy import Lazy
 
 #: The fields that lead with ``(dataset?, lane)``.
@@ -159,7 +159,7 @@ class Outcome:
         return tuple(name for name, gone in zip(self.names, all_failed, strict=True) if gone)
 
     def _failed(self) -> np.ndarray:
-        return np.asarray(np.isin(self.status, [code for code in Status if code.failed]) | ~np.isfinite(self.objective))
+        return np.asarray(has_failed(self.status) | ~np.isfinite(self.objective))
 
     def mean(self) -> dict[str, np.ndarray | np.floating]:
         """Posterior mean by parameter, over chains and draws; for point fits the point estimates."""
