@@ -42,6 +42,7 @@ bench: $(VENV)/.installed  ## cold fits of the census models and hidden Markov m
 	$(BIN)/python -m benchmarks.census_cold --model C5 --rounds 3
 	$(BIN)/python -m benchmarks.hidden_markov
 	$(BIN)/python -m benchmarks.experts
+	$(BIN)/python -m benchmarks.batches
 
 clean:
 	rm -rf $(VENV) .jax_cache .pytest_cache .ruff_cache .mypy_cache runs

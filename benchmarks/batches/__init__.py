@@ -1,0 +1,1 @@
+"""Batches of fits: what storing them costs, and ten thousand of them in one call."""
