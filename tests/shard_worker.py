@@ -9,7 +9,9 @@ workers of a local cluster fit the shards, and the first that fits the last shar
 import os
 import signal
 import sys
+import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
@@ -52,13 +54,24 @@ def task(path: str, i: int, count: int) -> tuple[str, ...]:
     return fit(path, (i, count), kill)
 
 
+def wait_for(shards: Iterable[int]) -> None:
+    """Until these have been fitted."""
+    while not all(Path(f"{PATH}-done-{i}").exists() for i in shards):
+        time.sleep(0.05)
+
+
 def main() -> None:
     index, count = int(SHARD), int(COUNT)
     if HOW == "again":
         print(fit(PATH, (index, count)))
     elif HOW == "distributed":
-        print(fit(PATH, (jax.process_index(), jax.process_count()), kill=index == count - 1), flush=True)
-        # JAX would wait for the one that is gone.
+        last = index == count - 1
+        # JAX ends the others when one is gone, at the latest when they end: they leave without a word, after their work is done.
+        if last:
+            wait_for(range(count - 1))
+        print(fit(PATH, (jax.process_index(), jax.process_count()), kill=last), flush=True)
+        Path(f"{PATH}-done-{index}").touch()
+        wait_for(range(count - 1))
         os._exit(0)
     else:
         import dask

@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from test_store import ENGINES, HMM, MODEL, equal
@@ -71,8 +73,11 @@ def test_a_batch_is_a_loop_is_shards_is_a_resumed_run(engine, tmp_path, monkeypa
     close(whole, shards)
     for one in (jl.resume(path, model, shard=(1, 2)), jl.resume(path, model, data, shard=(1, 2))):
         equal(one, jl.open(f"{path}/shard-1-of-2"))
-    first = shards[data.names[0]]
-    equal(first, jl.open(f"{path}/shard-0-of-2", model)[data.names[0]])
+    first, alone = shards[data.names[0]], jl.open(f"{path}/shard-0-of-2", model)[data.names[0]]
+    if alone.trace is not None:
+        # Shards whose lanes end earlier have a shorter history, which ends with NaN beside a longer one.
+        first = replace(first, trace=first.trace[:, : alone.trace.shape[1]])
+    equal(first, alone)
     assert np.isfinite(shards[data.names[-1]].objective).any() == np.isfinite(whole[data.names[-1]].objective).any()
 
 
@@ -80,7 +85,8 @@ HERE = Path(__file__).parent
 
 
 def start_worker(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu"}
+    bits = str(int(jax.config.read("jax_enable_x64")))
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": bits}
     return subprocess.Popen(
         [sys.executable, str(HERE / "shard_worker.py"), *map(str, arguments)],
         env=environment,
@@ -90,7 +96,8 @@ def start_worker(*arguments):
     )
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
 def test_processes_of_one_job_fit_a_shard_each(tmp_path, count):
     """Under `jax.distributed` on the loopback; the last one is killed, and the first goes on with its shard."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -108,6 +115,7 @@ def test_processes_of_one_job_fit_a_shard_each(tmp_path, count):
     close(jl.open(path), jl.fit(HMM, ANIMALS, ENGINES["EM"], 0, **OPTIONS))
 
 
+@pytest.mark.slow
 def test_tasks_of_a_dask_cluster_fit_a_shard_each(tmp_path):
     """A worker that dies takes no shard with it: the task is given to another one, which goes on."""
     other = start_worker("dask", tmp_path / "x", 0, 2, 0)
