@@ -38,6 +38,7 @@ def fit(path: str, shard: tuple[int, int], kill: bool = False) -> tuple[str, ...
         close(self, session, early)
         commits.append(early)
         if len(commits) == 2:
+            Path(f"{path}-done-{shard[0]}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
     if kill:
@@ -66,12 +67,12 @@ def main() -> None:
         print(fit(PATH, (index, count)))
     elif HOW == "distributed":
         last = index == count - 1
-        # JAX ends the others when one is gone, at the latest when they end: they leave without a word, after their work is done.
+        # JAX ends the others when one is gone, at the latest when they end: they have done their work by then, and leave without a word.
         if last:
             wait_for(range(count - 1))
         print(fit(PATH, (jax.process_index(), jax.process_count()), kill=last), flush=True)
         Path(f"{PATH}-done-{index}").touch()
-        wait_for(range(count - 1))
+        wait_for(range(count))
         os._exit(0)
     else:
         import dask
