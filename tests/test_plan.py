@@ -99,7 +99,7 @@ plan = jl.plan(model, data, engine, segment=500)
 peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 jl.fit(model, data, engine, 0, segment=500)
-print(plan.device_bytes + plan.host_bytes, peak() - before)
+print(plan.device_bytes + plan.draws_bytes, peak() - before)
 """
 
 

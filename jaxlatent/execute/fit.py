@@ -72,7 +72,8 @@ def fit(
             make the same call otherwise: ``(jax.process_index(), jax.process_count())``, or from the index of a SLURM array task. Each
             writes its part of the store, and `jaxlatent.open` joins them. Random streams are those of the whole batch.
         resume: whether to go on with the run that is in the store, if there is one, as `jaxlatent.resume` does: a script that is started
-            again after a crash, or with more draws, then needs no change. Model, data, engine and seed must be those of the run.
+            again after a crash, or with more draws, then needs no change. Model, data, engine and seed must be those of the run, whose
+            ``init``, ``until``, ``segment`` and ``coords`` stay as they were.
         memory: of each device, in bytes or as in "8GiB": the datasets of a batch are fitted in as many groups, one after the other, as it
             takes to stay below; see `jaxlatent.plan`, which tells beforehand. All at once by default. In a store each group is a shard.
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxlatent.engines.base import Engine, settings
-from jaxlatent.errors import require
+from jaxlatent.errors import StoreError, require
 from jaxlatent.execute import programs
 from jaxlatent.execute.agreement import require_agreement
 from jaxlatent.execute.devices import own_devices
@@ -35,7 +35,7 @@ from jaxlatent.results.provenance import provenance
 from jaxlatent.results.result import Result
 from jaxlatent.results.saving import write_data_groups
 from jaxlatent.store.bits import unpack
-from jaxlatent.store.files import Files
+from jaxlatent.store.files import Files, explained
 from jaxlatent.store.manifest import engine_identity
 from jaxlatent.store.records import Named
 from jaxlatent.typing import Key
@@ -112,11 +112,11 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
         compile_stages(grid, compile_key, stages, posterior, session)
         compiled = time.perf_counter() - clock
         ended = run_stages(grid, compile_key, stages, posterior, naming, session, sink, report, monitor, early)
-        if isinstance(sink, Disk) and ended.interrupted:
+        if isinstance(sink, Disk) and ended.interrupted and engine.kind == "chains":
             return opened(sink.files, given, engine)
         final = programs.finish(grid, compile_key, posterior, ended.session)
         last = named(grid, naming, final.outputs)
-        fields = _fields(engine, sink.records, last, *grid.fetch((final.objective, final.status)))
+        fields = _fields(engine, sink.records(), last, *grid.fetch((final.objective, final.status)))
     fields = jax.tree.map(lambda x: x[0] if names is None else x, quarantine.blank(fields))
     timings = {
         "compile": compiled,
@@ -125,7 +125,7 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
         "total": time.perf_counter() - clock,
     }
     origin = provenance(settings(engine), type(engine).__name__, job.seed, grid.mesh.devices.flat, timings)
-    if isinstance(sink, Disk):
+    if isinstance(sink, Disk) and not ended.interrupted:
         stored.write_rest(sink.files, sink.run, fields)
         sink.describe(state="finished", provenance=asdict(origin))
         result = opened(sink.files, given, engine)
@@ -201,8 +201,17 @@ def _lengthened(files: Files, engine: Engine, given: Posterior) -> dict[str, Any
 def _stored_session(grid: Grid, engine: Engine, files: Files, posterior: Posterior, keys: Streams) -> Session:
     """The session of the last commit, on the devices."""
     structure = session_like(grid, engine, posterior, keys)
-    packed = np.asarray(files[f"session/{files.committed['slot']}"][:])
-    return to_devices(grid, unpack(packed, structure))
+    with explained(files.path):
+        packed = np.asarray(files[f"session/{files.committed['slot']}"][:])
+    try:
+        return to_devices(grid, unpack(packed, structure))
+    except ValueError as problem:
+        raise StoreError(
+            f"store {files.path!r}",
+            got=f"the state of a run of another version: {problem}",
+            expected=f"that of {type(engine).__name__} in this version",
+            remedy="go on with the versions that began it, which `jaxlatent show` tells; jl.open(path) reads its draws.",
+        ) from None
 
 
 def _stored_positions(files: Files) -> np.ndarray:

@@ -39,8 +39,7 @@ class Plan:
         groups: in which the datasets are fitted one after the other.
         device_bytes: most of a device at a time, by one group: data, states, records of a segment, work arrays of the compiled program.
         free_bytes: of that device.
-        draws_bytes: of everything that is kept of all datasets: on the host, or in the store.
-        host_bytes: of the host, what is kept without a store.
+        draws_bytes: of everything that is kept of all datasets: on the host, or with ``store=`` on the disk.
     """
 
     datasets: int
@@ -49,7 +48,6 @@ class Plan:
     device_bytes: int
     free_bytes: int
     draws_bytes: int
-    host_bytes: int
 
     def __str__(self) -> str:
         groups = "at once" if self.groups == 1 else f"in {self.groups} groups, one after the other"
@@ -57,8 +55,7 @@ class Plan:
             (
                 f"{self.datasets} x {self.lanes} lanes {groups}",
                 f"each device     {words(self.device_bytes)} of {words(self.free_bytes)} free",
-                f"draws           {words(self.draws_bytes)}",
-                f"host            {words(self.host_bytes)} without store=, the draws of a segment with it",
+                f"draws           {words(self.draws_bytes)} on the host, or in the store with those of a segment on the host",
             )
         )
 
@@ -130,7 +127,7 @@ def plan_for(
     while groups <= datasets:
         needed = _device_bytes(given, engine, devices, segment, -(-datasets // groups))
         if needed * shared <= free:
-            return Plan(datasets, engine.lanes, groups, needed, free // shared, kept, kept)
+            return Plan(datasets, engine.lanes, groups, needed, free // shared, kept)
         # Roughly in proportion; at least one group more.
         groups = (
             max(groups + 1, min(datasets, math.ceil(groups * needed * shared / free)))

@@ -95,7 +95,7 @@ def _joined_shards(
 def _of_shard(
     files: Files, model: Model | Posterior | None, data: Data | Batch | None
 ) -> tuple[Model | Posterior | None, Data | Batch | None]:
-    """Of a model and all data, or of a posterior of all data, what belongs to the shard in ``files``."""
+    """The part of a model's data, or of a posterior, that belongs to the shard in ``files``; unchanged where they are that part."""
     run = files.committed
     names = run["identity"]["names of datasets"]
     whole = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
@@ -184,8 +184,9 @@ def resume_from(
     key = key_of(same["seed"]) if key is None else key
     guided = _guided(given)
     require_same(files.path, same, identity(guided, engine, key))
-    had, name = same["engine"]["settings"][length_of(engine)], length_of(engine)
-    length = getattr(engine, name)
+    name = length_of(engine)
+    # An engine of another package may have no such setting.
+    had, length = same["engine"]["settings"].get(name, 0), getattr(engine, name, 0)
     require(length >= had, f"resume({name}=...)", got=length, expected=f"at least {had}, as many as before")
     if run["state"] == "finished" and (run["early"] or length == had):
         return opened(files, guided, engine)

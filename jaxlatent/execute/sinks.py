@@ -41,6 +41,10 @@ class Sink(Protocol):
         """Commit what has not been."""
         ...
 
+    def records(self) -> Named:
+        """After `close`, what the end of a run looks at: all records, or where they are elsewhere, some of the positions."""
+        ...
+
 
 class Memory:
     """Records in the memory of this process."""
@@ -58,7 +62,6 @@ class Memory:
     def close(self, session: Session, early: bool) -> None:
         """Do nothing."""
 
-    @property
     def records(self) -> Named:
         """All records, concatenated along draws; the parts are given up one by one, so that not everything is there twice."""
         if len(self._parts) > 1:
@@ -101,6 +104,7 @@ class Disk:
     def close(self, session: Session, early: bool) -> None:
         """Write records and session."""
         began = time.monotonic()
+        self.files.claim()
         if self._waiting:
             records: Named = jax.tree.map(lambda *x: np.concatenate(x, 2), *self._waiting)
             append_draws(self.files, self.run, records, self._written, self._room)
@@ -121,7 +125,6 @@ class Disk:
         growing = "draw" if self.run["kind"] == "chains" else "iteration"
         self.files.commit(self.run, {growing: self._written})
 
-    @property
     def records(self) -> Named:
         """Positions alone, `thinned`; everything else stays on the disk."""
         if "unconstrained_posterior/position" not in self.files:

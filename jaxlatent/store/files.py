@@ -92,10 +92,6 @@ class Files:
         if listed and name not in self._listed:
             self._listed[name] = {"attributes": {}, "zarr_format": 3, "node_type": "group"}
 
-    def describe(self, group: str, attributes: Mapping[str, Any]) -> None:
-        """Set the attributes that a listed group has from the next commit on."""
-        self._listed[group]["attributes"] = dict(attributes)
-
     def forget(self, group: str) -> None:
         """Take the arrays of a group off the list, from the next commit on; those of the root with ""."""
         arrays = [name for name, entry in self._listed.items() if entry["node_type"] == "array"]
@@ -140,7 +136,7 @@ class Files:
         Raises:
             StoreError: if another process has written to the store since the last commit, or on failures of the disk.
         """
-        self._claim()
+        self.claim()
         listed = deepcopy(self._listed)
         for metadata in listed.values():
             dims = metadata.get("dimension_names") or ()
@@ -156,13 +152,17 @@ class Files:
             _write(self._group, json.dumps(document).encode())
         self._document = document
 
-    def _claim(self) -> None:
-        """Become the writer at the first commit; after that, be sure to be still the only one."""
+    def claim(self) -> None:
+        """Become the writer at first; after the first commit be sure, before anything is written, to be still the only one.
+
+        Raises:
+            StoreError: if another process has written to the store since.
+        """
         if self._writer is None:
             self._writer = uuid.uuid4().hex
-            return
+        last = None if self._document is None else self.committed["writer"]
         document = _root_document(self.path, self._group)
-        if document is None or document["attributes"]["jaxlatent"]["writer"] != self._writer:
+        if last != (None if document is None else document["attributes"]["jaxlatent"]["writer"]):
             raise StoreError(
                 f"store {self.path!r}",
                 got="another process that writes to it since this run began",
@@ -291,9 +291,7 @@ def explained(path: str) -> Iterator[None]:
     """Turn failures of the disk and of damaged chunks into a `StoreError`."""
     try:
         yield
-    except StoreError:
-        raise
-    except Exception as problem:
+    except (OSError, ImportError, KeyError, RuntimeError, ValueError) as problem:
         got, expected, remedy = _explanation(problem)
         raise StoreError(f"store {path!r}", got=got, expected=expected, remedy=remedy) from problem
 
