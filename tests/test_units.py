@@ -20,26 +20,28 @@ CHANGES = {
     "small and far": (1e-6, 1e4, 1e-6, 1e4),
 }
 Y, X = "y", "x"
-#: A model, and what of its data has units.
-FAMILIES = {
-    "scalar normal": (hmm(2, emissions.Gaussian()), Y),
-    "full": (hmm(2, emissions.Gaussian(2)), Y),
-    "diagonal": (mixture(2, emissions.Gaussian(2, "diagonal")), Y),
-    "tied": (hmm(2, emissions.Gaussian(2, "tied")), Y),
-    "spherical": (mixture(2, emissions.Gaussian(2, "spherical")), Y),
-    "Student-t": (hmm(2, emissions.StudentT()), Y),
-    "linear": (hmm(2, emissions.LinearRegression(1)), X + Y),
-    "mixture of lines": (mixture(2, emissions.LinearRegression(1)), X + Y),
-    "flat linear": (hmm(2, emissions.LinearRegression(1, prior_scale=None, variance_shape=None)), X + Y),
-    "autoregression": (hmm(2, emissions.Autoregression(1)), Y),
-    "logistic": (hmm(2, emissions.BernoulliRegression(1)), X),
-    "flat logistic": (hmm(2, emissions.BernoulliRegression(1, prior_scale=None)), X),
-    "Poisson": (hmm(2, emissions.PoissonRegression(1)), X),
-    "multinomial": (hmm(2, emissions.CategoricalRegression(1, 3)), X),
-    "experts": (mixture(2, emissions.HeteroscedasticRegression(1), Gate(1)), X + Y),
-    "gated lines": (mixture(2, emissions.LinearRegression(1), Gate(1)), X + Y),
-    "driven transitions": (hmm(2, emissions.Gaussian(), InputDriven(1)), X + Y),
-}
+# Made in 32 bits, models serve both: those of a process in 64 bits hold numbers that 32 do not.
+with jax.enable_x64(False):
+    #: A model, and what of its data has units.
+    FAMILIES = {
+        "scalar normal": (hmm(2, emissions.Gaussian()), Y),
+        "full": (hmm(2, emissions.Gaussian(2)), Y),
+        "diagonal": (mixture(2, emissions.Gaussian(2, "diagonal")), Y),
+        "tied": (hmm(2, emissions.Gaussian(2, "tied")), Y),
+        "spherical": (mixture(2, emissions.Gaussian(2, "spherical")), Y),
+        "Student-t": (hmm(2, emissions.StudentT()), Y),
+        "linear": (hmm(2, emissions.LinearRegression(1)), X + Y),
+        "mixture of lines": (mixture(2, emissions.LinearRegression(1)), X + Y),
+        "flat linear": (hmm(2, emissions.LinearRegression(1, prior_scale=None, variance_shape=None)), X + Y),
+        "autoregression": (hmm(2, emissions.Autoregression(1)), Y),
+        "logistic": (hmm(2, emissions.BernoulliRegression(1)), X),
+        "flat logistic": (hmm(2, emissions.BernoulliRegression(1, prior_scale=None)), X),
+        "Poisson": (hmm(2, emissions.PoissonRegression(1)), X),
+        "multinomial": (hmm(2, emissions.CategoricalRegression(1, 3)), X),
+        "experts": (mixture(2, emissions.HeteroscedasticRegression(1), Gate(1)), X + Y),
+        "gated lines": (mixture(2, emissions.LinearRegression(1), Gate(1)), X + Y),
+        "driven transitions": (hmm(2, emissions.Gaussian(), InputDriven(1)), X + Y),
+    }
 
 
 def simulated(name, rng):
