@@ -368,6 +368,8 @@ def test_an_interrupt_keeps_the_draws_made_so_far(full):
 
 def test_ctrl_c_while_the_devices_work_loses_no_draw(full, monkeypatch):
     """The buffers of the session are given away then, and the new ones not yet named."""
+    # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     calls = []
     advance = programs.advance
 
@@ -379,8 +381,11 @@ def test_ctrl_c_while_the_devices_work_loses_no_draw(full, monkeypatch):
         return out
 
     monkeypatch.setattr(programs, "advance", interrupted)
-    with pytest.warns(UserWarning, match="interrupted: the result holds the"):
-        result = jl.fit(MODEL, D0, FULL, 3, segment=7)
+    try:
+        with pytest.warns(UserWarning, match="interrupted: the result holds the"):
+            result = jl.fit(MODEL, D0, FULL, 3, segment=7)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     made = result.params["mu"].shape[1]
     assert 7 <= made < FULL.draws and (result.status == jl.Status.OK).all()
     np.testing.assert_array_equal(result.params["mu"], full.params["mu"][:, :made])
