@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.errors import InputError
-from jaxlatent.typing import Array, Key
+from jaxlatent.typing import AnyArray, Key
 
 #: Far from the small integers that users fold into their own keys.
 _FIRST = 0x6A6C0000
@@ -74,16 +74,16 @@ def key_for(purpose: Purpose, seed: int | Key) -> Key:
     return jax.random.fold_in(as_key(seed, purpose.name.lower()), purpose)
 
 
-def streams(key: Key, datasets: int, lanes: int, first: int | Array = 0) -> Streams:
-    """The keys of a fit, folded with purpose, dataset index and lane index; they do not depend on ``datasets`` and ``lanes``.
+def streams(key: Key, datasets: AnyArray, lanes: int) -> Streams:
+    """The keys of a fit, folded with purpose, dataset index and lane index; they do not depend on which others there are.
 
     Args:
         key: from the seed.
-        datasets, lanes: numbers of them.
-        first: index of the first dataset, in a part of a larger batch.
+        datasets: their indices in the whole batch, ``(dataset,)``.
+        lanes: number of lanes.
     """
     # One call for all purposes: each call of `jax.random` adds a copy of its rounds to the program.
     fold = jnp.vectorize(jax.random.fold_in)
     purposes = jnp.array([Purpose.SHARED, Purpose.START, Purpose.INIT, Purpose.STEP, Purpose.FINISH])
-    by_dataset = fold(fold(key, purposes)[:, None], first + jnp.arange(datasets))
+    by_dataset = fold(fold(key, purposes)[:, None], datasets)
     return Streams(by_dataset[0], *fold(by_dataset[1:, :, None], jnp.arange(lanes)))

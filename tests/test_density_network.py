@@ -88,7 +88,7 @@ def test_training_in_one_program_is_the_loop_written_out():
     with jax.enable_x64(True):
         result = jl.fit(model, DATA, jl.Optimize(optimizer=ADAM, max_iter=30, tol=0.0, restarts=2), seed=0)
         posterior = jl.condition(model, DATA)
-        key = jax.random.fold_in(streams(jax.random.key(0), 1, 2).start[0, 1], 0)
+        key = jax.random.fold_in(streams(jax.random.key(0), np.arange(1), 2).start[0, 1], 0)
         position = jax.jit(posterior.initial_position)(key)
         state, seen = ADAM.init(position), []
 
@@ -224,7 +224,7 @@ def test_early_stopping_keeps_the_best_weights():
     curve = result.statistics["validation"][0]
     assert result.statistics["n_steps"][0] < 3000 and result.status[0] == jl.Status.CONVERGED
     assert result.objective[0] == pytest.approx(np.nanmax(curve[10:]) * 12, rel=1e-5)
-    order = np.asarray(engine.shared(result.posterior, streams(jax.random.key(0), 1, 1).shared[0]))[:12]
+    order = np.asarray(engine.shared(result.posterior, streams(jax.random.key(0), np.arange(1), 1).shared[0]))[:12]
     assert result.score({"x": x[order], "y": y[order]})[0] * 12 == pytest.approx(result.objective[0], rel=1e-4)
 
 

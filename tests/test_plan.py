@@ -44,7 +44,7 @@ def test_groups_follow_from_the_memory():
     assert half.draws_bytes == whole.draws_bytes
     with pytest.raises(jl.InputError, match="one dataset takes by NUTS with 4 lanes"):
         jl.plan(MODEL, SOUND, engine, memory="1 KB")
-    assert "2 groups, one after the other" in str(half)
+    assert "in 2 groups (3, 2 datasets), one after the other" in str(half)
 
 
 @pytest.mark.parametrize("engine", ["NUTS", "EM", "Optimize"])

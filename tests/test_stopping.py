@@ -1,5 +1,7 @@
 """`until` stops each dataset when that dataset has enough, and what it costs does not grow with the draws."""
 
+import pickle
+
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -103,7 +105,7 @@ def test_a_rule_asks_for_chains_that_agree_as_well(bound, met):
 
 
 def test_the_cost_does_not_grow_with_the_draws(monkeypatch):
-    """Chains that never agree: the diagnostics see as many numbers at each look, and look seldom."""
+    """Chains that never agree: the diagnostics see as many numbers at each look, look seldom, and no more draws than that are kept."""
     sizes = []
     measure = stopping._measure
     monkeypatch.setattr(stopping, "_measure", lambda draws, n: sizes.append(draws.size) or measure(draws, n))
@@ -113,4 +115,6 @@ def test_the_cost_does_not_grow_with_the_draws(monkeypatch):
     for _ in range(500):
         monitor.update(apart)
     assert monitor.running.all() and 5 <= len(sizes) <= 15
-    assert set(sizes) == {4 * rule.draws_needed(4) * 16}
+    most = 4 * 2 * rule.draws_needed(4)
+    assert set(sizes) == {most * 16}
+    assert len(pickle.dumps(monitor)) < 1.1 * most * 51 * 4 < 0.4 * 500 * apart.nbytes

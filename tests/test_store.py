@@ -18,7 +18,7 @@ import xarray as xr
 
 import jaxlatent as jl
 from jaxlatent._compat.arviz import is_former_arviz
-from jaxlatent.execute import job, sinks
+from jaxlatent.execute import begin, sinks
 from jaxlatent.store.bits import unpack
 from jaxlatent.store.files import create
 from jaxlatent.store.lazy import Lazy
@@ -496,7 +496,7 @@ def test_of_two_runs_that_begin_at_once_the_second_writes_nothing(tmp_path):
 
 def test_the_state_of_another_version_is_refused(tmp_path, monkeypatch):
     killed = jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, segment=20, store=tmp_path / "x")
-    monkeypatch.setattr(job, "unpack", lambda packed, like: unpack(packed[:-8], like))
+    monkeypatch.setattr(begin, "unpack", lambda packed, like: unpack(packed[:-8], like))
     with pytest.raises(jl.StoreError, match="another version"):
         jl.resume(tmp_path / "x", MODEL, draws=60)
     monkeypatch.undo()

@@ -98,7 +98,7 @@ def test_no_key_is_used_twice_by_a_fit_and_what_follows_from_it(name):
 
 def test_keys_of_a_fit_differ_and_depend_on_nothing_but_their_place():
     key = jax.random.key(3)
-    few, many = keys.streams(key, 2, 3), keys.streams(key, 5, 4)
+    few, many = keys.streams(key, np.arange(2), 3), keys.streams(key, np.arange(5), 4)
     data = np.concatenate([jax.random.key_data(x).reshape(-1, 2) for x in many])
     assert len(np.unique(data, axis=0)) == len(data) == 5 + 4 * 5 * 4
     for one, other in zip(few, many, strict=True):

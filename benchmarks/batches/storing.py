@@ -55,7 +55,7 @@ def session(rounds):
     lines = []
     for count in (20, 1000):
         posterior = jl.condition(MODEL, datasets(count)).nameless
-        keys = streams(jax.random.key(0), count, 4)
+        keys = streams(jax.random.key(0), np.arange(count), 4)
         state = jax.jit(partial(begin, ENGINE.compile_key()))(posterior, keys, jnp.zeros((count, 4, posterior.dim)))
         is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
         plain = [np.asarray(jax.random.key_data(x) if is_key(x) else x) for x in jax.tree.leaves(state)]

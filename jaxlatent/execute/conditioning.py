@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxlatent.data.arrays import Batch, as_data, labelled
 from jaxlatent.errors import InputError, require
@@ -19,14 +20,19 @@ from jaxlatent.typing import Data
 
 
 def part_of(
-    model: Model | Posterior, data: Data | Batch | None, first: int, names: Sequence[Any]
+    model: Model | Posterior, data: Data | Batch | None, datasets: Sequence[int] | np.ndarray
 ) -> tuple[Model | Posterior, Data | Batch | None]:
-    """A model and some datasets of its batch, or some of a batched posterior."""
+    """A model and the ``datasets`` (indices) of its batch, or those of a batched posterior."""
     if isinstance(data, Batch):
-        return model, data.select(names)
+        return model, data.select([data.names[i] for i in datasets])
     assert isinstance(model, Posterior)
-    rows: Posterior = jax.tree.map(lambda x: x[first : first + len(names)], model.nameless)
-    return batched(rows.density, rows.data, tuple(names), rows.guides), data
+    return part_of_posterior(model, datasets), data
+
+
+def part_of_posterior(posterior: Posterior, datasets: Sequence[int] | np.ndarray) -> Posterior:
+    """The ``datasets`` (indices) of a batched posterior."""
+    some: Posterior = jax.tree.map(lambda x: x[np.asarray(datasets)], posterior.nameless)
+    return batched(some.density, some.data, tuple((posterior.names or ())[i] for i in datasets), some.guides)
 
 
 def conditioned_for(

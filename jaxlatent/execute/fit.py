@@ -2,26 +2,28 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import jax
+import numpy as np
 
 from jaxlatent.data.arrays import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
+from jaxlatent.execute.begin import begin_job
+from jaxlatent.execute.complete import run_job
 from jaxlatent.execute.conditioning import conditioned_for, part_of
-from jaxlatent.execute.job import Job, run_job
-from jaxlatent.execute.plan import plan_for
-from jaxlatent.execute.quarantine import Quarantine
-from jaxlatent.execute.resume import resume_from
+from jaxlatent.execute.job import Job
+from jaxlatent.execute.parts import one_by_one
+from jaxlatent.execute.plan import parts_for
+from jaxlatent.execute.resume import parts_in, resume_from
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import Posterior
-from jaxlatent.results.joining import joined
 from jaxlatent.results.result import Result
-from jaxlatent.store.files import create, found, prepare
-from jaxlatent.store.shards import Shard, checked
+from jaxlatent.store.files import Files, create, found, prepare
+from jaxlatent.store.shards import checked, part_path
 from jaxlatent.typing import Data, Key
 
 
@@ -74,8 +76,9 @@ def fit(
         resume: whether to go on with the run that is in the store, if there is one, as `jaxlatent.resume` does: a script that is started
             again after a crash, or with more draws, then needs no change. Model, data, engine and seed must be those of the run, whose
             ``init``, ``until``, ``segment`` and ``coords`` stay as they were.
-        memory: of each device, in bytes or as in "8GiB": the datasets of a batch are fitted in as many groups, one after the other, as it
-            takes to stay below; see `jaxlatent.plan`, which tells beforehand. All at once by default. In a store each group is a shard.
+        memory: of each device, in bytes or as in "8GiB"; what is free by default. The datasets of a batch are fitted in as many groups, one
+            after the other, as it takes to stay below, and datasets of very unequal lengths in groups of similar ones, where that saves
+            more than it costs to compile; see `jaxlatent.plan`, which tells beforehand. In a store each group is a shard.
 
     Raises:
         InputError: before the engine is compiled, naming what is wrong with model, data or settings.
@@ -101,32 +104,56 @@ def fit(
     )
     labels = {name: list(values) for name, values in (coords or {}).items()}
     names = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
-    first, whole = 0, len(names or (None,))
+    whole = len(names or (None,))
+    datasets = np.arange(whole)
     if shard is not None:
         own = checked(shard, names)
-        first, some = own.of(names or ())
-        model, data = part_of(model, data, first, some)
-        store = None if store is None else prepare(store, own)
+        datasets = own.of(whole)
+        model, data = part_of(model, data, datasets)
+        store = None if store is None else own.path(prepare(store, own.count))
     given, quarantine = conditioned_for(model, data, labels, on_bad_data == "quarantine", shard is None)
-    key = as_key(seed)
+    job = Job(
+        given, quarantine, engine, as_key(seed), seed, labels, devices, segment, until, progress, None, datasets, whole
+    )
+    return _fit(job, init, store, resume, memory)
 
-    def fit_one(given: Posterior, quarantine: Quarantine, first: int, store: str | os.PathLike[str] | None) -> Result:
-        if resume and store is not None and (begun := found(store)) is not None:
-            return resume_from(begun, given, engine, key, devices=devices, progress=progress)
-        files = None if store is None else create(store)
-        job = Job(given, quarantine, engine, key, seed, labels, devices, segment, until, progress, files, first, whole)
-        return run_job(job, init)
 
-    groups = 1 if memory is None else plan_for(given, engine, devices, memory, segment).groups
-    if groups == 1:
-        return fit_one(given, quarantine, first, store)
-    results = []
-    for group in (Shard(i, groups) for i in range(groups)):
-        start, some = group.of(given.names or ())
-        part = cast(Posterior, part_of(given, None, start, some)[0])
-        path = None if store is None else prepare(store, group)
-        results.append(fit_one(part, quarantine.part(start, len(some)), first + start, path))
-    return joined("" if store is None else os.fspath(store), results)
+def _fit(
+    job: Job,
+    init: Mapping[str, Any] | Result | None,
+    store: str | os.PathLike[str] | None,
+    resume: bool,
+    memory: int | float | str | None,
+) -> Result:
+    """Fit all datasets at once or in parts; see `fit` for the arguments."""
+    begun = found(store) if resume and store is not None else None
+    if begun is not None and "shards" not in begun.committed:
+        return _again(begun, job)[0]
+    parts = (
+        parts_for(job.given, job.engine, job.devices, memory, job.segment, store is not None)
+        if begun is None
+        else parts_in(begun)
+    )
+    if len(parts) == 1:
+        return run_job(job if store is None else job._replace(files=create(store)), init)[0]
+    if store is None:
+        return one_by_one("", parts, job.quarantine.names or (), lambda i: run_job(job.part(parts[i]), init))
+    path = prepare(store, len(parts), parts)
+    # All begin first, since nobody could start the others as they were to start.
+    for i, part in enumerate(parts):
+        if found(part_path(path, i, len(parts))) is None:
+            begin_job(job.part(part)._replace(files=create(part_path(path, i, len(parts)))), init)
+
+    def fit_part(i: int) -> tuple[Result, bool]:
+        files = found(part_path(path, i, len(parts)))
+        assert files is not None
+        return _again(files, job.part(parts[i]))
+
+    return one_by_one(path, parts, job.quarantine.names or (), fit_part)
+
+
+def _again(files: Files, job: Job) -> tuple[Result, bool]:
+    return resume_from(files, job.given, job.engine, job.key, devices=job.devices, progress=job.progress)
 
 
 def _check_engine(engine: Any) -> None:

@@ -1,14 +1,15 @@
-"""Padding of the data to a few row counts, so that fits of 100 and of 101 rows share one compiled program.
+"""The number of rows of the data in compiled programs: one of a few, so that fits of 100 and of 101 rows share one program.
 
-Padding rows are masked. That changes nothing if the likelihood has one term per row (for sequences: if a step depends on earlier steps
-only). Ready families declare it by ``Model(row_wise=True)``; for other models it is tested here. Padding could change such a model through
-the number of rows, which is tested once per structure of the data, or through their values, as in ``d.x - d.x.mean()``, which is tested for
-every dataset.
+Rows behind the last observed one are cut off, and masked rows appended. That changes nothing if the likelihood has one term per row (for
+sequences: if a step depends on earlier steps only). Ready families declare it by ``Model(row_wise=True)``; for other models it is tested
+here. Padding could change such a model through the number of rows, which is tested once per structure of the data, or through their
+values, as in ``d.x - d.x.mean()``, which is tested for every dataset.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from jaxlatent.data.arrays import Masked, mask_over, shape_of, shapes_of, split
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.masks import widen
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Data, PyTree
@@ -36,19 +38,13 @@ class Rows(NamedTuple):
 
     Attributes:
         leading: lengths of the leading axes of the observations: rows; for hidden Markov models steps, or sequences and steps.
-        steps: whether the last axis is steps, of which covariates of the transitions may lack the first.
         observed: names of observations.
+        axes: how many of the leading axes each entry of the data has.
     """
 
     leading: tuple[int, ...] = ()
-    steps: bool = False
     observed: tuple[str, ...] = ()
-
-    def axes(self, shape: tuple[int, ...]) -> int:
-        """How many of these axes an entry of this shape leads with."""
-        whole, own = self.leading, shape[: len(self.leading)]
-        lacking = self.steps and own == (*whole[:-1], whole[-1] - 1)
-        return len(whole) if own == whole or lacking else int(own[:1] == whole[:1])
+    axes: Mapping[str, int] = MappingProxyType({})
 
 
 def round_up(length: int) -> int:
@@ -58,19 +54,43 @@ def round_up(length: int) -> int:
 
 
 def pad_rows(posterior: Posterior) -> Posterior:
-    """Append masked rows to a posterior whose data lead with ``dataset``, unless it has few rows or padding might change it."""
+    """Give a posterior whose data lead with ``dataset`` few row counts, unless it has few rows or that might change it."""
     density = posterior.density
-    if not isinstance(density, ModelDensity) or density.model.row_wise is False:
+    rows = rows_of(posterior)
+    if not isinstance(density, ModelDensity) or max(rows.leading, default=0) <= _FEW:
         return posterior
-    rows = _rows(density, shapes_of(_one(posterior.data)))
-    if max(rows.leading, default=0) <= _FEW:
-        return posterior
+    lengths = used_lengths(posterior, rows).max(0).tolist()
     data = jax.tree.map(np.asarray, posterior.data)
-    lengths = tuple(map(round_up, rows.leading))
-    padded = _append(data, rows, lengths, _last)
-    if density.model.row_wise is None and not _is_row_wise(density, data, padded, rows, lengths):
+    used = _cut(data, rows, lengths)
+    rows = rows._replace(leading=tuple(lengths))
+    rounded = tuple(map(round_up, lengths))
+    padded = _append(used, rows, rounded, _last)
+    if density.model.row_wise is None and not _is_row_wise(density, used, padded, rows, rounded):
         return posterior
     return replace(posterior, data=jax.tree.map(jnp.asarray, padded))
+
+
+def rows_of(posterior: Posterior) -> Rows:
+    """The row axes of a posterior whose data lead with ``dataset``; none where rows may be more than terms of the density."""
+    density = posterior.density
+    if not isinstance(density, ModelDensity) or density.model.row_wise is False:
+        return Rows()
+    return _rows(density, shapes_of(_one(posterior.data)))
+
+
+def used_lengths(posterior: Posterior, rows: Rows) -> np.ndarray:
+    """Lengths of the row axes up to the last observed entry of each dataset, at least 1, ``(dataset, axis)``."""
+    datasets = jax.tree.leaves(posterior.data)[0].shape[0]
+    seen = np.zeros((datasets, *rows.leading), bool)
+    for name in rows.observed:
+        mask = split(posterior.data[name])[1]
+        own = np.ones(seen.shape, bool) if mask is None else np.asarray(mask)
+        seen |= widen(own.any(tuple(range(seen.ndim, own.ndim))), seen.ndim)
+    lengths = []
+    for axis in range(1, seen.ndim):
+        found = seen.any(tuple(i for i in range(1, seen.ndim) if i != axis))
+        lengths.append(np.max(np.where(found, np.arange(1, found.shape[1] + 1), 1), 1))
+    return np.stack(lengths, 1)
 
 
 def derived_reads_rows(posterior: Posterior, padded: Posterior) -> bool:
@@ -97,18 +117,43 @@ def _fails_with(density: Any, shapes: tuple[tuple[str, Any], ...]) -> bool:
 @lru_cache(maxsize=256)
 def _rows(density: ModelDensity, shapes: tuple[tuple[str, Any], ...]) -> Rows:
     """The row axes of data of these shapes; none if observations disagree."""
-    found: list[Rows] = []
+    found: list[tuple[tuple[int, ...], bool]] = []
+    observed: tuple[str, ...] = ()
 
     def walk(data: Data) -> None:
+        nonlocal observed
         params = density.constrain(jnp.zeros(density.dim), data, {})
-        observed = {name: d for name, d in density.observed(params, data).items() if not isinstance(d, Factor)}
-        for d in observed.values():
+        own = {name: d for name, d in density.observed(params, data).items() if not isinstance(d, Factor)}
+        observed = tuple(own)
+        for d in own.values():
             steps = isinstance(d, HiddenMarkov)
-            found.append(Rows(d.batch_shape[:1] + (d.event_shape[:1] if steps else ()), steps, tuple(observed)))
+            found.append((d.batch_shape[:1] + (d.event_shape[:1] if steps else ()), steps))
 
     with tracing_for():
         jax.eval_shape(walk, dict(shapes))
-    return found[0] if len(set(found)) == 1 else Rows()
+    if len(set(found)) != 1:
+        return Rows()
+    whole, steps = found[0]
+
+    def axes(shape: tuple[int, ...]) -> int:
+        own = shape[: len(whole)]
+        # Covariates of transitions may lack the first step.
+        lacking = steps and own == (*whole[:-1], whole[-1] - 1)
+        return len(whole) if own == whole or lacking else int(own[:1] == whole[:1])
+
+    return Rows(whole, observed, MappingProxyType({name: axes(shape_of(x)) for name, x in shapes}))
+
+
+def _cut(data: Data, rows: Rows, lengths: Sequence[int]) -> Data:
+    """Cut rows off behind ``lengths``."""
+
+    def one(name: str, value: Any) -> Any:
+        values, mask = split(value)
+        sizes = zip(lengths, rows.leading, values.shape[1:][: rows.axes[name]], strict=False)
+        kept = (slice(None), *(slice(length - (whole - had)) for length, whole, had in sizes))
+        return values[kept] if mask is None else Masked(values[kept], mask[kept[: mask.ndim]])
+
+    return {name: one(name, value) for name, value in data.items()}
 
 
 def _append(data: Data, rows: Rows, lengths: tuple[int, ...], fill: Callable[[np.ndarray, int, int], Any]) -> Data:
@@ -116,7 +161,7 @@ def _append(data: Data, rows: Rows, lengths: tuple[int, ...], fill: Callable[[np
 
     def one(name: str, value: Any) -> Any:
         values: Any = split(value)[0]
-        axes = rows.axes(values.shape[1:])
+        axes = rows.axes[name]
         for axis, (had, wanted) in enumerate(zip(rows.leading[:axes], lengths, strict=False), start=1):
             if wanted > had:
                 values = np.concatenate([values, fill(values, axis, wanted - had)], axis)
@@ -145,7 +190,9 @@ def _is_row_wise(density: ModelDensity, data: Data, padded: Data, rows: Rows, le
     """Whether masked rows leave the density unchanged, tested at a few positions."""
     if density.model.m_step is not None:
         return False
-    verdict = _cached_verdict(density, tuple((name, *_structure(value, rows)) for name, value in data.items()))
+    verdict = _cached_verdict(
+        density, tuple((name, *_structure(value, rows.axes[name])) for name, value in data.items())
+    )
     try:
         if density.model.shapes(_one(padded)).sites != density.sites:
             return False
@@ -169,10 +216,9 @@ def _cached_verdict(density: ModelDensity, kinds: Any) -> list[bool]:
     return []
 
 
-def _structure(value: Any, rows: Rows) -> tuple[Any, ...]:
-    """The structure of an entry of the data, without the number of rows."""
+def _structure(value: Any, axes: int) -> tuple[Any, ...]:
+    """The structure of an entry of the data, without the numbers of rows, which are ``axes`` axes."""
     values, mask = split(value)
-    axes = rows.axes(values.shape[1:])
     return axes, values.shape[1 + axes :], values.dtype, None if mask is None else mask.ndim
 
 

@@ -28,9 +28,9 @@ _FEW = 4096
 
 
 @_once("grid")
-def keys_of(grid: Grid, key: Key, first: Array) -> Streams:
-    """The keys of all lanes; ``first`` is the index of the first dataset in the whole batch."""
-    keys = streams(key, *grid.filled, first)
+def keys_of(grid: Grid, key: Key, datasets: Array) -> Streams:
+    """The keys of all lanes; ``datasets`` are indices in the whole batch, with those of fillers."""
+    keys = streams(key, datasets, grid.filled[1])
     return Streams(grid.constrain(keys.shared, 1), *grid.constrain(keys[1:], 2))
 
 

@@ -54,11 +54,11 @@ class Quarantine:
         if self.whole and self.bad.all():
             raise problem
 
-    def part(self, first: int, count: int) -> "Quarantine":
+    def part(self, datasets: np.ndarray) -> "Quarantine":
         """Some of the datasets, to be fitted apart from the others."""
-        names = (self.names or ())[first : first + count]
+        names = tuple((self.names or ())[i] for i in datasets)
         part = Quarantine(names, self.wanted, {}, whole=False)
-        part.status = self.status[first : first + count].copy()
+        part.status = self.status[datasets]
         part.problems = {name: self.problems[name] for name in names if name in self.problems}
         return part
 

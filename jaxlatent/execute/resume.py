@@ -4,16 +4,20 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent.data.arrays import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, StoreError, require
+from jaxlatent.execute.complete import run_job
 from jaxlatent.execute.conditioning import conditioned_for, part_of
-from jaxlatent.execute.job import Job, run_job
+from jaxlatent.execute.job import Job
+from jaxlatent.execute.parts import one_by_one
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.model.model import Model
@@ -27,7 +31,7 @@ from jaxlatent.results.result import Result
 from jaxlatent.results.stored import data_of, forget_end
 from jaxlatent.store.files import Files, open_files
 from jaxlatent.store.manifest import engine_of, identity, key_of, length_of, require_same, resembling
-from jaxlatent.store.shards import Shard
+from jaxlatent.store.shards import Shard, part_path
 from jaxlatent.typing import Data, Key
 
 
@@ -75,11 +79,14 @@ def _joined_shards(
 ) -> Result:
     """The result of the shards that are there; tells which are not."""
     results, missing = [], []
-    for shard in (Shard(i, root.committed["shards"]) for i in range(root.committed["shards"])):
+    count = root.committed["shards"]
+    parts, there = parts_in(root), []
+    for i in range(count):
         try:
-            results.append(_opened(open_files(shard.path(root.path)), model, data, engine))
+            results.append(_opened(open_files(part_path(root.path, i, count)), model, data, engine))
+            there.append(i)
         except StoreError as problem:
-            missing.append(f"shard {shard.index} ({problem.got})")
+            missing.append(f"shard {i} ({problem.got})")
     if not results:
         raise StoreError(
             f"store {root.path!r}",
@@ -89,7 +96,12 @@ def _joined_shards(
         )
     if missing:
         warnings.warn(f"store {root.path!r}: the result is without {', '.join(missing)}.", stacklevel=4)
-    return joined(root.path, results)
+    return joined(root.path, results, np.concatenate([parts[i] for i in there]).tolist() if parts else None)
+
+
+def parts_in(root: Files) -> list[np.ndarray]:
+    """The datasets of each part of a store that one fit wrote; none where each shard is a fit of its own."""
+    return [np.array(part) for part in root.committed.get("parts", ())]
 
 
 def _of_shard(
@@ -99,9 +111,9 @@ def _of_shard(
     run = files.committed
     names = run["identity"]["names of datasets"]
     whole = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
-    if model is None or whole is None or list(whole[run["first"] :][: len(names)]) != names:
+    if model is None or whole is None or list(whole) == names or len(whole) != run["whole"]:
         return model, data
-    return part_of(model, data, run["first"], names)
+    return part_of(model, data, run["datasets"])
 
 
 def resume(
@@ -137,6 +149,25 @@ def resume(
         InputError: for another model, other data or settings, naming what differs.
     """
     files = open_files(path if shard is None else Shard(*shard).path(path), writable=True)
+    if parts := parts_in(files):
+        paths = [part_path(files.path, i, len(parts)) for i in range(len(parts))]
+        again = partial(_resume, model=model, data=data, draws=draws, max_iter=max_iter, engine=engine)
+        names = range(sum(map(len, parts))) if not isinstance(data, Batch) else data.names
+        fit_part = lambda i: again(open_files(paths[i], writable=True), devices=devices, progress=progress)
+        return one_by_one(files.path, parts, names, fit_part)
+    return _resume(files, model, data, draws, max_iter, engine, devices, progress)[0]
+
+
+def _resume(
+    files: Files,
+    model: Model | Posterior,
+    data: Data | Batch | None,
+    draws: int | None,
+    max_iter: int | None,
+    engine: Engine | None,
+    devices: Sequence[jax.Device] | None,
+    progress: bool | None,
+) -> tuple[Result, bool]:
     run = files.committed
     if "shards" in run:
         raise InputError(
@@ -166,7 +197,7 @@ def resume_from(
     *,
     devices: Sequence[jax.Device] | None,
     progress: bool | None,
-) -> Result:
+) -> tuple[Result, bool]:
     """Go on with a stored run.
 
     Args:
@@ -178,6 +209,9 @@ def resume_from(
 
     Raises:
         InputError: where something differs, or the engine makes fewer steps.
+
+    Returns:
+        The result, and whether Ctrl-C ended it early.
     """
     run = files.committed
     same = run["identity"]
@@ -189,15 +223,28 @@ def resume_from(
     had, length = same["engine"]["settings"].get(name, 0), getattr(engine, name, 0)
     require(length >= had, f"resume({name}=...)", got=length, expected=f"at least {had}, as many as before")
     if run["state"] == "finished" and (run["early"] or length == had):
-        return opened(files, guided, engine)
+        return opened(files, guided, engine), False
     forget_end(files)
     total = sum(stage.steps for stage in engine.schedule(run["segment"]) if stage.keep)
     for dim in ("draw", "iteration"):
         files.lengthen(dim, total)
     until = None if run["until"] is None else Until(**run["until"])
     seed, coords, segment = run["provenance"]["seed"], run["coords"], run["segment"]
+    datasets = np.array(run["datasets"])
     job = Job(
-        given, _quarantine(run), engine, key, seed, coords, devices, segment, until, progress, files, run["first"]
+        given,
+        _quarantine(run),
+        engine,
+        key,
+        seed,
+        coords,
+        devices,
+        segment,
+        until,
+        progress,
+        files,
+        datasets,
+        run["whole"],
     )
     return run_job(job, resumed=True)
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.engines.base import Engine, Stage
@@ -57,7 +58,7 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
 def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> Run:
     stages = engine.schedule(segment=250)
     capacity = max(stage.steps for stage in stages)
-    keys = streams(as_key(key, "run"), 1, engine.lanes)
+    keys = streams(as_key(key, "run"), np.arange(1), engine.lanes)
     batched = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
     if init is None:
         init = over_lanes(initial_position, (1, 0))(batched, keys.start)[0][0]

@@ -25,7 +25,7 @@ def find_starts(
     keys: Array,
     init: Mapping[str, Any] | Result | None,
     quarantine: Quarantine,
-    first: int,
+    datasets: np.ndarray,
     whole: int,
 ) -> Array:
     """Starting positions ``(dataset, lane, dim)`` with a finite density; datasets without any are quarantined, with the reason.
@@ -36,14 +36,14 @@ def find_starts(
         keys: ``(dataset, lane)``.
         init: see `jaxlatent.fit`; of all datasets.
         quarantine: of the datasets of the grid.
-        first: index of the first of these in the whole batch.
+        datasets: indices of these in the whole batch.
         whole: number of datasets in the whole batch.
     """
     if init is None:
         positions, found, inside = programs.find_starts(grid, posterior, keys)
     else:
         positions, found, inside = programs.place_starts(
-            grid, posterior, grid.put(grid.fill(_spread(grid, posterior, init, first, whole), 2), 2)
+            grid, posterior, grid.put(grid.fill(_spread(grid, posterior, init, datasets, whole), 2), 2)
         )
     # Supports may depend on parameters: only values outside the support at every start are an error.
     outside = {name: np.logical_not(on_host(fits).any(1)) for name, fits in inside.items()}
@@ -68,7 +68,7 @@ def find_starts(
 
 
 def _spread(
-    grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result, first: int, whole: int
+    grid: Grid, posterior: Posterior, init: Mapping[str, Any] | Result, datasets: np.ndarray, whole: int
 ) -> dict[str, np.ndarray]:
     """Starting values by name, leading with ``(dataset, lane)``."""
     if isinstance(init, Result):
@@ -88,7 +88,7 @@ def _spread(
     for name, shape in shapes.items():
         value = np.asarray(init[name])
         try:
-            spread[name] = np.broadcast_to(value, (*own, *shape.shape))[first : first + grid.datasets]
+            spread[name] = np.broadcast_to(value, (*own, *shape.shape))[datasets]
         except ValueError:
             raise InputError(
                 f"fit(init=...) for {name!r}",

@@ -78,9 +78,10 @@ class Monitor:
     def __init__(self, rule: until | None, sound: np.ndarray, total: int) -> None:
         self.rule, self.total = rule, total
         self.running = sound.copy()
-        self._kept: list[np.ndarray] = []
         self._hardest = np.zeros(len(sound), int)
         self._due = 0.0
+        self._made, self._every = 0, 1
+        self._kept: np.ndarray | None = None
 
     def update(self, positions: np.ndarray | None) -> None:
         """Stop the datasets that meet the rule.
@@ -90,12 +91,11 @@ class Monitor:
         """
         if self.rule is None or positions is None:
             return
-        self._kept.append(positions)
-        made = sum(part.shape[2] for part in self._kept)
-        if made < self._due or made == self.total:
+        capacity = self._keep(self.rule, positions)
+        if self._made < self._due or self._made == self.total:
             return
-        draws, capacity = self._thin(self._kept, made)
-        going = np.flatnonzero(self.running)
+        assert self._kept is not None
+        draws, going = self._kept, np.flatnonzero(self.running)
         progress = self.rule.progress(np.stack([draws[i, :, :, self._hardest[i]] for i in going], -1), capacity)
         candidates = progress >= 1
         if candidates.any():
@@ -103,23 +103,18 @@ class Monitor:
             each = self.rule.progress(columns, capacity).reshape(-1, draws.shape[3])
             progress[candidates], self._hardest[going[candidates]] = each.min(1), each.argmin(1)
         self.running[going] = progress < 1
-        self._due = made * min(max(1 / max(progress[progress < 1].max(initial=0.0), 1e-9), _MIN_GROWTH), _MAX_GROWTH)
+        growth = min(max(1 / max(progress[progress < 1].max(initial=0.0), 1e-9), _MIN_GROWTH), _MAX_GROWTH)
+        self._due = self._made * growth
 
-    def replay(self, positions: np.ndarray, segment: int) -> None:
-        """Update with the draws of a run that goes on, in the portions in which they were made."""
-        for start in range(0, positions.shape[2], segment):
-            self.update(positions[:, :, start : start + segment])
-
-    def _thin(self, kept: list[np.ndarray], made: int) -> tuple[np.ndarray, int]:
-        """Thin the draws, keeping the last one; also returns the maximum number of thinned draws."""
-        assert self.rule is not None
-        capacity = min(self.rule.draws_needed(kept[0].shape[1]), self.total)
-        rows = np.arange(made - 1, -1, -math.ceil(made / capacity))[::-1]
-        parts, begin = [], 0
-        for part in kept:
-            parts.append(part[:, :, rows[(rows >= begin) & (rows < begin + part.shape[2])] - begin])
-            begin += part.shape[2]
-        return np.concatenate(parts, 2), capacity
+    def _keep(self, rule: until, positions: np.ndarray) -> int:
+        """Keep every so many-th draw, so that memory does not grow with their number; returns the most that are kept."""
+        capacity = min(2 * rule.draws_needed(positions.shape[1]), self.total)
+        new = positions[:, :, -self._made % self._every :: self._every]
+        self._kept = new if self._kept is None else np.concatenate([self._kept, new], 2)
+        self._made += positions.shape[2]
+        while self._kept.shape[2] > capacity:
+            self._kept, self._every = self._kept[:, :, ::2], 2 * self._every
+        return capacity
 
 
 @jax.jit

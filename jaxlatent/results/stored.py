@@ -5,7 +5,7 @@ leads with ``dataset``. Point fits are in ``estimates`` and ``unconstrained``, t
 has one of (``status``, ``objective``) in the root.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -133,6 +133,15 @@ def forget_end(files: Files) -> None:
     )
     for group in groups:
         files.forget(group)
+
+
+def positions_of(files: Files, count: int) -> Iterator[np.ndarray]:
+    """The draws so far, ``(dataset, chain, draw, dim)``, up to ``count`` at a time."""
+    every, single = fields_of(files)["unconstrained"], files.committed["identity"]["names of datasets"] is None
+    lead = (slice(None),) if single else (slice(None), slice(None))
+    for start in range(0, every.shape("position")[len(lead)], count):
+        part = every.at((*lead, slice(start, start + count)))["position"]
+        yield part[None] if single else part
 
 
 def fields_of(files: Files) -> dict[str, Any]:

@@ -9,7 +9,7 @@ Arrays that are not listed in the root document are for the package alone.
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlatent.errors import StoreError, require
-from jaxlatent.store.shards import Shard
 
 if TYPE_CHECKING:
     import zarr
 
 #: Version of the format, raised when older code could not read what newer code writes.
-FORMAT = 1
+FORMAT = 2
 #: Bytes of a chunk above which the leading axis is split.
 _CHUNK = 2**27
 _ROOT = "zarr.json"
@@ -207,8 +206,13 @@ def found(path: str | os.PathLike[str]) -> Files | None:
     return None if document is None else Files(path, _made(path), document)
 
 
-def prepare(path: str | os.PathLike[str], shard: Shard) -> str:
-    """Make the store that the shards share, whichever process comes first; returns the path of this one's part.
+def prepare(path: str | os.PathLike[str], count: int, parts: Sequence[np.ndarray] | None = None) -> str:
+    """Make the store that shards share, whichever process comes first; returns its path.
+
+    Args:
+        path: of the store.
+        count: number of shards.
+        parts: the datasets of each, if one fit writes them one after the other.
 
     Raises:
         StoreError: where something else is already there, or where nothing can be written.
@@ -216,15 +220,17 @@ def prepare(path: str | os.PathLike[str], shard: Shard) -> str:
     path = address(path)
     _, document = _begun(path)
     if document is None:
-        run = {"format": FORMAT, "shards": shard.count}
+        run: dict[str, Any] = {"format": FORMAT, "shards": count}
+        if parts is not None:
+            run["parts"] = [part.tolist() for part in parts]
         with explained(path):
             _write(
                 _made(path),
                 json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {"jaxlatent": run}}).encode(),
             )
-    elif document["attributes"]["jaxlatent"].get("shards") != shard.count:
+    elif document["attributes"]["jaxlatent"].get("shards") != count:
         raise _occupied(path, _what(document))
-    return shard.path(path)
+    return path
 
 
 def _begun(path: str) -> tuple["zarr.Group | None", dict[str, Any] | None]:
@@ -249,7 +255,7 @@ def _made(path: str) -> "zarr.Group":
 def _what(document: dict[str, Any]) -> str:
     run = document["attributes"]["jaxlatent"]
     if "shards" in run:
-        return f"a store of {run['shards']} shards"
+        return f"a store of {run['shards']} {'parts' if 'parts' in run else 'shards'}"
     return "a finished run" if run["state"] == "finished" else "a run that can be resumed"
 
 

@@ -46,9 +46,15 @@ class _Part(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Parts one after the other along the first axis; along others the shorter ones end with NaN (integers: 0)."""
+    """The rows of several parts; along other axes the shorter ones end with NaN (integers: 0).
+
+    Attributes:
+        parts: of an array along its first axis.
+        order: where each row is, when the parts stand one after the other.
+    """
 
     parts: "tuple[_Part | _Rows, ...]"
+    order: np.ndarray
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,9 +65,9 @@ class _Rows(NamedTuple):
         """One row of these rows, or the same part of all of them."""
         row, *rest = index or (slice(None),)
         if row == slice(None):
-            return _Rows(tuple(part.at((row, *rest)) for part in self.parts))
+            return _Rows(tuple(part.at((row, *rest)) for part in self.parts), self.order)
         assert isinstance(row, int)
-        row = range(self.shape[0])[row]
+        row = int(self.order[row])
         for part in self.parts:
             if row < part.shape[0]:
                 return part.at((row, *rest))
@@ -70,7 +76,8 @@ class _Rows(NamedTuple):
 
     def read(self) -> np.ndarray:
         """All of them."""
-        return stacked([part.read() for part in self.parts])
+        rows: np.ndarray = stacked([part.read() for part in self.parts])[self.order]
+        return rows
 
 
 def stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -117,10 +124,10 @@ class Lazy(Mapping[str, np.ndarray]):
         return self._parts[name].shape
 
     @classmethod
-    def joined(cls, path: str, rows: "Sequence[Lazy]") -> "Lazy":
-        """Arrays of the same names, one after the other along their first axis."""
+    def joined(cls, path: str, parts: "Sequence[Lazy]", order: np.ndarray) -> "Lazy":
+        """Arrays of the same names, joined along their first axis; ``order`` says where each row is, when the parts are concatenated."""
         whole = cls(path, {})
-        whole._parts = {name: _Rows(tuple(one._parts[name] for one in rows)) for name in rows[0]}
+        whole._parts = {name: _Rows(tuple(one._parts[name] for one in parts), order) for name in parts[0]}
         return whole
 
     def at(

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from jaxlatent.errors import InputError, require
 
 
@@ -20,14 +22,18 @@ class Shard:
     index: int
     count: int
 
-    def of(self, names: Sequence[Any]) -> tuple[int, Sequence[Any]]:
-        """The position of its first dataset in the batch, and the names of its datasets."""
-        first, end = (i * len(names) // self.count for i in (self.index, self.index + 1))
-        return first, names[first:end]
+    def of(self, datasets: int) -> np.ndarray:
+        """The indices of its datasets, among so many."""
+        return np.arange(self.index * datasets // self.count, (self.index + 1) * datasets // self.count)
 
     def path(self, store: str | os.PathLike[str]) -> str:
         """The path of its part of a store."""
-        return f"{os.fspath(store).rstrip('/')}/shard-{self.index}-of-{self.count}"
+        return part_path(store, self.index, self.count)
+
+
+def part_path(store: str | os.PathLike[str], index: int, count: int) -> str:
+    """The path of the part of a store that has ``count`` of them."""
+    return f"{os.fspath(store).rstrip('/')}/shard-{index}-of-{count}"
 
 
 def checked(shard: tuple[int, int], names: Sequence[Any] | None) -> Shard:
