@@ -26,7 +26,7 @@ def grid_on(devices, engine=CHAINS):
 
 def begin(grid, engine=CHAINS):
     posterior = grid.put(grid.fill(jl.condition(MODEL, DATA).nameless), 1)
-    keys = programs.keys_of(grid, jax.random.key(0), 0)
+    keys = programs.keys_of(grid, jax.random.key(0), np.arange(grid.filled[0]))
     positions = programs.find_starts(grid, posterior, keys.start)[0]
     return posterior, programs.begin(grid, engine.compile_key(), posterior, keys, positions)
 

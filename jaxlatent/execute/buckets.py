@@ -15,9 +15,9 @@ from jaxlatent.execute.padding import Rows, pad_rows, round_up, rows_of, used_le
 from jaxlatent.posterior.posterior import Posterior
 
 #: Seconds that the programs of another shape take to compile.
-_COMPILE = 10.0
+COMPILE = 10.0
 #: Seconds of a CPU device for one row of one lane: a draw of Markov chains takes some ten gradients, other steps one or two.
-_SECONDS = {"chains": 2e-7, "draws": 2e-8, "point": 2e-8}
+SECONDS = {"chains": 2e-7, "draws": 2e-8, "point": 2e-8}
 #: Time on other devices, as a share of that on a CPU device.
 _ACCELERATED = 0.02
 
@@ -39,7 +39,7 @@ def by_shape(given: Posterior, engine: Engine, devices: Sequence[jax.Device], se
     shapes, which, counts = np.unique(lengths, axis=0, return_inverse=True, return_counts=True)
     order = np.argsort(shapes.prod(1), kind="stable")
     steps = sum(stage.steps for stage in engine.schedule(segment))
-    seconds = _SECONDS[engine.kind] * steps * engine.lanes / len(devices)
+    seconds = SECONDS[engine.kind] * steps * engine.lanes / len(devices)
     seconds *= 1.0 if devices[0].platform == "cpu" else _ACCELERATED
     buckets = [
         np.flatnonzero(np.isin(which.ravel(), order[first:end]))
@@ -65,7 +65,7 @@ def _cut(shapes: np.ndarray, counts: np.ndarray, seconds: float) -> list[tuple[i
     for end in range(1, len(shapes) + 1):
         largest = np.maximum.accumulate(shapes[:end][::-1].astype(float))[::-1].prod(1)
         behind = np.cumsum(counts[:end][::-1])[::-1]
-        costs = np.array(best) + largest * behind * seconds + _COMPILE
+        costs = np.array(best) + largest * behind * seconds + COMPILE
         cuts.append(int(np.argmin(costs)))
         best.append(float(costs[cuts[-1]]))
     parts, end = [], len(shapes)

@@ -16,8 +16,13 @@ from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
 
-#: Stragglers may be left behind once at most one in `FEW` datasets still runs.
+#: Stragglers may be left behind once at most one in `FEW` lanes, or datasets, still runs.
 FEW = 4
+
+
+def together(engine: Engine) -> bool:
+    """Whether the lanes of a dataset stay together: chains have all equally many draws to make, while searches end by their own rule."""
+    return engine.kind == "chains"
 
 
 def drive(
@@ -44,8 +49,8 @@ def drive(
         stage: traced.
         wanted: number of records of each lane, ``(dataset, lane)``: ``stage.steps``, or 0 where a dataset has stopped.
         capacity: static, at least ``stage.steps``.
-        patience: steps that the others wait for the last quarter of the datasets, or four times their own steps if that is more; the
-            loop then ends, for the caller to continue with the stragglers. None waits without limit.
+        patience: steps that the others wait for the last quarter of the lanes (where lanes stay `together`, of the datasets, and then at
+            least four times their own steps); the loop then ends, for the caller to continue with the stragglers. None waits without limit.
 
     Returns:
         states: after the stage.
@@ -70,14 +75,14 @@ def drive(
             return select(live, new[0], old[0]), select(jnp.any(live, 1), new[1], old[1])
 
         both, *rest = _loop(
-            step_and_cross, lambda both: done(both[0]), keep, (states, shared), wanted, capacity, patience
+            step_and_cross, lambda both: done(both[0]), keep, (states, shared), wanted, capacity, patience, True
         )
         return *both, *rest
 
     def run_chunk(posterior: Posterior, lanes: PyTree, states: PyTree, shared: PyTree) -> PyTree:
         keys, wanted = lanes
         go = lambda states: step(posterior, keys, states, shared, stage)
-        return _loop(go, done, select, states, wanted, capacity, patience)
+        return _loop(go, done, select, states, wanted, capacity, patience, together(engine))
 
     size = chunk_size(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
     states, *rest = map_in_chunks(run_chunk, size, posterior, (keys, wanted), states, shared)
@@ -99,6 +104,7 @@ def _loop(
     wanted: Array,
     capacity: int,
     patience: Array | None,
+    whole: bool,
 ) -> tuple[PyTree, PyTree, Array, Array]:
     """The loop of `drive` over lanes that step together."""
     record_of = jax.eval_shape(step, states)[1]
@@ -112,14 +118,18 @@ def _loop(
     def running(states: PyTree, counts: Array) -> Array:
         return (counts < wanted) & ~done(states)
 
-    wait_for_all = patience is None or lanes[0] < FEW
+    units = lanes[0] * (1 if whole else lanes[1])
+    wait_for_all = patience is None or units < FEW
 
     def proceed(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> Array:
         live, waiting = carry[3:]
         if wait_for_all:
             return jnp.any(live)
         steps, waited = waiting
-        goes_on: Array = jnp.any(live) & ((waited <= patience) | (waited <= 4 * (steps - waited)))
+        patient = waited <= patience
+        if whole:
+            patient |= waited <= 4 * (steps - waited)
+        goes_on: Array = jnp.any(live) & patient
         return goes_on
 
     def body(carry: tuple[PyTree, Array, Array, Array, PyTree]) -> tuple[PyTree, Array, Array, Array, PyTree]:
@@ -133,7 +143,7 @@ def _loop(
         counts = counts + (live & emitted).astype(counts.dtype)
         live = running(states, counts)
         if not wait_for_all:
-            few = FEW * jnp.sum(jnp.any(live, 1)) <= lanes[0]
+            few = FEW * jnp.sum(jnp.any(live, 1) if whole else live) <= units
             waiting = waiting[0] + 1, waiting[1] + few.astype(jnp.int32)
         return states, rows, counts, live, waiting
 

@@ -18,7 +18,7 @@ from jaxlatent.execute.progress import Report, about
 from jaxlatent.execute.session import Session, remaining
 from jaxlatent.execute.sinks import Sink
 from jaxlatent.execute.stopping import Monitor
-from jaxlatent.execute.stragglers import advance
+from jaxlatent.execute.stragglers import advance, patience
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array
 
@@ -68,6 +68,7 @@ def run_stages(
         KeyboardInterrupt: before there are kept records.
     """
     capacity, longest = _capacities(stages)
+    waiting = patience(grid, posterior)
     seconds = {True: 0.0, False: 0.0}
     begun = done = int(on_host(session.done))
     total, kept = sum(stage.steps for stage in stages), 0
@@ -78,7 +79,9 @@ def run_stages(
             wanted = _wanted(grid, now, monitor.running)
             # An interrupt between session and records would separate them.
             with defer_interrupts():
-                session, emitted = advance(grid, engine, capacity, posterior, session, now, wanted)
+                session, emitted, regrouped = advance(grid, engine, capacity, posterior, session, now, wanted, waiting)
+                # The programs of the smaller grid are there now.
+                waiting = 0 if regrouped else waiting
                 if stage.keep:
                     outputs = engine.outputs(emitted.records)
                     records, counts = named_records(grid, naming, outputs, emitted.counts, stage.steps)
@@ -114,7 +117,7 @@ def compile_stages(grid: Grid, engine: Engine, stages: Sequence[Stage], posterio
     capacity, longest = _capacities(stages)
     nothing = _traced(stages[0]._replace(steps=0))
     copy = jax.tree.map(jnp.copy, session)
-    copy, emitted = advance(grid, engine, capacity, posterior, copy, nothing, _wanted(grid, nothing))
+    copy, emitted, _ = advance(grid, engine, capacity, posterior, copy, nothing, _wanted(grid, nothing), 0)
     if longest:
         jax.block_until_ready(programs.pool(grid, engine, longest, copy, emitted, nothing))
     jax.block_until_ready(emitted.counts)

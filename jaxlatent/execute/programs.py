@@ -114,32 +114,46 @@ _advance_few, _advance_many = (
 
 
 @_once("grid")
-def take(grid: Grid, posterior: Posterior, session: Session, datasets: Array) -> tuple[Posterior, Session]:
-    """Move some datasets of a run to a grid of their own; indices out of range take the last dataset."""
-    pick: Callable[[PyTree], PyTree] = lambda tree: jax.tree.map(lambda x: jnp.take(x, datasets, 0, mode="clip"), tree)
-    parts = (pick(part) if leads else part for part, leads in zip(session, LEADS, strict=True))
-    return grid.constrain(pick(posterior), 1), _constrain(grid, Session(*parts))
+def take(
+    grid: Grid, posterior: Posterior, session: Session, datasets: Array, lanes: Array
+) -> tuple[Posterior, Session]:
+    """Move some lanes of a run to a grid of their own; indices out of range take the last one.
+
+    Args:
+        grid: their own.
+        posterior, session: of the run.
+        datasets: ``(dataset,)``.
+        lanes: of each, ``(dataset, lane)``.
+    """
+    places = ((), (datasets,), (datasets[:, None], lanes))
+    pick: Callable[[PyTree, int], PyTree] = lambda tree, leads: jax.tree.map(
+        lambda x: x.at[places[leads]].get(mode="clip") if leads else x, tree
+    )
+    parts = (pick(part, leads) for part, leads in zip(session, LEADS, strict=True))
+    return grid.constrain(pick(posterior, 1), 1), _constrain(grid, Session(*parts))
 
 
 @_once("grid")
 def put_back(
-    grid: Grid, all_of: tuple[Session, Emitted], some: tuple[Session, Emitted], datasets: Array
+    grid: Grid, all_of: tuple[Session, Emitted], some: tuple[Session, Emitted], datasets: Array, lanes: Array
 ) -> tuple[Session, Emitted]:
-    """Merge ``some`` datasets that finished the stage on their own grid, appending their new records to those they had."""
+    """Merge lanes that finished the stage on their own grid, see `take`, appending their new records to those they had."""
     (session, emitted), (alone, rest) = all_of, some
-    begun = jnp.take(emitted.counts, datasets, 0, mode="clip")
+    places = (datasets[:, None], lanes)
+    begun = emitted.counts.at[places].get(mode="clip")
 
     def joined(rows: Array, more: Array) -> Array:
-        had = jnp.take(rows, datasets, 0, mode="clip")
+        had = rows.at[places].get(mode="clip")
         place = widen(jnp.arange(rows.shape[2]) - begun[..., None], rows.ndim)
         last = jnp.take_along_axis(more, jnp.maximum(place, 0), 2)
-        return rows.at[datasets].set(jnp.where(place < 0, had, last), mode="drop")
+        return rows.at[places].set(jnp.where(place < 0, had, last), mode="drop")
 
-    back: Callable[[PyTree, PyTree], PyTree] = lambda old, new: jax.tree.map(
-        lambda x, y: x.at[datasets].set(y, mode="drop"), old, new
+    back: Callable[[PyTree, PyTree, Any], PyTree] = lambda old, new, at: jax.tree.map(
+        lambda x, y: x.at[at].set(y, mode="drop"), old, new
     )
-    session = session._replace(states=back(session.states, alone.states), shared=back(session.shared, alone.shared))
-    counts = emitted.counts.at[datasets].add(rest.counts, mode="drop")
+    states, shared = back(session.states, alone.states, places), back(session.shared, alone.shared, datasets)
+    session = session._replace(states=states, shared=shared)
+    counts = emitted.counts.at[places].add(rest.counts, mode="drop")
     records = jax.tree.map(joined, emitted.records, rest.records)
     return _constrain(grid, session), grid.constrain(Emitted(records, counts, jnp.zeros_like(emitted.left)), 2)
 
