@@ -6,6 +6,7 @@ PARTS = {
     "a": ("storing", "run", 5),
     "b": ("storing", "session", 5),
     "c": ("many", "run", 3),
+    "d": ("switching", "run", 5),
 }
 
 parts.main("batches", __doc__, PARTS)
