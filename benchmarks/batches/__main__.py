@@ -7,6 +7,7 @@ PARTS = {
     "b": ("storing", "session", 5),
     "c": ("many", "run", 3),
     "d": ("switching", "run", 5),
+    "e": ("hierarchies", "run", 3),
 }
 
 parts.main("batches", __doc__, PARTS)
