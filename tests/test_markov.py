@@ -246,6 +246,43 @@ def test_a_batch_equals_a_loop(method, varying):
         np.testing.assert_allclose(gradient[i, j], one.probs, **CLOSE)
 
 
+@pytest.mark.parametrize(
+    ("mapped", "masked"),
+    [("itl", False), ("i", False), ("t", False), ("l", False), ("itm", True), ("m", True), ("tlm", True)],
+)
+def test_lanes_together_equal_a_loop_over_lanes(mapped, masked):
+    """Of initial probabilities, transitions, log likelihoods and mask, some are the lanes' own; in two axes, as of an engine."""
+    lanes, leading = (2, 3), (4,)
+    rng = np.random.default_rng(17)
+    own = lambda letter: lanes if letter in mapped else ()
+    arguments = (
+        rng.dirichlet(np.ones(3), own("i")),
+        rng.dirichlet(np.ones(3), (*own("t"), 3)),
+        rng.normal(size=(*own("l"), *leading, 6, 3)),
+        np.arange(6) < rng.integers(0, 7, (*own("m"), *leading, 1)) if masked else None,
+    )
+    arguments = tuple(
+        None if x is None else jnp.asarray(x, bool if x.dtype == bool else jnp.float32) for x in arguments
+    )
+
+    def one(initial, transition, ll, mask):
+        total = lambda *chain: jnp.sum(jnp.sin(markov.log_normalizer(*chain, mask)))
+        curve = jax.hessian(total, 1)(initial, transition, ll)
+        return markov.smooth(initial, transition, ll, mask), jax.grad(total, (0, 1, 2))(initial, transition, ll), curve
+
+    axes = tuple(0 if letter in mapped and x is not None else None for letter, x in zip("itlm", arguments, strict=True))
+    alone = jax.jit(one)
+    for a, *each in zip(
+        jax.tree.leaves(jax.jit(jax.vmap(jax.vmap(one, axes), axes))(*arguments)),
+        *(
+            jax.tree.leaves(alone(*(x if axis is None else x[lane] for x, axis in zip(arguments, axes, strict=True))))
+            for lane in np.ndindex(*lanes)
+        ),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a.reshape(6, *a.shape[2:]), np.stack(each), rtol=2e-4, atol=5e-5)
+
+
 @methods
 @pytest.mark.parametrize("padding", [0.0, 1e30, np.nan, -np.inf])
 def test_padded_equals_unpadded(method, padding):

@@ -6,6 +6,8 @@ PARTS = {
     "a": ("storing", "run", 5),
     "b": ("storing", "session", 5),
     "c": ("many", "run", 3),
+    "d": ("switching", "run", 5),
+    "e": ("hierarchies", "run", 3),
 }
 
 parts.main("batches", __doc__, PARTS)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxlatent.latent.markov.expectations import expectations, summable
 from jaxlatent.latent.markov.messages import Method, messages
 from jaxlatent.latent.markov.normalizer import Problem, arrange
 from jaxlatent.typing import AnyArray, Array
@@ -45,6 +46,14 @@ def smooth(
 ) -> Smoothed:
     """Smoothed probabilities and expected transitions; arguments as in `jaxlatent.latent.markov.log_normalizer`."""
     problem = arrange(initial_probs, transition_matrix, log_likelihoods, mask, method)
+    if summable(problem.transition, problem.log_likelihoods, problem.method):
+        sums = expectations(*problem[:4])
+        transitions = sums.moves * problem.transition[..., None]
+        return Smoothed(
+            sums.log_normalizer.reshape(problem.leading),
+            _restore(sums.smoothed, problem),
+            _restore(transitions, problem),
+        )
     m = messages(*problem[:5])
     if problem.transition.ndim == 2:
         transitions = jnp.einsum("tib,tjb->ijb", m.alpha[:-1], m.seen[1:]) * problem.transition[..., None]

@@ -32,7 +32,7 @@ from jaxlatent.typing import Array, Bool, Float
 Method = Literal["sequential", "associative"]
 
 #: Up to this many states, sums over states are unrolled into additions of rows.
-_FEW = 16
+FEW = 16
 #: From this many steps with few states, a parallel scan is faster on a GPU than the latency of sequential steps.
 _LONG = 512
 
@@ -61,7 +61,7 @@ class Messages(NamedTuple):
 
 def choose_method(steps: int, states: int) -> Method:
     """The expected fastest method on the devices in use if the trace knows them, else on JAX's default device."""
-    parallel = not probably_on_cpu() and steps >= _LONG and states <= _FEW
+    parallel = not probably_on_cpu() and steps >= _LONG and states <= FEW
     return "associative" if parallel else "sequential"
 
 
@@ -115,7 +115,7 @@ def _largest(x: Array, axis: int) -> Array:
 
 def _reduce(operation: Callable[[Array, Array], Array], of_many: Callable[..., Array], x: Array, axis: int) -> Array:
     """Reduce ``x`` over an axis of states, unrolled if they are few."""
-    if x.shape[axis] > _FEW:
+    if x.shape[axis] > FEW:
         return of_many(x, axis)
     return reduce(operation, (jax.lax.index_in_dim(x, k, axis, keepdims=False) for k in range(x.shape[axis])))
 
@@ -129,13 +129,13 @@ def _sequential(
     if transition.ndim == 4:
         beyond = jnp.zeros((1, *transition.shape[1:]), transition.dtype)
         later, earlier = jnp.concatenate([transition, beyond]), jnp.concatenate([beyond, transition])
-    small = initial.shape[0] <= _FEW and log_likelihoods.shape[0] > 1
-    forward, backward = _IN_ONE_KERNEL if small else (_forward, _backward)
-    log_scales, alpha, pull = forward(start, later, log_likelihoods)
-    return log_scales, alpha, *backward(earlier, alpha, pull, live)
+    small = initial.shape[0] <= FEW and log_likelihoods.shape[0] > 1
+    ahead, back = _IN_ONE_KERNEL if small else (forward, _backward)
+    log_scales, alpha, pull = ahead(start, later, log_likelihoods)
+    return log_scales, alpha, *back(earlier, alpha, pull, live)
 
 
-def _forward(
+def forward(
     start: Float[Array, "K B"], later: Array, log_likelihoods: Float[Array, "T K B"]
 ) -> tuple[Float[Array, "T B"], Float[Array, "T K B"], Float[Array, "T K B"]]:
     """Log scales, filtered probabilities and ``b / c``; ``later`` is the common transition, or that from each step to the next."""
@@ -167,7 +167,7 @@ def _backward(
 
     def step(beta: Array, now: tuple[Array, Array, Any, Any]) -> tuple[Array, tuple[Array, Array]]:
         alpha, pull, transition, alive = now
-        seen = _bounded(pull * beta)
+        seen = bounded(pull * beta)
         before = pull_back(transition if varying else earlier, seen)
         return before if alive is None else jnp.where(alive, before, 1.0), (alpha * beta, seen)
 
@@ -175,7 +175,7 @@ def _backward(
     return jax.lax.scan(step, jnp.ones_like(alpha[0]), steps, reverse=True)[1]
 
 
-_IN_ONE_KERNEL = one_kernel(_forward), one_kernel(_backward)
+_IN_ONE_KERNEL = one_kernel(forward), one_kernel(_backward)
 
 
 def _associative(
@@ -205,14 +205,14 @@ def _associative(
     beta = jnp.concatenate([logsumexp(backward, 2), jnp.zeros_like(joint)[None]])
     beta = beta - _finite(logsumexp(alpha + beta, 1, keepdims=True))
     pull = jnp.where(jnp.isfinite(log_scales)[:, None], log_likelihoods - log_scales[:, None], -jnp.inf)
-    alpha, pull, beta = (_bounded(jnp.exp(x)) for x in (alpha, pull, beta))
-    return log_scales, alpha, alpha * beta, _bounded(pull * beta)
+    alpha, pull, beta = (bounded(jnp.exp(x)) for x in (alpha, pull, beta))
+    return log_scales, alpha, alpha * beta, bounded(pull * beta)
 
 
 def _finite(x: Array) -> Array:
     return jnp.where(jnp.isfinite(x), x, 0.0)
 
 
-def _bounded(x: Array) -> Array:
+def bounded(x: Array) -> Array:
     """Bound the likelihood of unreachable states, since zero times infinity would spoil sums."""
     return jnp.minimum(x, jnp.finfo(x.dtype).max ** 0.75)

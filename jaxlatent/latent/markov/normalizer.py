@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.errors import InputError, require
+from jaxlatent.latent.markov.expectations import expectations, summable
 from jaxlatent.latent.markov.messages import Method, choose_method, messages, push
 from jaxlatent.typing import AnyArray, Array, Bool, Float
 
@@ -131,6 +132,8 @@ def _log_normalizer(
     log_likelihoods: Float[Array, "T K B"],
     live: Bool[Array, "T B"] | None,
 ) -> Float[Array, " B"]:
+    if summable(transition, log_likelihoods, method):
+        return expectations(initial, transition, log_likelihoods, live).log_normalizer
     return messages(initial, transition, log_likelihoods, live, method).log_normalizer
 
 
@@ -140,6 +143,10 @@ def _log_normalizer_jvp(
 ) -> tuple[Array, Array]:
     initial, transition, log_likelihoods, live = primals
     d_initial, d_transition, d_log_likelihoods, _ = tangents
+    if summable(transition, log_likelihoods, method):
+        found = expectations(initial, transition, log_likelihoods, live)
+        slope = jnp.sum(found.smoothed * d_log_likelihoods, (0, 1)) + jnp.sum(found.first * d_initial, 0)
+        return found.log_normalizer, slope + jnp.einsum("ij,ijb->b", d_transition, found.moves)
     m = messages(initial, transition, log_likelihoods, live, method)
     slope = jnp.sum(m.smoothed * d_log_likelihoods, (0, 1)) + jnp.sum(m.seen[0] * d_initial, 0)
     if transition.ndim == 2:
