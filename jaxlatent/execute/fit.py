@@ -16,6 +16,7 @@ from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.resume import resume_from
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
+from jaxlatent.model.dims import coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.joining import joined
@@ -53,7 +54,8 @@ def fit(
         data: a dict, or a `jaxlatent.batch` of dicts, which makes every array of the result lead with ``dataset``.
         engine: an algorithm and its settings, such as ``NUTS(...)`` or ``EM(...)``; see `jaxlatent.engines`.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
-        coords: coordinate labels of named dimensions, for ArviZ.
+        coords: coordinate labels of named dimensions, for ArviZ; they come before those that data of `jaxlatent.table` and
+            `jaxlatent.sequences` carry.
         devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`. With the devices of several processes
             (``jax.devices()`` after ``jax.distributed.initialize()``) all of them make the same call, and each gets the whole result.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
@@ -99,7 +101,7 @@ def fit(
     require(
         store is not None or not resume, "fit(resume=True)", got=store, expected="a store", remedy="give store=path."
     )
-    labels = {name: list(values) for name, values in (coords or {}).items()}
+    labels = coords_for(model, data, coords)
     names = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
     first, whole = 0, len(names or (None,))
     if shard is not None:
