@@ -281,7 +281,8 @@ def _numeric(name: str, observed: np.ndarray, missing: np.ndarray) -> Column:
     if not whole and missing.any() and np.isfinite(values).all() and (values == np.round(values)).all():
         # Integers with a gap are floats in pandas and NumPy.
         whole, values = True, values.astype(np.int64) if (np.abs(values) < 2**53).all() else values
-    values = values if whole else values.astype(np.float64)
+    # Differences of small or unsigned integers overflow.
+    values = values.astype(np.int64 if whole and values.max(initial=0) < 2**63 else np.float64)
     return Column(name, "number", _filled(values, missing), missing, signs=bool(np.isin(values, (0, 1)).all()))
 
 

@@ -1,5 +1,6 @@
 """Matrices of inputs from the columns of a table: by a list of columns and lags, or by a formula."""
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +10,14 @@ import numpy as np
 
 from jaxlatent.data.columns import Column, Table
 from jaxlatent.data.lags import History, Steps, exponential_filter, lag, win_stay_lose_switch
-from jaxlatent.errors import InputError, listed
+from jaxlatent.errors import InputError, did_you_mean, listed
 
 #: How inputs are given: a column, a formula, or a list of columns and lags.
 Inputs: TypeAlias = str | Sequence[str | History]
 
 #: The item of a list that is a column of ones, and the name of that of a formula.
 ONES, _INTERCEPT = "1", "Intercept"
+_UNKNOWN = re.compile(r"name '(\w+)' is not defined|`(\w+)` is not present")
 _MISSING = "an input cannot be masked: drop those rows, or impute them; jl.lag(...) and the other lags take missing values as 0."
 _CATEGORY = "categories enter by a formula, which makes a column of each level but the first: x={formula!r}."
 _TIME = "give times since an origin as numbers: (frame[...] - frame[...].min()) / pd.Timedelta('1D')."
@@ -146,10 +148,9 @@ def _by_formula(
         ) from error
     if "~" in text or "|" in text:
         raise InputError(what, got="'~' or '|'", expected="inputs alone", remedy="give y by its own argument.")
-    with _problems(what, table):
-        names = sorted(formulaic.Formula(text).required_variables)
-    for name in names:
-        table.require_names([name], f"{argument}, formula {text!r}")
+    # What formulaic says of the variables of a formula lacks arguments of its functions.
+    names = [name for name in table.names if isinstance(name, str) and _is_in(name, text)]
+    table.require_names(names, argument)
     columns = {name: table.column(name, argument) for name in names}
     for column in columns.values():
         column.require_kind(["number", "boolean", "category"], f"in {argument}", _TIME)
@@ -157,7 +158,7 @@ def _by_formula(
     frame = _frame(columns, rows)
     refused: list[InputError] = []
     context = {
-        function.__name__: _in_formula(function, table, f"{argument}, formula {text!r}", steps, refused)
+        function.__name__: _in_formula(function, table, frame, f"{argument}, formula {text!r}", steps, refused)
         for function in (lag, win_stay_lose_switch, exponential_filter)
     }
     with _problems(what, table, columns, refused), warnings.catch_warnings():
@@ -201,15 +202,17 @@ def _frame(columns: dict[str, Column], rows: np.ndarray) -> Any:
     return pd.DataFrame(made)
 
 
-def _in_formula(function: Any, table: Table, argument: str, steps: Steps | None, refused: list[InputError]) -> Any:
+def _in_formula(
+    function: Any, table: Table, frame: Any, argument: str, steps: Steps | None, refused: list[InputError]
+) -> Any:
     """A lag as a function of columns of a formula."""
 
     def applied(*arguments: Any, **named: Any) -> Any:
         import pandas as pd
 
         try:
-            plain = [_name_of(table, argument, function.__name__, value) for value in arguments]
-            named = {key: _name_of(table, argument, function.__name__, value) for key, value in named.items()}
+            plain = [_name_of(table, frame, argument, function.__name__, value) for value in arguments]
+            named = {key: _name_of(table, frame, argument, function.__name__, value) for key, value in named.items()}
             return pd.Series(history(table, argument, function(*plain, **named), steps))
         except InputError as error:
             refused.append(error)
@@ -218,12 +221,13 @@ def _in_formula(function: Any, table: Table, argument: str, steps: Steps | None,
     return applied
 
 
-def _name_of(table: Table, argument: str, function: str, value: Any) -> Any:
+def _name_of(table: Table, frame: Any, argument: str, function: str, value: Any) -> Any:
     """The name of a column that a formula handed over as its values; other arguments as they are."""
     if not hasattr(value, "__len__") or isinstance(value, str):
         return value
     name = getattr(value, "name", None)
-    if name not in table.names:
+    # Functions of a column keep its name.
+    if name not in frame or not value.equals(frame[name]):
         raise InputError(
             f"{table.what}, {argument}",
             got=f"{function}(...) of an expression",
@@ -247,12 +251,20 @@ def _problems(
             # Lags take missing values, so that it is the message which tells what did not.
             if column.missing.any() and f"`{column.name}`" in str(error):
                 column.require_complete("in a formula", _MISSING)
+        unknown = _UNKNOWN.search(str(error))
         raise InputError(
             what,
             got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
             expected="a formula that formulaic can evaluate on the table",
-            remedy=_known(table),
+            remedy=did_you_mean(unknown[1] or unknown[2], [str(name) for name in table.names])
+            if unknown
+            else _known(table),
         ) from error
+
+
+def _is_in(name: str, text: str) -> bool:
+    """Whether a formula may mention a column."""
+    return f"`{name}`" in text or (name.isidentifier() and re.search(rf"\b{re.escape(name)}\b", text) is not None)
 
 
 def _known(table: Table) -> str:
