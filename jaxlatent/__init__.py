@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from jaxlatent import models
-from jaxlatent.data import Batch, Masked, batch
+from jaxlatent.data import Batch, Masked, batch, exponential_filter, lag, sequences, table, win_stay_lose_switch
 from jaxlatent.diagnostics import compare
 from jaxlatent.distributions import Factor, centred, informed, noncentred, ordered, partially_centred
 from jaxlatent.engines import ADVI, DADVI, EM, NUTS, ChEES, Laplace, Optimize, Pathfinder
@@ -56,11 +56,13 @@ __all__ = [
     "centred",
     "compare",
     "condition",
+    "exponential_filter",
     "fit",
     "fix",
     "from_log_density",
     "from_numpyro",
     "informed",
+    "lag",
     "models",
     "noncentred",
     "open",
@@ -71,9 +73,12 @@ __all__ = [
     "resume",
     "run",
     "sample_prior",
+    "sequences",
+    "table",
     "tie",
     "until",
     "use_cpu_cores",
+    "win_stay_lose_switch",
 ]
 
 

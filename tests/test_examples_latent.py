@@ -21,6 +21,7 @@ NAMES = [
     "normal_mean",
     "normal_mixture",
     "switching_chain",
+    "trials_from_table",
 ]
 CASES = [[name] for name in NAMES] + [["bag_of_balls", c] for c in ("runs", "waits", "counts", "times", "levels")]
 

@@ -19,6 +19,7 @@ from jaxlatent.execute.plan import parts_for
 from jaxlatent.execute.resume import parts_in, resume_from
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
+from jaxlatent.model.dims import coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.result import Result
@@ -55,7 +56,8 @@ def fit(
         data: a dict, or a `jaxlatent.batch` of dicts, which makes every array of the result lead with ``dataset``.
         engine: an algorithm and its settings, such as ``NUTS(...)`` or ``EM(...)``; see `jaxlatent.engines`.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
-        coords: coordinate labels of named dimensions, for ArviZ.
+        coords: coordinate labels of named dimensions, for ArviZ; they come before those that data of `jaxlatent.table` and
+            `jaxlatent.sequences` carry.
         devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`. With the devices of several processes
             (``jax.devices()`` after ``jax.distributed.initialize()``) all of them make the same call, and each gets the whole result.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
@@ -102,7 +104,7 @@ def fit(
     require(
         store is not None or not resume, "fit(resume=True)", got=store, expected="a store", remedy="give store=path."
     )
-    labels = {name: list(values) for name, values in (coords or {}).items()}
+    labels = coords_for(model, data, coords)
     names = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
     whole = len(names or (None,))
     datasets = np.arange(whole)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from jaxlatent.data.tables import TableBatch, TableData
 from jaxlatent.errors import InputError, did_you_mean
 
 #: Axes that results lead with.
@@ -59,6 +60,14 @@ def check_dims(dims: Mapping[str, Sequence[str]], shapes: Shapes, coords: Mappin
                 expected=f"{length}, the length of that axis of {name!r}",
                 remedy="give one label for each position.",
             )
+
+
+def coords_for(model: Any, data: Any, given: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:
+    """The coordinate labels of a fit: those given, then those that the data carry for other dimensions that the model names."""
+    named = {dim for dims in getattr(model, "dims", {}).values() for dim in dims}
+    carried = data.coords if isinstance(data, TableData | TableBatch) else {}
+    own = {name: list(values) for name, values in (given or {}).items()}
+    return {**{dim: list(values) for dim, values in carried.items() if dim in named}, **own}
 
 
 def _check_names(name: str, dims: Collection[str], shape: tuple[int, ...]) -> None:

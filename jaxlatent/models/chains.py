@@ -1,6 +1,6 @@
 """Initial probabilities and transitions of hidden Markov models: parts of `jaxlatent.models.hmm`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +26,11 @@ class Initial:
     """
 
     concentration: float = 1.1
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"initial_probs": ()}
 
     def prior(self, num_states: int) -> Priors:
         """``initial_probs`` ``(K,)``."""
@@ -57,6 +62,11 @@ class Stationary:
 
     concentration: float = 1.1
     stickiness: float = 0.0
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"transition_matrix": ("next_state",)}
 
     def prior(self, num_states: int) -> Priors:
         """``transition_matrix`` ``(K, K)``, from row to column."""
@@ -106,6 +116,11 @@ class InputDriven:
     def coefficients(self) -> Coefficients:
         """``transition_weights`` and ``transition_biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale, ("transition_weights", "transition_biases"), "u")
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"transition_weights": ("next_state", "transition_input"), "transition_biases": ("next_state",)}
 
     def prior(self, num_states: int) -> Priors:
         """Weights and biases."""

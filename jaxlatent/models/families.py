@@ -18,7 +18,7 @@ from jaxlatent.models.coefficients import Scale
 from jaxlatent.models.emissions.gaussian import Covariance, Gaussian
 from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, LinearRegression
 from jaxlatent.models.interfaces import Emission, Transitions, Weights
-from jaxlatent.models.parts import Updates
+from jaxlatent.models.parts import Updates, dims_of
 from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
 from jaxlatent.typing import Key, Params
@@ -58,9 +58,11 @@ def hmm(
         first = {**initial.start(num_states), **transitions.start(num_states)}
         return _start(key, d, emissions, num_states, first, emissions.m_step(), True)
 
+    prior = {**initial.prior(num_states), **transitions.prior(num_states), **emissions.prior(num_states)}
     return Model(
-        prior={**initial.prior(num_states), **transitions.prior(num_states), **emissions.prior(num_states)},
+        prior=prior,
         likelihood=likelihood,
+        dims=dims_of("state", prior, (initial, transitions, emissions)),
         start=start,
         m_step=_of_y({**initial.m_step(), **transitions.m_step(), **emissions.m_step()}),
         row_wise=True,
@@ -95,9 +97,11 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
         return {"y": Mixture(weights.labels(p, d), components)}
 
     updates = {**weights.m_step(), **emissions.m_step()}
+    prior = {**weights.prior(num_components), **emissions.prior(num_components)}
     return Model(
-        prior={**weights.prior(num_components), **emissions.prior(num_components)},
+        prior=prior,
         likelihood=likelihood,
+        dims=dims_of("component", prior, (weights, emissions)),
         start=lambda key, d: _start(key, d, emissions, num_components, weights.start(num_components), updates, False),
         m_step=_of_y(updates),
         row_wise=True,

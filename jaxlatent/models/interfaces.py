@@ -3,6 +3,9 @@
 A part is a frozen dataclass: equal settings are equal parts, and models of equal parts share compiled programs. It names its
 parameters in its priors, starts and updates; no two parts of one model use the same name. ``p`` holds the parameters and ``d`` the
 data, by name; ``K`` is the number of states or components.
+
+A part may have ``dims``: by parameter, the names of its dimensions after the first, which is ``state`` or ``component``. Results name
+their axes so. `jaxlatent.sequences` has labels for ``input``, ``transition_input``, ``category`` and ``feature``.
 """
 
 from collections.abc import Hashable

@@ -1,6 +1,6 @@
 """Helpers shared by the parts of families: M-step updates, modes, shapes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -18,6 +18,12 @@ Updates: TypeAlias = Mapping[str | tuple[str, ...], Callable[[Namespace, Namespa
 
 #: What a part adds to the priors of a model, by name and in order.
 Priors: TypeAlias = dict[str, Prior]
+
+
+def dims_of(lead: str, prior: Priors, parts: Iterable[Any]) -> dict[str, tuple[str, ...]]:
+    """Names of the dimensions of parameters, ``lead`` first, from the ``dims`` of the parts that have them."""
+    named = {name: (lead, *rest) for part in parts for name, rest in getattr(part, "dims", {}).items()}
+    return {name: dims for name, dims in named.items() if name in prior}
 
 
 def simplex_mode(counts: Array, concentration: ArrayLike) -> Array:

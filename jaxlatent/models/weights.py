@@ -1,5 +1,6 @@
 """Weights of mixture components, constant or dependent on inputs: parts of `jaxlatent.models.mixture`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,11 @@ class Constant:
     """
 
     concentration: float = 1.1
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"mixture_weights": ()}
 
     def prior(self, num_components: int) -> Priors:
         """``mixture_weights``."""
@@ -70,6 +76,11 @@ class Gate:
     def coefficients(self) -> Coefficients:
         """``gate_weights`` and ``gate_biases`` with their prior."""
         return Coefficients(self.num_inputs, self.prior_scale, ("gate_weights", "gate_biases"))
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"gate_weights": ("input",), "gate_biases": ()}
 
     def prior(self, num_components: int) -> Priors:
         """Weights and biases."""

@@ -1,5 +1,6 @@
 """Emissions of binary, categorical and count data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
@@ -32,6 +33,11 @@ class Bernoulli(Clustered):
     def event_dim(self) -> int:
         """1 for vectors, 0 for numbers."""
         return 0 if self.dim is None else 1
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"probs": () if self.dim is None else ("feature",)}
 
     def prior(self, num_states: int) -> Priors:
         """``probs``."""
@@ -74,6 +80,11 @@ class Categorical(Clustered):
 
     event_dim = 0
 
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"probs": ("category",)}
+
     def prior(self, num_states: int) -> Priors:
         """``probs``."""
         return {"probs": dist.Dirichlet(jnp.full((num_states, self.num_classes), self.concentration)).to_event(1)}
@@ -114,6 +125,11 @@ class Poisson(Clustered):
         """1 for vectors, 0 for numbers."""
         return 0 if self.dim is None else 1
 
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"rates": () if self.dim is None else ("feature",)}
+
     def prior(self, num_states: int) -> Priors:
         """``rates``."""
         shape = event_shape(num_states, self.dim)
@@ -149,6 +165,11 @@ class NegativeBinomial(Clustered):
     prior_scale: float = 5.0
 
     event_dim = 0
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"rates": (), "concentrations": ()}
 
     def prior(self, num_states: int) -> Priors:
         """``rates`` and ``concentrations``."""

@@ -1,6 +1,6 @@
 """Normal emissions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -71,6 +71,11 @@ class Gaussian(Clustered):
         for name, value in (("mean_concentration", self.mean_concentration), ("df", self.df)):
             require(positive(value), f"Gaussian({name}=...)", got=value, expected="a positive number, or None for flat")
         require_scale("Gaussian(scale=...)", self.scale, flat=False)
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"means": () if self.dim is None else ("feature",)}
 
     def prior(self, num_states: int) -> Priors:
         """``covs``, then ``means`` given them."""

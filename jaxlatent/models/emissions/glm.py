@@ -1,6 +1,6 @@
 """Logistic and Poisson regression emissions, with inputs ``x`` ``(..., T, num_inputs)``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,11 @@ class GeneralisedLinear(Regression):
     def coefficients(self) -> Coefficients:
         """``weights``, and ``biases`` if there are any."""
         return Coefficients(self.num_inputs, self.prior_scale, ("weights", "biases") if self.bias else ("weights",))
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"weights": ("input",), **({"biases": ()} if self.bias else {})}
 
     def prior(self, num_states: int) -> Priors:
         """The prior of the coefficients."""

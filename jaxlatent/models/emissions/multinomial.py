@@ -1,6 +1,6 @@
 """Multinomial logistic regression emissions, with inputs ``x`` ``(..., T, num_inputs)``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,11 @@ class CategoricalRegression(Regression):
             self.num_classes >= 2, "CategoricalRegression(num_classes=...)", got=self.num_classes, expected="at least 2"
         )
         require_scale("CategoricalRegression(prior_scale=...)", self.prior_scale, flat=False)
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"weights": ("category", "input"), "biases": ("category",)}
 
     def prior(self, num_states: int) -> Priors:
         """``weights`` and ``biases``."""

@@ -1,5 +1,6 @@
 """Linear regression and autoregression emissions, whose coefficients depend on the state."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,6 +49,11 @@ class LinearRegression(Regression):
         expected = "a positive number, or None for a flat prior"
         require(shape is None or shape > 0, "a regression (variance_shape=...)", got=shape, expected=expected)
         require_scale("a regression (variance_scale=...)", self.variance_scale, flat=False)
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"weights": ("input",), "biases": (), "covs": ()}
 
     def prior(self, num_states: int) -> Priors:
         """``weights``, ``biases`` and ``covs``."""
@@ -106,6 +112,11 @@ class Autoregression(LinearRegression):
         num_inputs: number of lags; ``weights[:, 0]`` belongs to the previous step.
     """
 
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"weights": ("lag",), "biases": (), "covs": ()}
+
     def inputs(self, d: Namespace) -> Array:
         """Lagged values ``(..., T, num_inputs)``; the mean of all values for missing ones."""
         return jnp.where(self._lags(self._seen(d)), self._lags(d.y), units_of_y(d).centre)
@@ -157,6 +168,11 @@ class HeteroscedasticRegression(Regression):
     def __post_init__(self) -> None:
         require(self.floor >= 0, "HeteroscedasticRegression(floor=...)", got=self.floor, expected="zero or more")
         require_scale("HeteroscedasticRegression(prior_scale=...)", self.prior_scale, flat=False)
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"weights": ("input",), "biases": (), "scale_weights": ("input",), "scale_biases": ()}
 
     @property
     def log_scales(self) -> Coefficients:

@@ -1,5 +1,6 @@
 """Student-t emissions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,11 @@ class StudentT(Clustered):
     def __post_init__(self) -> None:
         require(self.df > 0, "StudentT(df=...)", got=self.df, expected="positive degrees of freedom")
         require_scale("StudentT(prior_scale=...)", self.prior_scale, flat=False)
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of parameters after the first."""
+        return {"means": (), "scales": ()}
 
     def prior(self, num_states: int) -> Priors:
         """``means`` and ``scales``."""
