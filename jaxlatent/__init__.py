@@ -17,7 +17,7 @@ from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.model import Model, fix, tie
 from jaxlatent.posterior import Posterior, condition, from_log_density, from_numpyro
 from jaxlatent.results import PriorDraws, Result, sample_prior
-from jaxlatent.selection import calibrate
+from jaxlatent.selection import CrossValidation, Selection, calibrate, cross_validate, select
 from jaxlatent.status import Status
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "NUTS",
     "Batch",
     "ChEES",
+    "CrossValidation",
     "Factor",
     "HiddenMarkov",
     "InputError",
@@ -49,6 +50,7 @@ __all__ = [
     "Posterior",
     "PriorDraws",
     "Result",
+    "Selection",
     "Status",
     "StoreError",
     "batch",
@@ -56,6 +58,7 @@ __all__ = [
     "centred",
     "compare",
     "condition",
+    "cross_validate",
     "exponential_filter",
     "fit",
     "fix",
@@ -73,6 +76,7 @@ __all__ = [
     "resume",
     "run",
     "sample_prior",
+    "select",
     "sequences",
     "table",
     "tie",

@@ -35,6 +35,7 @@ class Purpose(IntEnum):
     CALIBRATE = _FIRST + 10
     COMPARE = _FIRST + 11
     CHECK = _FIRST + 12
+    CROSS_VALIDATE = _FIRST + 13
 
 
 class Streams(NamedTuple):

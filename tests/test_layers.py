@@ -30,10 +30,10 @@ LAYERS = [
     "store",
     "results",
     "execute",
+    "plots",
     "selection",
     "models",
     "datasets",
-    "plots",
     "demos",
     "cli",
 ]

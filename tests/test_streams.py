@@ -96,6 +96,14 @@ def test_no_key_is_used_twice_by_a_fit_and_what_follows_from_it(name):
     check_pages(FEWEST[name])
 
 
+def test_no_key_is_used_twice_by_a_cross_validation():
+    """Nor by a fit with its seed. Lanes that wait for others draw again, and drop it; so none waits here."""
+    key, engine = jax.random.key(0, impl=RECORDING), jl.Optimize(restarts=2, max_iter=3)
+    jl.fit(LINE, XY, engine, key)
+    jl.cross_validate(LINE, XY, engine, key, by="row", folds=2)
+    check_pages(2 + 1 + 4)
+
+
 def test_keys_of_a_fit_differ_and_depend_on_nothing_but_their_place():
     key = jax.random.key(3)
     few, many = keys.streams(key, np.arange(2), 3), keys.streams(key, np.arange(5), 4)

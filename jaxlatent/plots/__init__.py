@@ -4,6 +4,7 @@ Import it explicitly, ``from jaxlatent import plots``: ``import jaxlatent`` does
 """
 
 from jaxlatent.plots.checks import checks, forest
+from jaxlatent.plots.choice import choice
 from jaxlatent.plots.conditional import component_bands, component_curves, density_map, labelled_draws, pit
 from jaxlatent.plots.geweke import geweke
 from jaxlatent.plots.optimisation import elbo
@@ -12,6 +13,7 @@ from jaxlatent.plots.validation import validation
 
 __all__ = [
     "checks",
+    "choice",
     "component_bands",
     "component_curves",
     "density_map",

@@ -65,6 +65,29 @@ class Fitted(Outcome):
         self._require(terms, "log_likelihood")
         return terms
 
+    def log_predictive_density(
+        self, data: Data | Batch | None = None, given: Data | Batch | None = None
+    ) -> dict[str, np.ndarray]:
+        """The log density that the fit gives to each observed value (for hidden Markov models to each sequence), by observation.
+
+        Of draws it is the logarithm of the mean density over all chains and draws, as in leave-one-out cross-validation (Vehtari, Gelman
+        and Gabry 2017, equation 3); of a point fit, or an approximation with several lanes, the density at the `best` lane. Arrays lead
+        with ``dataset`` if there are several; NaN where all lanes of a dataset failed.
+
+        Args:
+            data: other data; those of the fit by default.
+            given: the same data with fewer values observed, on which the others are conditioned, as the beginning of a sequence.
+        """
+        fit = self if self.engine.kind == "chains" else self.best()
+        exists = fit._exists().reshape(-1, *(fit.positions.shape[-3:-1] if fit.has_draws else (1,)))
+        before = None if given is None else fit._gridded(given)[0]
+        density = lambda posterior, params: predictive.log_predictive_density(
+            posterior, before, params, exists, fit.has_draws
+        )
+        terms = fit._computed(density, data)
+        self._require(terms, "log_predictive_density")
+        return {name: np.asarray(term if self.names is not None else term[0]) for name, term in terms.items()}
+
     def predict(
         self, seed: int | Key, data: Data | Batch | None = None, new_levels: bool = False
     ) -> dict[str, np.ndarray]:

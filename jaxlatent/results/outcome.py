@@ -1,7 +1,7 @@
 """`Outcome`: the arrays of a fit, and the selection of datasets and lanes."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, listed
 from jaxlatent.masks import blank
-from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior, batched
 from jaxlatent.results.provenance import Provenance
 from jaxlatent.status import Status, has_failed
 from jaxlatent.store.lazy import Lazy
@@ -104,6 +104,32 @@ class Outcome:
         one = self._select(self.names.index(dataset), None)
         made = np.flatnonzero(np.any(one._exists(), 0)) if one.has_draws else np.zeros(0, int)
         return one._cut(int(made[-1]) + 1) if made.size else one
+
+    def select(self, names: Sequence[Any]) -> Self:
+        """The result of some datasets of a batch, by name, as in ``result.select(names)``; arrays on disk are read for it.
+
+        Raises:
+            InputError: for a result of one dataset, an unknown name, or no names.
+        """
+        own = self.names or ()
+        unknown = [name for name in names if name not in own]
+        if unknown or not len(names):
+            raise InputError(
+                "result.select(names)",
+                got=f"no dataset {unknown[0]!r}" if unknown else "no names",
+                expected=f"a list of names among {list(own)[:8]}" if own else "a result of a batch",
+                remedy="use result.names to see them.",
+            )
+        rows = np.array([own.index(name) for name in names])
+        picked: dict[str, Any] = {
+            name: {key: values[key][rows] for key in values} if isinstance(values, Mapping) else values[rows]
+            for name in _ARRAYS
+            if (values := getattr(self, name)) is not None
+        }
+        part: Posterior = jax.tree.map(lambda x: x[rows], self.posterior.nameless)
+        posterior = batched(part.density, part.data, tuple(names), part.guides)
+        problems = {name: self.problems[name] for name in names if name in self.problems}
+        return replace(self, posterior=posterior, names=tuple(names), problems=problems, **picked)
 
     def best(self) -> Self:
         """The lane of highest objective that did not fail, for each dataset; point fits lose their lane axis.

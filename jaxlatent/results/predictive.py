@@ -5,8 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import logsumexp
 
 from jaxlatent._compat.compiled import compiled
+from jaxlatent.masks import widen
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -26,6 +28,34 @@ def log_likelihood(posterior: Posterior, params: Params, draws: bool) -> dict[st
         return {name: term for name, term in terms.items() if density.observation(name, params, data) is not None}
 
     return over_lanes(jax.vmap(one, (None, 0)) if draws else one, (1, 0))(posterior, params)
+
+
+@compiled("draws")
+def log_predictive_density(
+    posterior: Posterior, given: Posterior | None, params: Params, exists: Array, draws: bool
+) -> dict[str, Array]:
+    """Pointwise log predictive density by observation, leading with ``dataset``: log mean exp over lanes and draws, or of one point.
+
+    Args:
+        posterior: of the data to evaluate.
+        given: of a part of the same data, on which the rest is conditioned.
+        params: lead with ``(dataset, lane)``, and ``draw`` if ``draws``; the only lane otherwise.
+        exists: which draws count, ``(dataset, lane, draw)``; points are ``(dataset, lane)``.
+        draws: whether lanes are chains of draws.
+    """
+    terms = log_likelihood(posterior, params, draws)
+    if given is not None:
+        before = log_likelihood(given, params, draws)
+        terms = {name: term - before[name] for name, term in terms.items()}
+    axes = tuple(range(1, exists.ndim))
+    count = jnp.sum(exists, axes)
+
+    def mean(term: Array) -> Array:
+        total = logsumexp(jnp.where(widen(exists, term.ndim), term, -jnp.inf), axes)
+        log_mean = total - jnp.log(widen(count, total.ndim))
+        return jnp.where(widen(count > 0, total.ndim), log_mean, jnp.nan)
+
+    return {name: mean(term) for name, term in terms.items()}
 
 
 @compiled("draws")
