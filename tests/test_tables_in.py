@@ -119,6 +119,15 @@ def test_the_order_of_rows_changes_nothing_but_the_order_of_sequences():
         np.testing.assert_array_equal(x, own[["stimulus", "bias"]])
 
 
+def test_sequences_come_as_they_occur_in_their_own_dataset():
+    frame = {"animal": list("aabbba"), "session": [2, 1, 1, 2, 1, 3], "y": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
+    data = jl.sequences(frame, dataset="animal", sequence="session", y="y")
+    assert data.sequences == {"a": (2, 1, 3), "b": (1, 2)}
+    y = data.data["y"]
+    np.testing.assert_array_equal(y.values * y.mask, [[[0, 0], [1, 0], [5, 0]], [[2, 4], [3, 0], [0, 0]]])
+    np.testing.assert_array_equal(data.in_rows(y.values), frame["y"])
+
+
 def test_dates_sort_and_one_sequence_needs_no_label():
     frame = ONE[ONE["session"] == "s1"]
     frame = frame.assign(when=[datetime(2026, 1, 1) + timedelta(seconds=int(n)) for n in frame["trial"]])
