@@ -14,6 +14,13 @@ def widen(mask: Any, ndim: int) -> Any:
     return mask.reshape(mask.shape + (1,) * (ndim - mask.ndim))
 
 
+def cover(mask: Any, shape: tuple[int, ...]) -> Any:
+    """A mask (or None) of leading axes over all axes of ``shape``; one that has as many axes, or more, stays as it is."""
+    if mask is None or mask.ndim >= len(shape):
+        return mask
+    return jnp.broadcast_to(widen(mask, len(shape)), shape)
+
+
 def select(condition: Array, this: SamePyTree, other: SamePyTree) -> SamePyTree:
     """``this`` where ``condition``, else ``other``, leaf by leaf."""
     chosen: SamePyTree = jax.tree.map(lambda a, b: jnp.where(widen(condition, jnp.ndim(a)), a, b), this, other)

@@ -142,3 +142,30 @@ def test_draws_lead_with_chain_and_draw(em):
     draws = jl.fit(MODEL, {"y": Y}, jl.NUTS(chains=2, warmup=10, draws=5), seed=0, init=em)
     assert draws.smooth()["y"].shape == (2, 5, 2, 40, 2) and draws.forecast(4, 0)["y"].shape == (2, 5, 2, 4)
     assert draws.score().shape == (2, 5) and jax.tree.leaves(draws.sample_states(0))[0].shape == (2, 5, 2, 40)
+
+
+@pytest.mark.parametrize("steps", [4, 10], ids=["as many steps as sequences", "more"])
+def test_a_mask_of_sequences_is_that_of_their_steps(steps):
+    """`Masked` has the mask of leading axes; it was read as one of steps, in silence where there are as many sequences as steps."""
+    y = np.random.default_rng(0).normal(size=(4, steps)) + 3 * (np.arange(4)[:, None] % 2)
+    kept = np.array([True, True, False, True])
+    model, engine = jl.models.hmm(2, jl.models.emissions.Gaussian()), jl.EM(restarts=2, max_iter=20)
+    fits = [
+        jl.fit(model, {"y": jl.Masked(y, mask)}, engine, 0).best()
+        for mask in (kept, np.repeat(kept[:, None], steps, 1))
+    ]
+    fits.append(jl.fit(model, {"y": y[kept]}, engine, 0).best())
+    short, whole, left = fits
+    for one in (short, whole):
+        np.testing.assert_allclose(one.objective, left.objective, rtol=1e-5)
+        np.testing.assert_allclose(one.params["means"], left.params["means"], rtol=1e-3)
+        for name, value in left.criteria().items():
+            np.testing.assert_allclose(one.criteria()[name], value, rtol=1e-5)
+        assert (one.most_likely_states()["y"][kept] == left.most_likely_states()["y"]).all()
+        assert (one.most_likely_states()["y"][~kept] == -1).all()
+        np.testing.assert_allclose(one.smooth()["y"][kept], left.smooth()["y"], atol=1e-3)
+    draws = [
+        jl.fit(model, {"y": jl.Masked(y, mask)}, jl.Optimize(max_iter=3), 0).objective
+        for mask in (kept, np.repeat(kept[:, None], steps, 1))
+    ]
+    np.testing.assert_allclose(*draws, rtol=1e-5)

@@ -11,6 +11,7 @@ from jaxlatent.distributions.components import by_component
 from jaxlatent.distributions.masking import feasible
 from jaxlatent.errors import InputError
 from jaxlatent.latent import markov
+from jaxlatent.masks import cover
 from jaxlatent.typing import AnyArray, Array, Key
 
 
@@ -87,11 +88,11 @@ class HiddenMarkov(dist.Distribution):
 
         Args:
             value: ``(..., T, *event)``.
-            mask: ``(..., T)``, False where missing; see `jaxlatent.latent.markov.log_normalizer`.
+            mask: ``(..., T)`` or its leading axes, False where missing; see `jaxlatent.latent.markov.log_normalizer`.
         """
-        return markov.log_normalizer(
-            self.initial_probs, self.transition_matrix, self.state_log_likelihoods(value, mask), mask
-        )
+        likelihoods = self.state_log_likelihoods(value, mask)
+        mask = cover(mask, likelihoods.shape[:-1])
+        return markov.log_normalizer(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
     def state_log_likelihoods(self, value: AnyArray, mask: AnyArray | None = None) -> Array:
         """The log likelihood of each step in each state, ``(..., T, K)``."""
@@ -102,21 +103,25 @@ class HiddenMarkov(dist.Distribution):
     def smooth(self, value: AnyArray, mask: AnyArray | None = None) -> markov.Smoothed:
         """Smoothed probabilities and expected transitions."""
         likelihoods = self.state_log_likelihoods(value, mask)
+        mask = cover(mask, likelihoods.shape[:-1])
         return markov.smooth(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
     def filtered(self, value: AnyArray, mask: AnyArray | None = None) -> Array:
         """Probabilities of each state given the steps so far, ``(..., T, K)``."""
         likelihoods = self.state_log_likelihoods(value, mask)
+        mask = cover(mask, likelihoods.shape[:-1])
         return markov.filtered(self.initial_probs, self.transition_matrix, likelihoods, mask).probs
 
     def most_likely_states(self, value: AnyArray, mask: AnyArray | None = None) -> tuple[Array, Array]:
         """The most likely path of every sequence, ``(..., T)``, -1 past its end, and the joint log density of both, ``(...)``."""
         likelihoods = self.state_log_likelihoods(value, mask)
+        mask = cover(mask, likelihoods.shape[:-1])
         return markov.most_likely_states(self.initial_probs, self.transition_matrix, likelihoods, mask)
 
     def sample_states(self, key: Key, value: AnyArray, mask: AnyArray | None = None) -> Array:
         """A posterior draw of the path of every sequence, ``(..., T)``; -1 past its end."""
         likelihoods = self.state_log_likelihoods(value, mask)
+        mask = cover(mask, likelihoods.shape[:-1])
         return markov.sample_states(key, self.initial_probs, self.transition_matrix, likelihoods, mask)
 
     def sample_with_states(self, key: Key, sample_shape: tuple[int, ...] = ()) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxlatent.latent import markov
 from jaxlatent.latent.expected import EStep, Expected, weighted
 from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.masks import cover
 from jaxlatent.typing import AnyArray, Array, Key
 
 
@@ -15,7 +16,9 @@ def expect(
     d: HiddenMarkov, value: AnyArray, mask: AnyArray | None, how: EStep, key: Key | None, draws: int
 ) -> Expected:
     """Expected states and transitions; see `jaxlatent.latent.expect`."""
-    chain = (d.initial_probs, d.transition_matrix, d.state_log_likelihoods(value, mask), mask)
+    likelihoods = d.state_log_likelihoods(value, mask)
+    mask = cover(mask, likelihoods.shape[:-1])
+    chain = (d.initial_probs, d.transition_matrix, likelihoods, mask)
     if how == "exact":
         log_normalizer, probs, transitions = markov.smooth(*chain)
     elif how == "hard":

@@ -9,8 +9,9 @@ import numpyro.distributions as dist
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
-from jaxlatent.latent import hidden_in
+from jaxlatent.latent import hidden_in, unit_shape
 from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.masks import cover
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
@@ -71,17 +72,13 @@ def _map(
     leading = next(iter(params.values())).shape[: 3 if draws else 2]
 
     def at(posterior: Posterior, params: Params, key: Key) -> dict[str, Any]:
-        observed = posterior.density.observed(params, posterior.data)
-        return {
-            name: one(
-                hidden_in(d),
-                d,
-                *split(posterior.density.observation(name, params, posterior.data)),
-                jax.random.fold_in(key, i),
-            )
-            for i, (name, d) in enumerate(observed.items())
-            if (_is_plain_chain(d) if plain_chains_only else hidden_in(d))
-        }
+        found = {}
+        for i, (name, d) in enumerate(posterior.density.observed(params, posterior.data).items()):
+            if _is_plain_chain(d) if plain_chains_only else hidden_in(d):
+                value, mask = split(posterior.density.observation(name, params, posterior.data))
+                mask = cover(mask, value.shape[: len(unit_shape(d))])
+                found[name] = one(hidden_in(d), d, value, mask, jax.random.fold_in(key, i))
+        return found
 
     keys = jax.random.split(jax.random.key(0) if key is None else key, leading)
     return over_lanes(jax.vmap(at, (None, 0, 0)) if draws else at, (1, 0, 0))(posterior, params, keys)

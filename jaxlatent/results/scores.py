@@ -56,8 +56,10 @@ def _seen(posterior: Posterior, params: Params) -> Array:
         for name, d in density.observed(params, data).items():
             observation = density.observation(name, params, data)
             if observation is not None:
-                mask = split(observation)[1]
-                total += math.prod(unit_shape(d)) if mask is None else jnp.sum(mask)
+                mask, units = split(observation)[1], unit_shape(d)
+                # A mask may cover the leading axes only, such as whole sequences.
+                inner = 1 if mask is None else math.prod(units[mask.ndim :])
+                total += math.prod(units) if mask is None else inner * jnp.sum(mask)
         return total
 
     return jax.vmap(one)(posterior, params)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
 from jaxlatent.latent import component_probs, hidden_in
+from jaxlatent.masks import cover
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.report.covariates import same_covariates
@@ -47,7 +48,10 @@ def _memberships(posterior: Posterior, params: Params) -> dict[str, tuple[Array,
             observation = density.observation(name, params, data)
             value, mask = split(observation)
             weights = kind.probs(d, value, mask)
-            found[name] = weights if mask is None else weights * mask[..., None], component_probs(d, observation)
+            found[name] = (
+                weights if mask is None else weights * cover(mask, weights.shape[:-1])[..., None],
+                component_probs(d, observation),
+            )
     return found
 
 
