@@ -125,7 +125,7 @@ def test_axes_without_names_are_plates_of_their_size_and_chance_puts_no_observat
     assert len(data["y"]) == 3  # as many sequences as states
     graph = model.graph(data)
     assert [(plate.label, "y" in plate.nodes, "means" in plate.nodes) for plate in graph.plates] == [
-        ("3", False, True),
+        ("state (3)", False, True),
         ("3", True, False),
     ]
 

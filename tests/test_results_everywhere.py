@@ -54,6 +54,7 @@ ARGUMENTS = {
     "predict": (1,),
     "sample_states": (1,),
     "forecast": (2, 1),
+    "select": (["b"],),
     "standard_errors": (("level", "double"),),
 }
 METHODS = [

@@ -478,7 +478,10 @@ NAMED = [
     (FAMILIES.HeteroscedasticRegression(2), "scale_weights", ("state", "input")),
     (FAMILIES.Autoregression(2), "weights", ("state", "lag")),
     (FAMILIES.Gaussian(), "means", ("state",)),
-    (FAMILIES.Gaussian(2), "means", ("state", "feature")),
+    (FAMILIES.Gaussian(2), "covs", ("state", "feature", "other_feature")),
+    (FAMILIES.Gaussian(2, "diagonal"), "covs", ("state", "feature")),
+    (FAMILIES.Gaussian(2, "spherical"), "covs", ("state",)),
+    (FAMILIES.Gaussian(2, "tied"), "means", ("state", "feature")),
     (FAMILIES.StudentT(), "scales", ("state",)),
     (FAMILIES.Bernoulli(2), "probs", ("state", "feature")),
     (FAMILIES.Categorical(3), "probs", ("state", "category")),
@@ -493,6 +496,7 @@ def test_the_dimensions_of_ready_families_have_the_lengths_of_their_parameters(e
     y = np.zeros((2, 9) + (2,) * emissions.event_dim, np.int32 if "probs" in name else np.float32)
     data = {"y": y, "x": np.zeros((2, 9, 2), np.float32), "u": np.zeros((2, 9, 4), np.float32)}
     lengths = {"state": 5, "next_state": 5, "component": 5, "input": 2, "lag": 2, "category": 3, "feature": 2}
+    lengths["other_feature"] = 2
     lengths["transition_input"] = 4
     for model, lead in (
         (jl.models.hmm(5, emissions), "state"),

@@ -10,7 +10,7 @@ import numpy as np
 from jaxlatent.data.arrays import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
-from jaxlatent.execute.begin import begin_job
+from jaxlatent.execute.begin import begin_job, devices_of
 from jaxlatent.execute.complete import run_job
 from jaxlatent.execute.conditioning import conditioned_for, part_of
 from jaxlatent.execute.job import Job
@@ -128,6 +128,7 @@ def _fit(
     memory: int | float | str | None,
 ) -> Result:
     """Fit all datasets at once or in parts; see `fit` for the arguments."""
+    devices_of(job)
     begun = found(store) if resume and store is not None else None
     if begun is not None and "shards" not in begun.committed:
         return _again(begun, job)[0]

@@ -75,7 +75,11 @@ class Gaussian(Clustered):
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the dimensions of parameters after the first."""
-        return {"means": () if self.dim is None else ("feature",)}
+        if self.dim is None:
+            return {"means": (), "covs": ()}
+        # Tied matrices have no axis of states.
+        covs = {"full": ("feature", "other_feature"), "diagonal": ("feature",), "spherical": ()}
+        return {"means": ("feature",), **({"covs": covs[self.covariance]} if self.covariance in covs else {})}
 
     def prior(self, num_states: int) -> Priors:
         """``covs``, then ``means`` given them."""
