@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 
 import jax
 import numpy as np
@@ -15,6 +16,8 @@ import jaxlatent as jl
 from jaxlatent.execute.devices import free_memory
 from jaxlatent.execute.plan import as_bytes, words
 
+# Modules that share their name with the function in them.
+fit_module, plan_module = map(import_module, ("jaxlatent.execute.fit", "jaxlatent.execute.plan"))
 pytestmark = pytest.mark.filterwarnings("ignore:.*quarantined:UserWarning")
 SOUND = RAGGED.select([name for name in RAGGED.names if name != "no number"])
 
@@ -61,6 +64,27 @@ def test_groups_are_all_at_once(engine, tmp_path):
     assert len(os.listdir(tmp_path / "x")) > 2
     close(jl.open(tmp_path / "x", model), whole)
     assert whole.problems == stored.problems and np.isnan(stored["no number"].objective).all()
+
+
+def test_by_default_a_fit_takes_what_is_free(monkeypatch):
+    engine = ENGINES["Optimize"]
+    whole = jl.fit(MODEL, SOUND, engine, 0)
+    needed = jl.plan(MODEL, SOUND, engine).device_bytes
+    monkeypatch.setattr(plan_module, "free_memory", lambda device: int(0.8 * needed) * len(jax.local_devices()))
+    assert jl.plan(MODEL, SOUND, engine).groups > 1
+    fitted = []
+    run_job = fit_module.run_job
+    monkeypatch.setattr(fit_module, "run_job", lambda job, init: fitted.append(len(job.datasets)) or run_job(job, init))
+    close(jl.fit(MODEL, SOUND, engine, 0), whole)
+    assert len(fitted) > 1 and sum(fitted) == len(SOUND)
+
+
+def test_draws_that_do_not_fit_on_the_host_are_refused_before_any_work(monkeypatch):
+    engine = jl.NUTS(chains=2, warmup=20, draws=20)
+    kept = jl.plan(MODEL, SOUND, engine).draws_bytes
+    monkeypatch.setattr(plan_module, "free_memory", lambda device: kept - 1)
+    with pytest.raises(jl.InputError, match="keep them on the disk with store=path"):
+        jl.fit(MODEL, SOUND, engine, 0)
 
 
 def test_starts_are_those_of_the_whole_batch():
