@@ -141,7 +141,8 @@ def test_dates_sort_and_one_sequence_needs_no_label():
 def test_rows_are_found_again():
     data = jl.sequences(FRAME, dataset="animal", **CALL, trial="trial")
     np.testing.assert_array_equal(data.in_rows(data.data["trial"].values), FRAME["trial"])
-    np.testing.assert_array_equal(data.in_rows(data.data["x"].values), FRAME[["stimulus", "bias"]].astype(np.float32))
+    x = data.data["x"].values
+    np.testing.assert_array_equal(data.in_rows(x), FRAME[["stimulus", "bias"]].astype(x.dtype))
     chosen = data.select(["Bo"])
     bo = (FRAME["animal"] == "Bo").to_numpy()
     np.testing.assert_array_equal(chosen.in_rows(chosen.data["trial"].values), np.where(bo, FRAME["trial"], -1))
