@@ -15,8 +15,8 @@ def widen(mask: Any, ndim: int) -> Any:
 
 
 def cover(mask: Any, shape: tuple[int, ...]) -> Any:
-    """A mask (or None) of leading axes over all axes of ``shape``; one that has as many axes, or more, stays as it is."""
-    if mask is None or mask.ndim >= len(shape):
+    """A mask (or None) of leading axes over all axes of ``shape``; one of other axes stays as it is."""
+    if mask is None or mask.ndim >= len(shape) or mask.shape != shape[: mask.ndim]:
         return mask
     return jnp.broadcast_to(widen(mask, len(shape)), shape)
 

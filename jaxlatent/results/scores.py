@@ -10,6 +10,7 @@ import numpy as np
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
 from jaxlatent.latent import unit_shape
+from jaxlatent.masks import cover
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import hidden, predictive
 from jaxlatent.typing import AnyArray, Array, Params
@@ -57,9 +58,7 @@ def _seen(posterior: Posterior, params: Params) -> Array:
             observation = density.observation(name, params, data)
             if observation is not None:
                 mask, units = split(observation)[1], unit_shape(d)
-                # A mask may cover the leading axes only, such as whole sequences.
-                inner = 1 if mask is None else math.prod(units[mask.ndim :])
-                total += math.prod(units) if mask is None else inner * jnp.sum(mask)
+                total += math.prod(units) if mask is None else jnp.sum(cover(mask, units))
         return total
 
     return jax.vmap(one)(posterior, params)
