@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from jaxlatent.engines.base import Engine
-from jaxlatent.execute.conditioning import part_of_posterior
 from jaxlatent.execute.padding import Rows, pad_rows, round_up, rows_of, used_lengths
 from jaxlatent.posterior.posterior import Posterior
 
@@ -47,7 +46,7 @@ def by_shape(given: Posterior, engine: Engine, devices: Sequence[jax.Device], se
     ]
     if len(buckets) > 1:
         # A likelihood of which rows are more than terms is not cut, and buckets would gain nothing.
-        smallest = part_of_posterior(given, buckets[0]).nameless
+        smallest = given.some(buckets[0]).nameless
         if pad_rows(smallest) is smallest:
             return whole
     return buckets

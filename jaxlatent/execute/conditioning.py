@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxlatent.data.arrays import Batch, as_data, labelled
@@ -14,7 +13,7 @@ from jaxlatent.model.dims import check_dims
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.condition import unguided
 from jaxlatent.posterior.model_density import ModelDensity
-from jaxlatent.posterior.posterior import Posterior, batched
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.posterior.shapes import shapes_of
 from jaxlatent.typing import Data
 
@@ -26,13 +25,7 @@ def part_of(
     if isinstance(data, Batch):
         return model, data.select([data.names[i] for i in datasets])
     assert isinstance(model, Posterior)
-    return part_of_posterior(model, datasets), data
-
-
-def part_of_posterior(posterior: Posterior, datasets: Sequence[int] | np.ndarray) -> Posterior:
-    """The ``datasets`` (indices) of a batched posterior."""
-    some: Posterior = jax.tree.map(lambda x: x[np.asarray(datasets)], posterior.nameless)
-    return batched(some.density, some.data, tuple((posterior.names or ())[i] for i in datasets), some.guides)
+    return model.some(datasets), data
 
 
 def conditioned_for(

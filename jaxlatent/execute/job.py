@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from jaxlatent.engines.base import Engine
-from jaxlatent.execute.conditioning import part_of_posterior
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.posterior.posterior import Posterior
@@ -45,7 +44,7 @@ class Job(NamedTuple):
     def part(self, positions: np.ndarray) -> "Job":
         """The job of some of these datasets."""
         return self._replace(
-            given=part_of_posterior(self.given, positions),
+            given=self.given.some(positions),
             quarantine=self.quarantine.part(positions),
             datasets=self.datasets[positions],
         )

@@ -11,7 +11,7 @@ from jaxlatent.data.arrays import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute.buckets import by_shape
-from jaxlatent.execute.conditioning import conditioned_for, part_of_posterior
+from jaxlatent.execute.conditioning import conditioned_for
 from jaxlatent.execute.devices import free_memory, own_devices
 from jaxlatent.execute.memory import as_bytes, device_bytes, kept_bytes, roughly, words
 from jaxlatent.model.model import Model
@@ -96,7 +96,7 @@ def plan_for(
     each = free // (len(devices) if devices[0].platform == "cpu" and memory is None else 1)
     parts, most = [], 0
     for bucket in by_shape(given, engine, devices, segment):
-        part = given if given.names is None else part_of_posterior(given, bucket)
+        part = given if given.names is None else given.some(bucket)
         groups, needed = _groups(part, engine, devices, each, segment, len(bucket))
         most = max(most, needed)
         parts += np.array_split(bucket, groups)

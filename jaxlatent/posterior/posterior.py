@@ -4,13 +4,14 @@ The data are pytree *leaves* and everything else is static, so a posterior is an
 ``shard_map``: one compiled program serves every dataset of the same shapes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent.distributions.centring import LikelihoodFactor
 from jaxlatent.errors import InputError, require
@@ -63,6 +64,11 @@ class Posterior:
     def nameless(self) -> "Posterior":
         """A copy without the names of datasets, which would be part of the cache key of compiled programs."""
         return replace(self, datasets=None)
+
+    def some(self, datasets: Sequence[int] | np.ndarray) -> "Posterior":
+        """The posterior of the datasets at these positions of a batch."""
+        part: Posterior = jax.tree.map(lambda x: x[np.asarray(datasets)], self.nameless)
+        return batched(part.density, part.data, tuple((self.names or ())[i] for i in datasets), part.guides)
 
     def one(self, dataset: int) -> "Posterior":
         """The posterior of one dataset of a batch, by its place in it.

@@ -11,7 +11,7 @@ import numpy as np
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, listed
 from jaxlatent.masks import blank
-from jaxlatent.posterior.posterior import Posterior, batched
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.provenance import Provenance
 from jaxlatent.status import Status, has_failed
 from jaxlatent.store.lazy import Lazy
@@ -126,10 +126,8 @@ class Outcome:
             for name in _ARRAYS
             if (values := getattr(self, name)) is not None
         }
-        part: Posterior = jax.tree.map(lambda x: x[rows], self.posterior.nameless)
-        posterior = batched(part.density, part.data, tuple(names), part.guides)
         problems = {name: self.problems[name] for name in names if name in self.problems}
-        return replace(self, posterior=posterior, names=tuple(names), problems=problems, **picked)
+        return replace(self, posterior=self.posterior.some(rows), names=tuple(names), problems=problems, **picked)
 
     def best(self) -> Self:
         """The lane of highest objective that did not fail, for each dataset; point fits lose their lane axis.
