@@ -108,6 +108,10 @@ class Density:
         """The objective of the M-step, a scalar."""
         raise NotImplementedError
 
+    def adjustment(self, params: Params, data: PyTree, expected: Mapping[str, Expected]) -> Array | None:
+        """What EM adds to the log joint, a scalar; see `jaxlatent.Model`. None where there is nothing to add."""
+        return None
+
     def m_step(self, params: Params, data: PyTree, expected: Mapping[str, Expected]) -> Params | None:
         """The M-step in closed form; None where there is none."""
         return None

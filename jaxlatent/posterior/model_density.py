@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from jaxlatent.data.arrays import as_namespace
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.model.coordinates import constrain, unconstrain
 from jaxlatent.model.model import Model, apply_m_step
@@ -126,7 +127,14 @@ class ModelDensity(Density):
         """The objective of the M-step: log prior plus expected complete log likelihood, a scalar."""
         observed = self.model.observed(params, data)
         terms = [expected_log_prob(d, data.get(name), expected[name]) for name, d in observed.items()]
-        return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
+        joint = self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
+        adjustment = self.adjustment(params, data, expected)
+        return joint if adjustment is None else joint + adjustment
+
+    def adjustment(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array | None:
+        """What EM adds to the log joint, if the model integrates over some parameters."""
+        adjust = self.model.adjustment
+        return None if adjust is None else adjust(Namespace("parameter", params), as_namespace(data), expected)
 
     def m_step(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
         """The M-step in closed form, if the model has one."""

@@ -339,7 +339,8 @@ class Fitted(Outcome):
                 wanted[name] = max(wanted.get(name, 0), length)
         if not wanted:
             return self
-        longer = predictive.with_new_levels(posterior, key, params, self.has_draws, tuple(sorted(wanted.items())))
+        in_order = tuple((name, wanted[name]) for name in posterior.density.names if name in wanted)
+        longer = predictive.with_new_levels(posterior, key, params, self.has_draws, in_order)
         return replace(self, params=self._ungridded(longer))
 
     def _paired(self, data: Batch) -> Batch:
