@@ -86,7 +86,7 @@ def own_predictors(x: Array, weights: Array, level: Array | None = None) -> Arra
     """
     # States first in memory, as in `affine`.
     axes = (1,) * (x.ndim - weights.ndim + 1)
-    spread = lambda value: value.reshape(*value.shape, *axes)
+    spread: Callable[[Array], Array] = lambda value: value.reshape(*value.shape, *axes)
     eta = jnp.sum(spread(jnp.moveaxis(weights, (-2, -1), (0, 1))) * jnp.moveaxis(x, -1, 0), 1)
     eta = eta if level is None else eta + spread(jnp.moveaxis(level, -1, 0))
     return jnp.moveaxis(eta, 0, -1)
