@@ -56,6 +56,11 @@ class Density:
         """Names of the dimensions of parameters, derived quantities and observations."""
         return {}
 
+    @property
+    def integrates(self) -> bool:
+        """Whether EM integrates over some of the parameters, so that their number is not that of free parameters."""
+        return False
+
     def derived(self, params: Mapping[str, AnyArray], data: PyTree) -> dict[str, Array]:
         """Derived quantities, kept with the draws."""
         return {}

@@ -72,6 +72,11 @@ class ModelDensity(Density):
         """Names of dimensions, as the model declares them."""
         return self.model.dims
 
+    @property
+    def integrates(self) -> bool:
+        """Whether the model has an adjustment for parameters that EM integrates over."""
+        return self.model.adjustment is not None
+
     def derived(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         """The model's derived quantities."""
         return self.model.deterministic(params, data)

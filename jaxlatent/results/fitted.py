@@ -176,8 +176,16 @@ class Fitted(Outcome):
         """AIC, BIC and ICL of point fits, smaller is better, and ``free_parameters``; by lane. See `jaxlatent.results.scores`.
 
         Raises:
-            InputError: for draws, and for posteriors that do not know their observations.
+            InputError: for draws, for posteriors that do not know their observations, and for models of groups around a population, whose
+                parameters are not all free.
         """
+        if self.posterior.density.integrates:
+            raise InputError(
+                "result.criteria()",
+                got="a model that integrates over its groups",
+                expected="one whose number of free parameters is that of its parameters",
+                remedy="compare such models by jl.cross_validate or jl.select.",
+            )
         if self.has_draws:
             raise InputError(
                 "result.criteria()",
