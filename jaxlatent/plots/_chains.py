@@ -14,6 +14,7 @@ from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Params
 
+_CATEGORICAL = (dist.CategoricalLogits, dist.CategoricalProbs)
 #: Draws that are on the device at once.
 _CHUNK_SIZE = 100
 
@@ -54,15 +55,20 @@ def means(posterior: Posterior, params: Params, x: Array, name: str, draws: bool
         if "u" in data:
             grid["u"] = jnp.zeros((rows, split(data["u"])[0].shape[-1]), x.dtype)
         emissions: Any = posterior.density.observed(params, grid)[name].emissions
-        mean: Array = emissions.probs if is_categorical(emissions) else emissions.mean
+        mean: Array = emissions.probs if isinstance(emissions, _CATEGORICAL) else emissions.mean
         return mean
 
     return _over_draws(one, posterior, params, draws)
 
 
-def is_categorical(d: dist.Distribution) -> bool:
-    """Whether values are categories, whose mean has no meaning."""
-    return isinstance(d, dist.CategoricalLogits | dist.CategoricalProbs)
+def number_of_choices(d: dist.Distribution) -> int:
+    """The number of values of choices, 2 of zeros and ones; 0 for other observations. ``d`` may be abstract."""
+    if isinstance(d, dist.BernoulliLogits | dist.BernoulliProbs):
+        return 2
+    if not isinstance(d, _CATEGORICAL):
+        return 0
+    number: int = (d.logits if isinstance(d, dist.CategoricalLogits) else d.probs).shape[-1]
+    return number
 
 
 def _over_draws(one: Callable[..., Array], posterior: Posterior, params: Params, draws: bool) -> Array:

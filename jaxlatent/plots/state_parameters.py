@@ -144,7 +144,7 @@ def entries_of(hidden: Hidden) -> Entries | None:
         values = values[..., 1:, :] - values[..., :1, :]
         first, parts[0] = parts[0][0], parts[0][1:]
         quantity = f"log odds against {first}"
-    elif hidden.is_binary and name == "weights":
+    elif hidden.categories and name == "weights":
         quantity = "weight (log odds)"
     parts = [labels for labels in parts if len(labels) > 1 or len(parts) == 1]
     labels = [", ".join(labels) for labels in product(*parts)]
