@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import scipy
 
 import jaxlatent as jl
+from jaxlatent import plots
 
 GROUPS, STATES, INPUTS = 4, 2, 2
 LOGISTIC = jl.models.emissions.BernoulliRegression(INPUTS)
@@ -117,6 +119,24 @@ def test_em_of_one_state_is_near_the_maximum_of_the_marginal_likelihood_by_quadr
         for name in ("initial_probs", "transition_matrix")
     )
     np.testing.assert_allclose(fitted.objective, simplex - best.fun, atol=0.5)
+
+
+def test_states_are_drawn_at_the_population_and_aligned_with_their_groups(em):
+    best = em.best()
+    axes = plots.psychometric(best, "stimulus", others="zero")
+    params = best.params
+    for k, line in enumerate(line for line in axes.lines if line.get_label() in ("0", "1")):
+        at = np.asarray(line.get_xdata())
+        logits = params["biases"][k] + params["weights"][k, 0] * at
+        np.testing.assert_allclose(line.get_ydata(), 1 / (1 + np.exp(-logits)), atol=1e-4)
+    plt.close("all")
+    swapped = {
+        name: np.flip(value, 1) if name.startswith("animal_") else np.flip(value, 0) for name, value in params.items()
+    }
+    swapped["transition_matrix"] = np.flip(params["transition_matrix"])
+    turned = best.align(to=swapped).params
+    np.testing.assert_array_equal(turned["animal_weights"], swapped["animal_weights"])
+    np.testing.assert_array_equal(turned["weights_scale"], swapped["weights_scale"])
 
 
 def test_there_is_no_number_of_free_parameters(em):
