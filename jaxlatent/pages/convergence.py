@@ -34,7 +34,7 @@ def convergence_parts(study: Study) -> list[Html]:
     if study.result.names is None:
         parts.append(table(lane_table(study), f"Each {study.lanes}"))
     else:
-        parts.append(table(dataset_table(study), "Each dataset"))
+        parts.append(table(dataset_table(study), "Each dataset, those with findings first"))
     return [*parts, *_problems(study), *_findings(study), *_figures(study)]
 
 
@@ -47,11 +47,21 @@ def facts(study: Study) -> list[tuple[str, str]]:
         said.append(("Mixing", f"R-hat at most {number(r_hat, 'r_hat')}, ESS at least {number(ess, 'ess_bulk')}"))
     elif (agreed := agreeing(study)) is not None:
         lanes = study.by_lane(study.result.status).shape[1]
-        least = f"{agreed.min()}" if agreed.min() == agreed.max() else f"{agreed.min()} to {agreed.max()}"
-        said.append(("Within a nat of the best", f"{least} of {lanes} restarts"))
-    if study.findings is not None:
-        said.append(("Findings", listed(list(study.findings.illnesses)) or "none"))
+        said.append(("Within a nat of the best", _agreement(agreed, lanes)))
+    found = study.findings
+    if isinstance(found, Reports):
+        counts = [f"{illness} ({len(names):,} datasets)" for illness, names in found.illnesses.items()]
+        said.append(("Findings", listed(counts) or "none"))
+    elif found is not None:
+        said.append(("Findings", listed(list(dict.fromkeys(found.illnesses))) or "none"))
     return said
+
+
+def _agreement(agreed: np.ndarray, lanes: int) -> str:
+    """How many restarts agreed; of a batch in how many datasets more than one did."""
+    if len(agreed) == 1:
+        return f"{agreed[0]} of {lanes} restarts"
+    return f"at least 2 of {lanes} restarts in {np.sum(agreed > 1):,} of {len(agreed):,} datasets"
 
 
 def agreeing(study: Study) -> np.ndarray | None:
@@ -104,7 +114,10 @@ def dataset_table(study: Study) -> pd.DataFrame:
         columns["least k-hat"] = np.min(study.by_lane(result.statistics["khat"]), 1)
     if isinstance(study.findings, Reports):
         columns["findings"] = [", ".join(dict.fromkeys(study.findings[name].illnesses)) for name in names]
-    return pd.DataFrame(columns, pd.Index(names, name="dataset", tupleize_cols=False))
+    frame = pd.DataFrame(columns, pd.Index(names, name="dataset", tupleize_cols=False))
+    return (
+        frame if "findings" not in frame else frame.sort_values("findings", key=lambda said: said == "", kind="stable")
+    )
 
 
 def _best(study: Study) -> np.ndarray:

@@ -22,7 +22,8 @@ def model_parts(study: Study) -> list[Html]:
     result = study.result
     density = result.posterior.density
     each = "" if result.names is None else " for each dataset"
-    parts = [paragraph(f"{density.label}: {density.dim} free parameters{each}.")]
+    plural = "" if density.dim == 1 else "s"
+    parts = [paragraph(f"{density.label}: {density.dim:,} free parameter{plural}{each}.")]
     graph = _graph(result)
     rows = []
     for name in density.names:

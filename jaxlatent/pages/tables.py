@@ -38,30 +38,37 @@ def table(frame: pd.DataFrame, caption: str, source: str = "") -> Html:
         said.append(text(f" (the first {len(shown):,} of {len(frame):,} rows)"))
     if source:
         said += [text(" "), code(source)]
-    heads = [*frame.index.names, *frame.columns]
-    labels = [index if isinstance(index, tuple) else (index,) for index in shown.index]
-    columns = [[number(value, name) for value in shown[name].tolist()] for name in shown.columns]
-    numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
-    classes = ["number" if is_number else None for is_number in numeric]
-    rows = [
-        element(
-            "tr",
-            *(element("th", text(label), scope="row") for label in own),
-            *(element("td", prose(cell), class_=kind) for cell, kind in zip(cells, classes, strict=True)),
-        )
-        for own, cells in zip(labels, zip(*columns, strict=True) if columns else [()] * len(labels), strict=True)
+    columns = [_cells(shown.iloc[:, i]) for i in range(shown.shape[1])]
+    rows = [Html(f"<tr>{''.join(cells)}</tr>") for cells in zip(_row_heads(shown.index), *columns, strict=True)]
+    heads = [element("th", text("" if name is None else name), scope="col") for name in frame.index.names]
+    heads += [
+        element("th", text(name), scope="col", class_="number" if _is_number(dtype) else None)
+        for name, dtype in frame.dtypes.items()
     ]
-    head = element(
-        "tr",
-        *(
-            element("th", text("" if name is None else name), scope="col", class_=kind)
-            for name, kind in zip(heads, [*[None] * frame.index.nlevels, *classes], strict=True)
-        ),
-    )
+    head = element("tr", *heads)
     made = element("table", element("caption", *said), element("thead", head), element("tbody", *rows))
     tall = "block tall" if len(shown) > _ROWS else "block"
     # A block that scrolls must be reachable by the keyboard.
     return element("div", made, class_=tall, role="region", aria_label=caption, tabindex="0")
+
+
+def _row_heads(index: pd.Index) -> list[Html]:
+    """The header cells of each row, one a level."""
+    labels = list(index) if index.nlevels > 1 else [(label,) for label in index]
+    return [Html("".join(element("th", text(part), scope="row") for part in label)) for label in labels]
+
+
+def _cells(column: pd.Series) -> list[Html]:
+    """The cells of a column."""
+    values = column.tolist()
+    if not _is_number(column.dtype):
+        return [element("td", prose(value)) for value in values]
+    # Without a call for each of many: digits need no escape.
+    return [Html(f'<td class="number">{number(value, column.name)}</td>') for value in values]
+
+
+def _is_number(dtype: Any) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(dtype))
 
 
 def number(value: Any, column: Any = "") -> str:

@@ -42,6 +42,7 @@ def restarts(result: Result, within: float = 1.0, ax: Axes | None = None) -> Axe
         ax.set_yscale("symlog", linthresh=within)
         worst = np.max(below, initial=within, where=np.isfinite(below))
         ax.set(xlabel="restart, best first", ylabel="nats below the best", ylim=(2 * worst, -0.1 * within))
+        ax.set_xlim(0.5, below.shape[1] + 0.5)
         ax.yaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend(loc="lower left")
