@@ -110,8 +110,8 @@ def dataset_table(study: Study) -> pd.DataFrame:
         columns["objective"] = _best(study)
         if (agreed := agreeing(study)) is not None:
             columns["agreed"] = agreed
-    if "khat" in result.statistics:
-        columns["least k-hat"] = np.min(study.by_lane(result.statistics["khat"]), 1)
+    if "khat" in result.statistics and study.best is not None:
+        columns["k-hat"] = np.ravel(study.best.statistics["khat"])
     if isinstance(study.findings, Reports):
         columns["findings"] = [", ".join(dict.fromkeys(study.findings[name].illnesses)) for name in names]
     frame = pd.DataFrame(columns, pd.Index(names, name="dataset", tupleize_cols=False))

@@ -9,6 +9,7 @@ from jaxlatent.errors import InputError
 from jaxlatent.pages.html import Html, paragraph
 from jaxlatent.pages.study import Study
 from jaxlatent.pages.tables import table
+from jaxlatent.status import has_failed
 
 #: The name of transition matrices in the ready families.
 _TRANSITIONS = "transition_matrix"
@@ -23,12 +24,16 @@ def estimate_parts(study: Study) -> list[Html]:
     parts = [table(_side_by_side(summary), f"Parameters, {whose}", f"{study.best_name}.summary()")]
     if best.has_draws and not study.is_chains:
         parts.append(paragraph("Draws are those of the approximation: see its k-hat before relying on their spread."))
+    if study.is_chains and has_failed(best.status).any():
+        parts.append(
+            paragraph("Some chains failed, and the table is of all: use it for datasets whose chains are sound.")
+        )
     if (criteria := _criteria(study)) is not None:
         caption = "Information criteria, smaller is better"
         parts.append(table(criteria, caption, f"{study.best_name}.criteria()"))
     if (matrices := _transitions(study)) is not None:
         caption = "Transition matrix: from the state of the row to that of the column" + (
-            ", posterior mean" if best.has_draws else ""
+            ", posterior mean, for chains with one order of states" if best.has_draws else ""
         )
         parts.append(table(matrices, caption))
     return parts
@@ -37,8 +42,7 @@ def estimate_parts(study: Study) -> list[Html]:
 def _side_by_side(summary: pd.DataFrame) -> pd.DataFrame:
     """The point estimates of a batch with a row a dataset and a column a parameter, which is shorter."""
     if summary.index.nlevels == 1 or list(summary.columns) != ["value"]:
-        named = summary.rename_axis("parameter") if summary.index.nlevels == 1 else summary
-        return named
+        return summary.rename_axis("parameter") if summary.index.nlevels == 1 else summary
     columns = list(dict.fromkeys(summary.index.get_level_values("parameter")))
     datasets = list(dict.fromkeys(summary.index.get_level_values("dataset")))
     values = summary["value"].to_numpy().reshape(len(datasets), len(columns))

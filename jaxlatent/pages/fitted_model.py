@@ -11,8 +11,10 @@ from jaxlatent.graph import Graph
 from jaxlatent.graph.naming import described
 from jaxlatent.pages.html import Html, element, paragraph
 from jaxlatent.pages.images import image
+from jaxlatent.pages.origin import without_addresses
 from jaxlatent.pages.study import Study
 from jaxlatent.pages.tables import table
+from jaxlatent.posterior.absent import Absent
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.results.result import Result
 
@@ -24,7 +26,7 @@ def model_parts(study: Study) -> list[Html]:
     each = "" if result.names is None else " for each dataset"
     plural = "" if density.dim == 1 else "s"
     parts = [paragraph(f"{density.label}: {density.dim:,} free parameter{plural}{each}.")]
-    graph = _graph(result)
+    graph, lacking = _graph(result)
     rows = []
     for name in density.names:
         own = np.shape(result.params[name])[len(result.leading) :]
@@ -34,10 +36,7 @@ def model_parts(study: Study) -> list[Html]:
     frame = pd.DataFrame(rows, pd.Index(density.names, name="parameter"), columns)
     parts.append(table(frame.loc[:, (frame != "").any()], "Parameters of one dataset, in the order of the model"))
     if graph is None:
-        reason = (
-            "is a function, whose priors and observations are not known" if study.has_model else "was not in the store"
-        )
-        return [*parts, paragraph(f"There is no graph: the log density {reason}.")]
+        return [*parts, paragraph(f"There is no graph of the model: {lacking}.")]
     observed = [node for node in graph.nodes if node.kind == "observed"]
     if observed:
         index = pd.Index([node.name for node in observed], name="observation")
@@ -47,16 +46,18 @@ def model_parts(study: Study) -> list[Html]:
     return [*parts, _drawing(graph)]
 
 
-def _graph(result: Result) -> Graph | None:
-    """The graph of a model; None for other log densities, and for models that cannot be drawn."""
+def _graph(result: Result) -> tuple[Graph | None, str]:
+    """The graph of a model; None for other log densities, and for models that cannot be drawn, with the reason."""
     density = result.posterior.density
+    if isinstance(density, Absent):
+        return None, "the store was opened without it"
     if not isinstance(density, ModelDensity):
-        return None
+        return None, "its log density is a function, which does not tell"
     data = result.posterior.data if result.names is None else result.posterior.one(0).data
     try:
-        return density.model.graph(data)
-    except InputError:
-        return None
+        return density.model.graph(data), ""
+    except InputError as problem:
+        return None, f"{problem.what}, got {problem.got}"
 
 
 def _prior(result: Result, graph: Graph | None, name: str) -> str:
@@ -95,8 +96,15 @@ def settings_parts(study: Study) -> list[Html]:
     """The engine with its settings, and how the fit ran."""
     origin = study.result.provenance
     rows = {"engine": origin.engine, **origin.settings}
-    frame = pd.DataFrame({"value": [str(value) for value in rows.values()]}, pd.Index(list(rows), name="setting"))
+    frame = pd.DataFrame(
+        {"value": [without_addresses(value) for value in rows.values()]}, pd.Index(list(rows), name="setting")
+    )
     seconds = {f"seconds, {stage}": f"{taken:.2f}" for stage, taken in origin.timings.items()}
-    ran = {"seed": str(origin.seed), "bits": "64" if origin.x64 else "32", "device": origin.device, **seconds}
+    ran = {
+        "seed": without_addresses(origin.seed),
+        "bits": "64" if origin.x64 else "32",
+        "device": origin.device,
+        **seconds,
+    }
     run = pd.DataFrame({"value": list(ran.values())}, pd.Index(list(ran), name="run"))
     return [element("div", table(frame, "Engine and settings"), table(run, "Run"), class_="row")]

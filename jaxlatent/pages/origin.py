@@ -8,10 +8,10 @@ from typing import Any, cast
 import pandas as pd
 
 from jaxlatent.engines.base import Engine
-from jaxlatent.pages.html import Html, element, preformatted, text
+from jaxlatent.pages.html import Html, element, paragraph, preformatted, text
 from jaxlatent.pages.study import Study
 from jaxlatent.pages.tables import table
-from jaxlatent.store.manifest import identity
+from jaxlatent.store.manifest import PLAIN, identity
 
 
 def origin_parts(study: Study, lines: str) -> list[Html]:
@@ -26,7 +26,7 @@ def origin_parts(study: Study, lines: str) -> list[Html]:
         {"version": list(origin.versions.values())}, pd.Index(list(origin.versions), name="package")
     )
     parts = [
-        element("p", text(f"Fitted at {origin.created} (UTC) on {origin.device}, with seed {origin.seed}.")),
+        paragraph(f"Fitted at {origin.created} (UTC) on {origin.device}, with seed {without_addresses(origin.seed)}."),
         table(versions, "Versions", f"{study.name}.provenance"),
     ]
     if study.has_model:
@@ -63,5 +63,10 @@ def engine_call(engine: Engine) -> str:
 
 
 def arguments(options: Mapping[str, Any]) -> str:
-    """Keyword arguments as code; addresses of functions, which say nothing, are left out."""
-    return ", ".join(f"{name}={re.sub(r' at 0x[0-9a-f]+', '', repr(value))}" for name, value in options.items())
+    """Keyword arguments as code; what is no number or word, such as an optimiser or an array, as ``...``."""
+    return ", ".join(f"{name}={repr(value) if type(value) in PLAIN else '...'}" for name, value in options.items())
+
+
+def without_addresses(value: Any) -> str:
+    """A value as text on one line, without addresses of functions, which differ from run to run."""
+    return " ".join(re.sub(r" at 0x[0-9a-f]+", "", str(value)).split())

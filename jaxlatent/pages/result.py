@@ -8,7 +8,7 @@ from jaxlatent.pages.data import data_parts, total_observed
 from jaxlatent.pages.document import Section, document
 from jaxlatent.pages.estimates import estimate_parts
 from jaxlatent.pages.fitted_model import model_parts, settings_parts
-from jaxlatent.pages.origin import engine_call, origin_parts
+from jaxlatent.pages.origin import engine_call, origin_parts, without_addresses
 from jaxlatent.pages.study import Study
 from jaxlatent.pages.writing import prepare, write
 from jaxlatent.results.result import Result
@@ -60,4 +60,4 @@ def size(study: Study) -> str:
 
 def seed(given: Any) -> str:
     """A seed as the end of a call; a key, whose text is no code, as a comment."""
-    return f"{given})" if isinstance(given, int) else f"...)  # the key {' '.join(str(given).split())}"
+    return f"{given})" if isinstance(given, int) else f"...)  # the key {without_addresses(given)}"

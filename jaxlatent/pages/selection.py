@@ -95,7 +95,9 @@ def _choice_parts(choice: Choice) -> list[Html]:
     parts.append(image(figure, f"Held-out bits against candidates. {caption}", caption))
     parts.append(table(choice.table.rename_axis("candidate"), "Candidates", "selection.table"))
     index = pd.Index(list(choice.status), name="candidate", tupleize_cols=False)
+    said = ["given as an object" if value is ... else str(value) for value in choice.settings.values()]
+    settings = pd.DataFrame({"value": said}, pd.Index(list(choice.settings), name="setting"))
     ended = pd.DataFrame({"status": [in_words(status) for status in choice.status.values()]}, index)
     parts.append(table(ended, "How the lanes of all folds and of the fit to all data ended"))
     parts.append(table(choice.folds, "Folds" + ("" if choice.chosen is None else f" of {choice.chosen}")))
-    return parts
+    return [*parts, table(settings, "Settings of the study")]

@@ -21,7 +21,7 @@ from jaxlatent.model.model import Model
 from jaxlatent.results.result import Result
 from jaxlatent.selection.cross_validation import CrossValidation, validated, whole_of
 from jaxlatent.selection.held_out import BITS, mean_of
-from jaxlatent.store.manifest import plain
+from jaxlatent.store.manifest import PLAIN
 from jaxlatent.typing import Data, Key
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Selection:
         reason: why, in words.
         validations: by candidate, its `CrossValidation`; its ``result`` also holds the fits to all data, "all" or "name, all".
         names: of the datasets of a batch; None for one dataset.
-        settings: of `select`: ``seed``, ``folds``, ``by`` and options, as plain values.
+        settings: of `select`: ``seed``, a key as text, ``folds``, ``by`` and options; ``...`` for what is no number or word.
     """
 
     table: "pd.DataFrame"
@@ -170,7 +170,8 @@ def select(
     table = _table(rows, validations)
     first = next(iter(validations.values()))
     chosen, reason = _chosen(table, f"{first.total.units} {first.unit}s")
-    settings = plain({"seed": seed if isinstance(seed, int) else str(seed), "folds": folds, "by": by, **options})
+    given = {"seed": seed if isinstance(seed, int) else str(seed), "folds": folds, "by": by, **options}
+    settings = {name: value if type(value) in PLAIN else ... for name, value in given.items()}
     return Selection(table, chosen, reason, validations, names, settings)
 
 
