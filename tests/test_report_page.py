@@ -247,6 +247,12 @@ def test_what_failed_is_told_and_costs_the_others_nothing(made):
     assert np.isfinite(summary.loc["good", "value"]).all() and np.isnan(summary.loc["bad", "value"]).all()
 
 
+def test_a_mask_of_rows_is_of_all_their_values(tmp_path):
+    data = {"y": jl.Masked(np.zeros((4, 2)), np.array([True, False, True, True]))}
+    jl.fit(BREAKS, data, jl.Optimize(), 0).report(tmp_path / "rows.html")
+    assert Page(tmp_path / "rows.html").table("What was observed").to_numpy().tolist() == [["6", "2"]]
+
+
 @pytest.mark.filterwarnings("ignore:ADVI")
 def test_an_approximation_shows_its_bound(made):
     result, page = made("approximation")
