@@ -1,5 +1,6 @@
 """Figures of hidden states show the numbers that one computes by hand from the fit and the data."""
 
+from dataclasses import replace
 from itertools import combinations, groupby
 
 import matplotlib
@@ -57,23 +58,58 @@ def one():
     return jl.fit(MODEL, ADA, jl.EM(restarts=3, max_iter=30), seed=0)
 
 
+def with_params(one, lead, params, model=MODEL, data=ADA, coords=None, engine=None):
+    """A result as if ``params``, which lead so, had been found; the figures ask of positions only whether they are there."""
+    posterior, engine = jl.condition(model, data), engine or one.engine
+    lanes = lead if engine.kind == "point" else lead[:-1]
+    return replace(
+        one,
+        posterior=posterior,
+        engine=engine,
+        params={name: np.asarray(value, np.float32) for name, value in params.items()},
+        unconstrained={"position": np.zeros((*lead, posterior.dim))},
+        objective=np.zeros(lanes),
+        status=np.zeros(lanes, int),
+        statistics={},
+        trace=None,
+        names=posterior.names,
+        coords=one.coords if coords is None else coords,
+    )
+
+
+def around(one, lead):
+    """Values around the best ones."""
+    rng, best = np.random.default_rng(0), one.best().params
+    params = {name: value * np.exp(0.2 * rng.normal(size=(*lead, *value.shape))) for name, value in best.items()}
+    for name in ("initial_probs", "transition_matrix"):
+        params[name] /= params[name].sum(-1, keepdims=True)
+    return params
+
+
 @pytest.fixture(scope="module")
-def draws():
-    return jl.fit(MODEL, ADA, jl.NUTS(chains=2, warmup=30, draws=40), seed=0)
+def draws(one):
+    return with_params(one, (2, 30), around(one, (2, 30)), engine=jl.NUTS(chains=2, draws=30))
 
 
 @pytest.fixture(scope="module")
 def many(one):
-    return jl.fit(MODEL, BOTH, jl.EM(restarts=3, max_iter=30), seed=0).align(one)
+    return with_params(one, (2, 3), around(one, (2, 3)), data=BOTH, coords=BOTH.coords)
 
 
 @pytest.fixture(scope="module")
-def driven():
+def driven(one):
     """Numbers, and transitions that follow an input; the last sequence ends with missing steps."""
     rng = np.random.default_rng(0)
     y = rng.normal(np.repeat(rng.integers(0, 2, (2, 10)), 6, 1) * 4.0, 1.0)
     data = {"y": jl.Masked(y, np.arange(60) < np.array([[60], [40]])), "u": rng.normal(size=(2, 60, 1))}
-    return jl.fit(hmm(2, emissions.Gaussian(), InputDriven(1)), data, jl.EM(restarts=2, max_iter=20), seed=0), data
+    params = {
+        "initial_probs": [[0.5, 0.5]],
+        "means": [[0.2, 4.1]],
+        "covs": [[1.0, 1.2]],
+        "transition_biases": [[[2.0, 0.0], [0.5, 2.0]]],
+        "transition_weights": [[[[0.0], [1.0]], [[0.5], [-0.5]]]],
+    }
+    return with_params(one, (1,), params, hmm(2, emissions.Gaussian(), InputDriven(1)), data, {}), data
 
 
 @pytest.fixture(autouse=True)
@@ -359,14 +395,13 @@ def test_other_emissions_have_means_and_no_psychometric_curve(driven):
         plots.psychometric(result)
 
 
-def test_categories_are_log_odds_and_counts_are_means():
-    """Of parameters as they are: a step of EM is enough to have some."""
+def test_categories_are_log_odds_and_counts_are_means(one):
     rng = np.random.default_rng(0)
-    x, counts = rng.normal(size=(2, 40, 2)), rng.poisson(2.0, (2, 40))
-    em, coords = jl.EM(restarts=1, max_iter=2), {"category": ["left", "right", "none"], "input": ["s", "t"]}
-    fit = jl.fit(
-        hmm(2, emissions.CategoricalRegression(2, 3)), {"x": x, "y": rng.integers(0, 3, (2, 40))}, em, 0, coords=coords
-    ).best()
+    x, counts, known = rng.normal(size=(2, 40, 2)), rng.poisson(2.0, (2, 40)), around(one, (1,))
+    coords = {"category": ["left", "right", "none"], "input": ["s", "t"]}
+    model, data = hmm(2, emissions.CategoricalRegression(2, 3)), {"x": x, "y": rng.integers(0, 3, (2, 40))}
+    own = {"weights": rng.normal(size=(1, 2, 3, 2)), "biases": rng.normal(size=(1, 2, 3))}
+    fit = with_params(one, (1,), {**known, **own}, model, data, coords).best()
     ax, p = plots.state_weights(fit), fit.params
     whole = np.concatenate([p["weights"], p["biases"][..., None]], -1)
     np.testing.assert_allclose(shown(ax, "1"), (whole[1, 1:] - whole[1, :1]).ravel(), rtol=1e-5)
@@ -378,7 +413,8 @@ def test_categories_are_log_odds_and_counts_are_means():
     logits = p["weights"][0, :, 1] * np.asarray(line.get_xdata())[:, None] + p["biases"][0]
     np.testing.assert_allclose(line.get_ydata(), np.exp(logits[:, 1]) / np.exp(logits).sum(1), rtol=1e-4)
     assert len([line for line in plots.session(fit).lines if line.get_marker() == "|"]) == 3
-    fit = jl.fit(hmm(2, emissions.PoissonRegression(2)), {"x": x, "y": counts}, em, 0).best()
+    data = {"x": x, "y": counts}
+    fit = with_params(one, (1,), known, hmm(2, emissions.PoissonRegression(2)), data, {}).best()
     ax = plots.psychometric(fit, 1, others="zero")
     line = next(line for line in ax.lines if line.get_label() == "1")
     rates = np.exp(fit.params["weights"][1, 1] * np.asarray(line.get_xdata()) + fit.params["biases"][1])
@@ -387,8 +423,6 @@ def test_categories_are_log_odds_and_counts_are_means():
 
 
 def test_chains_and_datasets_that_failed_are_left_out(draws, many):
-    from dataclasses import replace
-
     gone = replace(draws, objective=np.array([0.0, np.nan]))
     ax = plots.state_weights(gone)
     np.testing.assert_allclose(shown(ax, "0")[:2], draws.params["weights"][0, :, 0].mean(0), rtol=1e-5)
@@ -404,11 +438,16 @@ def test_chains_and_datasets_that_failed_are_left_out(draws, many):
 
 @pytest.mark.usefixtures("wrong_types")
 def test_what_has_no_states_is_refused(one):
-    mixture = jl.fit(jl.models.gaussian_mixture(2, None), {"y": np.arange(20.0)}, jl.EM(restarts=1, max_iter=2), 0)
-    plain = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0)})
+    values = {"mixture_weights": [[0.5, 0.5]], "means": [[0.0, 1.0]], "covs": [[1.0, 1.0]]}
+    plain = jl.Model(
+        {name: dist.Normal(0.0, 1.0).expand([2]).to_event(1) for name in values},
+        lambda p, d: {"y": dist.Normal(p.means[0], 1.0)},
+    )
+    y, models = {"y": np.arange(20.0)}, (plain, jl.models.gaussian_mixture(2, None))
+    unknown, mixture = (with_params(one, (1,), values, model, y, {}) for model in models)
     for call, words in [
         (lambda: plots.states(mixture), "without hidden states"),
-        (lambda: plots.states(jl.fit(plain, {"y": np.zeros(3)}, jl.Optimize(), 0)), "without hidden states"),
+        (lambda: plots.states(unknown), "without hidden states"),
         (lambda: plots.psychometric(one, "stimulos"), "did you mean 'stimulus'"),
         (lambda: plots.psychometric(one, 2), "a number below 2"),
         (lambda: plots.psychometric(one, choice="rihgt"), "did you mean 'right'"),
