@@ -1,0 +1,43 @@
+"""Where a value stands in a study file, as errors name it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from jaxlatent.errors import InputError
+
+
+class Place(NamedTuple):
+    """A key of a study file; prints as ``study.toml, data.x[2]``.
+
+    Attributes:
+        file: as the user named it.
+        key: dotted; empty for the whole file.
+    """
+
+    file: str
+    key: str = ""
+
+    def at(self, name: str | int) -> "Place":
+        """The place of a key of the table here, or of an item of the list."""
+        if isinstance(name, int):
+            return Place(self.file, f"{self.key}[{name}]")
+        return Place(self.file, f"{self.key}.{name}" if self.key else name)
+
+    def error(self, got: str, expected: str, remedy: str) -> InputError:
+        """An error about the value here."""
+        return InputError(str(self), got=got, expected=expected, remedy=remedy)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Add the place to errors that are raised inside the block and name none."""
+        try:
+            yield
+        except InputError as error:
+            if error.what.startswith(self.file):
+                raise
+            what = f"{self}: {error.what}"
+            raise InputError(what, got=error.got, expected=error.expected, remedy=error.remedy) from error
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.key}" if self.key else self.file

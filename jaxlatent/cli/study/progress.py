@@ -1,0 +1,58 @@
+"""How far the run of a study has come, without its data and models."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jaxlatent as jl
+from jaxlatent import models
+from jaxlatent.cli import runs
+from jaxlatent.cli.study.models import FAMILIES
+from jaxlatent.cli.study.study import folder_of
+from jaxlatent.cli.study.values import settings_of
+
+#: Of a store, the document whose writing is a commit.
+_COMMIT = "zarr.json"
+
+
+def lines_of(path: Path, tables: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a study is of, and how far each of its stores is, in words.
+
+    Args:
+        path: of the study file.
+        tables: its sections.
+    """
+    folder = folder_of(path, tables.get("fit", {}).get("store"))
+    lines = [("study", str(path)), ("folder", str(folder))]
+    return [*lines, *((name, _state(folder / name)) for name in stores_of(tables))]
+
+
+def unfinished(path: Path, tables: Mapping[str, Any]) -> dict[str, str]:
+    """The stores of a study that are not finished, and how far they are."""
+    return {name: text for name, text in lines_of(path, tables)[2:] if not text.startswith("finished")}
+
+
+def stores_of(tables: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the stores of a study in its folder: those of the candidates of a choice, "folds" or "fit"."""
+    model = tables.get("model", {})
+    candidates: Any = tables.get("select", {}).get("candidates")
+    if model.get("family") in FAMILIES:
+        candidates = model.get(next(iter(settings_of(getattr(models, model["family"])))))
+    if isinstance(candidates, list):
+        return tuple(map(str, candidates))
+    return ("folds",) if "cross_validate" in tables else ("fit",)
+
+
+def _state(store: Path) -> str:
+    try:
+        lines = runs.lines_of(str(store))
+    except jl.StoreError:
+        return "not begun"
+    states = dict(lines).get("state")
+    if states is None:
+        return "; ".join(f"{name}: {text}" for name, text in lines[1:])
+    if states == "finished":
+        return f"finished: {runs.counts_of(jl.open(store))}"
+    ago: Callable[[float], str] = lambda seconds: f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{states}, committed {ago(time.time() - (store / _COMMIT).stat().st_mtime)} ago"
