@@ -1,6 +1,5 @@
 """The commands of whole studies: new, run, status, resume and report."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,15 +118,13 @@ def _announced(study: Study) -> str:
     datasets = len(study.loaded.data) if isinstance(study.loaded.data, jl.Batch) else 1
     folds = (study.held_out or {}).get("folds", 0)
     if isinstance(folds, int):
-        fits = folds + (study.held_out is None or candidates is not None)
-        factors = {
-            "candidates": len(candidates or ()) or 1,
-            "datasets": datasets,
-            "folds and all data": fits,
-            "lanes": lanes,
-        }
-        product = " x ".join(f"{number} {name}" for name, number in factors.items() if number > 1)
-        lines.append(
-            f"{math.prod(factors.values())} fits ({product}) by {type(study.engine).__name__} into {study.folder}"
-        )
+        whole = int(study.verb != "cross_validate")
+        count = len(candidates or (None,)) * datasets * (folds + whole) * lanes
+        parts = [
+            *([] if candidates is None else [f"{len(candidates)} candidates"]),
+            f"{datasets} dataset{'s' * (datasets > 1)}",
+            *([f"({folds} folds{' + 1' * whole})"] if folds else []),
+            f"{lanes} lane{'s' * (lanes > 1)}",
+        ]
+        lines.append(f"{' x '.join(parts)} = {count} fits by {type(study.engine).__name__}, into {study.folder}")
     return "\n".join(lines)

@@ -27,10 +27,12 @@ def plain_errors(after_interruption: str = "") -> Iterator[None]:
             warnings.filterwarnings("error", "interrupted", UserWarning)
             yield
     except jl.JaxlatentError as error:
-        Console(stderr=True).print(f"jaxlatent: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(f"jaxlatent: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     except (KeyboardInterrupt, UserWarning):
-        Console(stderr=True).print(f"jaxlatent: interrupted{after_interruption}", markup=False, highlight=False)
+        Console(stderr=True).print(
+            f"jaxlatent: interrupted{after_interruption}", markup=False, highlight=False, soft_wrap=True
+        )
         raise typer.Exit(130) from None
 
 
@@ -40,7 +42,7 @@ def plain_warnings() -> Iterator[None]:
     said = Console(stderr=True)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *where, **more: said.print(
-            f"jaxlatent: {message}", style="yellow", markup=False, highlight=False
+            f"jaxlatent: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True
         )
         yield
 

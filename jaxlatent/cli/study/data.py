@@ -1,6 +1,8 @@
 """The data of a study: its table, and the roles of the columns."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,12 +15,14 @@ from jaxlatent.cli.study.inputs import read_input
 from jaxlatent.cli.study.place import Place
 from jaxlatent.cli.study.tables import read_frame, require_columns
 from jaxlatent.data.tables import TableBatch, TableData
-from jaxlatent.errors import did_you_mean, listed
+from jaxlatent.errors import InputError, did_you_mean, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_WAYS = ("sequence", "row", "forward")
+_ROLES = ("y", "x", "u", "order", "sequence", "dataset")
+#: How errors about data begin.
+_ABOUT_DATA = r"^(sequences|table)\(|\bcolumn '|\b(observation|data) '"
 
 
 class Loaded(NamedTuple):
@@ -97,7 +101,7 @@ def load(section: schema.Data, folder: Path, place: Place) -> Loaded:
             .at(name)
             .error("the name of a role", f"a name other than {', '.join(sorted(taken))}", f"give it as data.{name}.")
         )
-    with place.explained():
+    with place.explained(), roles_explained(section, place):
         if stepwise:
             return Loaded(section, frame, jl.sequences(frame, sequence=section.sequence, order=section.order, **roles))
         return Loaded(section, frame, jl.table(frame, **roles))
@@ -127,7 +131,35 @@ def _inputs(given: schema.Columns, columns: list[str], place: Place) -> Any:
     return read_input(given, columns, place) if given.isidentifier() else given
 
 
-def units_by(loaded: Loaded, given: str, place: Place) -> Any:
+@contextmanager
+def roles_explained(section: schema.Data, place: Place) -> Iterator[None]:
+    """Add to errors about data the key of the role, and of the column, that they name.
+
+    Args:
+        section: ``[data]``.
+        place: of the section.
+    """
+    try:
+        yield
+    except InputError as error:
+        if error.what.startswith(place.file) or not re.search(_ABOUT_DATA, error.what):
+            raise
+        column = re.search(r"column '(.+?)'", error.what)
+        role = re.search(rf"(?:, |in |')({'|'.join(_ROLES)})(?:\b|')", error.what)
+        found = [
+            at
+            for name in ([role[1]] if role else _ROLES)
+            for value, at in _columns_in(getattr(section, name), place.at(name))
+            if column is None or value == column[1] or column[1] in value.partition("(")[2]
+        ]
+        where = found[0] if len(found) == 1 or (found and column) else place.at(role[1]) if role else place
+        labels = " Numbers that are labels go into data.categories." * ("outside the support" in error.got)
+        raise InputError(
+            f"{where}: {error.what}", got=error.got, expected=error.expected, remedy=error.remedy + labels
+        ) from error
+
+
+def units_by(loaded: Loaded, given: str, place: Place, ways: Sequence[str] = ()) -> Any:
     """The labels of the sequences or rows by a column, as `jaxlatent.cross_validate` takes them: by dataset for a batch.
 
     Raises:
@@ -137,8 +169,8 @@ def units_by(loaded: Loaded, given: str, place: Place) -> Any:
     if given not in frame:
         raise place.error(
             f"{given!r}, which is not a column of {section.file}",
-            f"{', '.join(_WAYS)}, or a column",
-            did_you_mean(given, [*_WAYS, *map(str, frame.columns)]),
+            f"{', '.join(ways) or 'a number'}, or a column",
+            did_you_mean(given, [*ways, *map(str, frame.columns)]),
         )
     if frame[given].isna().any():
         raise place.error(

@@ -8,9 +8,8 @@ import optax
 
 from jaxlatent import engines
 from jaxlatent.cli.study.place import Place
-from jaxlatent.cli.study.values import Setting, read_table, settings_of, shown
+from jaxlatent.cli.study.values import Setting, choose, read_table, settings_of, shown
 from jaxlatent.engines.base import Engine
-from jaxlatent.errors import did_you_mean
 
 _OPTIMIZERS = ("adam", "adamw", "adabelief", "lion")
 
@@ -24,7 +23,7 @@ def read_engine(table: Any, place: Place) -> Engine:
         InputError: for unknown names and settings.
     """
     made, known, rest = _named(table, {name: getattr(engines, name) for name in engines.__all__}, place)
-    with place.explained():
+    with place.explained(known):
         engine: Engine = made(**read_table(rest, known, place, {optax.GradientTransformation: _optimizer}))
     return engine
 
@@ -45,8 +44,5 @@ def _named(table: Any, kinds: Mapping[str, Any], place: Place) -> tuple[Any, Any
     """The class or function that ``kind`` names, its settings, and the rest of the table."""
     if not isinstance(table, dict):
         raise place.error(shown(table), "a table with kind and settings", 'write {kind = "..."}, or a heading.')
-    kind: Any = table.get("kind")
-    if kind not in kinds:
-        got = "nothing" if kind is None else shown(kind)
-        raise place.at("kind").error(got, f"one of {', '.join(kinds)}", did_you_mean(str(kind), kinds))
-    return kinds[kind], settings_of(kinds[kind]), {name: value for name, value in table.items() if name != "kind"}
+    made = choose(table.get("kind"), kinds, place.at("kind"))
+    return made, settings_of(made), {name: value for name, value in table.items() if name != "kind"}

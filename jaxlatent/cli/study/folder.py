@@ -67,6 +67,8 @@ def keep_study(folder: Path, origin: Path, tables: Mapping[str, Any]) -> Callabl
     def restore() -> None:
         if before is None:
             path.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
         else:
             path.write_text(before, encoding="utf-8")
 

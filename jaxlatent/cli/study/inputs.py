@@ -31,7 +31,7 @@ def read_input(item: str, columns: Collection[str], place: Place) -> str | Histo
     if call is None:
         raise place.error(
             f"{item!r}, which is not a column of the table",
-            f"a column, or {', '.join(f'{name}(...)' for name in _LAGS)} of one",
+            f"a column, or {', '.join(f'{name}(...)' for name in _LAGS)} of one; a formula stands alone, without brackets",
             did_you_mean(item, columns),
         )
     name, arguments, named = call

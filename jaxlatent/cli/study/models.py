@@ -12,8 +12,7 @@ from jaxlatent import models
 from jaxlatent.cli.study import schema
 from jaxlatent.cli.study.data import Loaded
 from jaxlatent.cli.study.place import Place
-from jaxlatent.cli.study.values import Setting, read_table, settings_of, shown
-from jaxlatent.errors import did_you_mean
+from jaxlatent.cli.study.values import Setting, choose, read_table, settings_of, shown
 from jaxlatent.models.interfaces import Emission, Transitions, Weights
 
 #: Ready families, and the kind of data that they read.
@@ -64,11 +63,7 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
         InputError: for unknown names and settings, and parts that need what the data do not have, or do not read what they have.
     """
     family, rest = table["family"], {name: value for name, value in table.items() if name != "family"}
-    if family not in FAMILIES:
-        raise place.at("family").error(
-            shown(family), f"one of {', '.join(FAMILIES)}", did_you_mean(str(family), FAMILIES)
-        )
-    if loaded.section.kind != FAMILIES[family]:
+    if loaded.section.kind != choose(family, FAMILIES, place.at("family")):
         raise place.at("family").error(
             f'{family!r}, and data.kind = "{loaded.section.kind}"',
             f'data.kind = "{FAMILIES[family]}"',
@@ -89,9 +84,11 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
     sizes = arguments.pop(size)
     candidates = sizes if isinstance(sizes, tuple) else None
     if candidates is not None and (not candidates or len(set(candidates)) < len(candidates)):
-        raise place.at(size).error(shown(list(candidates)), "different numbers", "write for instance [1, 2, 3].")
+        raise place.at(size).error(
+            shown(list(candidates)), "at least one number, each once", "write for instance [1, 2, 3]."
+        )
     build: Callable[[Any], jl.Model] = lambda candidate: make(sizes if candidate is None else candidate, **arguments)
-    with place.explained():
+    with place.explained(known):
         for candidate in candidates or (None,):
             build(candidate)
     return Models(build, candidates)
@@ -99,23 +96,20 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
 
 def _read_part(value: Any, kinds: Mapping[str, type], loaded: Loaded, place: Place, read: set[str]) -> Any:
     """A part of a model by its ``kind`` and settings; adds the inputs that it reads."""
-    example = f'{{kind = "{next(iter(kinds))}"}}'
     if not isinstance(value, dict):
+        example = f'{{kind = "{value if value in list(kinds) else next(iter(kinds))}"}}'
         raise place.error(shown(value), f"a table such as {example}", "write it in braces, or under a heading.")
     kind: Any = value.get("kind", next(iter(kinds)) if len(kinds) == 1 else None)
-    if kind not in kinds:
-        got = "nothing" if kind is None else shown(kind)
-        raise place.at("kind").error(got, f"one of {', '.join(kinds)}", did_you_mean(str(kind), kinds))
-    made: Any = kinds[kind]
+    made = choose(kind, kinds, place.at("kind"))
     known = settings_of(made)
-    settings = read_table({k: v for k, v in value.items() if k != "kind"}, known, place, inferred=_INFERRED)
-    if made is models.emissions.Autoregression:
-        # Its inputs are the last values of y, of which the data cannot say how many.
-        read_table(settings, {"num_inputs": known["num_inputs"], **known}, place)
-    else:
+    # The inputs of an autoregression are the last values of y: the data cannot say how many.
+    told = () if made is models.emissions.Autoregression else _INFERRED
+    settings = read_table({k: v for k, v in value.items() if k != "kind"}, known, place, inferred=told)
+    if told:
         settings |= _infer(known, settings, "u" if made is models.InputDriven else "x", loaded, place, read)
-    with place.explained():
+    with place.explained(known):
         part = made(**settings)
+        part.prior(1)
     vector = loaded.length() is not None
     if made in _EMISSIONS.values() and vector != (part.event_dim == 1):
         raise place.error(
@@ -204,7 +198,9 @@ def read_function(section: schema.Function, candidates: tuple[Any, ...] | None, 
         try:
             found = getattr(importlib.import_module(where), name, None)
         except ImportError as error:
-            raise place.error(f"{where}: {error}", "a module that can be imported", "install it.") from error
+            raise place.error(
+                f"{where}: {error}", "a module that can be imported", 'install it, or write "file.py:function".'
+            ) from error
     if not callable(found):
         raise place.error(f"no function {name!r} in {where}", "a function that returns a jl.Model", "check the name.")
     function: Callable[..., Any] = found

@@ -1,10 +1,14 @@
 """Where a value stands in a study file, as errors name it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from jaxlatent.errors import InputError
+
+#: The argument that an error of a call is about, as in ``EM(restarts=...)``, or by its name.
+_ARGUMENT = re.compile(r"(?:\(|^)(\w+)(?:=|$)")
 
 
 class Place(NamedTuple):
@@ -29,14 +33,20 @@ class Place(NamedTuple):
         return InputError(str(self), got=got, expected=expected, remedy=remedy)
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Add the place to errors that are raised inside the block and name none."""
+    def explained(self, keys: Iterable[str] = ()) -> Iterator[None]:
+        """Add the place to errors that are raised inside the block and name none.
+
+        Args:
+            keys: of the table here, dotted if they are deeper; where the error is about an argument of the same name, its place is added.
+        """
         try:
             yield
         except InputError as error:
             if error.what.startswith(self.file):
                 raise
-            what = f"{self}: {error.what}"
+            argument = _ARGUMENT.search(error.what)
+            about = [self.at(key) for key in keys if argument is not None and key.split(".")[-1] == argument[1]]
+            what = f"{about[0] if about else self}: {error.what}"
             raise InputError(what, got=error.got, expected=error.expected, remedy=error.remedy) from error
 
     def __str__(self) -> str:

@@ -9,7 +9,8 @@ import jaxlatent as jl
 from jaxlatent import models
 from jaxlatent.cli import runs
 from jaxlatent.cli.study.models import FAMILIES
-from jaxlatent.cli.study.study import folder_of
+from jaxlatent.cli.study.place import Place
+from jaxlatent.cli.study.study import folder_of, options_in
 from jaxlatent.cli.study.values import settings_of
 
 #: Of a store, the document whose writing is a commit.
@@ -23,7 +24,7 @@ def lines_of(path: Path, tables: Mapping[str, Any]) -> list[tuple[str, str]]:
         path: of the study file.
         tables: its sections.
     """
-    folder = folder_of(path, tables.get("fit", {}).get("store"))
+    folder = folder_of(path, options_in(tables, Place(str(path))).store)
     lines = [("study", str(path)), ("folder", str(folder))]
     return [*lines, *((name, _state(folder / name)) for name in stores_of(tables))]
 
@@ -37,7 +38,7 @@ def stores_of(tables: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the stores of a study in its folder: those of the candidates of a choice, "folds" or "fit"."""
     model = tables.get("model", {})
     candidates: Any = tables.get("select", {}).get("candidates")
-    if model.get("family") in FAMILIES:
+    if str(model.get("family")) in FAMILIES:
         candidates = model.get(next(iter(settings_of(getattr(models, model["family"])))))
     if isinstance(candidates, list):
         return tuple(map(str, candidates))

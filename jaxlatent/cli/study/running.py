@@ -1,12 +1,14 @@
 """Run a study: choose, cross-validate or fit, into the folder of the run, from wherever it was left."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import jaxlatent as jl
+from jaxlatent.cli.study.data import roles_explained
 from jaxlatent.cli.study.folder import STUDY, keep_study
 from jaxlatent.cli.study.study import Study
 from jaxlatent.errors import InputError, JaxlatentError
@@ -29,9 +31,10 @@ def run(study: Study, shard: tuple[int, int] | None = None) -> Outcome:
         StoreError: where the folder cannot be written.
     """
     call = _call(study, shard)
+    keys = [f"{study.verb}.folds", f"{study.verb}.by", *(f"fit.{one.name}" for one in fields(study.options))]
     restore = keep_study(study.folder, study.path.parent, study.tables)
     try:
-        with study.place.explained():
+        with study.place.explained(keys), roles_explained(study.loaded.section, study.place.at("data")):
             return call()
     except JaxlatentError:
         restore()
@@ -96,6 +99,8 @@ def _earlier(study: Study, path: Path) -> Any:
             return jl.open(path / str(candidate), study.models.build(candidate))
 
     if study.models.candidates is not None:
+        for candidate in study.models.candidates:
+            of(candidate)
         return of
     store = path / ("fit" if study.held_out is None else "folds") if (path / STUDY).is_file() else path
     with place.explained():

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import jaxlatent as jl
 from jaxlatent.cli.study import schema
-from jaxlatent.cli.study.data import Loaded, load, units_by
+from jaxlatent.cli.study.data import Loaded, load, roles_explained, units_by
 from jaxlatent.cli.study.engines import read_engine
 from jaxlatent.cli.study.models import Models, read_family, read_function
 from jaxlatent.cli.study.place import Place
-from jaxlatent.cli.study.values import read_table, settings_of, shown
+from jaxlatent.cli.study.values import Setting, given, read_table, settings_of, shown
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import did_you_mean
 
@@ -62,13 +62,15 @@ def read_tables(path: Path) -> dict[str, Any]:
     """The sections of a study file, as TOML.
 
     Raises:
-        InputError: if it is not TOML.
+        InputError: if it is not TOML, or has other sections.
     """
     place = Place(str(path))
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise place.error(str(error), "TOML", 'text is in quotes, key = "text"; lists in brackets, [1, 2].') from None
+    _check_sections(tables, place)
+    return tables
 
 
 def folder_of(path: Path, store: str | None) -> Path:
@@ -87,14 +89,9 @@ def read_study(path: Path, tables: Mapping[str, Any]) -> Study:
         InputError: naming file and key; nothing is fitted before.
     """
     place = Place(str(path))
-    _check_sections(tables, place)
-    options: schema.Fit = _section(schema.Fit, tables, place)
+    options = options_in(tables, place)
     if options.seed is None:
         raise place.at("fit.seed").error("nothing", "an integer", "add seed = 0 under [fit], or give --seed 0.")
-    if "://" in (options.store or ""):
-        raise place.at("fit.store").error(
-            shown(options.store), "a folder of this machine", "for object stores call jl.select or jl.fit in Python."
-        )
     engine = read_engine(tables["engine"], place.at("engine"))
     chosen: schema.Select | None = _section(schema.Select, tables, place) if "select" in tables else None
     loaded = load(_section(schema.Data, tables, place), path.parent, place.at("data"))
@@ -105,16 +102,29 @@ def read_study(path: Path, tables: Mapping[str, Any]) -> Study:
         held_out = _held_out(chosen or schema.Select(), loaded, place.at("select"))
     elif "cross_validate" in tables:
         held_out = _held_out(_section(schema.CrossValidate, tables, place), loaded, place.at("cross_validate"))
-    with place.explained():
-        # The first model is checked by its fit; the others would be after it.
-        for candidate in (models.candidates or ())[1:] if models.executed else ():
-            jl.condition(models.build(candidate), loaded.data)
+    if options.on_bad_data == "raise":
+        # Sizes of a ready family read the data alike.
+        tried = models.candidates or (None,)
+        with place.explained(), roles_explained(loaded.section, place.at("data")):
+            for candidate in tried if models.executed else tried[:1]:
+                jl.condition(models.build(candidate), loaded.data)
     return Study(path, dict(tables), loaded, models, engine, held_out, options)
+
+
+def options_in(tables: Mapping[str, Any], place: Place) -> schema.Fit:
+    """The section ``[fit]``."""
+    options: schema.Fit = _section(schema.Fit, tables, place)
+    if "://" in (options.store or ""):
+        raise place.at("fit.store").error(
+            shown(options.store), "a folder of this machine", "for object stores call jl.select or jl.fit in Python."
+        )
+    return options
 
 
 def _section(section: Any, tables: Mapping[str, Any], place: Place) -> Any:
     name = {schema.CrossValidate: "cross_validate"}.get(section, section.__name__.lower())
-    return section(**read_table(tables.get(name, {}), settings_of(section), place.at(name)))
+    known = {key: Setting(given(one.annotation), one.required) for key, one in settings_of(section).items()}
+    return section(**read_table(tables.get(name, {}), known, place.at(name)))
 
 
 def _check_sections(tables: Mapping[str, Any], place: Place) -> None:
@@ -123,6 +133,8 @@ def _check_sections(tables: Mapping[str, Any], place: Place) -> None:
             raise place.at(name).error(
                 "an unknown section", f"one of {', '.join(_SECTIONS)}", did_you_mean(name, _SECTIONS)
             )
+        if not isinstance(tables[name], dict):
+            raise place.at(name).error(shown(tables[name]), "a section", f"write it under a heading, [{name}].")
     for name in ("data", "model", "engine"):
         if name not in tables:
             raise place.at(name).error("nothing", f"a section [{name}]", "see `jaxlatent new` for an example.")
@@ -134,7 +146,7 @@ def _check_sections(tables: Mapping[str, Any], place: Place) -> None:
 
 def _models(table: Any, chosen: schema.Select | None, loaded: Loaded, path: Path, place: Place) -> Models:
     at = place.at("model")
-    if not isinstance(table, dict) or ("family" in table) == ("function" in table):
+    if ("family" in table) == ("function" in table):
         raise at.error(
             shown(table), "either a family or a function", 'write family = "hmm", or function = "file.py:name".'
         )
@@ -144,6 +156,10 @@ def _models(table: Any, chosen: schema.Select | None, loaded: Loaded, path: Path
                 "candidates of a ready family", "nothing", "give them in [model], as in num_states = [1, 2, 3]."
             )
         return read_family(table, loaded, at)
+    if chosen is not None and chosen.candidates is None:
+        raise place.at("select.candidates").error(
+            "nothing", "what the function is called with, one after the other", "add candidates = [1, 2, 3]."
+        )
     section = schema.Function(**read_table(table, settings_of(schema.Function), at))
     return read_function(section, None if chosen is None else chosen.candidates, path.parent, at)
 
@@ -174,7 +190,7 @@ def _held_out(section: schema.Select | schema.CrossValidate, loaded: Loaded, pla
     if by is None:
         by = "sequence" if loaded.section.kind == "sequences" else "row"
     elif by not in _WAYS:
-        by = units_by(loaded, by, place.at("by"))
+        by = units_by(loaded, by, place.at("by"), _WAYS)
     if isinstance(folds, str):
         folds = units_by(loaded, folds, place.at("folds"))
     return {"folds": folds, "by": by}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxlatent.cli.study.place import Place
-from jaxlatent.errors import did_you_mean, listed
+from jaxlatent.errors import InputError, did_you_mean, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +34,10 @@ def read_frame(path: Path, place: Place) -> "pd.DataFrame":
         raise place.error(f"{path.name}, which is not in {path.parent}", "a file", remedy)
     try:
         return reader(path, place)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, ImportError) or not str(error):
-            raise
-        first = str(error).splitlines()[0]
+        first = next(iter(str(error).splitlines()), type(error).__name__)
         raise place.error(f"{path.name}, which cannot be read: {first}", "a table", "look into the file.") from error
 
 

@@ -27,6 +27,9 @@ _WORDS: dict[Any, str] = {
 }
 
 
+_PLURALS: dict[Any, str] = {int: "integers", str: "texts"}
+
+
 class Setting(NamedTuple):
     """A key that a table may have.
 
@@ -77,7 +80,8 @@ def read_table(
             raise place.at(name).error("an unknown key", f"one of {', '.join(known)}", did_you_mean(name, known))
     for name, setting in known.items():
         if setting.required and name not in table and name not in inferred:
-            raise place.at(name).error("nothing", words(setting.annotation), f"add {name} = ...")
+            what = "a table with its kind" if setting.annotation in (special or {}) else words(setting.annotation)
+            raise place.at(name).error("nothing", what, f"add {name} = ...")
     return {name: read_value(value, known[name].annotation, place.at(name), special) for name, value in table.items()}
 
 
@@ -95,7 +99,9 @@ def read_value(value: Any, annotation: Any, place: Place, special: Mapping[Any, 
         if _fits(value, member):
             return _converted(value, member, place, special)
     offered = [choice for member in members if get_origin(member) is Literal for choice in get_args(member)]
-    remedy = did_you_mean(value, offered) if isinstance(value, str) and offered else "change this value."
+    remedy = did_you_mean(value, offered) if isinstance(value, str) and offered else ""
+    if not remedy.startswith("did") and len(offered) < 2:
+        remedy = "change this value."
     if any(get_origin(member) is Callable or (inspect.isclass(member) and member not in _WORDS) for member in members):
         remedy = "leave it out; in Python any value can be given."
     raise place.error(shown(value), words(annotation), remedy)
@@ -109,6 +115,23 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def choose(value: Any, known: Mapping[str, Any], place: Place) -> Any:
+    """What a name stands for.
+
+    Raises:
+        InputError: for another name, or none.
+    """
+    if isinstance(value, str) and value in known:
+        return known[value]
+    got = "nothing" if value is None else shown(value)
+    raise place.error(got, f"one of {', '.join(known)}", did_you_mean(str(value), known))
+
+
+def given(annotation: Any) -> Any:
+    """An annotation without None, for keys that are left out instead."""
+    return Union[tuple(member for member in _members(annotation) if member is not NoneType)]  # noqa: UP007
+
+
 def words(annotation: Any) -> str:
     """What an annotation accepts, in words."""
     return " or ".join(dict.fromkeys(_words(member) for member in _members(annotation)))
@@ -119,7 +142,7 @@ def _words(member: Any) -> str:
     if origin is Literal:
         return " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in arguments)
     if origin is tuple:
-        return f"a list, each {words(arguments[0])}"
+        return f"a list of {_PLURALS.get(arguments[0], words(arguments[0]))}"
     if origin is dict or is_dataclass(member):
         return "a table" if origin is dict else f"a table with {', '.join(one.name for one in fields(member))}"
     return _WORDS.get(member, f"a {getattr(member, '__name__', member)} of Python")
@@ -157,6 +180,6 @@ def _converted(value: Any, member: Any, place: Place, special: Mapping[Any, Spec
         return {name: read_value(item, arguments[1], place.at(name), special) for name, item in value.items()}
     if is_dataclass(member):
         made: Any = member
-        with place.explained():
+        with place.explained(value):
             return made(**read_table(value, settings_of(made), place, special))
     return float(value) if member is float else value
