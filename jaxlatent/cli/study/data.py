@@ -142,7 +142,7 @@ def roles_explained(section: schema.Data, place: Place) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if error.what.startswith(place.file) or not re.search(_ABOUT_DATA, error.what):
+        if place.is_named_in(error) or not re.search(_ABOUT_DATA, error.what):
             raise
         column = re.search(r"column '(.+?)'", error.what)
         role = re.search(rf"(?:, |in |')({'|'.join(_ROLES)})(?:\b|')", error.what)

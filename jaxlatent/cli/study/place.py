@@ -32,6 +32,10 @@ class Place(NamedTuple):
         """An error about the value here."""
         return InputError(str(self), got=got, expected=expected, remedy=remedy)
 
+    def is_named_in(self, error: InputError) -> bool:
+        """Whether an error names a place of this file."""
+        return error.what == self.file or error.what.startswith((f"{self.file}, ", f"{self.file}: "))
+
     @contextmanager
     def explained(self, keys: Iterable[str] = ()) -> Iterator[None]:
         """Add the place to errors that are raised inside the block and name none.
@@ -42,7 +46,7 @@ class Place(NamedTuple):
         try:
             yield
         except InputError as error:
-            if error.what.startswith(self.file):
+            if self.is_named_in(error):
                 raise
             argument = _ARGUMENT.search(error.what)
             about = [self.at(key) for key in keys if argument is not None and key.split(".")[-1] == argument[1]]
