@@ -200,8 +200,8 @@ def test_every_engine_is_named(kind):
 
 def test_settings_of_engines_are_converted():
     place = Place("s", "engine")
-    read = read_engine({"kind": "NUTS", "chains": 2, "target_accept": 1, "metric": "dense"}, place)
-    assert read == jl.NUTS(chains=2, target_accept=1.0, metric="dense")
+    read = read_engine({"kind": "NUTS", "chains": 2, "divergence_threshold": 500, "metric": "dense"}, place)
+    assert read == jl.NUTS(chains=2, divergence_threshold=500.0, metric="dense")
     read = read_engine({"kind": "Optimize", "optimizer": {"kind": "adam", "learning_rate": 0.01}}, place)
     assert isinstance(read.optimizer, optax.GradientTransformation)
     assert read_engine({"kind": "Optimize", "batch_size": "none"}, place) == jl.Optimize()
@@ -516,7 +516,7 @@ def start(folder, *arguments):
 
 
 def test_a_killed_study_goes_on_bit_for_bit(folder):
-    long = changed(engine={"kind": "EM", "restarts": 1, "max_iter": 1500, "tol": 0.0}, fit__segment=10)
+    long = changed(engine={"kind": "EM", "restarts": 1, "max_iter": 300, "tol": 0.0}, fit__segment=10)
     (folder / "study.toml").write_text(document(long))
     whole = start(folder, "run", "study.toml", "--store", "whole")
     said = whole.communicate()[0]
@@ -531,7 +531,7 @@ def test_a_killed_study_goes_on_bit_for_bit(folder):
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     shown = invoke("status", folder / "study.toml").output
-    assert "of 1500 steps, committed" in shown and "finished" in shown
+    assert "of 300 steps, committed" in shown and "finished" in shown
     again = start(folder, "resume", "runs/study")
     said = again.communicate()[0]
     assert again.returncode == 0, said

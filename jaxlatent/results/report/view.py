@@ -152,6 +152,8 @@ def _label_axes(result: Fitted, observed: Mapping[str, dist.Distribution]) -> di
         if hidden_in(d) is None:
             continue
         count = d.num_states if isinstance(d, HiddenMarkov) else d.mixture_size
+        if count == 1:
+            continue
         for name, value in result.params.items():
             places = tuple(axis for axis, length in enumerate(value.shape[2:]) if length == count)
             # The transition matrix has two label axes; for others a second axis of the same length is something else.
