@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import optax
 import pandas as pd
@@ -400,6 +401,9 @@ def test_a_finished_study_is_read_again_from_its_folder(chosen, monkeypatch):
         shown = invoke("status", path).output
         assert (shown.count("finished") == 2 and "CONVERGED" in shown) or "MAX_ITERATIONS" in shown
     assert "2-state HMM" in invoke("status", folder / "runs/study/2").output
+    assert "2-report.html" in invoke("report", folder / "runs/study/2").output
+    for page in ("report.html", "2-report.html"):
+        assert (folder / "runs/study" / page).read_text().startswith("<!DOCTYPE html>")
 
 
 def test_another_seed_is_refused_and_leaves_the_study(chosen):
@@ -485,56 +489,54 @@ def test_a_function_is_executed_and_says_so(folder):
     assert result.exit_code == 2 and "stickiness" in result.output
 
 
-def test_draws_start_from_an_earlier_run(folder):
-    point = changed(select=None, model__num_states=1)
+def test_draws_of_a_table_start_from_an_earlier_run(folder):
+    data = {"file": "trials.csv", "kind": "table", "dataset": "animal", "y": "latency"}
+    point = changed(select=None, data=data, model={"family": "gaussian_mixture", "num_components": 1})
     (folder / "em.toml").write_text(document(point))
     assert invoke("run", folder / "em.toml").exit_code == 0
-    engine = {"kind": "NUTS", "chains": 2, "warmup": 50, "draws": 25}
-    point |= {"engine": engine, "fit": {"seed": 1, "init": "runs/em", "segment": 50}}
+    point["engine"] = {"kind": "NUTS", "chains": 2, "warmup": 50, "draws": 25}
+    point["fit"] = {"seed": 1, "init": "runs/em", "segment": 50}
     (folder / "nuts.toml").write_text(document(point))
     result = invoke("run", folder / "nuts.toml")
     assert result.exit_code == 0, result.output
-    data = jl.sequences(trials(), x=INPUTS, **ROLES)
-    init = jl.open(folder / "runs/em/fit", MODEL(1))
-    drawn = jl.fit(MODEL(1), data, jl.NUTS(chains=2, warmup=50, draws=25), 1, init=init, segment=50)
-    np.testing.assert_array_equal(jl.open(folder / "runs/nuts/fit").params["weights"], drawn.params["weights"])
+    model = jl.models.gaussian_mixture(1, None)
+    init = jl.open(folder / "runs/em/fit", model)
+    sampler = jl.NUTS(chains=2, warmup=50, draws=25)
+    drawn = jl.fit(model, jl.table(trials(), dataset="animal", y="latency"), sampler, 1, init=init, segment=50)
+    np.testing.assert_array_equal(jl.open(folder / "runs/nuts/fit").params["means"], drawn.params["means"])
     assert "r_hat" in pd.read_csv(folder / "runs/nuts/summary.csv")
 
 
-def start(folder, *arguments):
-    """A process as a user starts it."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    program = "from jaxlatent.cli import app; app()"
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
-        env=environment,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+#: On one device, as the process of the tests, so that either may go on with what the other began.
+PROGRAM = """
+import jax
+jax.config.update("jax_num_cpu_devices", 1)
+jax.devices()
+from jaxlatent.cli import app
+app()
+"""
 
 
 def test_a_killed_study_goes_on_bit_for_bit(folder):
-    long = changed(engine={"kind": "EM", "restarts": 1, "max_iter": 300, "tol": 0.0}, fit__segment=10)
+    long = changed(engine={"kind": "EM", "restarts": 2, "max_iter": 400, "tol": 0.0}, fit__segment=10)
     (folder / "study.toml").write_text(document(long))
-    whole = start(folder, "run", "study.toml", "--store", "whole")
-    said = whole.communicate()[0]
-    assert whole.returncode == 0, said
-    killed = start(folder, "run", "study.toml")
+    bits = "true" if jax.config.read("jax_enable_x64") else "false"
+    environment = {"PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_ENABLE_X64": bits}
+    killed = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "run", "study.toml"], env={**os.environ, **environment}, cwd=folder
+    )
     commit = folder / "runs/study/2/zarr.json"
     while killed.poll() is None:
         if commit.exists() and json.loads(commit.read_text())["attributes"].get("jaxlatent", {}).get("steps", 0) >= 20:
             killed.send_signal(signal.SIGKILL)
             break
         time.sleep(0.005)
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
+    assert killed.wait() == -signal.SIGKILL
     shown = invoke("status", folder / "study.toml").output
-    assert "of 300 steps, committed" in shown and "finished" in shown
-    again = start(folder, "resume", "runs/study")
-    said = again.communicate()[0]
-    assert again.returncode == 0, said
+    assert "of 400 steps, committed" in shown and "finished" in shown
+    assert invoke("resume", folder / "runs/study").exit_code == 0
+    result = invoke("run", folder / "study.toml", "--store", folder / "whole")
+    assert result.exit_code == 0, result.output
     for name in ("selection", "folds", "summary", "states"):
         assert (folder / f"runs/study/{name}.csv").read_text() == (folder / f"whole/{name}.csv").read_text()
     for candidate in ("1", "2"):

@@ -10,7 +10,7 @@ import jaxlatent as jl
 from jaxlatent.cli import runs
 from jaxlatent.cli.study.folder import is_store, study_at
 from jaxlatent.cli.study.new import new_study
-from jaxlatent.cli.study.outcome import present
+from jaxlatent.cli.study.outcome import present, present_store
 from jaxlatent.cli.study.place import Place
 from jaxlatent.cli.study.progress import lines_of, stores_of, unfinished
 from jaxlatent.cli.study.running import run
@@ -67,9 +67,13 @@ def resume(study: Annotated[Path, typer.Argument(help=f"{_STUDY}.")]) -> None:
         _run(path, tables, None)
 
 
-def report(study: Annotated[Path, typer.Argument(help=f"{_STUDY}.")]) -> None:
-    """Write the tables of a finished study again, without any fit."""
+def report(study: Annotated[Path, typer.Argument(help=f"{_STUDY}; or a store.")]) -> None:
+    """Write the tables and the page of what is finished, without any fit."""
     with plain_errors(), plain_warnings():
+        if is_store(study):
+            use_cores()
+            console().print(present_store(study), highlight=False, markup=False, soft_wrap=True)
+            return
         path = study_at(study)
         tables = read_tables(path)
         for name, state in unfinished(path, tables).items():

@@ -12,6 +12,7 @@ from jaxlatent.cli.study.models import FAMILIES
 from jaxlatent.cli.study.place import Place
 from jaxlatent.cli.study.study import folder_of, options_in
 from jaxlatent.cli.study.values import settings_of
+from jaxlatent.store.files import found
 
 #: Of a store, the document whose writing is a commit.
 _COMMIT = "zarr.json"
@@ -47,13 +48,22 @@ def stores_of(tables: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _state(store: Path) -> str:
     try:
-        lines = runs.lines_of(str(store))
-    except jl.StoreError:
+        return _progress(store)
+    except jl.StoreError as problem:
+        return f"cannot be read: {problem.got}"
+
+
+def _progress(store: Path) -> str:
+    if found(store) is None:
         return "not begun"
-    states = dict(lines).get("state")
-    if states is None:
-        return "; ".join(f"{name}: {text}" for name, text in lines[1:])
-    if states == "finished":
+    lines = dict(runs.lines_of(str(store)))
+    if "shards" in lines:
+        count = lines.pop("shards")
+        if set(lines.values()) == {"finished"}:
+            return f"finished: {count} shards"
+        return "; ".join(f"{name}: {text}" for name, text in lines.items())
+    state = lines["state"]
+    if state == "finished":
         return f"finished: {runs.counts_of(jl.open(store))}"
     ago: Callable[[float], str] = lambda seconds: f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-    return f"{states}, committed {ago(time.time() - (store / _COMMIT).stat().st_mtime)} ago"
+    return f"{state}, committed {ago(time.time() - (store / _COMMIT).stat().st_mtime)} ago"

@@ -1,5 +1,6 @@
 """`read_study`: a study file with everything that it names, checked before any fit."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -177,6 +178,13 @@ def _require_candidates(models: Models, chosen: schema.Select | None, tables: Ma
         raise place.at("cross_validate").error(
             f"{len(models.candidates)} candidates in [model]", "one model", "use [select], which chooses among them."
         )
+    for i, candidate in enumerate(models.candidates):
+        if not re.fullmatch(r"[\w.+-]+", str(candidate)):
+            raise (
+                place.at("select.candidates")
+                .at(i)
+                .error(shown(candidate), "a number, or a word that can be the name of a folder", "rename it.")
+            )
     if not models.candidates or len(set(models.candidates)) < len(models.candidates):
         raise place.at("select.candidates").error(
             shown(list(models.candidates)), "at least one candidate, each once", "write for instance [1, 2, 3]."
