@@ -563,6 +563,13 @@ def test_a_new_glm_hmm_guesses_the_roles(tmp_path):
     assert result.exit_code == 2 and (tmp_path / "study.toml").read_text() == text
 
 
+def test_the_example_is_a_study(tmp_path):
+    trials().to_csv(tmp_path / "trials.csv", index=False)
+    tables = read_tables(ROOT / "examples/study.toml")
+    tables["data"]["file"] = "trials.csv"
+    assert read_study(tmp_path / "study.toml", tables).verb == "select"
+
+
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [

@@ -127,7 +127,7 @@ def _announced(study: Study) -> str:
         parts = [
             *([] if candidates is None else [f"{len(candidates)} candidates"]),
             f"{datasets} dataset{'s' * (datasets > 1)}",
-            *([f"({folds} folds{' + 1' * whole})"] if folds else []),
+            *([f"({folds} folds + 1)" if whole else f"{folds} folds"] if folds else []),
             f"{lanes} lane{'s' * (lanes > 1)}",
         ]
         lines.append(f"{' x '.join(parts)} = {count} fits by {type(study.engine).__name__}, into {study.folder}")

@@ -1,23 +1,29 @@
 """A study file for a table, with its keys explained by comments."""
 
 import os
+import textwrap
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jaxlatent import engines
 from jaxlatent.cli.study import schema
+from jaxlatent.cli.study.models import PARTS
 from jaxlatent.cli.study.place import Place
 from jaxlatent.cli.study.roles import Roles, guess_roles, same_as
 from jaxlatent.cli.study.study import read_study
 from jaxlatent.cli.study.tables import read_frame, require_columns
 from jaxlatent.cli.study.toml import written, written_key
+from jaxlatent.cli.study.values import settings_of
 from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.models.interfaces import Emission
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FOLDS = 5
+_WIDTH = 110
 _CLASSES = {
     "data": schema.Data,
     "select": schema.Select,
@@ -79,12 +85,19 @@ def commented(draft: Draft) -> str:
 
 
 def _section(name: str, table: Mapping[str, Any], remarks: list[str]) -> str:
-    lines = [f"[{name}]", *([f"# {_NOTES[name]}"] if name in _NOTES else [])]
+    apart = ["#"] if name in _CLASSES else []
+    lines = [f"[{name}]", *([*_comment(_NOTES[name]), *apart] if name in _NOTES else [])]
     for key, value in table.items():
         if name in _CLASSES:
-            lines.append(f"# {schema.meaning_of(_CLASSES[name], key)}")
+            lines += _comment(schema.meaning_of(_CLASSES[name], key))
         lines.append(f"{written_key(key)} = {written(value)}")
-    return "\n".join([*lines, *(f"# {remark}" for remark in remarks), ""])
+    further = [key for key in settings_of(_CLASSES[name]) if key not in table] if name in _CLASSES else []
+    remarks = [*remarks, *([f"Further keys: {', '.join(further)}."] if further else [])]
+    return "\n".join([*lines, *(line for remark in remarks for line in _comment(remark)), ""])
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
 def _glm_hmm(frame: "pd.DataFrame", roles: Roles, place: Place) -> Draft:
@@ -168,7 +181,15 @@ def _draft(
         "select": _held_out(frame, roles, data.get("kind", "sequences")),
         "fit": {"seed": 0},
     }
-    return Draft(tables, {"data": remarks})
+    settings = ", ".join(settings_of(engines.EM))
+    return Draft(
+        tables,
+        {
+            "data": remarks,
+            "model": [f"Emissions: {', '.join(PARTS[Emission])}."],
+            "engine": [f"Settings of EM: {settings}. Engines: {', '.join(engines.__all__)}."],
+        },
+    )
 
 
 def _held_out(frame: "pd.DataFrame", roles: Roles, kind: str) -> dict[str, Any]:
