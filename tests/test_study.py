@@ -3,6 +3,8 @@
 import copy
 import json
 import os
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,14 +63,14 @@ DATA = {
 STUDY = {
     "data": DATA,
     "model": {"family": "hmm", "num_states": [1, 2], "emissions": {"kind": "BernoulliRegression"}},
-    "engine": {"kind": "EM", "restarts": 2, "max_iter": 30},
+    "engine": {"kind": "EM", "restarts": 2, "max_iter": 30, "tol": 0.0},
     "select": {"folds": 2},
-    "fit": {"seed": 0},
+    "fit": {"seed": 0, "segment": 10},
 }
 ROLES = {"dataset": "animal", "sequence": "session", "order": "trial", "y": "choice"}
 INPUTS = ["stimulus", jl.lag("choice")]
 MODEL = lambda K: jl.models.hmm(K, EMISSIONS.BernoulliRegression(2))
-EM = jl.EM(restarts=2, max_iter=30)
+EM = jl.EM(restarts=2, max_iter=30, tol=0.0)
 
 
 @pytest.fixture
@@ -375,7 +377,7 @@ def test_a_study_is_the_call_of_select(chosen):
     result, folder = chosen
     assert result.exit_code == 0, result.output
     data = jl.sequences(trials(), x=INPUTS, **ROLES)
-    selection = jl.select(MODEL, [1, 2], data, EM, 0, folds=2)
+    selection = jl.select(MODEL, [1, 2], data, EM, 0, folds=2, segment=10)
     read = pd.read_csv(folder / "runs/study/selection.csv", index_col="candidate")
     pd.testing.assert_frame_equal(read, selection.table, check_dtype=False, rtol=1e-6)
     assert selection.reason in result.output and f"chosen: {selection.chosen}." in result.output
@@ -418,7 +420,7 @@ def test_stores_that_no_study_made_cannot_be_resumed(chosen, tmp_path):
     _, folder = chosen
     result = invoke("resume", folder / "runs/study/2")
     assert result.exit_code == 2 and f"name {folder / 'runs/study'}" in result.output
-    jl.fit(MODEL(1), jl.sequences(trials(), x=INPUTS, **ROLES), EM, 0, store=tmp_path / "own.zarr")
+    shutil.copytree(folder / "runs/study/2", tmp_path / "own.zarr")
     result = invoke("resume", tmp_path / "own.zarr")
     assert result.exit_code == 2 and "jl.resume(path, model)" in result.output
     assert "finished" in invoke("status", tmp_path / "own.zarr").output
@@ -442,26 +444,17 @@ def test_shards_of_a_choice_are_its_candidates(chosen, folder):
     assert "at most the number of candidates" in invoke("run", folder / "study.toml", "--shard", "0/3").output
 
 
-def test_a_fit_is_fitted_in_shards_and_joined(folder):
-    tables = changed(select=None, model__num_states=1)
-    (folder / "study.toml").write_text(document(tables))
-    assert invoke("run", folder / "study.toml", "--shard", "0/2").exit_code == 0
-    result = invoke("run", folder / "study.toml")
-    assert result.exit_code == 2 and "shard 1 of 2" in result.output and "--shard 1/2" in result.output
-    assert invoke("run", folder / "study.toml", "--shard", "1/2").exit_code == 0
-    result = invoke("run", folder / "study.toml")
-    assert result.exit_code == 0, result.output
-    assert jl.open(folder / "runs/study/fit").names == ("ann", "bob")
-    assert set(pd.read_csv(folder / "runs/study/summary.csv")["dataset"]) == {"ann", "bob"}
-
-
 def test_a_cross_validation_by_groups_is_that_of_python(folder):
-    tables = changed(select=None, model__num_states=1, cross_validate={"folds": 2, "by": "week"})
+    model = {"family": "hmm", "num_states": 1, "emissions": {"kind": "Gaussian"}}
+    tables = changed(select=None, model=model, data__y="latency", data__x=None)
+    tables["cross_validate"] = {"folds": 2, "by": "week"}
     (folder / "study.toml").write_text(document(tables))
     result = invoke("run", folder / "study.toml", "--store", folder / "elsewhere")
     assert result.exit_code == 0, result.output
-    data = jl.sequences(trials(), x=INPUTS, **ROLES)
-    validation = jl.cross_validate(MODEL(1), data, EM, 0, folds=2, by=np.array([0, 0, 1, 1]))
+    data = jl.sequences(trials(), **{**ROLES, "y": "latency"})
+    week = np.array([0, 0, 1, 1])
+    model = jl.models.hmm(1, EMISSIONS.Gaussian())
+    validation = jl.cross_validate(model, data, EM, 0, folds=2, by=week, segment=10)
     read = pd.read_csv(folder / "elsewhere/folds.csv", index_col=["dataset", "fold"])
     pd.testing.assert_frame_equal(read, validation.table, check_dtype=False, rtol=1e-6)
     assert "group" in result.output
@@ -470,41 +463,64 @@ def test_a_cross_validation_by_groups_is_that_of_python(folder):
 
 OWN = """
 import jaxlatent as jl
+import numpyro.distributions as dist
 
-def model(K, stickiness):
-    part = jl.models.emissions.BernoulliRegression(2)
-    return jl.models.hmm(K, part, jl.models.Stationary(stickiness=stickiness))
+def normal(scale):
+    return jl.Model({"mu": dist.Normal(0.0, scale)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0)})
 """
+LATENCIES = {"file": "trials.csv", "kind": "table", "y": "latency"}
+
+
+def own(**edits):
+    """A study of a function, of whose prior the scale is 3."""
+    model = {"function": "own.py:normal", "arguments": {"scale": 3.0}}
+    tables = changed(select=None, data=LATENCIES, model=model, engine={"kind": "Optimize"})
+    return tables | edits
 
 
 def test_a_function_is_executed_and_says_so(folder):
     (folder / "own.py").write_text(OWN)
-    own = {"function": "own.py:model", "arguments": {"stickiness": 0.0}}
-    (folder / "study.toml").write_text(document(changed(model=own, select__candidates=[1])))
+    model = {"function": "own.py:normal"}
+    (folder / "study.toml").write_text(document(own(model=model, select={"folds": 2, "candidates": [0.001, 3.0]})))
     result = invoke("run", folder / "study.toml")
-    assert result.exit_code == 0 and "executes own.py:model" in result.output, result.output
+    assert result.exit_code == 0 and "executes own.py:normal" in result.output, result.output
+    assert "chosen: 3.0" in result.output
     assert invoke("resume", folder / "runs/study").exit_code == 0
-    (folder / "study.toml").write_text(document(changed(model={**own, "arguments": {}}, select__candidates=[1])))
+    (folder / "study.toml").write_text(document(own(model=model)))
     result = invoke("run", folder / "study.toml")
-    assert result.exit_code == 2 and "stickiness" in result.output
+    assert result.exit_code == 2 and "scale" in result.output
 
 
-def test_draws_of_a_table_start_from_an_earlier_run(folder):
-    data = {"file": "trials.csv", "kind": "table", "dataset": "animal", "y": "latency"}
-    point = changed(select=None, data=data, model={"family": "gaussian_mixture", "num_components": 1})
-    (folder / "em.toml").write_text(document(point))
-    assert invoke("run", folder / "em.toml").exit_code == 0
-    point["engine"] = {"kind": "NUTS", "chains": 2, "warmup": 50, "draws": 25}
-    point["fit"] = {"seed": 1, "init": "runs/em", "segment": 50}
-    (folder / "nuts.toml").write_text(document(point))
+def test_draws_start_from_an_earlier_run(folder, tmp_path):
+    (folder / "own.py").write_text(OWN)
+    (folder / "point.toml").write_text(document(own()))
+    assert invoke("run", folder / "point.toml").exit_code == 0
+    engine = {"kind": "NUTS", "chains": 2, "warmup": 50, "draws": 25}
+    (folder / "nuts.toml").write_text(document(own(engine=engine, fit={"seed": 1, "init": "runs/point"})))
     result = invoke("run", folder / "nuts.toml")
     assert result.exit_code == 0, result.output
-    model = jl.models.gaussian_mixture(1, None)
-    init = jl.open(folder / "runs/em/fit", model)
+    model = runpy.run_path(str(folder / "own.py"))["normal"](3.0)
+    init = jl.open(folder / "runs/point/fit", model)
     sampler = jl.NUTS(chains=2, warmup=50, draws=25)
-    drawn = jl.fit(model, jl.table(trials(), dataset="animal", y="latency"), sampler, 1, init=init, segment=50)
-    np.testing.assert_array_equal(jl.open(folder / "runs/nuts/fit").params["means"], drawn.params["means"])
+    drawn = jl.fit(model, jl.table(trials(), y="latency"), sampler, 1, init=init)
+    np.testing.assert_array_equal(jl.open(folder / "runs/nuts/fit").params["mu"], drawn.params["mu"])
     assert "r_hat" in pd.read_csv(folder / "runs/nuts/summary.csv")
+
+
+def test_a_fit_is_fitted_in_shards_and_joined(folder):
+    (folder / "own.py").write_text(OWN)
+    (folder / "study.toml").write_text(document(own(data=LATENCIES | {"dataset": "animal"})))
+    assert invoke("run", folder / "study.toml", "--shard", "0/2").exit_code == 0
+    result = invoke("run", folder / "study.toml")
+    assert result.exit_code == 2 and "shard 1 of 2" in result.output and "--shard 1/2" in result.output
+    assert "shard 1: nothing there" in invoke("status", folder / "study.toml").output
+    assert invoke("run", folder / "study.toml", "--shard", "1/2").exit_code == 0
+    assert "finished: 2 shards" in invoke("status", folder / "study.toml").output
+    result = invoke("run", folder / "study.toml")
+    assert result.exit_code == 0, result.output
+    means = trials().groupby("animal")["latency"].mean()
+    summary = pd.read_csv(folder / "runs/study/summary.csv", index_col="dataset")
+    np.testing.assert_allclose(summary["value"], means * 120 / (120 + 1 / 9), rtol=1e-4)
 
 
 #: On one device, as the process of the tests, so that either may go on with what the other began.
@@ -518,7 +534,7 @@ app()
 
 
 def test_a_killed_study_goes_on_bit_for_bit(folder):
-    long = changed(engine={"kind": "EM", "restarts": 2, "max_iter": 400, "tol": 0.0}, fit__segment=10)
+    long = changed(engine__max_iter=400)
     (folder / "study.toml").write_text(document(long))
     bits = "true" if jax.config.read("jax_enable_x64") else "false"
     environment = {"PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_ENABLE_X64": bits}
