@@ -1,9 +1,12 @@
 """Figures hold what they are asked to show."""
 
+from dataclasses import replace
+
 import matplotlib
 
 matplotlib.use("Agg")
 
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import numpyro.distributions as dist
@@ -51,6 +54,39 @@ def test_elbo_draws_each_lane(results):
     ax = plt.subplots()[1]
     assert plots.elbo(results["advi"], ax=ax) is ax
     assert len(ax.lines) == 1
+
+
+def test_restarts_are_drawn_below_the_best_in_order():
+    model = jl.Model({"mu": dist.Normal(0.0, 10.0)}, lambda p, d: {"y": dist.Normal(jnp.abs(p.mu - d.shift), 1.0)})
+    data = jl.batch([{"y": np.full(5, 2.0), "shift": np.array(shift)} for shift in (1.0, 4.0)])
+    result = jl.fit(model, data, jl.Optimize(restarts=3), 0, init={"mu": np.array([-3.0, 8.0, -2.0])})
+    ax = plots.restarts(result)
+    assert len(ax.lines) == 2
+    for line, objective in zip(ax.lines, result.objective, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), np.sort(objective.max() - objective), atol=1e-5)
+    for other in (result.best(), result[0].best()):
+        with pytest.raises(jl.InputError, match="best restart alone"):
+            plots.restarts(other)
+
+
+def test_chains_that_mix_worst_are_drawn_without_failed_ones(results):
+    chains = results["draws"]
+    worst = chains.summary()["r_hat"].idxmax()
+    figure = plots.chains(chains, count=1)
+    trace, ranks = figure.axes
+    assert trace.get_title("left") == worst and len(ranks.patches) == 2
+    draws = chains.params["mu"][..., LABELS.index(worst[3:-1])]
+    np.testing.assert_allclose([line.get_ydata() for line in trace.lines if len(line.get_ydata()) == 50], draws)
+    counts = [patch.get_data().values for patch in ranks.patches]
+    assert np.sum(counts) == 100 and np.all(np.add(*counts) == 5)  # of all draws each rank occurs once
+    params = {"mu": np.where(np.arange(2)[:, None, None] == 1, np.nan, chains.params["mu"])}
+    assert len(plots.chains(replace(chains, params=params), count=1).axes[1].patches) == 1
+    with pytest.raises(jl.InputError, match="0 of 2 lanes"):
+        plots.chains(replace(chains, params={"mu": np.full_like(chains.params["mu"], np.nan)}))
+    with pytest.raises(jl.InputError, match="chains of NUTS"):
+        plots.restarts(chains)
+    with pytest.raises(jl.InputError, match="Markov chains"):
+        plots.chains(results["advi"])
 
 
 def test_validation_marks_the_observed():

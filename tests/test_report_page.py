@@ -146,7 +146,10 @@ def test_every_section_is_there_and_nothing_from_elsewhere(made, name):
         (image,) = figure.iter("img")
         assert image.get("src").startswith("data:image/svg+xml;base64,") and len(image.get("alt")) > 20
         assert figure.find("figcaption").text
-    assert len(list(page.root.iter("figure"))) >= (1 if name == "broken" else 2)
+    assert (
+        len(list(page.root.iter("figure")))
+        == {"hmms": 3, "selection": 5, "chains": 2, "broken": 2, "approximation": 3}[name]
+    )
     for one in page.root.iter("table"):
         assert one.find("caption").text and all(th.get("scope") in ("row", "col") for th in one.iter("th"))
     assert not {"script", "link", "iframe", "object"} & {element.tag for element in page.root.iter()}
@@ -216,10 +219,15 @@ def test_a_choice_shows_its_table_and_reason(made):
     assert "candidates = [1, 2]" in code
 
 
-def test_names_are_text(made):
-    page = made("hmms")[1]
+def test_names_are_text(made, tmp_path):
+    result, page = made("hmms")
     assert page.table("What was observed").index.tolist() == [*NAMES[:2], CLEANED]
     assert "<script" not in page.text
+    # Nor are dollars mathematics in figures.
+    result.select(NAMES[1:]).report(tmp_path / "others.html")
+    assert "align their states first" in "".join(Page(tmp_path / "others.html").words("figcaption", "estimates"))
+    result.align(to=result[NAMES[0]].best()).report(tmp_path / "aligned.html")
+    assert "in 3 datasets with aligned states" in Page(tmp_path / "aligned.html").words("figcaption", "estimates")[0]
 
 
 def test_what_failed_is_told_and_costs_the_others_nothing(made):
@@ -237,6 +245,12 @@ def test_what_failed_is_told_and_costs_the_others_nothing(made):
         summary = result.best().summary()
     equal(page.table("Parameters, of the best"), summary)
     assert np.isfinite(summary.loc["good", "value"]).all() and np.isnan(summary.loc["bad", "value"]).all()
+
+
+def test_a_mask_of_rows_is_of_all_their_values(tmp_path):
+    data = {"y": jl.Masked(np.zeros((4, 2)), np.array([True, False, True, True]))}
+    jl.fit(BREAKS, data, jl.Optimize(), 0).report(tmp_path / "rows.html")
+    assert Page(tmp_path / "rows.html").table("What was observed").to_numpy().tolist() == [["6", "2"]]
 
 
 @pytest.mark.filterwarnings("ignore:ADVI")

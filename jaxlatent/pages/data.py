@@ -56,18 +56,11 @@ def data_parts(study: Study) -> list[Html]:
 
 def counts_of(result: Result) -> dict[str, Counts]:
     """By observation that is in the data how much of it was observed; empty for a density that does not know its observations."""
-    density, data = result.posterior.density, result.posterior.data
-    one = result.posterior if result.names is None else result.posterior.one(0)
-    first = {
-        name: jax.ShapeDtypeStruct(np.shape(value)[len(result.leading) :], jnp.result_type(float))
-        for name, value in result.params.items()
-    }
+    data, datasets = result.posterior.data, 1 if result.names is None else len(result.names)
     found = {}
-    # Abstract evaluation, which computes and compiles nothing.
-    for name, d in _observed(density, first, one.data).items():
+    for name, d in observed_by(result).items():
         if name in data:
             _, mask = split(data[name])
-            datasets = 1 if result.names is None else len(result.names)
             shape = (datasets, *unit_shape(d))
             seen = np.ones(shape, bool)
             if mask is not None:
@@ -79,8 +72,15 @@ def counts_of(result: Result) -> dict[str, Counts]:
     return found
 
 
-def _observed(density: Any, first: Mapping[str, Any], data: Any) -> dict[str, Any]:
-    found: dict[str, Any] = jax.eval_shape(density.observed, first, data)
+def observed_by(result: Result) -> dict[str, Any]:
+    """The abstract distribution of each observation of one dataset; empty for a density that does not know them."""
+    one = result.posterior if result.names is None else result.posterior.one(0)
+    first = {
+        name: jax.ShapeDtypeStruct(np.shape(value)[len(result.leading) :], jnp.result_type(float))
+        for name, value in result.params.items()
+    }
+    # Abstract evaluation, which computes and compiles nothing.
+    found: dict[str, Any] = jax.eval_shape(one.density.observed, first, one.data)
     return found
 
 

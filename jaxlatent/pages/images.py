@@ -2,6 +2,8 @@
 
 import base64
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from jaxlatent.pages.html import Html, element, text
@@ -13,8 +15,17 @@ if TYPE_CHECKING:
 _DPI = 160
 
 
+@contextmanager
+def drawing() -> Iterator[None]:
+    """A context for the figures of a page: names that hold dollars are text, not mathematics, and equal figures have equal bytes."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False, "svg.hashsalt": "jaxlatent"}):
+        yield
+
+
 def image(figure: "Figure", alternative: str, caption: str) -> Html:
-    """A figure as an SVG image in a data address, the same bytes for the same figure.
+    """A figure as an SVG image in a data address; to be drawn in the context `drawing`.
 
     As an image its names do not meet those of other figures, and nothing in it can run.
 
@@ -23,11 +34,8 @@ def image(figure: "Figure", alternative: str, caption: str) -> Html:
         alternative: what it shows, for those who do not see it.
         caption: below it.
     """
-    import matplotlib as mpl
-
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "jaxlatent"}):
-        figure.savefig(buffer, format="svg", dpi=_DPI, transparent=True, metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", dpi=_DPI, transparent=True, metadata={"Date": None, "Creator": None})
     encoded = base64.b64encode(buffer.getvalue().encode()).decode()
     width = round(figure.get_size_inches()[0] * 96)
     picture = element("img", src=f"data:image/svg+xml;base64,{encoded}", alt=alternative, width=width)

@@ -8,7 +8,9 @@ from jaxlatent.pages.data import data_parts, total_observed
 from jaxlatent.pages.document import Section, document
 from jaxlatent.pages.estimates import estimate_parts
 from jaxlatent.pages.fitted_model import model_parts, settings_parts
+from jaxlatent.pages.images import drawing
 from jaxlatent.pages.origin import engine_call, origin_parts, without_addresses
+from jaxlatent.pages.states import state_parts
 from jaxlatent.pages.study import Study
 from jaxlatent.pages.writing import prepare, write
 from jaxlatent.results.result import Result
@@ -26,12 +28,13 @@ def report(result: Result, path: str | os.PathLike[str], title: str | None) -> N
         f"result = jl.fit(model, data, {engine_call(result.engine)}, seed={seed(result.provenance.seed)}",
         f"result.report({os.fspath(path)!r})",
     ]
-    sections = (
-        Section("convergence", "Convergence", convergence_parts(study)),
-        Section("estimates", "Estimates", estimate_parts(study)),
-        *background(study),
-        Section("origin", "Provenance", origin_parts(study, "\n".join(lines))),
-    )
+    with drawing():
+        sections = (
+            Section("convergence", "Convergence", convergence_parts(study)),
+            Section("estimates", "Estimates", [*estimate_parts(study), *state_parts(study)]),
+            *background(study),
+            Section("origin", "Provenance", origin_parts(study, "\n".join(lines))),
+        )
     write(file, document(title or result.posterior.density.label, lead(study), facts(study), sections))
 
 

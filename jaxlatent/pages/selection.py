@@ -12,9 +12,10 @@ from jaxlatent.pages.convergence import convergence_parts, facts
 from jaxlatent.pages.document import Section, document
 from jaxlatent.pages.estimates import estimate_parts
 from jaxlatent.pages.html import Html, element, paragraph, text
-from jaxlatent.pages.images import image
+from jaxlatent.pages.images import drawing, image
 from jaxlatent.pages.origin import arguments, engine_call, origin_parts
 from jaxlatent.pages.result import background, lead, seed, size
+from jaxlatent.pages.states import state_parts
 from jaxlatent.pages.study import Study
 from jaxlatent.pages.tables import table
 from jaxlatent.pages.writing import prepare, write
@@ -67,13 +68,14 @@ def report(choice: Choice, shown: Any, whole: Result, path: str | os.PathLike[st
         f"selection = jl.select(build, candidates, data, engine, {arguments(options)}, seed={seed(choice.settings['seed'])}",
         f"selection.report({os.fspath(path)!r})",
     ]
-    sections = (
-        Section("choice", "Choice", _choice_parts(choice)),
-        Section("convergence", f"Convergence of {shown}, fitted to all data", convergence_parts(study)),
-        Section("estimates", f"Estimates of {shown}", estimate_parts(study)),
-        *background(study),
-        Section("origin", "Provenance", origin_parts(study, "\n".join(lines))),
-    )
+    with drawing():
+        sections = (
+            Section("choice", "Choice", _choice_parts(choice)),
+            Section("convergence", f"Convergence of {shown}, fitted to all data", convergence_parts(study)),
+            Section("estimates", f"Estimates of {shown}", [*estimate_parts(study), *state_parts(study)]),
+            *background(study),
+            Section("origin", "Provenance", origin_parts(study, "\n".join(lines))),
+        )
     glance = [
         ("Chosen", "none" if choice.chosen is None else str(choice.chosen)),
         ("Held out", choice.held_out.removesuffix(" held out")),

@@ -57,7 +57,7 @@ def chains(result: Result, count: int = 4, figure: Figure | None = None) -> Figu
                 counts, edges = np.histogram(rank, _BINS, (0.5, values.size + 0.5))
                 ranks.stairs(counts, edges, baseline=None, color=colour)
             ranks.axhline(values.shape[1] / _BINS, color=GREY, linewidth=0.6)
-            trace.set_title(labels[part].replace("$", r"\$"), loc="left")
+            trace.set_title(labels[part], loc="left", parse_math=False)
             ranks.set_ylim(bottom=0)
         grid[-1, 0].set_xlabel("draw")
         grid[-1, 1].set_xlabel("rank among all draws")

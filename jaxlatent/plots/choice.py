@@ -45,7 +45,10 @@ def choice(table: "pd.DataFrame", chosen: Any = None, axes: Sequence[Axes] | Non
         _held_out(axes[0], places, table, chosen)
         if criteria:
             _criteria(axes[1], places, table, criteria)
+        room = 0.06 * max(np.ptp(places), 1.0)
         for ax in axes:
+            # Of all candidates, also where few have a score.
+            ax.set_xlim(places.min() - room, places.max() + room)
             ax.set_xlabel(table.index.name or "candidate")
             if numeric:
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
