@@ -19,6 +19,7 @@ jl.use_cpu_cores()
 mpl.use("Agg")
 
 FIGURE = Path("runs/examples/trials_from_table.png")
+TRIALS = Path("runs/examples/trials.csv")
 
 
 def simulate(seed=0):
@@ -44,6 +45,8 @@ def simulate(seed=0):
 def main():
     """Read the table, fit all animals in one program, and write the states next to the trials."""
     frame = simulate()
+    TRIALS.parent.mkdir(parents=True, exist_ok=True)
+    frame.drop(columns="engaged").to_csv(TRIALS, index=False)  # for examples/study.toml
 
     data = jl.sequences(
         frame,
@@ -74,7 +77,6 @@ def main():
     axes.plot(one["trial"], one["p_engaged"], label="probability of being engaged")
     axes.set(xlabel="trial", ylim=(-0.05, 1.05), title="Ada, day 0")
     axes.legend(frameon=False, loc="lower right")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(FIGURE, dpi=120)
     assert right.min() > 0.8
 

@@ -76,7 +76,7 @@ def test_a_study_is_fitted_shown_and_not_fitted_again(tmp_path):
     assert made.names == ("ann", "bob") and made.positions.shape == (2, 2, 25, 1)
     assert invoke(*command).exit_code == 0
     assert jl.open(tmp_path / "x.zarr").provenance == made.provenance
-    shown = invoke("show", f"{tmp_path}/x.zarr").output
+    shown = invoke("status", f"{tmp_path}/x.zarr").output
     assert "finished" in shown and "NUTS(chains=2" in shown and "mu (1 unknowns)" in shown
 
 
@@ -84,7 +84,7 @@ def test_a_study_is_fitted_in_shards(tmp_path):
     (tmp_path / "study.py").write_text(STUDY)
     command = ("fit", f"{tmp_path}/study.py:study", "--store", f"{tmp_path}/x.zarr", "--shard")
     assert invoke(*command, "1/2").exit_code == 0
-    shown = invoke("show", f"{tmp_path}/x.zarr").output
+    shown = invoke("status", f"{tmp_path}/x.zarr").output
     assert "nothing there" in shown and "finished" in shown
     assert invoke(*command, "0/2").exit_code == 0
     assert jl.open(tmp_path / "x.zarr").names == ("ann", "bob")

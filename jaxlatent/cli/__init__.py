@@ -1,22 +1,19 @@
-"""The ``jaxlatent`` command: devices, stored runs and demos."""
+"""The ``jaxlatent`` command: studies, stored runs, devices and demos."""
 
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
 import jaxlatent as jl
-from jaxlatent.cli import runs
+from jaxlatent.cli import runs, studies
+from jaxlatent.cli.terminal import console, plain_errors, use_cores
 from jaxlatent.demos import DEMOS
 from jaxlatent.demos.regression import ROWS
 from jaxlatent.errors import did_you_mean
@@ -42,9 +39,6 @@ class _Demos(TyperGroup):
 
 demos = typer.Typer(cls=_Demos, help="Run a whole analysis; without a name, list them.", invoke_without_command=True)
 app.add_typer(demos, name="demo")
-
-#: Width of tables without a terminal.
-_WIDTH = 132
 
 
 class Centring(StrEnum):
@@ -76,8 +70,8 @@ def devices() -> None:
     """Show what JAX sees: devices, memory, cores, precision, versions."""
     import jax
 
-    with _plain_errors():
-        _use_cores()
+    with plain_errors():
+        use_cores()
         table = Table(box=None, padding=(0, 2, 0, 0))
         for head in ("platform", "kind", "count", "memory each"):
             table.add_column(head)
@@ -86,12 +80,12 @@ def devices() -> None:
             kinds.setdefault((device.platform, device.device_kind), []).append(device)
         for (platform, kind), alike in kinds.items():
             table.add_row(platform, kind, str(len(alike)), _memory(alike[0]))
-        console = _console()
-        console.print(table)
-        console.print(f"cores   {cpu_cores()}")
-        console.print(f"x64     {'on' if jax.config.read('jax_enable_x64') else 'off'}")
+        said = console()
+        said.print(table)
+        said.print(f"cores   {cpu_cores()}")
+        said.print(f"x64     {'on' if jax.config.read('jax_enable_x64') else 'off'}")
         versions = (f"{package} {_version(package)}" for package in ("jaxlatent", "jax", "jaxlib", "numpyro", "arviz"))
-        console.print(f"python  {sys.version.split()[0]}, {', '.join(versions)}", highlight=False)
+        said.print(f"python  {sys.version.split()[0]}, {', '.join(versions)}", highlight=False)
 
 
 @app.command()
@@ -104,20 +98,20 @@ def fit(
     seed: Annotated[int | None, typer.Option(help="In place of the seed of the study.")] = None,
 ) -> None:
     """Fit a study into a store, or go on with it: the same command after a crash, in every task of a job array."""
-    with _plain_errors():
-        _use_cores()
+    with plain_errors():
+        use_cores()
         result = runs.fit_study(study, store, shard, seed)
-        _console().print(f"{store}: {runs.counts_of(result)}", highlight=False)
+        console().print(f"{store}: {runs.counts_of(result)}", highlight=False)
 
 
-@app.command()
-def show(store: Annotated[str, typer.Argument(help="Path of a store.")]) -> None:
-    """Show what a store holds: finished, running or broken."""
-    with _plain_errors():
-        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-        for name, text in runs.lines_of(store):
-            table.add_row(name, text)
-        _console().print(table, highlight=False)
+for _name, _command in (
+    ("new", studies.new),
+    ("run", studies.run_study),
+    ("status", studies.status),
+    ("resume", studies.resume),
+    ("report", studies.report),
+):
+    app.command(_name)(_command)
 
 
 @demos.callback()
@@ -127,7 +121,7 @@ def list_demos(context: typer.Context) -> None:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for name, demo in DEMOS.items():
             table.add_row(f"jaxlatent demo {name}", demo.line)
-        _console().print(table)
+        console().print(table)
 
 
 @demos.command(help=f"{DEMOS['census'].line[0].upper()}{DEMOS['census'].line[1:]}.")
@@ -142,9 +136,9 @@ def census(
     ] = Centring.informed,
 ) -> None:
     """Five census models."""
-    with _plain_errors():
-        _use_cores()
-        DEMOS["census"].run(out, chains, warmup, draws, seed, centring.value, _console())
+    with plain_errors():
+        use_cores()
+        DEMOS["census"].run(out, chains, warmup, draws, seed, centring.value, console())
 
 
 @demos.command()
@@ -152,8 +146,8 @@ def graphs(
     out: Annotated[Path, typer.Option(help="Directory for figures and graphs.md.")] = Path("runs/graphs"),
 ) -> None:
     """Model graphs: parameters, observations and plates of the census models and of every ready family of models."""
-    with _plain_errors():
-        DEMOS["graphs"].run(out, _console())
+    with plain_errors():
+        DEMOS["graphs"].run(out, console())
 
 
 def _gallery(name: str, rows: tuple[str, ...]) -> None:
@@ -164,42 +158,14 @@ def _gallery(name: str, rows: tuple[str, ...]) -> None:
         out: Annotated[Path, typer.Option(help="Directory for figures.")] = Path("runs/regression"),
         seed: Annotated[int, typer.Option(help="Seed of the simulated data and of the sampler.")] = 0,
     ) -> None:
-        with _plain_errors():
-            _use_cores()
-            DEMOS[name].run(rows, out, seed, _console())
+        with plain_errors():
+            use_cores()
+            DEMOS[name].run(rows, out, seed, console())
 
 
 _gallery("regression", ())
 for _row in ROWS:
     _gallery(f"regression/{_row}", (_row,))
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Print errors of the package without a traceback and exit with code 2; exit with 130 on an interruption, as usual in shells."""
-    try:
-        with warnings.catch_warnings():
-            # An interrupted fit returns its draws so far with a warning; the command should stop instead.
-            warnings.filterwarnings("error", "interrupted", UserWarning)
-            yield
-    except jl.JaxlatentError as error:
-        Console(stderr=True).print(f"jaxlatent: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from None
-    except (KeyboardInterrupt, UserWarning):
-        Console(stderr=True).print("jaxlatent: interrupted")
-        raise typer.Exit(130) from None
-
-
-def _use_cores() -> None:
-    """Make every CPU core a device, unless this process already runs JAX."""
-    try:
-        jl.use_cpu_cores()
-    except jl.InputError as error:
-        Console(stderr=True).print(f"jaxlatent: {error.got}", style="yellow", markup=False)
-
-
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
 
 
 def _memory(device: object) -> str:

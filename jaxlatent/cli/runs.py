@@ -26,7 +26,7 @@ def fit_study(study: str, store: str, shard: str | None, seed: int | None) -> jl
         arguments["seed"] = seed
     if "seed" not in arguments:
         raise InputError(study, got="no seed", expected="a seed", remedy="return one, or give --seed.")
-    return jl.fit(**arguments, store=store, shard=None if shard is None else _shard(shard), resume=True)
+    return jl.fit(**arguments, store=store, shard=None if shard is None else shard_of(shard), resume=True)
 
 
 def _arguments(study: str) -> dict[str, Any]:
@@ -48,7 +48,8 @@ def _arguments(study: str) -> dict[str, Any]:
     return dict(arguments)
 
 
-def _shard(text: str) -> tuple[int, int]:
+def shard_of(text: str) -> tuple[int, int]:
+    """The shard that ``I/N`` says."""
     try:
         index, count = map(int, text.split("/"))
     except ValueError:
@@ -88,7 +89,7 @@ def _lines(run: dict[str, Any]) -> list[tuple[str, str]]:
             "engine",
             f"{origin['engine']}({', '.join(f'{name}={value!r}' for name, value in origin['settings'].items())})",
         ),
-        ("seed", str(origin["seed"])),
+        ("seed", str(origin["seed"]) if isinstance(origin["seed"], int) else f"key {same['seed']['key']}"),
         ("state", _progress(run)),
         ("quarantined", ", ".join(str(names[i]) for i, _ in run["problems"]) or "none"),
         ("versions", ", ".join(f"{name} {version}" for name, version in origin["versions"].items())),

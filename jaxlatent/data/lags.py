@@ -152,7 +152,7 @@ def lag(column: str, by: int = 1, name: str | None = None) -> History:
         by: at least 1.
         name: of the input, ``lag(column)`` by default.
     """
-    require(by >= 1, "lag(by=...)", got=by, expected="at least 1 step")
+    require(isinstance(by, int) and by >= 1, "lag(by=...)", got=by, expected="at least 1 step")
     return Lag(column, by, name)
 
 

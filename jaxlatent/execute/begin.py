@@ -165,7 +165,7 @@ def _stored_session(grid: Grid, engine: Engine, files: Files, posterior: Posteri
             f"store {files.path!r}",
             got=f"the state of a run of another version: {problem}",
             expected=f"that of {type(engine).__name__} in this version",
-            remedy="go on with the versions that began it, which `jaxlatent show` tells; jl.open(path) reads its draws.",
+            remedy="go on with the versions that began it, which `jaxlatent status` tells; jl.open(path) reads its draws.",
         ) from None
 
 

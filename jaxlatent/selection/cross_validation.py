@@ -18,6 +18,7 @@ from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.execute.fit import fit
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model.checks import check_fit
+from jaxlatent.model.dims import coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import batched
 from jaxlatent.results.result import Result
@@ -169,7 +170,8 @@ def validated(
     key = key_for(Purpose.CROSS_VALIDATE, seed)
     study = _study(model, data, folds, by, jax.random.fold_in(key, 0))
     batch = study.batch(study.folds.training(), whole)
-    result = fit(model, batch, engine, jax.random.fold_in(key, 1), **options)
+    labelled = {**options, "coords": coords_for(model, data, options.get("coords"))}
+    result = fit(model, batch, engine, jax.random.fold_in(key, 1), **labelled)
     scored = replace(study.batch(study.folds.scored(), whole), problems={})
     return _summarised(study, result, score_units(result, scored, study.layout, study.folds, study.counts))
 

@@ -134,7 +134,7 @@ def _draw_prior(model: Model, seed: Key, known: Params, data: Data) -> Params:
 def _switching(result: Fitted, observed: Mapping[str, dist.Distribution]) -> tuple[str, ...]:
     """Parameters whose chains agree only after relabelling."""
     numbers = set(numbers_of_labels(observed).values())
-    if len(numbers) != 1:
+    if len(numbers) != 1 or numbers == {1}:
         return ()
     shapes = {name: value.shape[2:] for name, value in result.params.items()}
     axes = label_axes(shapes, result.posterior.density.dims, numbers.pop())
