@@ -18,6 +18,7 @@ from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
 from jaxlatent.model.model import Model
 from jaxlatent.results.result import Result
+from jaxlatent.selection.arguments import options_of
 from jaxlatent.selection.cross_validation import CrossValidation, validated, whole_of
 from jaxlatent.selection.held_out import BITS, mean_of
 from jaxlatent.typing import Data, Key
@@ -137,23 +138,15 @@ def select(
     models = {candidate: build(candidate) for candidate in candidates}
     validations, rows = {}, {}
     for candidate, model in models.items():
-        own = _options_of(options, candidate)
+        own = options_of(options, candidate)
+        if callable(own.get("init")):
+            own["init"] = own["init"](candidate)
         found = validations[candidate] = validated(model, data, engine, seed, folds, by, own, whole=True)
         rows[candidate] = _row(found, names)
     table = _table(rows, validations)
     first = next(iter(validations.values()))
     chosen, reason = _chosen(table, f"{first.total.units} {first.unit}s")
     return Selection(table, chosen, reason, validations, names)
-
-
-def _options_of(options: Mapping[str, Any], candidate: Any) -> dict[str, Any]:
-    """Options of `jaxlatent.fit` for one candidate."""
-    own = dict(options)
-    if callable(own.get("init")):
-        own["init"] = own["init"](candidate)
-    if own.get("store") is not None:
-        own["store"] = f"{str(own['store']).rstrip('/')}/{candidate}"
-    return own
 
 
 def _row(found: CrossValidation, names: tuple[Any, ...] | None) -> dict[str, Any]:
