@@ -1,11 +1,11 @@
 """Whole studies as one call: calibration, cross-validation, numbers of states, the bootstrap, a likelihood-ratio test, other priors."""
 
-from jaxlatent.selection.bootstrap import Bootstrap, bootstrap
+from jaxlatent.selection.bootstrapping import Bootstrap, bootstrap
 from jaxlatent.selection.calibration import Calibration, calibrate
 from jaxlatent.selection.choice import Selection, select
 from jaxlatent.selection.cross_validation import CrossValidation, cross_validate
 from jaxlatent.selection.likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test
-from jaxlatent.selection.prior_sensitivity import PriorSensitivity, prior_sensitivity
+from jaxlatent.selection.sensitivity import PriorSensitivity, prior_sensitivity
 
 __all__ = [
     "Bootstrap",

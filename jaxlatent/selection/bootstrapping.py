@@ -67,7 +67,7 @@ class Bootstrap:
         """A row a parameter and derived quantity, as in `jaxlatent.Result.summary`; for a batch by dataset.
 
         Columns: ``estimate``, ``bias``, ``se``, and the ends of the ``percentile`` and ``basic`` intervals; see
-        `jaxlatent.selection.bootstrap`. NaN where a dataset has too few replicates that did not fail: two for a standard error, and for an
+        `jaxlatent.selection.bootstrapping`. NaN where a dataset has too few replicates that did not fail: two for a standard error, and for an
         interval one beyond each end.
 
         Args:
@@ -207,7 +207,7 @@ def _values(points: Points, fits: Points, count: int) -> dict[str, np.ndarray]:
     for dataset in range(len(points.failed)):
         own = slice(dataset * count, (dataset + 1) * count)
         posterior, params = jax.tree.map(lambda x, own=own: x[own], (fits.posterior, fits.params))
-        reference = {name: x[dataset] for name, x in points.params.items()}
+        reference = {name: np.asarray(x[dataset]) for name, x in points.params.items()}
         parts.append(aligned(posterior, params, reference, ~fits.failed[own]))
     params = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
     values = {**params, **predictive.derived(points.posterior, params)}
