@@ -146,7 +146,7 @@ def test_a_batch_is_one_bootstrap_for_each_of_its_datasets():
     assert table.index.names == ["dataset", "parameter"]
     for i, (name, data) in enumerate(datasets.items()):
         x, y = seen_of(data)
-        a, b, sigma, inverse = least_squares(x, y)
+        _, b, sigma, inverse = least_squares(x, y)
         row = table.loc[name, "b"]
         np.testing.assert_allclose(row["estimate"], b, rtol=1e-3)
         np.testing.assert_allclose(row["se"], sigma * np.sqrt(inverse[1, 1]), rtol=LIMIT / np.sqrt(400))
@@ -363,10 +363,84 @@ def test_two_components_are_found_where_there_are_two():
             {},
             "the same observations",
         ),
-        (jl.Model({"a": FLAT}, FACTOR.likelihood), LINE, {}, "the same observations"),
+        (FACTOR, LINE, {}, "the same observations"),
     ],
 )
 @pytest.mark.usefixtures("wrong_types")
 def test_what_has_no_likelihood_ratio_is_told(smaller, larger, options, message):
     with pytest.raises(jl.InputError, match=message):
         jl.likelihood_ratio_test(smaller, larger, line(0), MLE, 0, **options)
+
+
+# Sensitivity to priors.
+
+TREND = lambda scale: jl.Model(
+    {"b": dist.Normal(0.0, scale).expand([2]).to_event(1)}, lambda p, d: {"y": dist.Normal(d.x @ p.b, 1.0)}
+)
+
+
+def trend(seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(20, 2)).astype(np.float32)
+    return {"x": x, "y": (x @ np.array([1.0, -0.5]) + rng.normal(size=20)).astype(np.float32)}
+
+
+def conjugate(data, scale):
+    x, y = data["x"].astype(float), data["y"].astype(float)
+    precision = x.T @ x + np.eye(2) / scale**2
+    return np.linalg.solve(precision, x.T @ y), np.sqrt(np.diag(np.linalg.inv(precision)))
+
+
+def test_shifts_of_point_fits_are_those_of_conjugate_posteriors():
+    data = {"one": trend(), "other": trend(1)}
+    found = jl.prior_sensitivity(TREND, [1.0, 0.2, 5.0], jl.batch(data), jl.Optimize(), 0)
+    for name, one in data.items():
+        base, sd = conjugate(one, 1.0)
+        for scale in (1.0, 0.2, 5.0):
+            mean = conjugate(one, scale)[0]
+            for i in range(2):
+                row = found.table.loc[name, f"b[{i}]", scale]
+                np.testing.assert_allclose(row["value"], mean[i], rtol=1e-3, atol=1e-4)
+                np.testing.assert_allclose(row["shift"], (mean - base)[i] / sd[i], rtol=2e-3, atol=2e-3)
+    assert found.estimates.shape == (4, 4) and found.reference == 1.0
+    most = found.table["shift"].abs().idxmax()
+    assert f"Largest shift: {most[0]}, {most[1]} by {found.table['shift'][most]:.2f} standard errors" in str(found)
+
+
+def test_shifts_of_draws_are_within_their_monte_carlo_error():
+    found = jl.prior_sensitivity(TREND, [1.0, 0.2], trend(), jl.Laplace(draws=2000), 0, prob=0.8)
+    (base, sd), (mean, _) = conjugate(trend(), 1.0), conjugate(trend(), 0.2)
+    rows = found.table.xs(0.2, level="setting")
+    assert (np.abs(rows["shift"] - (mean - base) / sd) < LIMIT * rows["shift_se"] + 0.02 * np.abs(rows["shift"])).all()
+    assert list(found.table.columns)[:4] == ["mean", "sd", "eti_10%", "eti_90%"]
+    assert "posterior standard deviations" in str(found)
+
+
+def test_labels_are_in_the_order_of_the_reference():
+    rng = np.random.default_rng(0)
+    data = {"y": np.concatenate([rng.normal(-2, 1, 40), rng.normal(2, 1, 20)]).astype(np.float32)}
+    build = lambda c: jl.models.gaussian_mixture(2, None, concentration=c)
+    start = {"mixture_weights": np.array([0.5, 0.5]), "covs": np.ones(2), "means": np.array([-2.0, 2.0])}
+    init = lambda c: start if c < 2 else {name: value[::-1].copy() for name, value in start.items()}
+    found = jl.prior_sensitivity(build, [1.1, 3.0], data, jl.EM(restarts=1), 0, init=init)
+    rows = found.table["value"].unstack("setting")
+    np.testing.assert_allclose(rows[1.1], rows[3.0], atol=0.2)
+    assert rows.loc["means[0]", 1.1] < 0 < rows.loc["means[1]", 3.0]
+    assert "units of the parameter" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("build", "settings", "options", "message"),
+    [
+        (TREND, [1.0], {}, "at least two settings"),
+        (TREND, [1.0, 1.0], {}, "each once"),
+        (TREND, [1.0, 2.0], {"prob": 2.0}, "between 0 and 1"),
+        (TREND, [1.0, 2.0], {"folds": 3}, "an unknown option"),
+        (lambda s: None, [1.0, 2.0], {}, "a jaxlatent.Model"),
+        (MIXTURE, [1, 2], {}, "change nothing but priors"),
+    ],
+)
+@pytest.mark.usefixtures("wrong_types")
+def test_settings_that_cannot_be_compared_are_told(build, settings, options, message):
+    with pytest.raises(jl.InputError, match=message):
+        jl.prior_sensitivity(build, settings, trend(), jl.Optimize(), 0, **options)

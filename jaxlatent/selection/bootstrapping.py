@@ -7,7 +7,7 @@ the bias is :math:`\bar\theta^* - \hat\theta`, the standard error the standard d
 :math:`(R + 1)\alpha`. The Monte Carlo error of a standard error is about :math:`1 / \sqrt{2 R}` of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -19,13 +19,13 @@ from jaxlatent.engines.base import Engine, Search
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.execute.fit import fit
 from jaxlatent.keys import Purpose, key_for
+from jaxlatent.masks import widen
 from jaxlatent.model.model import Model
 from jaxlatent.results import predictive
 from jaxlatent.results.result import Result
 from jaxlatent.results.summary import frame, joined, labels
 from jaxlatent.selection.arguments import check_model, check_options, check_point_engine, options_of
-from jaxlatent.selection.labels import aligned
-from jaxlatent.selection.points import Points, endings, points_of, starts_at
+from jaxlatent.selection.points import Points, endings, in_order, points_of, starts_at
 from jaxlatent.selection.replicates import batch_of, resample, simulate
 from jaxlatent.typing import Data, Key
 
@@ -42,7 +42,7 @@ class Bootstrap:
         estimates: parameters and derived quantities of the fit to the data, ``(dataset?, ...)``.
         replicates: the same of the replicates, ``(dataset?, replicate, ...)``, with hidden labels in the order of the fit to the data;
             NaN where a replicate failed.
-        original: the fit to the data, its best restart.
+        original: the fit to the data, at its best restart.
         result: all replicate fits: its datasets are "replicate 0", "replicate 1", ..., for a batch "name, replicate 0", ..., with labels
             as each fit left them.
     """
@@ -67,8 +67,8 @@ class Bootstrap:
         """A row a parameter and derived quantity, as in `jaxlatent.Result.summary`; for a batch by dataset.
 
         Columns: ``estimate``, ``bias``, ``se``, and the ends of the ``percentile`` and ``basic`` intervals; see
-        `jaxlatent.selection.bootstrapping`. NaN where a dataset has too few replicates that did not fail: two for a standard error, and for an
-        interval one beyond each end.
+        `jaxlatent.selection.bootstrapping`. NaN where a dataset has too few replicates that did not fail: two for a standard error, and for
+        an interval one beyond each end.
 
         Args:
             names: of parameters and derived quantities; all by default.
@@ -148,8 +148,8 @@ def bootstrap(
     """Standard errors, bias and intervals of a point fit, from replicates fitted as one batch.
 
     Every replicate has the shapes, and starts once from the estimates: what it tells is how the estimate varies around this maximum, not
-    whether another one is better. Hidden labels of ready families are brought into the order of the fit to the data; those of a model by
-    hand, if its ``dims`` call their axis "state" or "component". Priors in units of the data follow the replicate.
+    whether another one is better. Hidden labels are brought into the order of the fit to the data by `jaxlatent.Result.align`, unless the
+    model has an order of them or several kinds. Priors in units of the data follow the replicate.
 
     Args:
         model: any `Model`.
@@ -160,7 +160,7 @@ def bootstrap(
         kind:
 
             - "parametric": observations are drawn from the best fit. Covariates and masks stay, also covariates that were made of earlier
-              observations, such as `jaxlatent.lag`: use "units" with these.
+              observations, such as `jaxlatent.lag` (a fixed design); "units" takes these along.
             - "units": rows, or the sequences of hidden Markov models, are drawn with replacement, with their covariates and masks (Efron
               1979; it holds if the model is wrong). Entries of the data with as many rows as the observations go with them.
         init: see `jaxlatent.fit`, for the fit to the data.
@@ -191,28 +191,31 @@ def bootstrap(
     own = {**options_of(options, "replicates"), "coords": fitted.coords, "on_bad_data": "quarantine"}
     once = replace(cast(Any, engine), restarts=1) if isinstance(engine, Search) else engine
     result = fit(model, batch, once, keys[2], init=starts_at(points, replicates), **own)
-    values = _values(points, points_of(result), replicates)
+    parts = [points_of(in_order(one, best)) for one, best in _by_dataset(result, fitted, replicates)]
+    values = _values(points, parts)
     if points.names is None:
         values = {name: value[0] for name, value in values.items()}
     best = fitted.best()
     return Bootstrap(kind_of, {**best.params, **best.derived}, values, best, result)
 
 
-def _values(points: Points, fits: Points, count: int) -> dict[str, np.ndarray]:
-    """Parameters and derived quantities of the replicates, ``(dataset, replicate, ...)``, with labels as in the fit to the data.
+def _by_dataset(result: Result, fitted: Result, count: int) -> Iterator[tuple[Result, Result]]:
+    """The replicate fits of each dataset, and the fit that they replicate."""
+    if fitted.names is None:
+        yield result, fitted
+        return
+    names = result.names or ()
+    for i, name in enumerate(fitted.names):
+        yield result.select(names[i * count : (i + 1) * count]), fitted[name]
+
+
+def _values(points: Points, parts: Sequence[Points]) -> dict[str, np.ndarray]:
+    """Parameters and derived quantities of the replicates of each dataset, ``(dataset, replicate, ...)``; NaN where they failed.
 
     Derived quantities are functions of the parameters: they are computed from these with the data themselves, not with the replicates.
     """
-    parts = []
-    for dataset in range(len(points.failed)):
-        own = slice(dataset * count, (dataset + 1) * count)
-        posterior, params = jax.tree.map(lambda x, own=own: x[own], (fits.posterior, fits.params))
-        reference = {name: np.asarray(x[dataset]) for name, x in points.params.items()}
-        parts.append(aligned(posterior, params, reference, ~fits.failed[own]))
-    params = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    params = {name: np.stack([part.params[name] for part in parts]) for name in points.params}
     values = {**params, **predictive.derived(points.posterior, params)}
-    failed = fits.failed.reshape(-1, count)
-    return {
-        name: np.where(failed.reshape(*failed.shape, *(1,) * (np.ndim(x) - 2)), np.nan, np.asarray(x, float))
-        for name, x in values.items()
-    }
+    lost = np.stack([part.failed for part in parts])
+    numbers = {name: np.asarray(value, float) for name, value in values.items()}
+    return {name: np.where(widen(lost, value.ndim), np.nan, value) for name, value in numbers.items()}

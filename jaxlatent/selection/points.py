@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.errors import listed
+from jaxlatent.errors import InputError, listed
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -103,3 +103,11 @@ def endings(result: Result) -> list[str]:
             where = listed([str(names[i]) for i in own])
             said.append(f"{len(own)} of {total} fits {what}: {where}. {status.name}: {status.advice}")
     return said
+
+
+def in_order(result: Result, to: Result) -> Result:
+    """A fit with its hidden labels in the order of another, by `jaxlatent.Result.align`; as it is where there are none to align."""
+    try:
+        return result.align(to)
+    except InputError:  # no hidden labels, or the model itself tells them apart
+        return result

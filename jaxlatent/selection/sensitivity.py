@@ -1,5 +1,6 @@
 """`prior_sensitivity`: the same data under several priors, and how far the estimates move."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from jaxlatent.execute.fit import fit
 from jaxlatent.model.model import Model
 from jaxlatent.results.result import Result
 from jaxlatent.selection.arguments import check_model, check_options, options_of
+from jaxlatent.selection.points import in_order
 from jaxlatent.status import has_failed
 from jaxlatent.typing import Data, Key
 
@@ -29,9 +31,10 @@ class PriorSensitivity:
             `jaxlatent.Result.summary`, the ``shift`` of the mean from that under the reference, in posterior standard deviations under the
             reference, and its Monte Carlo standard error ``shift_se``. For point fits the ``value`` at the best restart and its
             ``difference`` from that under the reference; where standard errors ``se`` are known also the ``shift``, in those of the
-            reference. NaN where all lanes failed.
+            reference. NaN where all lanes failed. Datasets without a
+            fit under the reference are left out.
         reference: the setting from which shifts are counted, the first.
-        results: the fit of each setting.
+        results: the fit of each setting, with hidden labels in the order of the reference.
     """
 
     table: "pd.DataFrame"
@@ -94,7 +97,7 @@ def prior_sensitivity(
         build: the model of a setting, as ``lambda s: jl.models.hmm(2, jl.models.emissions.BernoulliRegression(2, prior_scale=s))``.
         settings: such as prior scales, ``["auto", 0.5, 1, 2, 5]``; anything hashable. The first is the reference.
         data: one dataset, or a batch.
-        engine: any. Labels of mixtures and hidden states should be in one order, as with `jaxlatent.ordered`.
+        engine: any. Hidden labels are brought into the order of the reference by `jaxlatent.Result.align`, unless the model has one.
         seed: an int or a typed JAX key.
         prob: of the intervals of draws.
         options: of `jaxlatent.fit`. ``init`` may be a function of the setting; a ``store`` has one subfolder a setting.
@@ -123,7 +126,19 @@ def prior_sensitivity(
         if callable(own.get("init")):
             own["init"] = own["init"](setting)
         results[setting] = fit(model, data, engine, seed, **own)
+    results = _in_one_order(results, settings[0])
     return PriorSensitivity(_table(results, settings[0], prob), settings[0], results)
+
+
+def _in_one_order(results: Mapping[Any, Result], reference: Any) -> dict[Any, Result]:
+    """The fits with hidden labels in the order of the reference, without the datasets of a batch that failed there."""
+    base = results[reference]
+    lost = () if base.names is None else base.failed
+    kept = [name for name in base.names or () if name not in lost]
+    if lost and kept:
+        warnings.warn(f"prior_sensitivity(): {listed(lost)} failed under {reference}, and are left out.", stacklevel=3)
+        results = {setting: result.select(kept) for setting, result in results.items()}
+    return {setting: in_order(result, results[reference]) for setting, result in results.items()}
 
 
 def _check_same(models: Mapping[Any, Model], data: Data | Batch) -> None:
