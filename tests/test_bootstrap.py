@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import pandas as pd
 import pytest
 from monte_carlo import LIMIT
 from numpyro.distributions import constraints
@@ -232,7 +233,12 @@ def test_labels_of_replicates_are_those_of_the_fit_to_the_data(states, monkeypat
 
 
 def test_sequences_are_drawn_whole_with_their_masks():
-    found = jl.bootstrap(STATES, chains(), EM, 0, kind="units", replicates=100)
+    """Of a table, whose labels of sequences no parameter has."""
+    parts = [
+        pd.DataFrame({"session": i, "y": np.where(one.mask, one.values, np.nan)}) for i, one in enumerate(chains()["y"])
+    ]
+    data = jl.sequences(pd.concat(parts), sequence="session", y="y")
+    found = jl.bootstrap(STATES, data, EM, 0, kind="units", replicates=100)
     given, own = (jax.tree.map(np.asarray, fit.posterior.data["y"]) for fit in (found.result, found.original))
     known = {values.tobytes(): mask for values, mask in zip(own.values, own.mask, strict=True)}
     assert found.kind == "sequence" and given.values.shape == (100, *own.values.shape)
@@ -265,7 +271,9 @@ Y = {"y": np.array([0.0, 1.0, 2.0, 4.0])}
     ],
 )
 @pytest.mark.usefixtures("wrong_types")
-def test_what_has_no_bootstrap_is_told(model, data, engine, options, message):
+def test_what_has_no_bootstrap_is_told(model, data, engine, options, message, monkeypatch):
+    """Before any fit."""
+    monkeypatch.setattr(bootstrapping, "fit", None)
     with pytest.raises(jl.InputError, match=message):
         jl.bootstrap(model, data, engine, 0, **options)
 

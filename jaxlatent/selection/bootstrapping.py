@@ -20,11 +20,13 @@ from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.execute.fit import fit
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
+from jaxlatent.model.dims import coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.results import predictive
 from jaxlatent.results.result import Result
 from jaxlatent.results.summary import frame, joined, labels
 from jaxlatent.selection.arguments import check_model, check_options, check_point_engine, options_of
+from jaxlatent.selection.assumptions import check_simulation, check_units, first_of
 from jaxlatent.selection.points import Points, endings, in_order, points_of, starts_at
 from jaxlatent.selection.replicates import batch_of, resample, simulate
 from jaxlatent.typing import Data, Key
@@ -93,8 +95,9 @@ class Bootstrap:
         estimate = joined(values, leading)
         drawn = joined({name: self.replicates[name] for name in values}, leading + 1)
         count, tail = drawn.shape[leading], (1 - prob) / 2
-        both = zip(estimate.reshape(-1, len(rows)), drawn.reshape(-1, count, len(rows)), strict=True)
-        columns = [_columns(one, own[np.isfinite(own).any(-1)], tail) for one, own in both]
+        kept = ~points_of(self.result).failed.reshape(-1, count)
+        each = zip(estimate.reshape(-1, len(rows)), drawn.reshape(-1, count, len(rows)), kept, strict=True)
+        columns = [_columns(one, own[use], tail) for one, own, use in each]
         table = {name: np.stack([column[name] for column in columns]) for name in columns[0]}
         if not leading:
             table = {name: value[0] for name, value in table.items()}
@@ -159,8 +162,8 @@ def bootstrap(
         replicates: number of replicates of each dataset.
         kind:
 
-            - "parametric": observations are drawn from the best fit. Covariates and masks stay, also covariates that were made of earlier
-              observations, such as `jaxlatent.lag` (a fixed design); "units" takes these along.
+            - "parametric": observations are drawn from the best fit, given all its parameters, effects of groups included. Covariates and
+              masks stay, also covariates that were made of earlier observations, such as `jaxlatent.lag` (a fixed design).
             - "units": rows, or the sequences of hidden Markov models, are drawn with replacement, with their covariates and masks (Efron
               1979; it holds if the model is wrong). Entries of the data with as many rows as the observations go with them.
         init: see `jaxlatent.fit`, for the fit to the data.
@@ -170,9 +173,9 @@ def bootstrap(
         A `Bootstrap`, which prints as a table.
 
     Raises:
-        InputError: before any fit for engines that draw and unknown options. Before the replicates are fitted: if the fit to the data
-            failed; for "parametric" if observations cannot be drawn, or depend on observed values; for "units" if there is one sequence
-            only, or units depend on each other or on their place.
+        InputError: before any fit for engines that draw and unknown options; for "parametric" if observations cannot be drawn, or depend on
+            observed values; for "units" if there is one sequence only, or units depend on each other or on their place. Before the
+            replicates are fitted if the fit to the data failed.
     """
     check_model("bootstrap", model, "whose data can be drawn anew")
     check_options("bootstrap", options, ("replicates", "kind"), "replicates")
@@ -180,15 +183,19 @@ def bootstrap(
     require(replicates >= 2, "bootstrap(replicates=...)", got=replicates, expected="at least 2 replicates")
     kinds = ("parametric", "units")
     require(kind in kinds, "bootstrap(kind=...)", got=kind, expected=f"one of {kinds}")
+    layout = None if kind == "parametric" else check_units("bootstrap", model, first_of(data))
+    if layout is None:
+        check_simulation("bootstrap", model, first_of(data))
     keys = [jax.random.fold_in(key_for(Purpose.BOOTSTRAP, seed), i) for i in range(3)]
     fitted = fit(model, data, engine, keys[0], init=init, **options_of(options, "data"))
     points = points_of(fitted)
-    if kind == "units":
-        drawn, kind_of = resample("bootstrap", points, replicates, keys[1])
-    else:
-        drawn, kind_of = simulate("bootstrap", points, replicates, keys[1]), kind
+    drawn = simulate(points, replicates, keys[1]) if layout is None else resample(layout, points, replicates, keys[1])
     batch = batch_of("bootstrap", points, drawn, replicates, options.get("on_bad_data") == "quarantine")
-    own = {**options_of(options, "replicates"), "coords": fitted.coords, "on_bad_data": "quarantine"}
+    own = {
+        **options_of(options, "replicates"),
+        "coords": coords_for(model, data, options.get("coords")),
+        "on_bad_data": "quarantine",
+    }
     once = replace(cast(Any, engine), restarts=1) if isinstance(engine, Search) else engine
     result = fit(model, batch, once, keys[2], init=starts_at(points, replicates), **own)
     parts = [points_of(in_order(one, best)) for one, best in _by_dataset(result, fitted, replicates)]
@@ -196,7 +203,7 @@ def bootstrap(
     if points.names is None:
         values = {name: value[0] for name, value in values.items()}
     best = fitted.best()
-    return Bootstrap(kind_of, {**best.params, **best.derived}, values, best, result)
+    return Bootstrap(kind if layout is None else layout.kind, {**best.params, **best.derived}, values, best, result)
 
 
 def _by_dataset(result: Result, fitted: Result, count: int) -> Iterator[tuple[Result, Result]]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, as_data
+from jaxlatent.data.arrays import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, listed, require
 from jaxlatent.execute.fit import fit
@@ -29,6 +29,7 @@ from jaxlatent.model.model import Model
 from jaxlatent.posterior.condition import condition
 from jaxlatent.results.result import Result
 from jaxlatent.selection.arguments import check_model, check_options, check_point_engine, options_of
+from jaxlatent.selection.assumptions import check_simulation, first_of
 from jaxlatent.selection.points import Points, endings, points_of
 from jaxlatent.selection.replicates import batch_of, simulate
 from jaxlatent.typing import Data, Key
@@ -158,7 +159,7 @@ def likelihood_ratio_test(
 
     Raises:
         InputError: before any fit for engines that draw, unknown options, or models that are not nested by their numbers of parameters or
-            have other observations. After the fit of the smaller model: if it failed, or observations cannot be drawn from it.
+            have other observations, and if observations cannot be drawn from the smaller. After its fit if that failed.
     """
     study = "likelihood_ratio_test"
     check_model(study, smaller, "from which data can be drawn", "smaller")
@@ -175,10 +176,11 @@ def likelihood_ratio_test(
     )
     quarantine = options.get("on_bad_data") == "quarantine"
     _check_nested(smaller, larger, data, quarantine)
+    check_simulation(study, smaller, first_of(data))
     keys = [jax.random.fold_in(key_for(Purpose.LIKELIHOOD_RATIO_TEST, seed), i) for i in range(4)]
     fitted = fit(smaller, data, engine, keys[0], **options_of(options, "smaller"))
     points = points_of(fitted)
-    drawn = simulate(study, points, replicates, keys[1])
+    drawn = simulate(points, replicates, keys[1])
     batch = batch_of(study, points, drawn, replicates, quarantine)
     refit: Callable[[Model, Batch, Key, str], Result] = lambda model, batch, key, part: fit(
         model,
@@ -198,7 +200,7 @@ def likelihood_ratio_test(
 
 def _check_nested(smaller: Model, larger: Model, data: Data | Batch, quarantine: bool) -> None:
     """Raise `InputError` for other observations, no more parameters, or data that the larger model cannot use."""
-    one = data[0] if isinstance(data, Batch) else as_data(data)
+    one = first_of(data)
     if not quarantine:
         condition(larger, data)
     sizes = [model.shapes(one).sites[-1].stop for model in (smaller, larger)]
