@@ -17,7 +17,20 @@ from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.model import Model, fix, tie
 from jaxlatent.posterior import Posterior, condition, from_log_density, from_numpyro
 from jaxlatent.results import PriorDraws, Result, sample_prior
-from jaxlatent.selection import CrossValidation, Selection, calibrate, cross_validate, select
+from jaxlatent.selection import (
+    Bootstrap,
+    Calibration,
+    CrossValidation,
+    LikelihoodRatioTest,
+    PriorSensitivity,
+    Selection,
+    bootstrap,
+    calibrate,
+    cross_validate,
+    likelihood_ratio_test,
+    prior_sensitivity,
+    select,
+)
 from jaxlatent.status import Status
 
 if TYPE_CHECKING:
@@ -34,6 +47,8 @@ __all__ = [
     "EM",
     "NUTS",
     "Batch",
+    "Bootstrap",
+    "Calibration",
     "ChEES",
     "CrossValidation",
     "Factor",
@@ -41,6 +56,7 @@ __all__ = [
     "InputError",
     "JaxlatentError",
     "Laplace",
+    "LikelihoodRatioTest",
     "Masked",
     "MixtureDensityNetwork",
     "Model",
@@ -49,11 +65,13 @@ __all__ = [
     "Plan",
     "Posterior",
     "PriorDraws",
+    "PriorSensitivity",
     "Result",
     "Selection",
     "Status",
     "StoreError",
     "batch",
+    "bootstrap",
     "calibrate",
     "centred",
     "compare",
@@ -66,12 +84,14 @@ __all__ = [
     "from_numpyro",
     "informed",
     "lag",
+    "likelihood_ratio_test",
     "models",
     "noncentred",
     "open",
     "ordered",
     "partially_centred",
     "plan",
+    "prior_sensitivity",
     "responsibilities",
     "resume",
     "run",

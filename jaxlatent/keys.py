@@ -36,6 +36,8 @@ class Purpose(IntEnum):
     COMPARE = _FIRST + 11
     CHECK = _FIRST + 12
     CROSS_VALIDATE = _FIRST + 13
+    BOOTSTRAP = _FIRST + 14
+    LIKELIHOOD_RATIO_TEST = _FIRST + 15
 
 
 class Streams(NamedTuple):

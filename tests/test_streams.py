@@ -104,6 +104,17 @@ def test_no_key_is_used_twice_by_a_cross_validation():
     check_pages(2 + 1 + 4)
 
 
+def test_no_key_is_used_twice_by_bootstraps_and_a_likelihood_ratio_test():
+    """Nor by a fit with their seed; the two kinds of bootstrap begin with the same fit, and have a seed each."""
+    key, engine = jax.random.key(0, impl=RECORDING), jl.Optimize(max_iter=3)
+    larger = jl.Model({**LINE.prior, "rest": dist.Normal(0.0, 1.0)}, LINE.likelihood)
+    jl.fit(LINE, XY, engine, key)
+    jl.bootstrap(LINE, XY, engine, key, replicates=2)
+    jl.bootstrap(LINE, XY, engine, jax.random.key(1, impl=RECORDING), replicates=2, kind="units")
+    jl.likelihood_ratio_test(LINE, larger, XY, engine, key, replicates=2)
+    check_pages(1 + (1 + 2) + (1 + 1) + (1 + 2 + 2 + 3))
+
+
 def test_keys_of_a_fit_differ_and_depend_on_nothing_but_their_place():
     key = jax.random.key(3)
     few, many = keys.streams(key, np.arange(2), 3), keys.streams(key, np.arange(5), 4)

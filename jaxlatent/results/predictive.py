@@ -74,6 +74,15 @@ def predict(posterior: Posterior, params: Params, key: Key, draws: bool) -> dict
     return shaped
 
 
+@compiled()
+def derived(posterior: Posterior, params: Params) -> dict[str, Array]:
+    """The derived quantities at ``params``, which lead with ``(dataset, lane)``."""
+    at: Callable[[Posterior, Params], dict[str, Array]] = lambda posterior, params: posterior.density.derived(
+        params, posterior.data
+    )
+    return over_lanes(at, (1, 0))(posterior, params)
+
+
 def observations(posterior: Posterior, params: Mapping[str, AnyArray], names: tuple[str, ...]) -> dict[str, Any]:
     """Observed values by name, leading with ``dataset``, given one value of ``params`` per dataset."""
 

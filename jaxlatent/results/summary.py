@@ -32,7 +32,7 @@ def summarise(result: Fitted, names: Sequence[str] | None, prob: float) -> "pd.D
         table = {"value": flat(values)}
         if "covariance" in result.statistics:
             table["se"] = result.standard_errors(tuple(values)).reshape(table["value"].shape)
-        return _frame(result, rows, table, lanes=True)
+        return frame(result, rows, table, lanes=True)
     draws = flat(values)
     draws = draws if result.names is not None else draws[None]
     tail = (1 - prob) / 2
@@ -46,7 +46,7 @@ def summarise(result: Fitted, names: Sequence[str] | None, prob: float) -> "pd.D
     }
     if result.names is None:
         table = {name: value[0] for name, value in table.items()}
-    return _frame(result, rows, table, lanes=False)
+    return frame(result, rows, table, lanes=False)
 
 
 #: In the order of the columns.
@@ -84,7 +84,7 @@ def labels(result: Fitted, name: str, value: np.ndarray) -> list[str]:
     ]
 
 
-def _frame(result: Fitted, rows: list[str], table: dict[str, np.ndarray], lanes: bool) -> "pd.DataFrame":
+def frame(result: Fitted, rows: list[str], table: dict[str, np.ndarray], lanes: bool) -> "pd.DataFrame":
     """A table with rows by dataset and lane, if there are such axes, and label."""
     import pandas as pd
 

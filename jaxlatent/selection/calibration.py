@@ -1,8 +1,8 @@
 """`calibrate`: simulation-based calibration, with all simulations in one program."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,15 @@ from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model.model import Model
 from jaxlatent.results.prior import sample_prior
 from jaxlatent.results.result import Result
+from jaxlatent.results.summary import joined, labels
+from jaxlatent.selection.arguments import check_model, check_options
 from jaxlatent.typing import Array, Data, Key, Params
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Calibration:
     """The ranks of true values among posterior draws.
 
@@ -31,10 +36,36 @@ class Calibration:
         result: all fits.
     """
 
-    ranks: dict[str, np.ndarray]
+    ranks: dict[str, np.ndarray] = field(repr=False)
     draws: int
-    truth: dict[str, np.ndarray]
-    result: Result
+    truth: dict[str, np.ndarray] = field(repr=False)
+    result: Result = field(repr=False)
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A row a quantity: the mean of its ranks as a fraction of ``draws``, 0.5 if they are uniform, and the p-value of `pvalues`.
+
+        It has ten bins, or fewer where there are not five simulations for each.
+        """
+        import pandas as pd
+
+        simulations = len(next(iter(self.ranks.values())))
+        found = self.pvalues(max(2, min(10, simulations // 5, self.draws + 1)))
+        known = {**self.result.params, **self.result.derived}
+        rows = [label for name in self.ranks for label in labels(self.result, name, known[name])]
+        means = {name: ranks.mean(0) / self.draws for name, ranks in self.ranks.items()}
+        return pd.DataFrame({"mean_rank": joined(means, 0), "pvalue": joined(found, 0)}, pd.Index(rows))
+
+    def __str__(self) -> str:
+        simulations, table = len(next(iter(self.ranks.values()))), self.table
+        least = min(1.0, table["pvalue"].min() * len(table))
+        return (
+            f"{simulations} simulations; ranks of the truth among {self.draws} draws, uniform if model and engine are correct\n"
+            f"{table.to_string(float_format='{:.4f}'.format)}\n"
+            f"least p-value, times the number of rows: {least:.4f}"
+        )
+
+    __repr__ = __str__
 
     def pvalues(self, bins: int = 10) -> dict[str, np.ndarray]:
         """p-values of a chi-squared test of uniform ranks, for every entry of every quantity.
@@ -88,9 +119,14 @@ def calibrate(
             both ends: the effective sample size should be larger than this.
         options: of `jaxlatent.fit`.
 
+    Returns:
+        A `Calibration`, which prints as a table.
+
     Raises:
-        InputError: for improper priors, priors that read the observations, or an engine that does not draw.
+        InputError: for improper priors, priors that read the observations, an engine that does not draw, or unknown options.
     """
+    check_model("calibrate", model, "from whose prior parameters can be drawn")
+    check_options("calibrate", options, ("simulations", "draws"), "simulations")
     require(simulations >= 1, "calibrate(simulations=...)", got=simulations, expected="at least 1 simulation")
     if engine.kind == "point":
         raise InputError(

@@ -19,6 +19,7 @@ from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
 from jaxlatent.model.model import Model
 from jaxlatent.results.result import Result
+from jaxlatent.selection.arguments import options_of
 from jaxlatent.selection.cross_validation import CrossValidation, validated, whole_of
 from jaxlatent.selection.held_out import BITS, mean_of
 from jaxlatent.store.manifest import PLAIN
@@ -164,7 +165,9 @@ def select(
     models = {candidate: build(candidate) for candidate in candidates}
     validations, rows = {}, {}
     for candidate, model in models.items():
-        own = _options_of(options, candidate)
+        own = options_of(options, candidate)
+        if callable(own.get("init")):
+            own["init"] = own["init"](candidate)
         found = validations[candidate] = validated(model, data, engine, seed, folds, by, own, whole=True)
         rows[candidate] = _row(found, names)
     table = _table(rows, validations)
@@ -173,16 +176,6 @@ def select(
     given = {"seed": seed if isinstance(seed, int) else str(seed), "folds": folds, "by": by, **options}
     settings = {name: value if type(value) in PLAIN else ... for name, value in given.items()}
     return Selection(table, chosen, reason, validations, names, settings)
-
-
-def _options_of(options: Mapping[str, Any], candidate: Any) -> dict[str, Any]:
-    """Options of `jaxlatent.fit` for one candidate."""
-    own = dict(options)
-    if callable(own.get("init")):
-        own["init"] = own["init"](candidate)
-    if own.get("store") is not None:
-        own["store"] = f"{str(own['store']).rstrip('/')}/{candidate}"
-    return own
 
 
 def _row(found: CrossValidation, names: tuple[Any, ...] | None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ A fold is a dataset of a batch: the same data, in which the observations of the 
 nothing, so such a fit is that of the other units, and all folds of all datasets have one shape and are one program.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +13,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import Batch, as_data
 from jaxlatent.engines.base import Engine
-from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.errors import InputError
 from jaxlatent.execute.fit import fit
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model.checks import check_fit
@@ -22,6 +21,7 @@ from jaxlatent.model.dims import coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import batched
 from jaxlatent.results.result import Result
+from jaxlatent.selection.arguments import check_model, check_options
 from jaxlatent.selection.folds import Folds, make_folds
 from jaxlatent.selection.held_out import BITS, Mean, Scores, columns_of, mean_of, score_units
 from jaxlatent.selection.layout import Layout, counts_of, layout_of, masks_of, repeated
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 
 #: The name of the fit to all data, where there is one.
 ALL = "all"
-#: Options of `jaxlatent.fit` that are handed on.
-_OPTIONS = tuple(
-    name
-    for name, parameter in inspect.signature(fit).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY and name != "shard"
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,7 +160,8 @@ def validated(
     whole: bool,
 ) -> CrossValidation:
     """Like `cross_validate`; with ``whole`` the batch also has every dataset as it is, after the folds of all of them."""
-    _check_arguments(model, options)
+    check_model("cross_validate", model, "in whose data values can be masked")
+    check_options("cross_validate", options, ("folds", "by"), "folds")
     key = key_for(Purpose.CROSS_VALIDATE, seed)
     study = _study(model, data, folds, by, jax.random.fold_in(key, 0))
     batch = study.batch(study.folds.training(), whole)
@@ -256,24 +251,6 @@ def _study(model: Model, data: Data | Batch, folds: Any, by: Any, key: Key) -> _
     study = _Study(names, stacked, problems, layout, masks, counts, made)
     _check_independent(model, study, first)
     return study
-
-
-def _check_arguments(model: Any, options: Mapping[str, Any]) -> None:
-    if not isinstance(model, Model):
-        raise InputError(
-            "cross_validate(model, ...)",
-            got=type(model).__name__,
-            expected="a jaxlatent.Model, in whose data values can be masked",
-            remedy="declare the model as a jl.Model.",
-        )
-    for name in options:
-        if name not in _OPTIONS:
-            raise InputError(
-                f"cross_validate({name}=...)",
-                got="a shard, which lacks some of the folds" if name == "shard" else "an unknown option",
-                expected=f"`folds`, `by`, or an option of jl.fit: {', '.join(_OPTIONS)}",
-                remedy="leave it out." if name == "shard" else did_you_mean(name, [*_OPTIONS, "folds", "by"]),
-            )
 
 
 def _check_independent(model: Model, study: _Study, first: Data) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent._compat.tracing import tracing_for
-from jaxlatent.data.arrays import Batch, Masked, split
+from jaxlatent.data.arrays import Batch, Masked, shape_of, split
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
 from jaxlatent.latent import unit_shape
@@ -131,3 +131,13 @@ def repeated(
         left = keep.reshape(datasets * copies, *(1,) * layout.axis, layout.size)
         found[name] = Masked(copied(split(value)[0]), copied(mask) & widen(left, mask.ndim))
     return Batch(found, names)
+
+
+def take_units(layout: Layout, data: Mapping[str, Any], index: np.ndarray) -> dict[str, Any]:
+    """The elements at ``index`` of one dataset, on the host: of observations, and of all other entries of the same length."""
+
+    def taken(value: Any) -> Any:
+        goes_along = shape_of(value)[:1] == (layout.size,)
+        return jax.tree.map(lambda x: x[index], value) if goes_along else value
+
+    return {name: taken(value) for name, value in data.items()}
