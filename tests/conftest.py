@@ -3,9 +3,10 @@
 With `--devices 8` the process has eight, and only laws about devices run, those marked `devices`; `make test` does so after all else.
 `make test-64` runs all tests with `--bits 64`; what is about 32 bits asks for `x32`.
 
-Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and
-ranks (`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro. Under "strict" the engines are traced on a density of
-our own (`test_execute.py`), and EM of the ready families (`test_models.py`).
+Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and ranks
+(`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro; and "strict" inside Optax's Adam. Under `strict` the engines
+are traced on a density of our own (`test_execute.py`), EM on the ready families (`test_models.py`), and whole fits by NUTS run
+(`test_stragglers.py`).
 
 Programs are compiled with little optimisation: compiling is most of the time of the suite, and it takes a third less.
 
@@ -63,6 +64,13 @@ def x64():
 def x32():
     """32 bits inside one test."""
     with jax.enable_x64(False):
+        yield
+
+
+@pytest.fixture
+def strict():
+    """No type is promoted implicitly inside one test, as a user may set it."""
+    with jax.numpy_dtype_promotion("strict"):
         yield
 
 
