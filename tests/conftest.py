@@ -8,13 +8,18 @@ Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`B
 are traced on a density of our own (`test_execute.py`), EM on the ready families (`test_models.py`), and whole fits by NUTS run
 (`test_stragglers.py`).
 
-Programs are compiled with little optimisation: compiling is most of the time of the suite, and it takes a third less.
+Compiling is most of the time of the suite. Programs are compiled with little optimisation, which takes a third less; each in one piece,
+as XLA otherwise copies the parts of a program to compile them on the cores that the other worker has; and what was imported is left out of
+garbage collection.
 
 Signatures of the package are checked at every call, shapes included (jaxtyping and beartype; `checker.py`). Tests that hand over wrong
 types on purpose ask for `wrong_types`.
 
 The compilation cache on disk is JAX's own setting, JAX_COMPILATION_CACHE_DIR; the Makefile gives it.
 """
+
+import gc
+import os
 
 import jax
 import jaxtyping
@@ -33,7 +38,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_parallel_codegen_split_count=1"
     jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_traceback_in_locations_limit", 0)
     jax.config.update("jax_enable_x64", config.getoption("--bits") == 64)
     if config.getoption("--devices") > 1:
         jl.use_cpu_cores(config.getoption("--devices"))
@@ -51,6 +58,12 @@ def pytest_collection_modifyitems(config, items):
 
     config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
     items[:] = [item for item in items if wanted(item)]
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture
