@@ -159,5 +159,5 @@ def test_a_filler_makes_no_chunk_run_longer(monkeypatch):
     assert np.ptp(steps) > 0
     chunk = (2, 3)
     result, fewer_evaluations = fit(chunk)
-    assert_close(whole.params, result.params)
+    assert_close((whole.params, whole.statistics), (result.params, result.statistics))
     assert all_evaluations - fewer_evaluations == evaluated(steps, (5, 5)) - evaluated(steps, chunk)
