@@ -48,8 +48,13 @@ def pytest_configure(config):
     assert len(jax.devices()) == config.getoption("--devices")
 
 
+#: The files that take longest go to the workers first, so that none has one of them left when the others have ended.
+LONGEST = ("store", "buckets", "cross_validation", "results", "chunks", "shards", "execute", "compat", "engine_grid")
+
+
 def pytest_collection_modifyitems(config, items):
     """One device runs every test that does not need more; more devices run the tests marked for them."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
     devices = config.getoption("--devices")
 
     def wanted(item):

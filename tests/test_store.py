@@ -425,7 +425,7 @@ def test_a_damaged_chunk_is_found_and_costs_that_array_alone(damaged):
         result.params["effects"]
     assert np.isfinite(result.params["mu"]).all()
     chunk.unlink()
-    with pytest.raises(jl.StoreError, match="1 of 1 chunks missing"):
+    with pytest.raises(jl.StoreError, match="1 of 3 chunks missing"):
         jl.open(damaged).params["effects"]
 
 
