@@ -19,17 +19,17 @@ demo: $(VENV)/.installed  ## census income, from raw counts to a finished analys
 	$(BIN)/jaxlatent demo census
 
 test: $(VENV)/.installed  ## the test suite on two workers: all of it on one device, the laws about devices on two and eight
-	$(TESTS) -n 2 --dist loadfile -m 'not slow'
+	$(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow'
 	$(TESTS) --devices 2 -m 'not slow' & two=$$!; $(TESTS) --devices 8 -m 'not slow' && wait $$two
 
 test-64: $(VENV)/.installed  ## the test suite in 64 bits, on one device
-	$(TESTS) --bits 64 -n 2 --dist loadfile -m 'not slow'
+	$(TESTS) --bits 64 -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow'
 
 test-slow: $(VENV)/.installed  ## long statistical runs
 	$(TESTS) -m slow
 
 test-versions: $(VENV)/.installed  ## what depends on the versions of JAX, NumPyro and ArviZ, for a second interpreter: PYTHON=, VENV=
-	$(TESTS) -n 2 --dist loadfile -m 'not slow' $(addprefix tests/test_,$(addsuffix .py,$(VERSIONS)))
+	$(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(addprefix tests/test_,$(addsuffix .py,$(VERSIONS)))
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -3,17 +3,23 @@
 With `--devices 8` the process has eight, and only laws about devices run, those marked `devices`; `make test` does so after all else.
 `make test-64` runs all tests with `--bits 64`; what is about 32 bits asks for `x32`.
 
-Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and
-ranks (`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro. Under "strict" the engines are traced on a density of
-our own (`test_execute.py`), and EM of the ready families (`test_models.py`).
+Promotion is left at JAX's defaults: NumPyro 0.22 mixes integers with floats (`Binomial.log_prob`, `LKJCholesky`) and ranks
+(`MultivariateNormal.expand`), so "strict" and "raise" stop inside NumPyro; and "strict" inside Optax's Adam. Under `strict` the engines
+are traced on a density of our own (`test_execute.py`), EM on the ready families (`test_models.py`), and whole fits by NUTS run
+(`test_stragglers.py`).
 
-Programs are compiled with little optimisation: compiling is most of the time of the suite, and it takes a third less.
+Compiling is most of the time of the suite. Programs are compiled with little optimisation, which takes a third less; each in one piece,
+as XLA otherwise copies the parts of a program to compile them on the cores that the other worker has; and what was imported is left out of
+garbage collection.
 
 Signatures of the package are checked at every call, shapes included (jaxtyping and beartype; `checker.py`). Tests that hand over wrong
 types on purpose ask for `wrong_types`.
 
 The compilation cache on disk is JAX's own setting, JAX_COMPILATION_CACHE_DIR; the Makefile gives it.
 """
+
+import gc
+import os
 
 import jax
 import jaxtyping
@@ -32,7 +38,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_parallel_codegen_split_count=1"
     jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_traceback_in_locations_limit", 0)
     jax.config.update("jax_enable_x64", config.getoption("--bits") == 64)
     if config.getoption("--devices") > 1:
         jl.use_cpu_cores(config.getoption("--devices"))
@@ -40,8 +48,13 @@ def pytest_configure(config):
     assert len(jax.devices()) == config.getoption("--devices")
 
 
+#: The files that take longest go to the workers first, so that none has one of them left when the others have ended.
+LONGEST = ("store", "buckets", "cross_validation", "results", "chunks", "shards", "execute", "compat", "engine_grid")
+
+
 def pytest_collection_modifyitems(config, items):
     """One device runs every test that does not need more; more devices run the tests marked for them."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
     devices = config.getoption("--devices")
 
     def wanted(item):
@@ -50,6 +63,12 @@ def pytest_collection_modifyitems(config, items):
 
     config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
     items[:] = [item for item in items if wanted(item)]
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture
@@ -63,6 +82,13 @@ def x64():
 def x32():
     """32 bits inside one test."""
     with jax.enable_x64(False):
+        yield
+
+
+@pytest.fixture
+def strict():
+    """No type is promoted implicitly inside one test, as a user may set it."""
+    with jax.numpy_dtype_promotion("strict"):
         yield
 
 

@@ -49,12 +49,20 @@ def cheap(monkeypatch):
     monkeypatch.setattr(buckets, "COMPILE", 1e-9)
 
 
-def together(model, data, engine):
-    return [list(part) for part in jl.plan(model, data, engine, segment=20).parts]
+def fit(name, **more):
+    model, data, engine = CASES[name]
+    return jl.fit(model, data, engine, 0, **OPTIONS, **more)
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """The datasets that a plan fits together. Its memory, which the compiler tells, is not asked for."""
+    monkeypatch.setattr(programs, "advance_bytes", lambda *_: 0)
+    return lambda *fit: [list(part) for part in jl.plan(*fit, segment=20).parts]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_short_fit_is_compiled_once_and_a_long_one_for_each_shape(name, monkeypatch):
+def test_a_short_fit_is_compiled_once_and_a_long_one_for_each_shape(name, together, monkeypatch):
     model, data, engine = CASES[name]
     data = data.select([name for name in data.names if name not in data.problems])
     assert len(together(model, data, engine)) == 1
@@ -89,38 +97,42 @@ def test_little_of_a_long_run_is_padding():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_batch_in_parts_is_the_batch_also_when_it_is_stored_and_killed(name, cheap, tmp_path, monkeypatch, killed_at):  # noqa: F811
-    model, data, engine = CASES[name]
-    fit = lambda **more: jl.fit(model, data, engine, 0, **OPTIONS, **more)
+def test_a_batch_in_parts_is_the_batch(name, cheap, monkeypatch):
     advance, shapes = programs.advance, set()
     with monkeypatch.context() as patch:
         seen = lambda *given: shapes.add(given[3].data["y"].shape[1:3]) or advance(*given)
         patch.setattr(programs, "advance", seen)
-        ours = fit()
+        ours = fit(name)
     assert shapes == ({(5, 20), (2, 40)} if name == "EM" else {(24,), (40,), (96,), (104,)})
     with monkeypatch.context() as patch:
         patch.setattr(buckets, "COMPILE", 1e9)
-        close(fit(), ours)
+        close(fit(name), ours)
+
+
+@pytest.mark.parametrize("name", ["NUTS", "Optimize"])
+def test_a_batch_in_parts_is_stored_killed_and_fitted_in_shards(name, cheap, tmp_path, monkeypatch, killed_at):  # noqa: F811
+    """Draws, and ends; how an engine's state is stored is the same for a batch in parts as for any other."""
+    model, data, _ = CASES[name]
+    ours = fit(name)
     monkeypatch.setattr(sinks, "_SPACING", 0.0)
-    commits = killed_at(-1, lambda: equal(fit(store=tmp_path / "whole"), ours))
+    commits = killed_at(-1, lambda: equal(fit(name, store=tmp_path / "whole"), ours))
     for i, number in enumerate((1, 2 * commits // 3)):
-        killed_at(number, lambda i=i: fit(store=tmp_path / f"{i}"))
-        again = fit(store=tmp_path / f"{i}", resume=True) if number == 1 else jl.resume(tmp_path / f"{i}", model)
+        killed_at(number, lambda i=i: fit(name, store=tmp_path / f"{i}"))
+        again = fit(name, store=tmp_path / f"{i}", resume=True) if number == 1 else jl.resume(tmp_path / f"{i}", model)
         equal(again, ours)
         equal(jl.open(tmp_path / f"{i}", model, data), ours)
     for i in range(2):
-        fit(store=tmp_path / "shards", shard=(i, 2))
+        fit(name, store=tmp_path / "shards", shard=(i, 2))
     close(jl.open(tmp_path / "shards"), ours)
 
 
-def test_rows_that_count_are_not_cut(cheap):
+def test_rows_that_count_are_not_cut(cheap, together):
     counted = jl.Model({"b": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.b, d.y.shape[0] ** 0.5)})
     sound = RAGGED.select([name for name in RAGGED.names if name not in RAGGED.problems])
     assert len(together(counted, sound, CASES["NUTS"][2])) == 1
 
 
 def test_ctrl_c_keeps_the_parts_that_are_there(cheap, monkeypatch):
-    model, data, engine = CASES["NUTS"]
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     append, fitted = sinks.Memory.append, []
 
@@ -134,12 +146,12 @@ def test_ctrl_c_keeps_the_parts_that_are_there(cheap, monkeypatch):
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            result = jl.fit(model, data, engine, 0, **OPTIONS)
+            result = fit("NUTS")
     finally:
         signal.signal(signal.SIGINT, handler)
     assert "the result is without 3 datasets" in str(said[-1].message)
-    assert len(result.names) == sum(fitted) < len(data.names) and len(fitted) == 2
+    assert len(result.names) == sum(fitted) < len(RAGGED.names) and len(fitted) == 2
     monkeypatch.undo()
-    whole = jl.fit(model, data, engine, 0, **OPTIONS)
+    whole = fit("NUTS")
     for name in result.names:
         np.testing.assert_allclose(result[name].params["b"], whole[name].params["b"], rtol=2e-3, atol=2e-3)

@@ -1,6 +1,7 @@
 """`Result.check`: it names what was planted in sick models, and says nothing of healthy ones."""
 
 from dataclasses import replace
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -169,11 +170,21 @@ def test_the_planted_illness_is_named(illness):
     assert illness.upper() in str(report)
 
 
-@pytest.mark.parametrize("name", often(HEALTHY, {"schools"}))
-def test_nothing_is_said_of_the_healthy(name):
-    model, data = HEALTHY[name]
-    # With a thousand draws the groups' mean has too few for two seeds of six, and the report says so.
-    report = jl.fit(model, data, replace(NUTS, draws=2000), seed=2).check()
+@pytest.fixture(scope="module")
+def healthy():
+    """Fits of healthy models, by name, each made once."""
+
+    @cache
+    def fit(name):
+        # With a thousand draws the groups' mean has too few for two seeds of six, and the report says so.
+        return jl.fit(*HEALTHY[name], replace(NUTS, draws=2000), seed=2)
+
+    return fit
+
+
+@pytest.mark.parametrize("name", often(HEALTHY, {"schools", "mean"}))
+def test_nothing_is_said_of_the_healthy(name, healthy):
+    report = healthy(name).check()
     assert not report and str(report) == "", str(report)
 
 
@@ -219,8 +230,8 @@ def test_shares_that_sum_to_one_are_no_news_under_an_improper_prior():
     assert not report, repr(report)
 
 
-def test_a_chain_that_failed_is_named_and_the_others_are_looked_at():
-    fit = jl.fit(*HEALTHY["mean"], NUTS, seed=2)
+def test_a_chain_that_failed_is_named_and_the_others_are_looked_at(healthy):
+    fit = healthy("mean")
     nothing = lambda x: np.where(np.arange(4).reshape(-1, *(1,) * (x.ndim - 1)) == 1, np.nan, x)
     status = np.array([jl.Status.OK, jl.Status.NON_FINITE, jl.Status.OK, jl.Status.OK])
     params = {"mu": nothing(fit.params["mu"])}
@@ -228,9 +239,8 @@ def test_a_chain_that_failed_is_named_and_the_others_are_looked_at():
     assert broken.check().illnesses == ("non finite",)
 
 
-def test_chains_that_never_moved_are_named():
-    model, data = HEALTHY["mean"]
-    fit = jl.fit(model, data, jl.NUTS(chains=2, warmup=0, draws=10), seed=1)
+def test_chains_that_never_moved_are_named(healthy):
+    fit = healthy("mean")
     still = replace(fit, unconstrained={"position": 0 * fit.positions}, params={"mu": 0 * fit.params["mu"]})
     assert still.check().illnesses == ("no movement",)
 
@@ -251,11 +261,11 @@ def test_what_a_network_meets_far_from_unit_scale_is_named(x, y, where):
     assert named == ([(where,)] if where else [])
 
 
-@pytest.mark.parametrize(("engine", "most"), [(jl.NUTS(chains=4, warmup=100, draws=100), 12), (jl.EM(restarts=2), 3)])
-def test_the_first_look_at_a_result_compiles_next_to_nothing(engine, most):
+@pytest.mark.parametrize(("name", "most"), [("schools", 12), ("ordered mixture", 3)])
+def test_the_first_look_at_a_result_compiles_next_to_nothing(name, most, healthy):
     """Prior draws, or memberships, are one program, beside keys, copies and bounds. Operation by operation there were many more."""
-    model, data = HEALTHY["ordered mixture" if engine.kind == "point" else "schools"][:2]
-    result, seen = jl.fit(model, data, engine, seed=1), []
+    result = jl.fit(*HEALTHY[name], jl.EM(restarts=2), seed=1) if name == "ordered mixture" else healthy(name)
+    seen = []
     listen = lambda event, *_, **__: seen.append(event) if event.endswith("backend_compile_duration") else None
     jax.clear_caches()
     jax.monitoring.register_event_duration_secs_listener(listen)

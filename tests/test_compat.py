@@ -7,12 +7,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import optax
 import pytest
 from jax.sharding import Mesh
 from scipy.stats import kstest
@@ -138,7 +140,8 @@ def test_fits_in_four_threads_equal_those_one_after_the_other():
     """With nothing compiled before: all four trace at once."""
     model = jl.Model({"mu": dist.Normal().expand([3])}, lambda p, d: {"y": dist.Normal(d.x @ p.mu, 1.0)})
     data = jl.batch([{"x": np.eye(3), "y": np.ones(3)}] * 2)
-    fit = lambda restarts: jl.fit(model, data, jl.Optimize(restarts=restarts, max_iter=5), 0, progress=False)
+    engine = jl.Optimize(optimizer=optax.sgd(0.1), max_iter=5)
+    fit = lambda restarts: jl.fit(model, data, replace(engine, restarts=restarts), 0, progress=False)
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(fit, range(1, 5)))
     jax.clear_caches()

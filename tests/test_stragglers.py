@@ -62,7 +62,9 @@ def agree(one, other, datasets, **tolerance):
 
 @pytest.mark.devices
 @pytest.mark.parametrize("narrow", [pytest.param([3], marks=pytest.mark.slow), [0, 7]])
-def test_the_others_keep_their_draws_to_the_bit_and_those_that_went_on_alone_theirs_to_rounding(regrouped, narrow, x64):
+def test_the_others_keep_their_draws_to_the_bit_and_those_that_went_on_alone_theirs_to_rounding(
+    regrouped, narrow, x64, strict
+):
     data = ridges(narrow)
     waited, nobody = regrouped(data, NUTS, EVERYTHING)
     short, alone = regrouped(data, NUTS, 60)
@@ -103,7 +105,7 @@ def test_patience_is_shorter_where_a_step_is_longer():
     assert steps(10, 1) == 4000 > steps(100_000, 10) > steps(100_000, 20) > steps(10_000_000, 100) == 50
 
 
-def test_a_dataset_that_has_enough_draws_stops_whoever_went_on_alone(regrouped, x64):
+def test_a_dataset_that_has_enough_draws_stops_whoever_went_on_alone(regrouped, x64, strict):
     # In 64 bits, where so few draws differ by less than what tells whether there are enough.
     until = jl.until(ess=10, rhat=1.9)
     result, alone = regrouped(ridges([2]), jl.NUTS(chains=2, warmup=20, draws=40), 60, until=until)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import combinations
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from jaxlatent.masks import widen
 from jaxlatent.typing import Array, Data, Leaf
 
 Result = TypeVar("Result")
+Tree = TypeVar("Tree")
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["values", "mask"], meta_fields=[])
@@ -73,7 +74,7 @@ class Batch:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """The data of one dataset, by position."""
-        one: dict[str, Any] = jax.tree.map(lambda x: x[index], self.data)
+        one: dict[str, Any] = take_rows(self.data, index)
         return one
 
     def select(self, names: Sequence[Any]) -> "Batch":
@@ -92,7 +93,7 @@ class Batch:
             )
         rows = np.array([self.names.index(name) for name in names])
         problems = {name: self.problems[name] for name in names if name in self.problems}
-        return Batch(jax.tree.map(lambda x: x[rows], self.data), tuple(names), problems)
+        return Batch(take_rows(self.data, rows), tuple(names), problems)
 
     def checked(self) -> "Batch":
         """The batch itself.
@@ -192,7 +193,7 @@ def batch(datasets: Sequence[Data] | Mapping[Any, Data]) -> Batch:
         name: _stack([arrays[valid[0] if label in problems else label][name] for label in named])
         for name in arrays[valid[0]]
     }
-    return Batch(jax.tree.map(jnp.asarray, stacked), tuple(named), problems)
+    return Batch(on_device(stacked), tuple(named), problems)
 
 
 def _find_unlike(arrays: Mapping[Any, Data]) -> dict[Any, InputError]:
@@ -259,7 +260,26 @@ def as_data(data: Data, label: str = "") -> dict[str, Any]:
         InputError: for values that are not numeric, NaN or infinite unless masked, or beyond JAX's precision; or for ragged entries whose
             lengths disagree.
     """
-    return cast(dict[str, Any], jax.tree.map(jnp.asarray, _on_host(data, label)))
+    return on_device(_on_host(data, label))
+
+
+def on_device(tree: Tree) -> Tree:
+    """The arrays of a tree as JAX arrays that share no memory with those given.
+
+    `jnp.asarray` would compile a program for each new shape of a NumPy array.
+    """
+    copied: Callable[[Any], Any] = lambda x: (
+        jax.device_put(np.array(x)) if isinstance(x, np.ndarray) else jnp.asarray(x)
+    )
+    arrays: Tree = jax.tree.map(copied, tree)
+    return arrays
+
+
+@jax.jit
+def take_rows(tree: Tree, rows: Leaf) -> Tree:
+    """The rows of every array of a tree at an index or at several, by one program."""
+    taken: Tree = jax.tree.map(lambda x: x[rows], tree)
+    return taken
 
 
 def _on_host(data: Data, label: str) -> dict[str, Any]:

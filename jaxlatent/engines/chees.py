@@ -234,7 +234,7 @@ class ChEES(Chains):
 
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
         """At the end of a window, estimate the metric and set step size and length to their averages."""
-        index = jnp.arange(records.lp.shape[1])
+        index = jnp.arange(records.lp.shape[1], dtype=counts.dtype)
         weights = (index < counts[:, None]) & ~self.done(state)[:, None]
         fresh = metrics.estimate(records.position, records.gradient, weights.astype(state.energy.dtype), shared.metric)
         learn = (stage.kind == WINDOW) & weights.any()

@@ -152,7 +152,7 @@ def _loop(
     rows = jnp.zeros((*lanes, capacity + 1, packed.size), packed.dtype) + 0 * counts[..., None, None].astype(
         packed.dtype
     )
-    zero = jnp.sum(0 * counts)
+    zero = jnp.sum(0 * counts, dtype=counts.dtype)
     carry = (states, rows, counts, running(states, counts), () if wait_for_all else (zero, zero))
     states, rows, counts, live, _ = jax.lax.while_loop(proceed, body, carry)
     return states, jax.vmap(jax.vmap(jax.vmap(unpack)))(rows[:, :, :capacity]), counts, live

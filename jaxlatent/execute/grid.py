@@ -58,7 +58,7 @@ class Grid(NamedTuple):
         sharding = NamedSharding(self.mesh, self.spec(leading))
         if _spans_processes(tree):
             return jax.jit(_unchanged, out_shardings=sharding)(tree)
-        return jax.tree.map(lambda x: _place(_drop_weak_type(jnp.asarray(x)), sharding), tree)
+        return jax.tree.map(lambda x: _place(_drop_weak_type(jax.device_put(x)), sharding), tree)
 
     def fetch(self, tree: PyTree) -> PyTree:
         """A tree that leads with ``(dataset, lane)``, on the host of every process and without fillers."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.engines.base import Engine, Stage
@@ -15,7 +14,7 @@ from jaxlatent.execute.grid import Grid, on_host
 from jaxlatent.execute.interrupts import defer_interrupts
 from jaxlatent.execute.outputs import named_records
 from jaxlatent.execute.progress import Report, about
-from jaxlatent.execute.session import Session, remaining
+from jaxlatent.execute.session import Session, copy_buffers, remaining
 from jaxlatent.execute.sinks import Sink
 from jaxlatent.execute.stopping import Monitor
 from jaxlatent.execute.stragglers import advance, patience
@@ -116,8 +115,8 @@ def compile_stages(grid: Grid, engine: Engine, stages: Sequence[Stage], posterio
     """Compile everything before the warm-up is timed, by running a stage of zero steps."""
     capacity, longest = _capacities(stages)
     nothing = _traced(stages[0]._replace(steps=0))
-    copy = jax.tree.map(jnp.copy, session)
-    copy, emitted, _ = advance(grid, engine, capacity, posterior, copy, nothing, _wanted(grid, nothing), 0)
+    wanted = _wanted(grid, nothing)
+    copy, emitted, _ = advance(grid, engine, capacity, posterior, copy_buffers(session), nothing, wanted, 0)
     if longest:
         jax.block_until_ready(programs.pool(grid, engine, longest, copy, emitted, nothing))
     jax.block_until_ready(emitted.counts)

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.tracing import tracing_for
-from jaxlatent.data.arrays import Masked, mask_over, shape_of, shapes_of, split
+from jaxlatent.data.arrays import Masked, mask_over, on_device, shape_of, shapes_of, split
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.latent.hidden_markov import HiddenMarkov
@@ -67,7 +67,7 @@ def pad_rows(posterior: Posterior) -> Posterior:
     padded = _append(used, rows, rounded, _last)
     if density.model.row_wise is None and not _is_row_wise(density, used, padded, rows, rounded):
         return posterior
-    return replace(posterior, data=jax.tree.map(jnp.asarray, padded))
+    return replace(posterior, data=on_device(padded))
 
 
 def rows_of(posterior: Posterior) -> Rows:

@@ -144,7 +144,7 @@ def put_back(
 
     def joined(rows: Array, more: Array) -> Array:
         had = rows.at[places].get(mode="clip")
-        place = widen(jnp.arange(rows.shape[2]) - begun[..., None], rows.ndim)
+        place = widen(jnp.arange(rows.shape[2], dtype=begun.dtype) - begun[..., None], rows.ndim)
         last = jnp.take_along_axis(more, jnp.maximum(place, 0), 2)
         return rows.at[places].set(jnp.where(place < 0, had, last), mode="drop")
 
@@ -186,7 +186,7 @@ def derive(grid: Grid, posterior: Posterior, params: Params) -> Params:
 @_once("grid", "size")
 def slice_draws(grid: Grid, size: int, positions: Array, start: Array) -> Array:
     """``size`` draws from ``start`` on of positions ``(dataset, lane, draw, dim)``; indices out of range take the last draw."""
-    return grid.constrain(jnp.take(positions, start + jnp.arange(size), 2, mode="clip"), 2)
+    return grid.constrain(jnp.take(positions, start + jnp.arange(size, dtype=start.dtype), 2, mode="clip"), 2)
 
 
 @_once("grid", "depth")

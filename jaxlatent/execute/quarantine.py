@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxlatent.data.arrays import take_rows
 from jaxlatent.errors import InputError
 from jaxlatent.masks import blank
 from jaxlatent.status import Status
@@ -67,7 +68,7 @@ class Quarantine:
         filled = jax.tree.leaves(tree)[0].shape[0]
         source = np.arange(filled)
         source[: len(self.bad)][self.bad] = np.argmin(self.bad)
-        return jax.tree.map(lambda x: x[source], tree)
+        return take_rows(tree, source)
 
     def blank(self, result: dict[str, Any]) -> dict[str, Any]:
         """In the fields of a `Result`, ``(dataset, lane, ...)``, set the status of quarantined datasets and replace their values by NaN."""

@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.data.arrays import Batch
+from jaxlatent.data.arrays import Batch, on_device
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, StoreError, require
 from jaxlatent.execute.complete import run_job
@@ -299,7 +298,7 @@ def _given(files: Files, model: Model | Posterior, data: Data | Batch | None) ->
         )
     if data is not None:
         return conditioned_for(model, data, {}, wanted=names is not None)[0]
-    kept = jax.tree.map(jnp.asarray, data_of(files))
+    kept = on_device(data_of(files))
     return unguided(model, kept if names is None else Batch(kept, tuple(names)))
 
 

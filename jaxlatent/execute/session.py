@@ -113,6 +113,12 @@ def to_host(grid: Grid, session: Session) -> Session:
 
 def to_devices(grid: Grid, session: Session) -> Session:
     """A stored session on the devices of a grid, which may be other devices than before."""
-    # A copy, since `advance` donates the buffers.
-    session = jax.tree.map(jnp.copy, session)
-    return Session(*(grid.put(grid.fill(part, n), n) for part, n in zip(session, LEADS, strict=True)))
+    parts = zip(copy_buffers(session), LEADS, strict=True)
+    return Session(*(grid.put(grid.fill(part, n), n) for part, n in parts))
+
+
+@jax.jit
+def copy_buffers(session: Session) -> Session:
+    """The session in buffers of its own, which `advance` may overwrite. One program: leaf by leaf, each shape would compile its own."""
+    copy: Session = jax.tree.map(jnp.copy, session)
+    return copy

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlatent.data.arrays import take_rows
 from jaxlatent.distributions.centring import LikelihoodFactor
 from jaxlatent.errors import InputError, require
 from jaxlatent.posterior.density import Density
@@ -67,7 +68,7 @@ class Posterior:
 
     def some(self, datasets: Sequence[int] | np.ndarray) -> "Posterior":
         """The posterior of the datasets at these positions of a batch."""
-        part: Posterior = jax.tree.map(lambda x: x[np.asarray(datasets)], self.nameless)
+        part = take_rows(self.nameless, np.asarray(datasets))
         return batched(part.density, part.data, tuple((self.names or ())[i] for i in datasets), part.guides)
 
     def one(self, dataset: int) -> "Posterior":

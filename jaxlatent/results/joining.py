@@ -11,6 +11,7 @@ import numpy as np
 from jaxlatent.posterior.posterior import Posterior, batched
 from jaxlatent.results.result import Result
 from jaxlatent.store.lazy import Lazy, stacked
+from jaxlatent.typing import Leaf
 
 _FIELDS = ("params", "derived", "unconstrained", "statistics")
 
@@ -49,8 +50,14 @@ def _joined_field(path: str, values: Sequence[Any], order: np.ndarray) -> Any:
     return {name: stacked([one[name] for one in values])[order] for name in values[0]}
 
 
+@jax.jit
+def _concatenated(parts: Sequence[Posterior], order: Leaf) -> Posterior:
+    whole: Posterior = jax.tree.map(lambda *x: jnp.concatenate(x)[order], *parts)
+    return whole
+
+
 def _joined_posterior(parts: Sequence[Posterior], order: np.ndarray) -> Posterior:
-    whole: Posterior = jax.tree.map(lambda *x: jnp.concatenate(x)[order], *(part.nameless for part in parts))
+    whole = _concatenated([part.nameless for part in parts], order)
     joined_names = [name for part in parts for name in part.names or ()]
     names = tuple(joined_names[i] for i in order) if joined_names else ()
     return batched(whole.density, whole.data, names, whole.guides) if names else whole

@@ -183,7 +183,7 @@ def _check_subtree(
     momenta, sums = checkpoints
     last = jnp.bitwise_count(leaf >> 1).astype(jnp.int32)
     first = last - jnp.bitwise_count((~leaf & (leaf + 1)) - 1).astype(jnp.int32) + 1
-    index = jnp.arange(momenta.shape[0])
+    index = jnp.arange(momenta.shape[0], dtype=leaf.dtype)
     store = ((index == last) & (leaf & 1 == 0))[:, None]
     momenta, sums = jnp.where(store, momentum, momenta), jnp.where(store, momentum_sum, sums)
     turning = _is_turning(momenta, momentum, momentum_sum - sums + momenta)

@@ -80,7 +80,7 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
         stage: the stage that ended.
         automatic: whether the metric may fall back to its diagonal.
     """
-    index = jnp.arange(window.lp.shape[1])
+    index = jnp.arange(window.lp.shape[1], dtype=counts.dtype)
     valid = index < counts[:, None]
     level = jnp.sum(jnp.where(valid, window.lp, 0.0), 1) / jnp.maximum(counts, 1).astype(window.lp.dtype)
     trusted = _trusted(level, counts, window.draws.shape[-1])
