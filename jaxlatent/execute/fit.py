@@ -19,7 +19,7 @@ from jaxlatent.execute.plan import parts_for
 from jaxlatent.execute.resume import parts_in, resume_from
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.keys import as_key
-from jaxlatent.model.dims import coords_for
+from jaxlatent.model.dims import carried_coords, coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.result import Result
@@ -104,7 +104,7 @@ def fit(
     require(
         store is not None or not resume, "fit(resume=True)", got=store, expected="a store", remedy="give store=path."
     )
-    labels = coords_for(model, data, coords)
+    labels, carried = coords_for(model, data, coords), carried_coords(data)
     names = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
     whole = len(names or (None,))
     datasets = np.arange(whole)
@@ -114,6 +114,7 @@ def fit(
         model, data = part_of(model, data, datasets)
         store = None if store is None else own.path(prepare(store, own.count))
     given, quarantine = conditioned_for(model, data, labels, on_bad_data == "quarantine", shard is None)
+    labels = {**carried, **labels}
     job = Job(
         given, quarantine, engine, as_key(seed), seed, labels, devices, segment, until, progress, None, datasets, whole
     )

@@ -65,9 +65,14 @@ def check_dims(dims: Mapping[str, Sequence[str]], shapes: Shapes, coords: Mappin
 def coords_for(model: Any, data: Any, given: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:
     """The coordinate labels of a fit: those given, then those that the data carry for other dimensions that the model names."""
     named = {dim for dims in getattr(model, "dims", {}).values() for dim in dims}
-    carried = data.coords if isinstance(data, TableData | TableBatch) else {}
     own = {name: list(values) for name, values in (given or {}).items()}
-    return {**{dim: list(values) for dim, values in carried.items() if dim in named}, **own}
+    return {**{dim: values for dim, values in carried_coords(data).items() if dim in named}, **own}
+
+
+def carried_coords(data: Any) -> dict[str, list[Any]]:
+    """The labels that data from a table carry, also of what no parameter has a dimension for, such as sequences."""
+    carried = data.coords if isinstance(data, TableData | TableBatch) else {}
+    return {dim: list(values) for dim, values in carried.items()}
 
 
 def _check_names(name: str, dims: Collection[str], shape: tuple[int, ...]) -> None:

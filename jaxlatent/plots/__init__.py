@@ -8,7 +8,11 @@ from jaxlatent.plots.choice import choice
 from jaxlatent.plots.conditional import component_bands, component_curves, density_map, labelled_draws, pit
 from jaxlatent.plots.geweke import geweke
 from jaxlatent.plots.optimisation import elbo
+from jaxlatent.plots.psychometric import psychometric
 from jaxlatent.plots.shrinkage import shrinkage
+from jaxlatent.plots.state_parameters import state_weights, transitions
+from jaxlatent.plots.state_paths import dwell_times, occupancy, session
+from jaxlatent.plots.states import states
 from jaxlatent.plots.validation import validation
 
 __all__ = [
@@ -17,11 +21,18 @@ __all__ = [
     "component_bands",
     "component_curves",
     "density_map",
+    "dwell_times",
     "elbo",
     "forest",
     "geweke",
     "labelled_draws",
+    "occupancy",
     "pit",
+    "psychometric",
+    "session",
     "shrinkage",
+    "state_weights",
+    "states",
+    "transitions",
     "validation",
 ]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -28,6 +29,13 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.0,
 }
+
+
+def colours_of(number: int) -> list[Any]:
+    """So many colours, for lines and labels that go together: the first of `COLOURS`, and of many an even part of a colour map."""
+    if number <= len(COLOURS):
+        return list(COLOURS[:number])
+    return [tuple(colour) for colour in mpl.colormaps["viridis"](np.linspace(0, 1, number))]
 
 
 @contextmanager

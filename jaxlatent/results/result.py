@@ -1,11 +1,11 @@
 """`Result`: the result of a fit, as host arrays with provenance, summaries and checks."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from jaxlatent.results import arviz, report, saving
+from jaxlatent.results import alignment, arviz, report, saving
 from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.summary import stacked, summarise
 
@@ -45,6 +45,27 @@ class Result(Fitted):
         if self._ragged:
             return stacked({name: self[name].summary(names, prob) for name in self.names or ()})
         return summarise(self, names, prob)
+
+    def align(self, to: "Result | Mapping[str, Any]") -> Self:
+        """The result with its states or components in the order of a reference, as in ``animals.align(to=pooled)``.
+
+        The likelihood does not know the order of labels, so datasets, lanes and draws may each have their own. Each gets the order in which
+        the expected number of observed steps that it and the reference put into the same state is largest, by their posterior probabilities
+        on its data. So the reference may be a fit of other data, such as that of all animals.
+
+        Args:
+            to: a fit of a model with the same parameters and as many labels: of one dataset, or of a batch that has the names of this one;
+                its best lane counts, of draws their mean. Or values by name, one for each parameter that labels index.
+
+        Returns:
+            The same with permuted parameters, positions and derived quantities; the log joint is the same. ``statistics["agreement"]`` is
+            the share of observed steps expected in the same state as under the reference: low where no order fits. Dimensions named
+            "state", "next_state" or "component" are permuted, see `jaxlatent.Model`; if there are none, axes of that length.
+
+        Raises:
+            InputError: for other parameters or datasets, and for labels that are not exchangeable, as under an ordered prior.
+        """
+        return alignment.aligned(self, to)
 
     def check(self) -> Any:
         """Check for common problems; the report prints as text, and is empty and false if there are none.

@@ -14,10 +14,9 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.short_generator import short_key
 from jaxlatent.diagnostics import relabel, rhat
 from jaxlatent.keys import Purpose, key_for
-from jaxlatent.latent import hidden_in
-from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.model.model import Model
 from jaxlatent.results.fitted import Fitted
+from jaxlatent.results.label_axes import label_axes, numbers_of_labels
 from jaxlatent.results.summary import diagnostics, joined, labels
 from jaxlatent.typing import Array, Data, Key, Params
 
@@ -134,7 +133,11 @@ def _draw_prior(model: Model, seed: Key, known: Params, data: Data) -> Params:
 
 def _switching(result: Fitted, observed: Mapping[str, dist.Distribution]) -> tuple[str, ...]:
     """Parameters whose chains agree only after relabelling."""
-    axes = _label_axes(result, observed)
+    numbers = set(numbers_of_labels(observed).values())
+    if len(numbers) != 1:
+        return ()
+    shapes = {name: value.shape[2:] for name, value in result.params.items()}
+    axes = label_axes(shapes, result.posterior.density.dims, numbers.pop())
     if not axes:
         return ()
 
@@ -143,17 +146,3 @@ def _switching(result: Fitted, observed: Mapping[str, dist.Distribution]) -> tup
 
     before, after = worst(result.params), worst(relabel(result.params, axes).params)
     return tuple(axes) if after < 1.05 or after - 1 < 0.2 * (before - 1) else ()
-
-
-def _label_axes(result: Fitted, observed: Mapping[str, dist.Distribution]) -> dict[str, tuple[int, ...]]:
-    """The axes of parameters that index the components or states."""
-    axes: dict[str, tuple[int, ...]] = {}
-    for d in observed.values():
-        if hidden_in(d) is None:
-            continue
-        count = d.num_states if isinstance(d, HiddenMarkov) else d.mixture_size
-        for name, value in result.params.items():
-            places = tuple(axis for axis, length in enumerate(value.shape[2:]) if length == count)
-            # The transition matrix has two label axes; for others a second axis of the same length is something else.
-            axes |= {name: places if name == "transition_matrix" else places[:1]} if places else {}
-    return axes
