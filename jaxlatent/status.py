@@ -63,3 +63,9 @@ def at_limit(status: Array) -> Array:
 def has_failed(status: np.ndarray) -> np.ndarray:
     """Whether each code is one whose result should not be used, on the host."""
     return np.isin(status, [code for code in Status if code.failed])
+
+
+def in_words(status: np.ndarray) -> str:
+    """How lanes ended, as in ``"3 OK, 1 STUCK"``."""
+    codes, counts = np.unique(status, return_counts=True)
+    return ", ".join(f"{count} {Status(code).name}" for code, count in zip(codes, counts, strict=True))

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ LAYERS = [
     "results",
     "execute",
     "plots",
+    "pages",
     "selection",
     "models",
     "datasets",
@@ -50,7 +52,11 @@ LATE = (
     "pymc",
     "jaxlatent.cli",
     "jaxlatent.plots",
+    "jaxlatent.pages",
 )
+
+#: Methods that stand where users look for them and call a room below, which they import when they are called: by module, what it imports.
+METHODS = {"results.result": {"pages.result"}}
 
 LAYER_OF = {name: row for row, name in enumerate(LAYERS)}
 
@@ -68,11 +74,15 @@ def modules() -> dict[str, Path]:
 
 def imports(path: Path, known: dict[str, Path]) -> set[str]:
     """The modules of the package that a file imports: at its top, in functions, or for type checkers."""
-    tree = ast.parse(path.read_text())
+    return imports_in(ast.walk(ast.parse(path.read_text())), known)
+
+
+def imports_in(nodes: Iterable[ast.AST], known: dict[str, Path]) -> set[str]:
+    """The modules of the package that statements import."""
     names = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively: write the full name"
+            assert node.level == 0, f"line {node.lineno} imports relatively: write the full name"
             longer = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
             names |= {long if long.removeprefix("jaxlatent.") in known else node.module for long in longer.values()}
         elif isinstance(node, ast.Import):
@@ -81,7 +91,7 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
 
 
 MODULES = modules()
-IMPORTS = {name: imports(path, MODULES) for name, path in MODULES.items()}
+IMPORTS = {name: imports(path, MODULES) - METHODS.get(name, set()) for name, path in MODULES.items()}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -102,6 +112,12 @@ def test_there_are_no_cycles():
         for name in free:
             del remaining[name]
     assert not remaining, f"a cycle among {sorted(remaining)}"
+
+
+@pytest.mark.parametrize("module", METHODS)
+def test_a_method_imports_a_room_below_only_when_it_is_called(module):
+    at_import = ast.parse(MODULES[module].read_text()).body
+    assert METHODS[module] <= imports(MODULES[module], MODULES) and not METHODS[module] & imports_in(at_import, MODULES)
 
 
 def test_every_layer_is_in_use():

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import numpyro.distributions as dist
 
 from jaxlatent.distributions.centring import Recentred
@@ -39,6 +40,20 @@ def name_of(d: dist.Distribution) -> str:
     if isinstance(d, Normals):
         return "MvNormal"
     return re.sub("(Probs|Logits)$", "", type(d).__name__).replace("Multivariate", "Mv")
+
+
+def described(d: dist.Distribution) -> str:
+    """The short name with the arguments, as in "Normal(0, 10)", if each is one number; otherwise the short name alone."""
+    if isinstance(d, Restricted):
+        return f"{described(d.base)}, some entries held or tied"
+    core = _core(d)
+    while isinstance(core, Ordered):
+        core = _core(core.base)
+    names = () if type(core) in _WRAPPERS else core.arg_constraints
+    values = [np.unique(np.asarray(getattr(core, name))) for name in names]
+    if not values or any(len(value) != 1 for value in values):
+        return name_of(d)
+    return f"{name_of(d)}({', '.join(f'{value[0]:.4g}' for value in values)})"
 
 
 def replicated(d: dist.Distribution) -> tuple[int, ...]:

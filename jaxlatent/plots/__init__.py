@@ -3,12 +3,14 @@
 Import it explicitly, ``from jaxlatent import plots``: ``import jaxlatent`` does not import matplotlib.
 """
 
+from jaxlatent.plots.chains import chains
 from jaxlatent.plots.checks import checks, forest
 from jaxlatent.plots.choice import choice
 from jaxlatent.plots.conditional import component_bands, component_curves, density_map, labelled_draws, pit
 from jaxlatent.plots.geweke import geweke
 from jaxlatent.plots.optimisation import elbo
 from jaxlatent.plots.psychometric import psychometric
+from jaxlatent.plots.restarts import restarts
 from jaxlatent.plots.shrinkage import shrinkage
 from jaxlatent.plots.state_parameters import state_weights, transitions
 from jaxlatent.plots.state_paths import dwell_times, occupancy, session
@@ -16,6 +18,7 @@ from jaxlatent.plots.states import states
 from jaxlatent.plots.validation import validation
 
 __all__ = [
+    "chains",
     "checks",
     "choice",
     "component_bands",
@@ -29,6 +32,7 @@ __all__ = [
     "occupancy",
     "pit",
     "psychometric",
+    "restarts",
     "session",
     "shrinkage",
     "state_weights",

@@ -13,7 +13,7 @@ from jaxlatent.errors import InputError, listed
 from jaxlatent.masks import blank
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.provenance import Provenance
-from jaxlatent.status import Status, has_failed
+from jaxlatent.status import Status, has_failed, in_words
 from jaxlatent.store.lazy import Lazy
 
 #: The fields that lead with ``(dataset?, lane)``.
@@ -51,14 +51,12 @@ class Outcome:
 
     def __repr__(self) -> str:
         shape = ", ".join(f"{name} {_shape(self.params, name)}" for name in self.params)
-        codes, counts = np.unique(self.status, return_counts=True)
-        ended = ", ".join(f"{count} {Status(code).name}" for code, count in zip(codes, counts, strict=True))
         agreed = (
             ""
             if self.trace is None or self.status.size == 1
             else f"; {np.sum(self.agreeing())} reached the best objective"
         )
-        return f"Result({self.provenance.engine}; {shape}; lanes: {ended}{agreed})"
+        return f"Result({self.provenance.engine}; {shape}; lanes: {in_words(self.status)}{agreed})"
 
     def agreeing(self, within: float = 1.0) -> np.ndarray | np.integer:
         """The number of lanes whose objective is ``within`` so many nats of the best, by dataset.

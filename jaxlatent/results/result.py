@@ -80,6 +80,25 @@ class Result(Fitted):
         """
         return report.check(self)
 
+    def report(self, path: str | os.PathLike[str], title: str | None = None) -> None:
+        """Write the result as a page that any browser opens from the disk: one HTML file, which loads nothing and runs no script.
+
+        How lanes ended, the findings of `check` and figures of restarts or chains; the tables of `summary` and `criteria`; model, data and
+        settings; provenance, and the lines to reproduce it. Of a large batch, tables are cut at 60,000 cells, and say so.
+
+        Args:
+            path: of the file, ending in ``.html``; one that is there is replaced, and a folder that is not there is made.
+            title: the heading; by default the name of the model.
+
+        Raises:
+            InputError: for another kind of path, before any work.
+            StoreError: on failures of the disk; what was there before still is.
+        """
+        # Lazy import, from a room below: with Matplotlib `import jaxlatent` would take twice as long.
+        from jaxlatent.pages.result import report as write_page
+
+        write_page(self, path, title)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a store that `jaxlatent.open` gives back in a later process.
 

@@ -7,6 +7,7 @@ and Govaert 2000; for paths Celeux and Durand 2008): BIC with a penalty for stat
 :math:`L` is below the maximum by what the prior costs.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from jaxlatent.model.model import Model
 from jaxlatent.results.result import Result
 from jaxlatent.selection.cross_validation import CrossValidation, validated, whole_of
 from jaxlatent.selection.held_out import BITS, mean_of
+from jaxlatent.store.manifest import PLAIN
 from jaxlatent.typing import Data, Key
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Selection:
         reason: why, in words.
         validations: by candidate, its `CrossValidation`; its ``result`` also holds the fits to all data, "all" or "name, all".
         names: of the datasets of a batch; None for one dataset.
+        settings: of `select`: ``seed``, a key as text, ``folds``, ``by`` and options; ``...`` for what is no number or word.
     """
 
     table: "pd.DataFrame"
@@ -54,6 +57,7 @@ class Selection:
     reason: str
     validations: Mapping[Any, CrossValidation] = field(repr=False)
     names: tuple[Any, ...] | None
+    settings: Mapping[str, Any] = field(repr=False)
 
     @property
     def best(self) -> Result:
@@ -83,11 +87,34 @@ class Selection:
 
         return choice(self.table, self.chosen, axes)
 
-    def __str__(self) -> str:
+    def report(self, path: str | os.PathLike[str], title: str | None = None) -> None:
+        """Write the study as a page that any browser opens from the disk: the choice, its table and figure, and the chosen fit.
+
+        Args:
+            path: of the file, ending in ``.html``; one that is there is replaced, and a folder that is not there is made.
+            title: the heading; by default the name of the chosen model.
+
+        Raises:
+            InputError: for another kind of path, before any work.
+            StoreError: on failures of the disk; what was there before still is.
+        """
+        # Lazy import: with Matplotlib `import jaxlatent` would take twice as long.
+        from jaxlatent.pages.selection import Choice, report
+
+        ended = {candidate: found.result.status for candidate, found in self.validations.items()}
+        # As it was given: an index of pandas may hold NumPy's numbers.
+        shown = next(candidate for candidate in self.validations if self.chosen is None or candidate == self.chosen)
+        folds = self.validations[shown].table
+        choice = Choice(self.table, self.chosen, self.reason, self._held_out(), ended, folds, self.settings)
+        report(choice, shown, self.whole(shown), path, title)
+
+    def _held_out(self) -> str:
         first = next(iter(self.validations.values()))
-        held = f"{first.total.units} {first.unit}s, {first.total.observations} observations held out"
+        return f"{first.total.units} {first.unit}s, {first.total.observations} observations held out"
+
+    def __str__(self) -> str:
         table = self.table.to_string(float_format="{:.4f}".format)
-        return f"{held}\n{table}\nchosen: {self.chosen}. {self.reason}"
+        return f"{self._held_out()}\n{table}\nchosen: {self.chosen}. {self.reason}"
 
     __repr__ = __str__
 
@@ -143,7 +170,9 @@ def select(
     table = _table(rows, validations)
     first = next(iter(validations.values()))
     chosen, reason = _chosen(table, f"{first.total.units} {first.unit}s")
-    return Selection(table, chosen, reason, validations, names)
+    given = {"seed": seed if isinstance(seed, int) else str(seed), "folds": folds, "by": by, **options}
+    settings = {name: value if type(value) in PLAIN else ... for name, value in given.items()}
+    return Selection(table, chosen, reason, validations, names, settings)
 
 
 def _options_of(options: Mapping[str, Any], candidate: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxlatent.results.report.finding import Finding
-from jaxlatent.status import Status
+from jaxlatent.status import in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ class Reports:
 
         rows = [
             (
-                _ended(self.status[name]),
+                in_words(self.status[name]),
                 len(findings),
                 sum(one.fatal for one in findings),
                 findings[0].illness if findings else "",
@@ -105,9 +105,3 @@ class Reports:
 
     def __repr__(self) -> str:
         return str(self) or "nothing found"
-
-
-def _ended(status: np.ndarray) -> str:
-    """How the lanes of a dataset ended."""
-    codes, counts = np.unique(status, return_counts=True)
-    return ", ".join(f"{count} {Status(code).name}" for code, count in zip(codes, counts, strict=True))
