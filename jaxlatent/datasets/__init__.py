@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxlatent.datasets.behaviour import INPUTS, Mice, mice
 from jaxlatent.errors import InputError
+
+__all__ = ["INPUTS", "Dataset", "Mice", "census_income", "inverse_problem", "mice"]
 
 
 class Dataset(NamedTuple):

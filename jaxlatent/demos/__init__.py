@@ -30,6 +30,10 @@ DEMOS = {
         "five hierarchical regressions of income on education and sex (1994 US census): NUTS, MAP and ADVI, compared",
         "jaxlatent.demos.census_run",
     ),
+    "mice": Demo(
+        "GLM-HMMs of decisions by simulated mice: from a table of trials to the number of states and each animal's own fit",
+        "jaxlatent.demos.mice_run",
+    ),
     "graphs": Demo("graphs of the census models and of every ready family of models", "jaxlatent.demos.graphs"),
     "regression": Demo(
         "all of the following: a gallery of regressions of simulated data", "jaxlatent.demos.regression"

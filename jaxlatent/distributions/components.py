@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.distributions.normals import Normals
 from jaxlatent.typing import AnyArray, Array, ArrayLike
 
@@ -17,7 +18,7 @@ def by_component(d: dist.Distribution, value: AnyArray) -> Array:
     inner, events = (d.base_dist, d.reinterpreted_batch_ndims) if isinstance(d, dist.Independent) else (d, 0)
     # Parameters that are common to all values need not be expanded.
     inner = inner.base_dist if isinstance(inner, dist.ExpandedDistribution) else inner
-    if isinstance(inner, Normals) and events == 0:
+    if isinstance(inner, Normals | BernoulliLogits) and events == 0:
         return inner.by_component(value)
     if type(inner) is not dist.Normal:
         return jnp.moveaxis(d.log_prob(jnp.expand_dims(value, -1 - d.event_dim)), -1, 0)

@@ -164,11 +164,6 @@ class EM(Search):
 
     def _update_status(self, state: State, objective: Array, expected: dict[str, Expected], rejected: Array) -> State:
         """The state after an iteration: objective, size of the smallest component, and status (never converged at a ``rejected`` jump)."""
-        sizes = [
-            jnp.sum(one.weights, tuple(range(one.weights.ndim - 1)))
-            for one in expected.values()
-            if one.weights is not None
-        ]
         gain, resolution = (objective - state.objective) / _observations(expected), _resolution(objective, expected)
         # With drawn labels or paths, two equal objectives in a row do not show convergence.
         settled = (jnp.abs(gain) <= jnp.maximum(self.tol, resolution)) & ~rejected
@@ -179,7 +174,7 @@ class EM(Search):
         status = jnp.where(jnp.isfinite(objective), status, Status.NON_FINITE)
         return state._replace(
             objective=objective,
-            least=jnp.min(jnp.concatenate([jnp.ravel(size) for size in sizes])).astype(objective.dtype),
+            least=jnp.min(jnp.concatenate(_sizes(expected))).astype(objective.dtype),
             iterations=state.iterations + 1,
             status=status.astype(state.status.dtype),
         )
@@ -237,7 +232,14 @@ def _complete(posterior: Posterior, expected: dict[str, Expected]) -> LogDensity
 
 def _observations(expected: dict[str, Expected]) -> Array:
     """The number of observations with latent labels, at least 1."""
-    return jnp.maximum(sum(jnp.sum(one.weights) for one in expected.values() if one.weights is not None), 1.0)
+    return jnp.maximum(sum(map(jnp.sum, _sizes(expected))), 1.0)
+
+
+def _sizes(expected: dict[str, Expected]) -> list[Array]:
+    """The expected number of observations in each component, by observation."""
+    return [
+        jnp.sum(one.weights, tuple(range(one.weights.ndim - 1))) for one in expected.values() if one.weights is not None
+    ]
 
 
 def _resolution(objective: Array, expected: dict[str, Expected]) -> Array:

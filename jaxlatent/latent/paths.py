@@ -29,7 +29,8 @@ def expect(
         log_normalizer = markov.log_normalizer(*chain)
         one: Callable[[Key], tuple[Array, Array]] = lambda key: _counts(d, markov.sample_states(key, *chain))
         probs, transitions = jax.tree.map(lambda x: jnp.mean(x, 0), jax.vmap(one)(jax.random.split(key, draws)))
-    weights = probs if mask is None else jnp.where(mask[..., None], probs, 0.0)
+    # Transposed as the messages lie in memory. XLA then takes the conversion, but not a selection, out of the iterations of EM.
+    weights = probs if mask is None else (probs.T * jnp.broadcast_to(mask, probs.shape[:-1]).T.astype(probs.dtype)).T
     return Expected(jnp.sum(log_normalizer), weights, probs[..., 0, :], transitions)
 
 

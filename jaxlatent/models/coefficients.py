@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.centring import noncentred
 from jaxlatent.errors import InputError, require
-from jaxlatent.models.parts import Priors, rows
+from jaxlatent.models.parts import Priors, columns, rows
 from jaxlatent.models.units import Units, units_of_inputs
 from jaxlatent.typing import Array
 
@@ -70,6 +70,11 @@ class Design(NamedTuple):
     def intercept(self) -> bool:
         """Whether the design has an intercept."""
         return self.x.shape[1] > self.units.spread.shape[0]
+
+    def columns(self, x: Array) -> Array:
+        """The rows of the design as `jaxlatent.models.parts.columns`, ``(P, N)``, given its raw inputs ``(..., num_inputs)``."""
+        standard = (columns(x, 1) - self.units.centre[:, None]) / self.units.spread[:, None]
+        return jnp.concatenate([standard, jnp.ones_like(standard[:1])]) if self.intercept else standard
 
     def standardise(self, weights: Array, biases: Array | None) -> Array:
         """Standardised coefficients ``beta`` from those in units of the data."""

@@ -40,6 +40,21 @@ def rows(value: Array, event_dim: int) -> Array:
     return value.reshape(-1, *value.shape[value.ndim - event_dim :])
 
 
+def columns(value: Array, event_dim: int) -> Array:
+    """``(...,)`` as ``(N,)``, or with ``event_dim`` 1 ``(..., D)`` as ``(D, N)``: all sequences of a step, then those of the next.
+
+    So do the messages of a hidden Markov model lie in memory, and what goes along with them need not be transposed. The order is not that
+    of `rows`.
+    """
+    return value.T.reshape(*value.shape[value.ndim - event_dim :], -1)
+
+
+def from_columns(value: Array, leading: tuple[int, ...]) -> Array:
+    """The inverse of `columns`: ``(D, N)`` as ``(*leading, D)``."""
+    back: Array = value.reshape(*value.shape[:-1], *leading[::-1]).T
+    return back
+
+
 def weights_of(expected: Expected) -> Array:
     """The responsibility of each state for each row, ``(N, K)``."""
     assert expected.weights is not None

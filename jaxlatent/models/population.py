@@ -142,14 +142,16 @@ class Population:
         steps = alone + jnp.einsum("akpq,kq->akp", covariance, tight * step)
         steps = jnp.where(jnp.isfinite(steps), steps, 0.0)
 
-        def gain(fraction: Array) -> Array:
+        def too_far(fraction: Array) -> Array:
             move, common = fraction[:, None] * steps, fraction[:, None] * step
             change = move - common
             pull = jnp.sum((apart + 0.5 * change) * tight * change, (0, 2))
             centre = jnp.sum(((now.population - design.mean + 0.5 * common) @ design.precision) * common, -1)
-            return evidence.gain(move) - pull - centre
+            gain = evidence.gain(move) - pull - centre
+            return ~(gain >= -jnp.finfo(gain.dtype).eps * evidence.size)
 
-        fraction = fraction_of_step(gain, evidence.size)[:, None]
+        longest = jnp.max(jnp.abs(steps) @ jnp.max(jnp.abs(design.x), 0), 0)
+        fraction = fraction_of_step(too_far, longest)[:, None]
         groups, population = now.groups + fraction * steps, now.population + fraction * step
         squares = jnp.sum((groups - population) ** 2, 0)
         left = jnp.sum(jnp.diagonal(covariance, axis1=-2, axis2=-1), 0)

@@ -78,17 +78,18 @@ def arrange(
             x = jnp.broadcast_to(x, (*leading, *x.shape[-event:]))
         return jnp.moveaxis(x.reshape(math.prod(x.shape[:-event]), *x.shape[-event:]), 0, -1)
 
-    live = None
+    live, terms = None, batch(log_likelihoods, 2)
     if mask is not None:
         mask = jnp.broadcast_to(mask, (*leading, steps))
-        log_likelihoods = jnp.where(mask[..., None], log_likelihoods, 0.0)
         # From lengths, in the layout of the messages: transposing the mask would take as long as a pass.
         lengths = jnp.max(jnp.where(mask, jnp.arange(1, steps + 1), 0), -1).ravel()
         live = jnp.arange(steps)[:, None] < lengths
+        # With ``live``, which changes nothing, this is more than a transposition: XLA takes it out of the iterations of EM.
+        terms = jnp.where((batch(mask, 1) & live)[:, None], terms, 0.0)
     return Problem(
         batch(initial_probs, 1),
         transition_matrix if transition_matrix.ndim == 2 else batch(transition_matrix, 3),
-        batch(log_likelihoods, 2),
+        terms,
         live,
         choose_method(steps, states) if method is None else method,
         tuple(leading),

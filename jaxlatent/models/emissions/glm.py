@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
 from jaxlatent.data.namespace import Namespace
@@ -13,39 +14,43 @@ from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Design, Scale, level_of_logits
 from jaxlatent.models.emissions.linear import Regression, solve, zero_weights
-from jaxlatent.models.parts import Priors, Updates, weights_of
+from jaxlatent.models.parts import Priors, Updates, columns
 from jaxlatent.models.units import Units, units_of_y
 from jaxlatent.typing import Array, Params
 
+#: A Newton step that changes no linear predictor by more than this never decreases the objective. The third derivative of `log_partition`
+#: is at most the second in absolute value, so that ``A(eta + s) - A(eta) - A'(eta) s <= A''(eta) (exp(|s|) - |s| - 1)`` (Bach 2010,
+#: proposition 1), and a full step gains what is left of ``A''(eta) s^2``, which is positive up to here.
+_SAFE_STEP = 1.79
 #: The smallest fraction of a Newton step that is tried.
 _MIN_FRACTION = 1e-7
 
 
-def fraction_of_step(gain: Callable[[Array], Array], size: Array) -> Array:
+def fraction_of_step(too_far: Callable[[Array], Array], longest: Array) -> Array:
     """The fraction ``(K,)`` of a Newton step that each state takes: all of it, or so much that its objective does not decrease.
 
     Args:
-        gain: of the objective of every state at given fractions.
-        size: the weight of its observations ``(K,)``, by which the rounding error of the gain grows.
+        too_far: whether the objective of each state decreases beyond rounding at given fractions.
+        longest: the largest change of a linear predictor by the whole step, or a bound on it ``(K,)``.
     """
-    whole = jnp.ones_like(size)
-    # Gains are most of the cost: take the full step for the states where it does not decrease the objective beyond rounding, and
-    # shorten it for the others.
-    rounding = jnp.finfo(size.dtype).eps * size
-    too_far: Callable[[Array], Array] = lambda fraction: ~(gain(fraction) >= -rounding) & (fraction > 0)
 
     def shorten(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        fraction, far = carry
+        fraction, unsettled = carry
+        far = unsettled & too_far(fraction)
         fraction = jnp.where(far, jnp.where(fraction > _MIN_FRACTION, fraction / 4, 0.0), fraction)
-        return fraction, too_far(fraction)
+        return fraction, far & (fraction > 0)
 
-    fraction: Array = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), shorten, (whole, too_far(whole)))[0]
+    # To evaluate the gain costs more than all else, and is needed only where the full step might decrease the objective.
+    start = jnp.ones_like(longest), ~(longest <= _SAFE_STEP)
+    fraction: Array = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), shorten, start)[0]
     return fraction
 
 
 @dataclass(frozen=True)
 class GeneralisedLinear(Regression):
     """A one-parameter exponential family with its canonical link, ``log p = y eta - A(eta) + c(y)`` (McCullagh and Nelder 1989).
+
+    It is assumed that ``|A'''| <= A''``, as for binary and Poisson observations.
 
     Args:
         num_inputs: of ``x``.
@@ -110,33 +115,37 @@ class GeneralisedLinear(Regression):
         """
 
         def both(p: Namespace, d: Namespace, expected: Expected) -> Any:
+            assert expected.weights is not None
             design = self.coefficients.design(d, self.inputs(d), self.level)
             now = design.standardise(p.weights, p.biases if self.bias else None)
-            weights, biases = design.restore(
-                self._newton_step(now, design, d.y.ravel().astype(now.dtype), weights_of(expected).T)
-            )
+            y, w = columns(d.y, 0).astype(now.dtype), columns(expected.weights, 1)
+            weights, biases = design.restore(self._newton_step(now, design, design.columns(self.inputs(d)), y, w))
             return (weights, biases) if self.bias else weights
 
         return {("weights", "biases") if self.bias else "weights": both}
 
-    def _newton_step(self, now: Array, design: Design, y: Array, w: Array) -> Array:
-        """Update standardised coefficients ``(K, P)`` from ``now``, given observations ``(N,)`` and weights ``(K, N)``."""
-        x, precision = design.x, design.precision
-        squares = (x[:, :, None] * x[:, None]).reshape(x.shape[0], -1)
-        eta = now @ x.T
+    def _newton_step(self, now: Array, design: Design, x: Array, y: Array, w: Array) -> Array:
+        """Update standardised coefficients ``(K, P)`` from ``now``, given inputs ``(P, N)``, observations ``(N,)``, weights ``(K, N)``."""
+        precision, half = design.precision, np.triu_indices(x.shape[0])
+        eta = now @ x
         mean, variance = self.moments(eta)
-        slope = (w * (y - mean)) @ x - (now - design.mean) @ precision
-        hessian = ((w * variance) @ squares).reshape(*now.shape, -1) + precision
-        direction = solve(hessian, slope)
+        slope = (w * (y - mean)) @ x.T - (now - design.mean) @ precision
+        upper = (w * variance) @ (x[half[0]] * x[half[1]]).T
+        curvature = jnp.zeros((*now.shape, x.shape[0]), now.dtype).at[:, *half].set(upper).at[:, *half[::-1]].set(upper)
+        direction = solve(curvature + precision, slope)
         direction = jnp.where(jnp.isfinite(direction), direction, 0.0)
-        along = direction @ x.T
 
-        def gain(fraction: Array) -> Array:
-            move, step = fraction[:, None] * direction, fraction[:, None] * along
-            fit = jnp.sum(w * (y * step - (self.log_partition(eta + step) - self.log_partition(eta))), 1)
-            return fit - jnp.sum(((now - design.mean + 0.5 * move) @ precision) * move, 1)
+        def too_far(fraction: Array) -> Array:
+            # Tied to the carry of the loop, or XLA would evaluate parts of the gain before it, whether needed or not.
+            fraction, before, weights = jax.lax.optimization_barrier((fraction, eta, w))
+            move = fraction[:, None] * direction
+            step = move @ x
+            fit = jnp.sum(weights * (y * step - (self.log_partition(before + step) - self.log_partition(before))), 1)
+            gain = fit - jnp.sum(((now - design.mean + 0.5 * move) @ precision) * move, 1)
+            return ~(gain >= -jnp.finfo(now.dtype).eps * jnp.sum(weights, 1))
 
-        return now + fraction_of_step(gain, jnp.sum(w, 1))[:, None] * direction
+        fraction = fraction_of_step(too_far, jnp.abs(direction) @ jnp.max(jnp.abs(x), 1))
+        return now + fraction[:, None] * direction
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from jax.scipy.linalg import cho_solve
 
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.models.coefficients import Coefficients, Design, Scale, require_inputs
-from jaxlatent.models.parts import rows
+from jaxlatent.models.parts import columns, from_columns, rows
 from jaxlatent.models.starts import cluster, windows
 from jaxlatent.models.units import Units, units_of_inputs
 from jaxlatent.typing import Array, Key, Params
@@ -70,10 +70,9 @@ def affine(
         level = weights @ centre if biases is None else biases + weights @ centre
         return link(own_predictors(x - centre, weights, level))
     # States first in memory, for `jaxlatent.distributions.components`.
-    eta = weights @ (x.reshape(-1, x.shape[-1]) - centre).T
+    eta = weights @ (columns(x, 1) - centre[:, None])
     level = weights @ centre if biases is None else biases + weights @ centre
-    eta = eta + level[:, None]
-    return link(eta).T.reshape(*x.shape[:-1], weights.shape[0])
+    return from_columns(link(eta + level[:, None]), x.shape[:-1])
 
 
 def own_predictors(x: Array, weights: Array, level: Array | None = None) -> Array:

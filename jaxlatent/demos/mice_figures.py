@@ -1,0 +1,57 @@
+"""The figures of the study of mice."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxlatent import plots
+from jaxlatent.datasets import INPUTS
+from jaxlatent.demos.mice import Study
+from jaxlatent.demos.mice_run import Recovery
+from jaxlatent.plots._common import COLOURS, GREY, style
+
+_DPI = 150
+
+
+def draw(folder: Path, found: Study, recovered: Recovery | None) -> list[Path]:
+    """Draw the choice of the number of states, the states of all animals pooled and of each by itself, and their weights by the true ones.
+
+    Returns:
+        The files written.
+    """
+    figures = {
+        "choice": found.pooled.plot()[0].figure,
+        "states": plots.states(found.group, "stimulus")["weights"].figure,
+        "animals": plots.states(found.own, "stimulus")["weights"].figure,
+    }
+    if recovered is not None:
+        figures["recovery"] = _recovery(recovered)
+    written = []
+    for name, figure in figures.items():
+        written.append(folder / f"{name}.png")
+        figure.savefig(written[-1], dpi=_DPI)
+        plt.close(figure)
+    return written
+
+
+def _recovery(recovered: Recovery) -> Figure:
+    """Fitted weights of each animal against its true ones, by input; a cross is the population."""
+    with style():
+        figure, axes = plt.subplots(1, len(INPUTS), figsize=(2.4 * len(INPUTS), 2.6), layout="constrained")
+    for i, (name, ax) in enumerate(zip(INPUTS, axes, strict=True)):
+        both = recovered.animals[..., i]
+        ends = np.array([both.min(), both.max()])
+        ax.plot(ends, ends, color=GREY, linewidth=0.6)
+        for state in range(both.shape[2]):
+            ax.plot(*both[..., state], ".", color=COLOURS[state], markersize=5, label=f"state {state}")
+            ax.plot(*recovered.population[:, state, i], "+", color=COLOURS[state], markersize=10)
+        ax.set(title=name, xlabel="true weight")
+    axes[0].set_ylabel("fitted weight")
+    axes[0].legend()
+    return figure
