@@ -1,7 +1,7 @@
 """Figures of hidden states show the numbers that one computes by hand from the fit and the data."""
 
 from dataclasses import replace
-from itertools import combinations, groupby
+from itertools import combinations, groupby, pairwise
 
 import matplotlib
 
@@ -363,6 +363,9 @@ def test_no_panel_of_the_figure_covers_another(one, many, width):
         for a, b in combinations(boxes, 2):
             overlap = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
             assert min(overlap) < 1
+        for name in ("psychometric", "session", "occupancy", "dwell"):
+            labels = [label.get_window_extent() for label in axes[name].get_xticklabels() if label.get_text()]
+            assert all(a.x1 < b.x0 for a, b in pairwise(labels)), name
         for box in boxes:
             assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1
 

@@ -200,7 +200,7 @@ def draw_dwell_times(hidden: Hidden, ax: Axes) -> None:
             law = np.average(-np.diff(np.nanmean(lasting, 1)), 0, number)
             ax.plot(np.sqrt(edges[:-1] * edges[1:]), law, "o--", color=colour, markersize=2.5, linewidth=0.9)
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(FixedLocator(edges[:: 1 + len(edges) // 9].tolist()))
+    ax.xaxis.set_major_locator(FixedLocator(edges[:: 1 + len(edges) // 7].tolist()))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     unit = "trials" if hidden.categories else "steps"
