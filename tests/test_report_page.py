@@ -3,6 +3,7 @@
 import errno
 import os
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import browser
 import html5lib
@@ -217,6 +218,13 @@ def test_a_choice_shows_its_table_and_reason(made):
     code = page.words("pre", "origin")[0]
     assert "jl.select(build, candidates, data, engine, folds=4, by='sequence', seed=0)" in code
     assert "candidates = [1, 2]" in code
+
+
+def test_a_study_without_a_choice_says_why(made, tmp_path):
+    replace(made("selection")[0], chosen=None, reason="Nothing has a finite score.").report(tmp_path / "none.html")
+    page = Page(tmp_path / "none.html")
+    assert page.words("p", "choice")[0] == "No candidate was chosen. Nothing has a finite score."
+    assert page.words("h2")[1] == "Convergence of 1, fitted to all data"
 
 
 def test_names_are_text(made, tmp_path):
