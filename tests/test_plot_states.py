@@ -1,7 +1,7 @@
 """Figures of hidden states show the numbers that one computes by hand from the fit and the data."""
 
 from dataclasses import replace
-from itertools import combinations, groupby
+from itertools import combinations, groupby, pairwise
 
 import matplotlib
 
@@ -187,17 +187,17 @@ def test_transitions_driven_by_inputs_are_averaged_over_the_steps_of_sequences(d
     assert "no law" in plots.dwell_times(result).get_title("left")
 
 
-@pytest.mark.parametrize("others", ["mean", "zero"])
+@pytest.mark.parametrize("others", ["mean", "zero", "observed"])
 def test_psychometric_curves_are_those_of_the_regression(one, others):
     ax, p = plots.psychometric(one, "stimulus", others=others), one.best().params
     seen = np.concatenate([mask for _, mask in observed(ADA)])
     x, y = np.concatenate(ADA["x"])[seen], np.concatenate([values for values, _ in observed(ADA)])[seen]
     probs = np.concatenate([q[:n] for q, n in zip(one.best().smooth()["y"], map(len, ADA["x"]), strict=True)])[seen]
-    at = x[:, 1].mean() if others == "mean" else 0.0
+    at = {"mean": [x[:, 1].mean()], "zero": [0.0], "observed": x[:: -(-len(x) // 50), 1]}[others]
     for k, container in enumerate(ax.containers):
         line = next(line for line in ax.lines if line.get_label() == str(k))
-        eta = p["weights"][k] @ np.array([line.get_xdata(), np.full(101, at)]) + p["biases"][k]
-        np.testing.assert_allclose(line.get_ydata(), 1 / (1 + np.exp(-eta)), atol=1e-5)
+        eta = p["weights"][k, 0] * line.get_xdata() + p["weights"][k, 1] * np.array(at)[:, None] + p["biases"][k]
+        np.testing.assert_allclose(line.get_ydata(), (1 / (1 + np.exp(-eta))).mean(0), atol=1e-5)
         own = probs.argmax(-1) == k
         groups = [y[own & (x[:, 0] == value)] for value in (-1.0, -0.5, 0.0, 0.5, 1.0)]
         groups = [group for group in groups if len(group) >= 5]
@@ -363,6 +363,9 @@ def test_no_panel_of_the_figure_covers_another(one, many, width):
         for a, b in combinations(boxes, 2):
             overlap = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
             assert min(overlap) < 1
+        for name in ("psychometric", "session", "occupancy", "dwell"):
+            labels = [label.get_window_extent() for label in axes[name].get_xticklabels() if label.get_text()]
+            assert all(a.x1 < b.x0 for a, b in pairwise(labels)), name
         for box in boxes:
             assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1
 
@@ -420,6 +423,10 @@ def test_categories_are_log_odds_and_counts_are_means(one):
     rates = np.exp(fit.params["weights"][1, 1] * np.asarray(line.get_xdata()) + fit.params["biases"][1])
     np.testing.assert_allclose(line.get_ydata(), rates, rtol=1e-4)
     assert ax.get_ylabel() == "mean of y" and ax.get_xlabel() == "input 1"
+    shared = {"x": x[0], "y": counts}
+    fit = with_params(one, (1,), known, hmm(2, emissions.PoissonRegression(2)), shared, {}).best()
+    places = plots.psychometric(fit, 1).lines[0].get_xdata()
+    np.testing.assert_allclose([places[0], places[-1]], [x[0, :, 1].min(), x[0, :, 1].max()], rtol=1e-6)
 
 
 def test_chains_and_datasets_that_failed_are_left_out(draws, many):
@@ -451,7 +458,7 @@ def test_what_has_no_states_is_refused(one):
         (lambda: plots.psychometric(one, "stimulos"), "did you mean 'stimulus'"),
         (lambda: plots.psychometric(one, 2), "a number below 2"),
         (lambda: plots.psychometric(one, choice="rihgt"), "did you mean 'right'"),
-        (lambda: plots.psychometric(one, others="median"), "'mean' or 'zero'"),
+        (lambda: plots.psychometric(one, others="median"), "'mean', 'zero'"),
     ]:
         with pytest.raises(jl.InputError, match=words):
             call()

@@ -107,8 +107,9 @@ class Hidden:
         data, dims = self.result.posterior.data, self.result.posterior.density.dims
         if dims.get("weights", ())[-1:] != ("input",) or not isinstance(data, Mapping):
             return None
-        x = np.asarray(split(data["x"])[0])
-        return x.reshape(*self.observed[1].shape, x.shape[-1])
+        x, steps = np.asarray(split(data["x"])[0]), self.observed[1].shape
+        # Sequences may share their inputs.
+        return np.broadcast_to(x.reshape(steps[0], -1, steps[-1], x.shape[-1]), (*steps, x.shape[-1]))
 
     @cached_property
     def thinned(self) -> Result:

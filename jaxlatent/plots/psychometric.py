@@ -1,7 +1,8 @@
 """Psychometric curves: what each state chooses, against one input of its regression."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from functools import reduce
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,9 @@ _MOST_VALUES, _BINS = 12, 8
 #: Fewer steps do not make a point.
 _FEWEST = 5
 _GRID = 101
+#: What the other inputs of a curve are, and over how many steps it is averaged if they are as observed.
+Others: TypeAlias = Literal["mean", "zero", "observed"]
+_STEPS = 50
 
 
 def psychometric(
@@ -24,7 +28,7 @@ def psychometric(
     ax: Axes | None = None,
     *,
     choice: int | str | None = None,
-    others: Literal["mean", "zero"] = "mean",
+    others: Others = "mean",
     prob: float = 0.94,
     coords: Mapping[str, Any] | None = None,
 ) -> Axes:
@@ -41,7 +45,8 @@ def psychometric(
         input: of the horizontal axis, its number or its label in the coordinates ``input``.
         ax: where to draw; a new figure by default.
         choice: the category whose probability is drawn, its number or label; the last by default.
-        others: value of the other inputs: their mean over the observed steps of all datasets, or zero.
+        others: the other inputs of a curve: their "mean" over the observed steps of all datasets, "zero", or "observed": the curve is then
+            an average over up to 50 evenly spaced observed steps of its values at their other inputs, as points are.
         prob: of the intervals.
         coords: labels by dimension (``input``, ``state``, ``category``), before those of the result.
 
@@ -57,10 +62,11 @@ def psychometric(
 
 
 def draw_psychometric(
-    hidden: Hidden, ax: Axes, input: int | str, choice: int | str | None, others: Literal["mean", "zero"], prob: float
+    hidden: Hidden, ax: Axes, input: int | str, choice: int | str | None, others: Others, prob: float
 ) -> None:
     """See `psychometric`; without a legend."""
-    require(others in ("mean", "zero"), "plots.psychometric(others=...)", got=others, expected="'mean' or 'zero'")
+    known = get_args(Others)
+    require(others in known, "plots.psychometric(others=...)", got=others, expected=f"one of {known}")
     if hidden.inputs is None:
         raise InputError(
             "plots.psychometric(result)",
@@ -73,9 +79,11 @@ def draw_psychometric(
     category = _category(hidden, choice)
     values, seen = hidden.observed
     x, y = hidden.inputs[seen], values[seen] if category is None else (values[seen] == category).astype(float)
-    grid = np.tile(x.mean(0) if others == "mean" else np.zeros(x.shape[1]), (_GRID, 1))
-    at = grid[:, column] = np.linspace(x[:, column].min(), x[:, column].max(), _GRID)
-    curves, likeliest = _curves(hidden, grid, category), hidden.mean_probs[seen].argmax(-1)
+    rows = {"mean": x.mean(0)[None], "zero": np.zeros((1, x.shape[1])), "observed": x[:: -(-len(x) // _STEPS)]}[others]
+    at = np.linspace(x[:, column].min(), x[:, column].max(), _GRID)
+    grids = np.where(np.arange(x.shape[1]) == column, at[:, None], rows[:, None])
+    curves: np.ndarray = reduce(np.add, (_curves(hidden, grid, category) for grid in grids)) / len(grids)
+    likeliest = hidden.mean_probs[seen].argmax(-1)
     each = np.nanmean(curves, 1)
     for k, (state, colour) in enumerate(zip(hidden.states, hidden.colours, strict=True)):
         if len(each) > 1:

@@ -24,7 +24,8 @@ def session(
 ) -> Axes:
     """The posterior probability of each state along one sequence, with its choices, or other observations on an axis of their own.
 
-    Probabilities are averaged over draws. Steps without an observation are shaded; the figure ends with the last one observed.
+    Probabilities are averaged over draws (of many over 200, evenly spaced). Steps without an observation are shaded; the figure ends with
+    the last one observed.
 
     Args:
         result: a fit of a hidden Markov model; of point fits the best lane.
@@ -50,7 +51,7 @@ def occupancy(
 ) -> Axes:
     """The share of observed steps in each state: the mean of their smoothed probabilities.
 
-    Draws: mean and equal-tailed interval. A batch: the mean over datasets, and a point for each.
+    Draws (of many 200, evenly spaced): mean and equal-tailed interval. A batch: the mean over datasets, and a point for each.
 
     Args:
         result: a fit of a hidden Markov model; of point fits the best lane.
@@ -71,7 +72,7 @@ def occupancy(
 def dwell_times(result: Result, ax: Axes | None = None, *, coords: Mapping[str, Any] | None = None) -> Axes:
     """The share of visits of each state by how long they last, beside the geometric law of its self-transition.
 
-    Visits are those of most likely paths, of all datasets (and of draws) together; bins double in width. The last visit of a sequence,
+    Visits are those of most likely paths, of all datasets and up to 200 draws together; bins double in width. The last visit of a sequence,
     which its end cuts, counts as one that lasts at least as long: bars are the product-limit estimate (Kaplan and Meier 1958), and do not
     add up to one where the longest visits are cut. Steps without an observation count. The law is that of the transition matrix, averaged
     over the visits of each dataset; there is none where transitions depend on inputs.
@@ -199,7 +200,7 @@ def draw_dwell_times(hidden: Hidden, ax: Axes) -> None:
             law = np.average(-np.diff(np.nanmean(lasting, 1)), 0, number)
             ax.plot(np.sqrt(edges[:-1] * edges[1:]), law, "o--", color=colour, markersize=2.5, linewidth=0.9)
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(FixedLocator(edges[:: 1 + len(edges) // 9].tolist()))
+    ax.xaxis.set_major_locator(FixedLocator(edges[:: 1 + len(edges) // 7].tolist()))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     unit = "trials" if hidden.categories else "steps"

@@ -1,7 +1,7 @@
 """The figure of a GLM-HMM on one page: weights, psychometric curves, transitions, a session, occupancy and dwell times."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from jaxlatent.plots._common import style
 from jaxlatent.plots._hidden import hidden_of
-from jaxlatent.plots.psychometric import draw_psychometric
+from jaxlatent.plots.psychometric import Others, draw_psychometric
 from jaxlatent.plots.state_parameters import draw_transitions, draw_weights
 from jaxlatent.plots.state_paths import Session, draw_dwell_times, draw_occupancy, draw_session
 from jaxlatent.results.result import Result
@@ -25,7 +25,7 @@ def states(
     session: Session = 0,
     *,
     choice: int | str | None = None,
-    others: Literal["mean", "zero"] = "mean",
+    others: Others = "mean",
     prob: float = 0.94,
     width: float = 7.2,
     coords: Mapping[str, Any] | None = None,
@@ -43,7 +43,7 @@ def states(
         input: of the psychometric curves, its number or label.
         session: the number or label of a sequence; of a batch ``(dataset, session)``, or one of the first dataset.
         choice: the category whose probability psychometric curves show, its number or label; the last by default.
-        others: value of the other inputs of psychometric curves.
+        others: the other inputs of psychometric curves, see `psychometric`.
         prob: of the intervals.
         width: of the figure in inches; of less than 5 panels are stacked, for one column of a page.
         coords: labels by dimension (``state``, ``input``, ``category``, ``sequence``), before those of the result; of a batch
