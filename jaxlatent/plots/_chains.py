@@ -1,6 +1,6 @@
 """Transition matrices of hidden Markov models, and the means that states emit at given inputs, for all draws at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -43,7 +43,7 @@ def matrices(posterior: Posterior, params: Params, name: str, draws: bool) -> Ar
 
 @compiled("name", "draws")
 def means(posterior: Posterior, params: Params, x: Array, name: str, draws: bool) -> Array:
-    """The mean of the observation in each state at inputs ``(G, P)``, of categories their probabilities.
+    """The mean of the observation in each state at inputs ``(G, P)``, of categories their probabilities; of groups their population.
 
     Returns:
         ``(dataset, lane, draw?, G, K)``, of categories ``(..., G, K, C)``.
@@ -54,11 +54,24 @@ def means(posterior: Posterior, params: Params, x: Array, name: str, draws: bool
         grid = {**data, "x": x, name: jnp.zeros(rows, split(data[name])[0].dtype)}
         if "u" in data:
             grid["u"] = jnp.zeros((rows, split(data["u"])[0].shape[-1]), x.dtype)
-        emissions: Any = posterior.density.observed(params, grid)[name].emissions
+        at, groups = _at_population(params, posterior.density.dims)
+        grid |= dict.fromkeys(groups, jnp.zeros(rows, jnp.int32))
+        emissions: Any = posterior.density.observed(at, grid)[name].emissions
         mean: Array = emissions.probs if isinstance(emissions, _CATEGORICAL) else emissions.mean
         return mean
 
     return _over_draws(one, posterior, params, draws)
+
+
+def _at_population(params: Params, dims: Mapping[str, tuple[str, ...]]) -> tuple[Params, set[str]]:
+    """Parameters with those of every group of `jaxlatent.models.hierarchical` at their population; and what the groups are called."""
+    at, groups = dict(params), set()
+    for name, (group, *rest) in dims.items():
+        population = name.removeprefix(f"{group}_")
+        if population != name and dims.get(population) == tuple(rest):
+            at[name] = jnp.broadcast_to(params[population], params[name].shape)
+            groups.add(group)
+    return at, groups
 
 
 def number_of_choices(d: dist.Distribution) -> int:

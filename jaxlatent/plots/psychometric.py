@@ -38,7 +38,7 @@ def psychometric(
     thin curve for each dataset and their mean. Points are means of the data, with a standard error, over the observed steps whose most
     probable state (by its probability given all data) is that one, at each value of the input, or in eight bins of equal counts where it
     has many; the other inputs there are as they were. Points of fewer than five steps are left out. Of other regressions the mean of the
-    observation is drawn.
+    observation is drawn; of groups around a population (`jaxlatent.models.hierarchical`) the curves are those of the population.
 
     Args:
         result: a fit of a hidden Markov model of regressions on ``x``; of point fits the best lane.
