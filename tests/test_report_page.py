@@ -3,6 +3,7 @@
 import errno
 import os
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import browser
 import html5lib
@@ -56,20 +57,17 @@ def sequences(seed, *lengths):
     return {"y": [4.0 * path(length) + rng.normal(size=length) for length in lengths]}
 
 
-def schools():
-    return jl.Model(
-        prior={
-            "mu": dist.Normal(0.0, 5.0),
-            "tau": dist.HalfCauchy(5.0),
-            "theta": lambda p: jl.noncentred(dist.Normal(p.mu, p.tau).expand([3]).to_event(1)),
-        },
-        likelihood=lambda p, d: {"effect": dist.Normal(p.theta, d.error)},
-        derived=lambda p, d: {"best": p.theta.argmax()},
-        dims={"theta": ("school",)},
-        name="three schools",
-    )
-
-
+THREE = jl.Model(
+    prior={
+        "mu": dist.Normal(0.0, 5.0),
+        "tau": dist.HalfCauchy(5.0),
+        "theta": lambda p: jl.noncentred(dist.Normal(p.mu, p.tau).expand([3]).to_event(1)),
+    },
+    likelihood=lambda p, d: {"effect": dist.Normal(p.theta, d.error)},
+    derived=lambda p, d: {"best": p.theta.argmax()},
+    dims={"theta": ("school",)},
+    name="three schools",
+)
 SCHOOLS = {"effect": np.array([28.0, 8.0, -3.0]), "error": np.array([15.0, 10.0, 16.0])}
 #: Its density is not finite above 3, where one of two restarts begins.
 BREAKS = jl.Model(
@@ -97,9 +95,7 @@ def selection():
 
 
 def chains():
-    return jl.fit(
-        schools(), SCHOOLS, jl.NUTS(chains=2, warmup=100, draws=100), 0, coords={"school": ["<b>", "$b$", "c"]}
-    )
+    return jl.fit(THREE, SCHOOLS, jl.NUTS(chains=2, warmup=100, draws=100), 0, coords={"school": ["<b>", "$b$", "c"]})
 
 
 def broken():
@@ -110,7 +106,7 @@ def broken():
 
 
 def approximation():
-    return jl.fit(schools(), SCHOOLS, jl.ADVI(restarts=2, max_iter=200, draws=200), 0)
+    return jl.fit(THREE, SCHOOLS, jl.ADVI(restarts=2, max_iter=200, draws=200), 0)
 
 
 STUDIES = {make.__name__: make for make in (hmms, selection, chains, broken, approximation)}
@@ -219,6 +215,13 @@ def test_a_choice_shows_its_table_and_reason(made):
     assert "candidates = [1, 2]" in code
 
 
+def test_a_study_without_a_choice_says_why(made, tmp_path):
+    replace(made("selection")[0], chosen=None, reason="Nothing has a finite score.").report(tmp_path / "none.html")
+    page = Page(tmp_path / "none.html")
+    assert page.words("p", "choice")[0] == "No candidate was chosen. Nothing has a finite score."
+    assert page.words("h2")[1] == "Convergence of 1, fitted to all data"
+
+
 def test_names_are_text(made, tmp_path):
     result, page = made("hmms")
     assert page.table("What was observed").index.tolist() == [*NAMES[:2], CLEANED]
@@ -274,7 +277,7 @@ def test_a_fit_all_of_whose_lanes_failed_has_a_page(tmp_path):
 
 def test_a_batch_of_chains_has_a_row_a_dataset(tmp_path):
     engine = jl.NUTS(chains=2, warmup=50, draws=50)
-    result = jl.fit(schools(), jl.batch({"a": SCHOOLS, "b": SCHOOLS}), engine, 0)
+    result = jl.fit(THREE, jl.batch({"a": SCHOOLS, "b": SCHOOLS}), engine, 0)
     result.report(tmp_path / "batch.html", title="Two & two")
     page, summary = Page(tmp_path / "batch.html"), result.summary()
     assert page.words("h1") == ["Two & two"]

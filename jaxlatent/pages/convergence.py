@@ -50,8 +50,8 @@ def facts(study: Study) -> list[tuple[str, str]]:
         said.append(("Within a nat of the best", _agreement(agreed, lanes)))
     found = study.findings
     if isinstance(found, Reports):
-        counts = [f"{illness} ({len(names):,} datasets)" for illness, names in found.illnesses.items()]
-        said.append(("Findings", listed(counts) or "none"))
+        counts = [f"{illness} ({len(names):,})" for illness, names in found.illnesses.items()]
+        said.append(("Findings, in so many datasets", listed(counts) or "none"))
     elif found is not None:
         said.append(("Findings", listed(list(dict.fromkeys(found.illnesses))) or "none"))
     return said
