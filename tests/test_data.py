@@ -91,3 +91,15 @@ def test_positions_of_masks_do_not_matter_to_the_model():
         for bad in (0, np.nan)
     ]
     assert density[0] == density[1]
+
+
+def test_what_becomes_of_the_users_arrays_changes_nothing():
+    """Memory at a multiple of 64 bytes is what JAX would share rather than copy."""
+    room = np.zeros(64 + 12, np.uint8)
+    start = -room.ctypes.data % 64
+    y = room[start : start + 12].view(np.float32)
+    model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([3])})
+    held = [jl.condition(model, {"y": y}).data["y"], jl.batch([{"y": y}]).data["y"][0]]
+    y[:] = 7.0
+    for one in held:
+        np.testing.assert_array_equal(one, np.zeros(3))
