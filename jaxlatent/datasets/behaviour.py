@@ -78,8 +78,8 @@ def mice(animals: int = 37, sessions: int = 44, missing: float = 0.02, spread: f
 def _simulate(rng: np.random.Generator, weights: np.ndarray, steps: int, missing: float) -> dict[str, np.ndarray]:
     """Columns ``(session, step)`` of sessions with weights ``(session, K, 4)``."""
     count, states = weights.shape[:2]
-    contrast = np.asarray(rng.choice(_CONTRASTS, (count, steps)))
-    stimulus = contrast / _CONTRASTS.std()
+    contrast = _CONTRASTS[rng.integers(len(_CONTRASTS), size=(count, steps))]
+    stimulus = contrast / float(_CONTRASTS.std())
     side = np.where(contrast == 0, rng.choice([-1, 1], (count, steps)), np.sign(contrast))
     chosen = np.where(rng.random((count, steps)) < missing, 0, 1)
     state = np.asarray(rng.choice(states, count, p=_INITIAL))
