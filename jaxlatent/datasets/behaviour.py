@@ -87,7 +87,7 @@ def _simulate(rng: np.random.Generator, weights: np.ndarray, steps: int, missing
     path = np.zeros((count, steps), int)
     for t in range(steps):
         if t:
-            state = (rng.random(count)[:, None] > np.cumsum(_TRANSITIONS, 1)[state][:, :-1]).sum(1)
+            state = (rng.random((count, 1)) > np.cumsum(_TRANSITIONS, 1)[state][:, :-1]).sum(1)
         inputs = np.stack([stimulus[:, t], np.ones(count), last, stay], 1)
         logits = np.einsum("si,si->s", inputs, weights[np.arange(count), state])
         last = chosen[:, t] * np.where(rng.random(count) < 1 / (1 + np.exp(-logits)), 1, -1)
