@@ -12,6 +12,8 @@ import numpy as np
 
 import jaxlatent as jl
 from benchmarks import record
+from benchmarks.glmhmm_workload import peers
+from benchmarks.glmhmm_workload.peers import spent
 from benchmarks.measure import line
 
 ANIMALS, SESSIONS, STATES, RESTARTS = 37, 44, (2, 3, 4, 5), 20
@@ -31,12 +33,7 @@ def main():
     parser.add_argument("--out", default="benchmarks/results/glmhmm_workload.jsonl")
     args = parser.parse_args()
     jl.use_cpu_cores(args.cores)
-    if args.peers:
-        from benchmarks.glmhmm_workload import peers
-
-        found = peers.run(args.peer_python)
-    else:
-        found = [workload(args)]
+    found = peers.run(args.peer_python) if args.peers else [workload(args)]
     for one in found:
         record.append(args.out, one)
         print({name: value for name, value in one.items() if name not in ("versions", "hardware")}, flush=True)
@@ -80,12 +77,6 @@ def workload(args):
 
 def rounded(timings):
     return {name: round(value, 1) for name, value in timings.items()}
-
-
-def spent():
-    """Seconds of all cores that this process has used."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 main()

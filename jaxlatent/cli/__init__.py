@@ -141,6 +141,21 @@ def census(
         DEMOS["census"].run(out, chains, warmup, draws, seed, centring.value, console())
 
 
+@demos.command(help=f"{DEMOS['mice'].line}.")
+def mice(
+    out: Annotated[Path, typer.Option(help="Directory for trials, weights, figures and the page.")] = Path("runs/mice"),
+    animals: Annotated[int, typer.Option(help="Number of simulated mice.")] = 5,
+    sessions: Annotated[int, typer.Option(help="Sessions of each, on average.")] = 16,
+    restarts: Annotated[int, typer.Option(help="Random starts of each fit to all animals.")] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated trials, of folds and starts.")] = 0,
+    store: Annotated[bool, typer.Option("--store", help="Keep the run, to go on after an interruption.")] = False,
+) -> None:
+    """GLM-HMMs of decisions by simulated mice."""
+    with _plain_errors():
+        _use_cores()
+        DEMOS["mice"].run(out, animals, sessions, (2, 3, 4), restarts, seed, store, console=_console())
+
+
 @demos.command()
 def graphs(
     out: Annotated[Path, typer.Option(help="Directory for figures and graphs.md.")] = Path("runs/graphs"),

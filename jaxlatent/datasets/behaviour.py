@@ -78,16 +78,16 @@ def mice(animals: int = 37, sessions: int = 44, missing: float = 0.02, spread: f
 def _simulate(rng: np.random.Generator, weights: np.ndarray, steps: int, missing: float) -> dict[str, np.ndarray]:
     """Columns ``(session, step)`` of sessions with weights ``(session, K, 4)``."""
     count, states = weights.shape[:2]
-    contrast = rng.choice(_CONTRASTS, (count, steps))
-    stimulus = contrast / _CONTRASTS.std()
+    contrast = _CONTRASTS[rng.integers(len(_CONTRASTS), size=(count, steps))]
+    stimulus = contrast / float(_CONTRASTS.std())
     side = np.where(contrast == 0, rng.choice([-1, 1], (count, steps)), np.sign(contrast))
     chosen = np.where(rng.random((count, steps)) < missing, 0, 1)
-    state = rng.choice(states, count, p=_INITIAL)
+    state = np.asarray(rng.choice(states, count, p=_INITIAL))
     last = stay = np.zeros(count)
     path = np.zeros((count, steps), int)
     for t in range(steps):
         if t:
-            state = (rng.random(count)[:, None] > np.cumsum(_TRANSITIONS, 1)[state][:, :-1]).sum(1)
+            state = (rng.random((count, 1)) > np.cumsum(_TRANSITIONS, 1)[state][:, :-1]).sum(1)
         inputs = np.stack([stimulus[:, t], np.ones(count), last, stay], 1)
         logits = np.einsum("si,si->s", inputs, weights[np.arange(count), state])
         last = chosen[:, t] * np.where(rng.random(count) < 1 / (1 + np.exp(-logits)), 1, -1)

@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Any
 
 import jaxlatent as jl
-from jaxlatent.data import TableBatch, TableData
 from jaxlatent.datasets import INPUTS
 
 #: Priors of the paper: Dirichlet of concentration 2 on transitions, normal with standard deviation 2 on weights.
@@ -26,10 +25,15 @@ def glm_hmm(num_states: int) -> jl.Model:
     return jl.models.hmm(num_states, emissions, jl.models.Stationary(concentration=CONCENTRATION))
 
 
-def read(table: Any, dataset: str | None = None) -> TableData | TableBatch:
-    """Data of a table of trials as `jaxlatent.datasets.mice` makes it: all animals as one dataset, or each as its own."""
+def read(table: Any, dataset: str | None = None) -> Any:
+    """Data of a table of trials as `jaxlatent.datasets.mice` makes it: all animals as one dataset, or each as its own, by their column."""
     stimulus, _, last, stay = INPUTS
-    inputs = [stimulus, "1", jl.lag("choice", name=last), jl.win_stay_lose_switch("choice", "rewarded", name=stay)]
+    inputs: list[Any] = [
+        stimulus,
+        "1",
+        jl.lag("choice", name=last),
+        jl.win_stay_lose_switch("choice", "rewarded", name=stay),
+    ]
     return jl.sequences(table, sequence="session", dataset=dataset, order="trial", y="choice", x=inputs)
 
 
@@ -47,8 +51,8 @@ class Study:
     """
 
     each: Any
-    pooled: Any
-    animals: Any
+    pooled: jl.Selection
+    animals: jl.Selection
     group: jl.Result
     own: jl.Result
     seconds: dict[str, float]
@@ -91,7 +95,7 @@ def study(
     begun = perf_counter()
     engine = jl.EM(restarts=1, max_iter=max_iter)
     start: Callable[[int], jl.Result] = lambda num_states: pooled.whole(num_states).best()
-    numbers = alone(pooled.chosen)
+    numbers = alone(int(pooled.chosen))
     animals = jl.select(glm_hmm, numbers, each, engine, seed, folds=folds, init=start, **options("animals"))
     seconds["animals"] = perf_counter() - begun
     begun = perf_counter()

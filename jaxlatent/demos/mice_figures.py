@@ -10,38 +10,39 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.datasets import INPUTS
-from jaxlatent.demos.mice import Study
 from jaxlatent.demos.mice_run import Recovery
 from jaxlatent.plots._common import COLOURS, GREY, style
 
 _DPI = 150
 
 
-def draw(folder: Path, found: Study, recovered: Recovery | None) -> list[Path]:
+def draw(folder: Path, pooled: jl.Selection, group: jl.Result, own: jl.Result, recovered: Recovery | None) -> None:
     """Draw the choice of the number of states, the states of all animals pooled and of each by itself, and their weights by the true ones.
 
-    Returns:
-        The files written.
+    Args:
+        folder: to save in.
+        pooled: the choice.
+        group, own: the fit to all animals and those to each, with one order of states.
+        recovered: see `Recovery`.
     """
     figures = {
-        "choice": found.pooled.plot()[0].figure,
-        "states": plots.states(found.group, "stimulus")["weights"].figure,
-        "animals": plots.states(found.own, "stimulus")["weights"].figure,
+        "choice": pooled.plot()[0].figure,
+        "states": plots.states(group, "stimulus")["weights"].figure,
+        "animals": plots.states(own, "stimulus")["weights"].figure,
     }
     if recovered is not None:
         figures["recovery"] = _recovery(recovered)
-    written = []
     for name, figure in figures.items():
-        written.append(folder / f"{name}.png")
-        figure.savefig(written[-1], dpi=_DPI)
+        figure.savefig(folder / f"{name}.png", dpi=_DPI)
         plt.close(figure)
-    return written
 
 
 def _recovery(recovered: Recovery) -> Figure:
     """Fitted weights of each animal against its true ones, by input; a cross is the population."""
+    figure: Figure
     with style():
         figure, axes = plt.subplots(1, len(INPUTS), figsize=(2.4 * len(INPUTS), 2.6), layout="constrained")
     for i, (name, ax) in enumerate(zip(INPUTS, axes, strict=True)):

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+import jaxlatent as jl
 from jaxlatent.datasets import INPUTS, Mice, mice
 from jaxlatent.demos.mice import Study, study
 
@@ -19,14 +20,15 @@ class Recovery(NamedTuple):
     """How near the fits are to what the trials were drawn from.
 
     Attributes:
-        states: number of states, the true and the chosen one.
+        group, own: the pooled fit, and those of each animal, their states in the order of the truth.
         population: true and pooled weights, ``(2, K, input)``.
         animals: true and fitted weights, ``(2, animal, K, input)``.
         correlation: of the deviations of animals from the population, fitted and true, over all states and inputs.
         decoded: the share of observed trials whose true state is the most probable one under the fit of the animal.
     """
 
-    states: tuple[int, int]
+    group: jl.Result
+    own: jl.Result
     population: np.ndarray
     animals: np.ndarray
     correlation: float
@@ -80,12 +82,11 @@ def run(
     _say(console, truth, found, recovered)
     from jaxlatent.demos.mice_figures import draw  # matplotlib is loaded only now
 
-    draw(figures, found, recovered)
+    group, own = (found.group, found.own.best()) if recovered is None else (recovered.group, recovered.own)
+    draw(figures, found.pooled, group, own, recovered)
     found.pooled.report(out / "report.html", title=f"Decisions of {animals} simulated mice")
-    weights = found.own.best().params["weights"]
-    names = pd.MultiIndex.from_product(
-        [found.own.names, range(weights.shape[1]), INPUTS], names=["animal", "state", "input"]
-    )
+    weights = own.params["weights"]
+    names = pd.MultiIndex.from_product([own.names, range(weights.shape[1]), INPUTS], names=["animal", "state", "input"])
     pd.Series(weights.ravel(), names, name="weight").to_csv(out / "weights.csv")
     found.seconds["figures and page"] = perf_counter() - begun
     console.print(
@@ -105,7 +106,8 @@ def recovery(truth: Mice, found: Study) -> Recovery:
     likely = found.each.in_rows(probs.argmax(-1))
     seen = np.array([choice is not None for choice in truth.table["choice"]])
     return Recovery(
-        (len(truth.params["weights"]), found.pooled.chosen),
+        group,
+        own,
         np.stack([truth.params["weights"], group.params["weights"]]),
         np.stack([truth.weights, fitted]),
         float(np.corrcoef(*(deviation.ravel() for deviation in deviations))[0, 1]),
@@ -120,11 +122,12 @@ def _say(console: Console, truth: Mice, found: Study, recovered: Recovery | None
         console.print(f"\nThe trials have {states} states, and {chosen} were chosen.", highlight=False)
         return
     console.print(f"\nThe trials have {states} states, and so many were chosen.", highlight=False)
-    table = Table(title="\nweights of all animals pooled (true mean of the population)", title_justify="left", box=None)
+    title = "weights of all animals pooled (those of the simulated population)"
+    table = Table(title=f"\n{title}", title_justify="left", title_style="italic", min_width=len(title), box=None)
     for head in ("state", *INPUTS):
-        table.add_column(head, justify="right" if head in INPUTS else "left")
+        table.add_column(head, justify="right" if head in INPUTS else "left", no_wrap=True)
     true, pooled = recovered.population
-    names = ("engaged", "biased to the left", "biased to the right")
+    names = ("0: engaged", "1: biased to the left", "2: biased to the right")
     for name, own, other in zip(names, pooled, true, strict=True):
         table.add_row(name, *(f"{a:.2f} ({b:.1f})" for a, b in zip(own, other, strict=True)))
     console.print(table)
