@@ -46,22 +46,33 @@ def points():
 
 
 @pytest.fixture(scope="module")
-def draws():
-    return jl.fit(MODEL, DATA, jl.NUTS(chains=2, warmup=30, draws=25), seed=0)
+def draws(points):
+    """Two chains of 25 draws around the best points, as if they had been sampled."""
+    rng = np.random.default_rng(0)
+    params = {}
+    for name, value in points.best().params.items():
+        noise = np.exp(0.1 * rng.normal(size=(3, 2, 25, *value.shape[1:]))).astype(value.dtype)
+        params[name] = value[:, None, None] * noise
+    params["initial_probs"] /= params["initial_probs"].sum(-1, keepdims=True)
+    lanes = {"objective": points.objective[:, :2], "status": points.status[:, :2], "trace": None}
+    return located(replace(points, engine=jl.NUTS(chains=2, draws=25), params=params, statistics={}, **lanes))
+
+
+def located(result):
+    """The same with the positions of its parameters."""
+    unconstrain = jax.vmap(lambda posterior, params: posterior.unconstrain(params), (None, 0))
+    for _ in range(result.has_draws):
+        unconstrain = jax.vmap(unconstrain, (None, 0))
+    params = {name: jnp.asarray(value) for name, value in result.params.items()}
+    position = jax.jit(jax.vmap(unconstrain))(result.posterior.nameless, params)
+    return replace(result, unconstrained={"position": np.asarray(position)})
 
 
 def shuffled(result, seed=0):
     """The same with an order of its own for each lane and draw, and the orders ``(..., 3)``."""
-    lead = result.objective.shape + ((result.positions.shape[-2],) if result.has_draws else ())
+    lead = result.positions.shape[:-1]
     orders = np.random.default_rng(seed).permuted(np.broadcast_to(np.arange(3), (*lead, 3)), axis=-1)
-    params = permute(result.params, orders, AXES)
-    posterior = result.posterior.nameless
-    datasets = len(lead) if result.names is not None else 0
-    unconstrain = lambda posterior, params: posterior.unconstrain(params)
-    for axis in range(len(lead)):
-        unconstrain = jax.vmap(unconstrain, (0 if datasets and axis == len(lead) - 1 else None, 0))
-    position = np.asarray(jax.jit(unconstrain)(posterior, {name: jnp.asarray(x) for name, x in params.items()}))
-    return replace(result, params=params, unconstrained={"position": position}), orders
+    return located(replace(result, params=permute(result.params, orders, AXES))), orders
 
 
 def log_joint(result):

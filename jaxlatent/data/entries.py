@@ -38,6 +38,8 @@ class Encoding:
     inputs: Mapping[str, Inputs]
     columns: Mapping[str, Any]
     intercept: bool
+    group: str | None = None
+    groups: list[Any] = field(default_factory=list)
     known: dict[str, Known] = field(default_factory=dict)
     specs: dict[str, Any] = field(default_factory=dict)
 
@@ -64,7 +66,7 @@ def entries_of(encoding: Encoding, read: Table, layout: Layout, again: bool) -> 
     """
     entries = Entries({}, {}, {})
     steps = Steps(layout.order, layout.step) if encoding.stepwise else None
-    named = [*encoding.y, *encoding.inputs, *encoding.columns]
+    named = [*encoding.y, *encoding.inputs, *encoding.columns, *([] if encoding.group is None else [encoding.group])]
     if not named or len(set(named)) < len(named):
         raise InputError(
             encoding.what,
@@ -72,7 +74,9 @@ def entries_of(encoding: Encoding, read: Table, layout: Layout, again: bool) -> 
             if named
             else "no y, x or other entry",
             expected="entries of the data, each by another name",
-            remedy="say which columns the model reads, as in y='choice'.",
+            remedy="give one of them another name; `group` is an entry under the name of its column."
+            if named
+            else "say which columns the model reads, as in y='choice'.",
         )
     for name, columns in encoding.y.items():
         listed_columns = [columns] if isinstance(columns, str) else list(columns)
@@ -102,6 +106,8 @@ def entries_of(encoding: Encoding, read: Table, layout: Layout, again: bool) -> 
                 expected="a column by name, a list of columns, a formula or a lag",
                 remedy="values that are not in the table can be added to the data: {**data, name: value}.",
             )
+    if encoding.group is not None:
+        add_labels(encoding.what, entries.coords, encoding.group, layout.groups)
     return entries
 
 

@@ -17,7 +17,9 @@ class Layout(NamedTuple):
         order: ``(N,)``: rows, by dataset, sequence and step.
         dataset, sequence, step: ``(N,)``, in this order: indices of dataset, of sequence in the dataset, and of step in the sequence.
         names: of the datasets; one if there is no column for them.
-        sequences: labels of the sequences of each dataset.
+        sequences: labels of the sequences of each dataset, with groups as "group, label".
+        group: ``(N,)``, in this order: index of the group of each row's sequence.
+        groups: labels of the groups; one if there is no column for them.
     """
 
     order: np.ndarray
@@ -26,14 +28,24 @@ class Layout(NamedTuple):
     step: np.ndarray
     names: tuple[Any, ...]
     sequences: tuple[tuple[Any, ...], ...]
+    group: np.ndarray
+    groups: tuple[Any, ...]
 
 
-def layout_of(read: Table, sequence: str | None, dataset: str | None, order: str | None) -> Layout:
+def layout_of(
+    read: Table,
+    sequence: str | None,
+    dataset: str | None,
+    order: str | None,
+    group: str | None = None,
+    known: tuple[Any, ...] = (),
+) -> Layout:
     """Group the rows of a table, and sort them within groups.
 
     Args:
         read: the table.
-        sequence, dataset, order: columns, see `jaxlatent.sequences`.
+        sequence, dataset, order, group: columns, see `jaxlatent.sequences`.
+        known: groups of an earlier table, which keep their indices.
 
     Raises:
         InputError: for missing labels, and for an order that is text, missing, or the same in two rows of a sequence.
@@ -42,18 +54,24 @@ def layout_of(read: Table, sequence: str | None, dataset: str | None, order: str
     whole: tuple[Any, ...] = (0,)
     own, names = (nothing, whole) if dataset is None else _grouped(read, dataset, "dataset")
     label, labels = (nothing, whole) if sequence is None else _grouped(read, sequence, "sequence")
+    member, groups = (nothing, whole) if group is None else _grouped(read, group, "group", known)
     by = None if order is None else _sortable(read, order)
     # Datasets come by their first row, and so do sequences within them.
-    _, first, group = np.unique(own * len(labels) + label, return_index=True, return_inverse=True)
-    start = first[group]
+    each = (own * len(groups) + member) * len(labels) + label
+    _, first, place = np.unique(each, return_index=True, return_inverse=True)
+    start = first[place]
     sort = np.lexsort((rows if by is None else by.values, start, own))
     starts, own = start[sort], own[sort]
     begins = np.r_[True, starts[1:] != starts[:-1]]
     number = np.cumsum(begins) - 1
     step = rows - rows[begins][number]
     within = number - number[np.searchsorted(own, own)]
-    of: Callable[[int], tuple[Any, ...]] = lambda i: tuple(labels[k] for k in label[sort[begins & (own == i)]])
-    layout = Layout(sort, own, within, step, names, tuple(map(of, range(len(names)))))
+    # With groups the label of a sequence says of which: "1" in two of them is two sequences.
+    name: Callable[[int], Any] = lambda row: (
+        labels[label[row]] if group is None else f"{groups[member[row]]}, {labels[label[row]]}"
+    )
+    of: Callable[[int], tuple[Any, ...]] = lambda i: tuple(map(name, sort[begins & (own == i)]))
+    layout = Layout(sort, own, within, step, names, tuple(map(of, range(len(names)))), member[sort], groups)
     if by is not None:
         where: Callable[[int], str] = lambda i: " of ".join(
             [f"sequence {layout.sequences[own[i]][within[i]]!r}"] * (sequence is not None)
@@ -63,11 +81,11 @@ def layout_of(read: Table, sequence: str | None, dataset: str | None, order: str
     return layout
 
 
-def _grouped(read: Table, name: str, argument: str) -> tuple[np.ndarray, tuple[Any, ...]]:
-    """The index of the label of each row, and the labels in their order of appearance."""
+def _grouped(read: Table, name: str, argument: str, known: tuple[Any, ...] = ()) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """The index of the label of each row, and the labels: those ``known``, then others in their order of appearance."""
     column = read.label(name, argument)
     column.require_complete(argument, "give every row a label, or drop those rows.")
-    index: dict[Any, int] = {}
+    index: dict[Any, int] = {label: i for i, label in enumerate(known)}
     codes = [index.setdefault(label_of(label), len(index)) for label in column.labels()]
     return np.array(codes, np.int64), tuple(index)
 

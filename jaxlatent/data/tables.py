@@ -112,6 +112,7 @@ def sequences(
     x: Inputs | None = None,
     u: Inputs | None = None,
     dataset: str | None = None,
+    group: str | None = None,
     order: str | None = None,
     intercept: bool = False,
     **columns: Any,
@@ -133,6 +134,10 @@ def sequences(
             such as ``"stimulus * block + lag(choice)"``, where booleans are 0 and 1.
         u: inputs of transitions, likewise.
         dataset: the column that labels datasets, such as animals: the result is then a batch with their names.
+        group: the column that labels groups of sequences within a dataset, such as animals, for `jaxlatent.models.hierarchical`: the data
+            then have under its name the group of every sequence, ``(sequence,)``, as integers in the order in which groups first occur.
+            One label of a sequence in two groups is two sequences, and their labels in ``coords`` are "group, label". Another table's
+            new groups come after those of this one.
         order: the column of numbers, dates or durations to sort the steps of a sequence by, such as the trial; None: as they stand.
         intercept: whether the intercept of a formula is kept as a column of ones. Ready emissions and transitions have biases, so that
             it would be one too many.
@@ -160,6 +165,7 @@ def sequences(
         {name: value for name, value in (("x", x), ("u", u)) if value is not None},
         columns,
         intercept,
+        group,
     )
     return _build(encoding, frame)
 
@@ -203,9 +209,12 @@ def _by_name(y: Observed | None) -> dict[str, str | tuple[str, ...]]:
 
 def _build(encoding: Encoding, frame: Any, again: bool = False) -> TableData | TableBatch:
     read = read_table(encoding.what, frame, encoding.known)
-    layout = layout_of(read, encoding.sequence, encoding.dataset, encoding.order)
+    known = tuple(encoding.groups)
+    layout = layout_of(read, encoding.sequence, encoding.dataset, encoding.order, encoding.group, known)
+    if not again:
+        encoding.groups.extend(layout.groups)
     entries = entries_of(encoding, read, layout, again)
-    datasets = [_of_dataset(encoding.stepwise, entries, layout, i) for i in range(len(layout.names))]
+    datasets = [_of_dataset(encoding, entries, layout, i) for i in range(len(layout.names))]
     back = np.argsort(layout.order)
     if encoding.dataset is None:
         places = (layout.sequence[back], layout.step[back]) if encoding.stepwise else (layout.step[back],)
@@ -219,8 +228,9 @@ def _build(encoding: Encoding, frame: Any, again: bool = False) -> TableData | T
     return TableBatch(made.data, made.names, made.problems, entries.coords, labels, encoding, places)
 
 
-def _of_dataset(stepwise: bool, entries: Entries, layout: Layout, dataset: int) -> dict[str, Any]:
+def _of_dataset(encoding: Encoding, entries: Entries, layout: Layout, dataset: int) -> dict[str, Any]:
     """The entries of one dataset: arrays, or lists of one array for each sequence."""
+    stepwise = encoding.stepwise
     inside = layout.dataset == dataset
     cuts = np.flatnonzero(layout.step[inside] == 0)[1:]
     data: dict[str, Any] = {}
@@ -230,4 +240,6 @@ def _of_dataset(stepwise: bool, entries: Entries, layout: Layout, dataset: int) 
         masks = [None] * len(parts) if mask is None else np.split(mask[inside], cuts) if stepwise else [mask[inside]]
         made = [part if seen is None else Masked(part, seen) for part, seen in zip(parts, masks, strict=True)]
         data[name] = made if stepwise else made[0]
+    if encoding.group is not None:
+        data[encoding.group] = layout.group[inside & (layout.step == 0)]
     return data

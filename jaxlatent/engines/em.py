@@ -123,16 +123,24 @@ class EM(Search):
         return state._replace(params=params), Record(objective), jnp.ones((), bool)
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
-        """The parameters; per lane ``log_likelihood``, ``log_prior``, whose sum is the objective, and ``n_steps``."""
+        """The parameters; per lane ``log_likelihood`` and ``log_prior``, whose sum is the objective, and ``n_steps``.
+
+        Where the model integrates over some of its parameters the objective also has its ``adjustment``, see `jaxlatent.Model`.
+        """
         # The status is noisy under drawn labels or paths: take the exact E-step.
         how = "exact" if self.e_step == "draw" else self.e_step
         expected = posterior.density.expect(state.params, posterior.data, how, key, self.draws)
         log_likelihood = sum((one.log_likelihood for one in expected.values()), start=jnp.zeros(()))
         log_prior = posterior.density.log_prior(state.params, posterior.data)
+        adjustment = posterior.density.adjustment(state.params, posterior.data, expected)
         position = _finite_position(posterior, state.params)
         status = self._final_status(posterior, state, position, expected)
         statistics = {"log_likelihood": log_likelihood, "log_prior": log_prior, "n_steps": state.iterations}
-        return Final(Outputs(statistics, position, state.params), log_likelihood + log_prior, status)
+        objective = log_likelihood + log_prior
+        if adjustment is not None:
+            statistics["adjustment"] = adjustment
+            objective = objective + adjustment
+        return Final(Outputs(statistics, position, state.params), objective, status)
 
     def _final_status(
         self, posterior: Posterior, state: State, position: Position, expected: dict[str, Expected]
@@ -238,6 +246,8 @@ def _resolution(objective: Array, expected: dict[str, Expected]) -> Array:
 
 
 def log_joint(posterior: Posterior, params: Params, expected: dict[str, Expected]) -> Array:
-    """Log likelihood plus log prior of the named parameters."""
+    """Log likelihood plus log prior of the named parameters, and what a model that integrates over some of them adds."""
     likelihood = sum((one.log_likelihood for one in expected.values()), start=jnp.zeros(()))
-    return likelihood + posterior.density.log_prior(params, posterior.data)
+    joint = likelihood + posterior.density.log_prior(params, posterior.data)
+    adjustment = posterior.density.adjustment(params, posterior.data, expected)
+    return joint if adjustment is None else joint + adjustment

@@ -51,6 +51,8 @@ class Model(ByValue):
         m_step: optional closed form of the M-step of EM: by parameter (or tuple of parameters updated together), in order,
             ``p, d, expected -> value``, where ``p`` holds the values updated so far and ``expected`` the `jaxlatent.latent.Expected`
             counts by observation. Each maximises the expected complete log joint given all other parameters.
+        adjustment: optional ``p, d, expected -> scalar``, added to the log joint that EM maximises: what Laplace's approximation adds
+            where an M-step integrates over some of the parameters, at their mode, instead of maximising over them.
         row_wise: whether masked rows (for sequences: steps) appended to the data change nothing, so that fits to 100 and to 101 rows
             can share compiled programs. None: `jaxlatent.fit` tests it, and does not pad models with an ``m_step``.
         name: in figures and tables.
@@ -64,6 +66,7 @@ class Model(ByValue):
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     start: Callable[[Key, Namespace], Mapping[str, Array]] | None = None
     m_step: Mapping[Any, Callable[[Namespace, Namespace, Mapping[str, Expected]], Any]] | None = None
+    adjustment: Callable[[Namespace, Namespace, Mapping[str, Expected]], Array] | None = None
     row_wise: bool | None = None
     name: str = "model"
     key: Hashable = None

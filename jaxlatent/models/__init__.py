@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jaxlatent.models import emissions
 from jaxlatent.models.chains import Initial, InputDriven, Stationary
 from jaxlatent.models.families import gaussian_mixture, hmm, mixture, mixture_of_experts, regression_mixture
+from jaxlatent.models.hierarchical import hierarchical
 from jaxlatent.models.interfaces import Emission, Transitions, Weights
 from jaxlatent.models.weights import Constant, Gate
 
@@ -26,6 +27,7 @@ __all__ = [
     "Weights",
     "emissions",
     "gaussian_mixture",
+    "hierarchical",
     "hmm",
     "mixture",
     "mixture_density_network",

@@ -1,6 +1,6 @@
 """Transition matrices of hidden Markov models, and the means that states emit at given inputs, for all draws at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Params
 
+_CATEGORICAL = (dist.CategoricalLogits, dist.CategoricalProbs)
 #: Draws that are on the device at once.
 _CHUNK_SIZE = 100
 
@@ -42,7 +43,7 @@ def matrices(posterior: Posterior, params: Params, name: str, draws: bool) -> Ar
 
 @compiled("name", "draws")
 def means(posterior: Posterior, params: Params, x: Array, name: str, draws: bool) -> Array:
-    """The mean of the observation in each state at inputs ``(G, P)``, of categories their probabilities.
+    """The mean of the observation in each state at inputs ``(G, P)``, of categories their probabilities; of groups their population.
 
     Returns:
         ``(dataset, lane, draw?, G, K)``, of categories ``(..., G, K, C)``.
@@ -53,16 +54,34 @@ def means(posterior: Posterior, params: Params, x: Array, name: str, draws: bool
         grid = {**data, "x": x, name: jnp.zeros(rows, split(data[name])[0].dtype)}
         if "u" in data:
             grid["u"] = jnp.zeros((rows, split(data["u"])[0].shape[-1]), x.dtype)
-        emissions: Any = posterior.density.observed(params, grid)[name].emissions
-        mean: Array = emissions.probs if is_categorical(emissions) else emissions.mean
+        at, groups = _at_population(params, posterior.density.dims)
+        grid |= dict.fromkeys(groups, jnp.zeros(rows, jnp.int32))
+        emissions: Any = posterior.density.observed(at, grid)[name].emissions
+        mean: Array = emissions.probs if isinstance(emissions, _CATEGORICAL) else emissions.mean
         return mean
 
     return _over_draws(one, posterior, params, draws)
 
 
-def is_categorical(d: dist.Distribution) -> bool:
-    """Whether values are categories, whose mean has no meaning."""
-    return isinstance(d, dist.CategoricalLogits | dist.CategoricalProbs)
+def _at_population(params: Params, dims: Mapping[str, tuple[str, ...]]) -> tuple[Params, set[str]]:
+    """Parameters with those of every group of `jaxlatent.models.hierarchical` at their population; and what the groups are called."""
+    at, groups = dict(params), set()
+    for name, (group, *rest) in dims.items():
+        population = name.removeprefix(f"{group}_")
+        if population != name and dims.get(population) == tuple(rest):
+            at[name] = jnp.broadcast_to(params[population], params[name].shape)
+            groups.add(group)
+    return at, groups
+
+
+def number_of_choices(d: dist.Distribution) -> int:
+    """The number of values of choices, 2 of zeros and ones; 0 for other observations. ``d`` may be abstract."""
+    if isinstance(d, dist.BernoulliLogits | dist.BernoulliProbs):
+        return 2
+    if not isinstance(d, _CATEGORICAL):
+        return 0
+    number: int = (d.logits if isinstance(d, dist.CategoricalLogits) else d.probs).shape[-1]
+    return number
 
 
 def _over_draws(one: Callable[..., Array], posterior: Posterior, params: Params, draws: bool) -> Array:

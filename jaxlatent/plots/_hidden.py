@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 
 from jaxlatent.data.arrays import split
 from jaxlatent.errors import InputError, require
@@ -65,20 +64,10 @@ class Hidden:
         return colours_of(self.number)
 
     @property
-    def is_binary(self) -> bool:
-        """Whether observations are zeros and ones."""
-        return isinstance(self.chain.emissions, dist.BernoulliLogits | dist.BernoulliProbs)
-
-    @property
     def categories(self) -> list[str] | None:
-        """Labels of the values of choices, of two or more categories; None for other observations."""
-        number = 2 if self.is_binary else self.chain.emissions.probs.shape[-1] if self.is_categorical else 0
+        """Labels of the values of choices, zeros and ones included; None for other observations."""
+        number = _chains.number_of_choices(self.chain.emissions)
         return [str(label) for label in self.coords.get("category", range(number))] if number else None
-
-    @property
-    def is_categorical(self) -> bool:
-        """Whether observations are categories."""
-        return _chains.is_categorical(self.chain.emissions)
 
     @property
     def varying(self) -> bool:

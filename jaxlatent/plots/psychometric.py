@@ -34,7 +34,7 @@ def psychometric(
     thin curve for each dataset and their mean. Points are means of the data, with a standard error, over the observed steps whose most
     probable state (by its probability given all data) is that one, at each value of the input, or in eight bins of equal counts where it
     has many; the other inputs there are as they were. Points of fewer than five steps are left out. Of other regressions the mean of the
-    observation is drawn.
+    observation is drawn; of groups around a population (`jaxlatent.models.hierarchical`) the curves are those of the population.
 
     Args:
         result: a fit of a hidden Markov model of regressions on ``x``; of point fits the best lane.
@@ -61,51 +61,64 @@ def draw_psychometric(
 ) -> None:
     """See `psychometric`; without a legend."""
     require(others in ("mean", "zero"), "plots.psychometric(others=...)", got=others, expected="'mean' or 'zero'")
-    inputs = hidden.inputs
-    if inputs is None:
+    if hidden.inputs is None:
         raise InputError(
             "plots.psychometric(result)",
             got=f"{hidden.result.posterior.density.label}, which has no regression on inputs 'x'",
             expected="emissions such as BernoulliRegression",
             remedy="draw plots.state_weights.",
         )
-    count = inputs.shape[-1]
-    labels = [str(label) for label in hidden.coords.get("input", range(count))]
+    labels = [str(label) for label in hidden.coords.get("input", range(hidden.inputs.shape[-1]))]
     column = place_of(input, labels, "plots.psychometric(input=...)")
-    category = None
-    if hidden.categories is not None:
-        category = len(hidden.categories) - 1
-        if choice is not None:
-            category = place_of(choice, hidden.categories, "plots.psychometric(choice=...)")
+    category = _category(hidden, choice)
     values, seen = hidden.observed
-    x, rows = inputs[seen], values[seen]
-    grid = np.tile(x.mean(0) if others == "mean" else np.zeros(count), (_GRID, 1))
-    grid[:, column] = np.linspace(x[:, column].min(), x[:, column].max(), _GRID)
-    curves = hidden.curves(grid)
-    if category is not None:
-        rows = (rows == category).astype(float)
-        curves = curves[..., category] if hidden.is_categorical else curves if category == 1 else 1 - curves
-    tail, each = (1 - prob) / 2, np.nanmean(curves, 1)  # (D, G, K)
-    likeliest = hidden.mean_probs[seen].argmax(-1)
+    x, y = hidden.inputs[seen], values[seen] if category is None else (values[seen] == category).astype(float)
+    grid = np.tile(x.mean(0) if others == "mean" else np.zeros(x.shape[1]), (_GRID, 1))
+    at = grid[:, column] = np.linspace(x[:, column].min(), x[:, column].max(), _GRID)
+    curves, likeliest = _curves(hidden, grid, category), hidden.mean_probs[seen].argmax(-1)
+    each = np.nanmean(curves, 1)
     for k, (state, colour) in enumerate(zip(hidden.states, hidden.colours, strict=True)):
-        at = grid[:, column]
         if len(each) > 1:
             ax.plot(at, each[..., k].T, color=colour, linewidth=0.5, alpha=0.4)
         elif hidden.result.has_draws:
-            low, high = np.nanquantile(curves[0, :, :, k], [tail, 1 - tail], 0)
+            low, high = np.nanquantile(curves[0, ..., k], [(1 - prob) / 2, (1 + prob) / 2], 0)
             ax.fill_between(at, low, high, color=colour, alpha=0.2, linewidth=0)
         ax.plot(at, each[..., k].mean(0), color=colour, linewidth=1.4, label=state)
-        places, mean, error = binned(x[likeliest == k, column], rows[likeliest == k], x[:, column])
+        places, mean, error = binned(x[likeliest == k, column], y[likeliest == k], x[:, column])
         ax.errorbar(places, mean, error, fmt="o", color=colour, markersize=3, linewidth=0.7, zorder=3)
     ax.set(xlabel=labels[column] if "input" in hidden.coords else f"input {labels[column]}")
-    if category is None:
+    if hidden.categories is None:
         ax.set_ylabel(f"mean of {hidden.name}")
         return
-    assert hidden.categories is not None
     for level in (0.0, 0.5, 1.0):
         ax.axhline(level, color=GREY, linewidth=0.5, linestyle=":", zorder=0)
-    event = hidden.categories[category] if "category" in hidden.coords else f"{hidden.name} = {category}"
+    event = hidden.categories[category or 0] if "category" in hidden.coords else f"{hidden.name} = {category}"
     ax.set(ylim=(-0.04, 1.04), yticks=[0, 0.5, 1], ylabel=f"P({event})")
+
+
+def _category(hidden: Hidden, choice: int | str | None) -> int | None:
+    """The place of the category whose probability is drawn; None for observations that are no choices."""
+    if hidden.categories is None:
+        require(
+            choice is None,
+            "plots.psychometric(choice=...)",
+            got=choice,
+            expected="observations that are choices",
+            remedy="leave it out.",
+        )
+        return None
+    if choice is None:
+        return len(hidden.categories) - 1
+    return place_of(choice, hidden.categories, "plots.psychometric(choice=...)")
+
+
+def _curves(hidden: Hidden, grid: np.ndarray, category: int | None) -> np.ndarray:
+    """The probability of the category, or the mean of the observation, in each state at inputs ``(G, P)``: ``(D, S, G, K)``."""
+    means = hidden.curves(grid)
+    if means.ndim == 5:
+        chosen: np.ndarray = means[..., category]
+        return chosen
+    return 1 - means if category == 0 else means
 
 
 def binned(x: np.ndarray, y: np.ndarray, all_x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

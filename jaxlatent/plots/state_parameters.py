@@ -19,6 +19,8 @@ _LOCATIONS = ("weights", "means", "probs", "rates")
 _QUANTITIES = {"weights": "weight", "means": "mean", "probs": "probability", "rates": "rate"}
 #: More entries than this are not told apart, and labels of more letters do not stand side by side.
 _MOST_ENTRIES, _MOST_LETTERS = 40, 24
+#: Numbers below one in larger matrices begin with the point.
+_MOST_DIGITS = 5
 
 
 def state_weights(
@@ -72,7 +74,7 @@ def draw_weights(hidden: Hidden, ax: Axes, prob: float) -> None:
         ax.text(0.5, 0.5, "no parameter of one state\nthat fits here", ha="center", va="center", transform=ax.transAxes)
         ax.set_axis_off()
         return
-    labels, values, quantity = entries
+    labels, values, quantity, dim = entries
     places, tail = np.arange(len(labels)), (1 - prob) / 2
     each = np.nanmean(values, 1)  # (D, K, P)
     joined = len(labels) > 1
@@ -94,7 +96,7 @@ def draw_weights(hidden: Hidden, ax: Axes, prob: float) -> None:
         {"rotation": 35, "ha": "right", "rotation_mode": "anchor", "linespacing": 0.9} if crowded else {}
     )
     ax.set_xticks(places, [wrapped(label) for label in labels], **turned)
-    ax.set(xlim=(-0.6, len(labels) - 0.4), ylabel=quantity)
+    ax.set(xlim=(-0.6, len(labels) - 0.4), xlabel=dim, ylabel=quantity)
 
 
 def wrapped(label: str, width: int = 20) -> str:
@@ -114,11 +116,13 @@ class Entries(NamedTuple):
         labels: ``P`` of them.
         values: ``(D, S, K, P)``.
         quantity: what they are.
+        dim: what labels are numbers of, if they have no others.
     """
 
     labels: list[str]
     values: np.ndarray
     quantity: str
+    dim: str
 
 
 def entries_of(hidden: Hidden) -> Entries | None:
@@ -144,29 +148,24 @@ def entries_of(hidden: Hidden) -> Entries | None:
         values = values[..., 1:, :] - values[..., :1, :]
         first, parts[0] = parts[0][0], parts[0][1:]
         quantity = f"log odds against {first}"
-    elif hidden.is_binary and name == "weights":
+    elif hidden.categories and name == "weights":
         quantity = "weight (log odds)"
     parts = [labels for labels in parts if len(labels) > 1 or len(parts) == 1]
     labels = [", ".join(labels) for labels in product(*parts)]
-    labels = labels if parts else [hidden.name]
-    return Entries(labels, values.reshape(*values.shape[:3], -1), quantity) if len(labels) <= _MOST_ENTRIES else None
+    labels = labels if parts else [hidden.name if name in ("means", "probs", "rates") else name]
+    dim = own[-1] if own and own[-1] not in hidden.coords else ""
+    found = Entries(labels, values.reshape(*values.shape[:3], -1), quantity, dim)
+    return found if len(labels) <= _MOST_ENTRIES else None
 
 
 def draw_transitions(hidden: Hidden, ax: Axes) -> None:
     """See `transitions`."""
     matrix = np.nanmean(hidden.transitions, (0, 1))
     ax.imshow(matrix, cmap="Greys", vmin=0, vmax=1.4, aspect="equal")
-    size = min(mpl.rcParams["font.size"], 30 / hidden.number)
+    size = min(mpl.rcParams["font.size"], 36 / hidden.number)
     for (row, column), value in np.ndenumerate(matrix):
-        ax.text(
-            column,
-            row,
-            f"{value:.2f}",
-            ha="center",
-            va="center",
-            fontsize=size,
-            color="white" if value > 0.8 else "black",
-        )
+        text = f"{value:.2f}" if hidden.number <= _MOST_DIGITS else f"{value:.2f}".removeprefix("0")
+        ax.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if value > 0.8 else "black")
     places = range(hidden.number)
     ax.set_xticks(places, hidden.states)
     ax.set_yticks(places, hidden.states)

@@ -142,7 +142,7 @@ def _mark_choices(
 ) -> tuple[float, float]:
     """A tick for each choice: of two below and above the probabilities, of more in rows above. Returns the range of the axis."""
     names = hidden.categories or []
-    rows = np.array([-0.1, 1.1]) if len(names) == 2 else 1.1 + 0.1 * np.arange(len(names))
+    rows = np.array([-0.1, 1.1]) if len(names) == 2 else 1.1 + 0.18 * np.arange(len(names))
     for category, (row, name) in enumerate(zip(rows, names, strict=True)):
         at = steps[seen & (values == category)]
         ax.plot(at, np.full(len(at), row), "|", color="black", markersize=3.5, markeredgewidth=0.6)
@@ -159,7 +159,7 @@ def _mark_values(
     other = ax.twinx()
     other.spines["right"].set_visible(True)
     shown = np.where(widen(seen, values.ndim), values, np.nan).reshape(len(steps), -1)
-    other.plot(steps, shown, ".", color=GREY, markersize=2.5, zorder=0)
+    other.plot(steps, shown, ".", color=GREY, markersize=3.0, alpha=0.8 if shown.shape[1] == 1 else 0.4, mew=0)
     other.set_ylabel(hidden.name, color=GREY)
     other.tick_params(axis="y", colors=GREY)
     ax.set_zorder(other.get_zorder() + 1)

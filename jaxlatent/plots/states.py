@@ -89,5 +89,5 @@ def states(
             ax.annotate(letter, **at, fontweight="bold", fontsize=size + 2)
         lines = [Line2D([], [], color=colour, linewidth=3) for colour in hidden.colours]
         names = [f"state {state}" for state in hidden.states]
-        figure.legend(lines, names, loc="outside upper center", ncols=min(len(names), 4 if narrow else 8))
+        figure.legend(lines, names, loc="outside upper center", ncols=min(len(names), 3 if narrow else 6))
     return axes

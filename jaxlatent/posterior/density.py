@@ -56,6 +56,11 @@ class Density:
         """Names of the dimensions of parameters, derived quantities and observations."""
         return {}
 
+    @property
+    def integrates(self) -> bool:
+        """Whether EM integrates over some of the parameters, so that their number is not that of free parameters."""
+        return False
+
     def derived(self, params: Mapping[str, AnyArray], data: PyTree) -> dict[str, Array]:
         """Derived quantities, kept with the draws."""
         return {}
@@ -107,6 +112,10 @@ class Density:
     def expected_log_joint(self, params: Params, data: PyTree, expected: Mapping[str, Expected]) -> Array:
         """The objective of the M-step, a scalar."""
         raise NotImplementedError
+
+    def adjustment(self, params: Params, data: PyTree, expected: Mapping[str, Expected]) -> Array | None:
+        """What EM adds to the log joint, a scalar; see `jaxlatent.Model`. None where there is nothing to add."""
+        return None
 
     def m_step(self, params: Params, data: PyTree, expected: Mapping[str, Expected]) -> Params | None:
         """The M-step in closed form; None where there is none."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from jaxlatent.data.arrays import as_namespace
+from jaxlatent.data.namespace import Namespace
 from jaxlatent.latent import EStep, Expected, expect, expected_log_prob
 from jaxlatent.model.coordinates import constrain, unconstrain
 from jaxlatent.model.model import Model, apply_m_step
@@ -71,6 +72,11 @@ class ModelDensity(Density):
         """Names of dimensions, as the model declares them."""
         return self.model.dims
 
+    @property
+    def integrates(self) -> bool:
+        """Whether the model has an adjustment for parameters that EM integrates over."""
+        return self.model.adjustment is not None
+
     def derived(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         """The model's derived quantities."""
         return self.model.deterministic(params, data)
@@ -126,7 +132,14 @@ class ModelDensity(Density):
         """The objective of the M-step: log prior plus expected complete log likelihood, a scalar."""
         observed = self.model.observed(params, data)
         terms = [expected_log_prob(d, data.get(name), expected[name]) for name, d in observed.items()]
-        return self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
+        joint = self.log_prior(params, data) + sum(terms, start=jnp.zeros(()))
+        adjustment = self.adjustment(params, data, expected)
+        return joint if adjustment is None else joint + adjustment
+
+    def adjustment(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Array | None:
+        """What EM adds to the log joint, if the model integrates over some parameters."""
+        adjust = self.model.adjustment
+        return None if adjust is None else adjust(Namespace("parameter", params), as_namespace(data), expected)
 
     def m_step(self, params: Params, data: Data, expected: Mapping[str, Expected]) -> Params | None:
         """The M-step in closed form, if the model has one."""

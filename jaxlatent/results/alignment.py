@@ -10,7 +10,7 @@ of about 125 trials, weights that vary by 0.3 or 0.8, in half of them a state th
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,15 +18,15 @@ import numpy as np
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
-from jaxlatent.diagnostics import permute, relabel
+from jaxlatent.diagnostics import permute
 from jaxlatent.diagnostics.relabelling import assign
-from jaxlatent.errors import InputError, listed
 from jaxlatent.latent import hidden_in
 from jaxlatent.masks import cover, widen
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.fitted import Fitted
-from jaxlatent.results.label_axes import label_axes, numbers_of_labels
+from jaxlatent.results.label_axes import labels_of
+from jaxlatent.results.references import reference_of
 from jaxlatent.results.symmetry import require_symmetry
 from jaxlatent.typing import Array, Params, PyTree
 
@@ -36,25 +36,13 @@ Aligned = TypeVar("Aligned", bound=Fitted)
 _CHUNK_SIZE = 250
 
 
-class Labels(NamedTuple):
-    """The labels of a model.
-
-    Attributes:
-        number: of states or components, ``K``.
-        axes: by parameter, the axes of its value that they index.
-    """
-
-    number: int
-    axes: dict[str, tuple[int, ...]]
-
-
 def aligned(result: Aligned, to: Fitted | Mapping[str, Any]) -> Aligned:
     """See `jaxlatent.Result.align`."""
-    labels = _labels_of(result)
+    labels = labels_of(result)
     exists = result._exists()
     if labels.number == 1 or not exists.any():
         return result
-    reference = _reference(result, to, labels)
+    reference = reference_of(result, to, labels)
     posterior, params = result._gridded()
     exists = exists.reshape(next(iter(params.values())).shape[: 3 if result.has_draws else 2])
     first = tuple(np.argwhere(exists)[0])
@@ -88,106 +76,9 @@ def _where(
     """New values where labels moved; the old ones elsewhere to the last bit, as rounding might change them."""
     changed = result._ungridded({"moved": moved}, False)["moved"].astype(bool)
     values = result._ungridded(new)
-    return {name: np.where(widen(changed, values[name].ndim), values[name], old[name]) for name in values}
-
-
-def _labels_of(result: Fitted) -> Labels:
-    """The labels of the hidden states or components."""
-    density = result.posterior.density
-    posterior, params = jax.tree.map(lambda x: x[0], result._at_first_draws())
-    observed = jax.eval_shape(density.observed, params, posterior.data)
-    result._require(observed, "align")
-    numbers = numbers_of_labels(observed)
-    if len(set(numbers.values())) != 1:
-        raise InputError(
-            "result.align(...)",
-            got=f"numbers of labels {numbers}" if numbers else "observations without latent labels or paths",
-            expected="a model with one kind of hidden states or components",
-            remedy="permute the parameters by hand with jaxlatent.diagnostics.permute."
-            if numbers
-            else "there is nothing to align.",
-        )
-    number = next(iter(numbers.values()))
-    axes = label_axes({name: np.shape(value) for name, value in params.items()}, density.dims, number)
-    if not axes:
-        raise InputError(
-            "result.align(...)",
-            got=f"no parameter with an axis of length {number}",
-            expected="parameters that the labels index",
-            remedy="name that axis 'state' or 'component' in Model(dims=...).",
-        )
-    return Labels(number, axes)
-
-
-def _reference(result: Fitted, to: Fitted | Mapping[str, Any], labels: Labels) -> dict[str, np.ndarray]:
-    """The values of the reference, leading with ``dataset``."""
-    datasets = 1 if result.names is None else len(result.names)
-    own = {name: np.shape(value)[len(result.leading) :] for name, value in result.params.items()}
-    points = []
-    for one in _references(result, to):
-        values, lead = (one.params, len(one.leading)) if isinstance(one, Fitted) else (one, 0)
-        _check_shapes({name: np.shape(value)[lead:] for name, value in values.items()}, own, labels)
-        points.append(_point(one, labels.axes) if isinstance(one, Fitted) else one)
-    known = [name for name in own if all(name in point for point in points)]
-    stacked = {name: np.stack([np.asarray(point[name]) for point in points]) for name in known}
-    wrong = [name for name in labels.axes if not np.isfinite(stacked[name]).all()]
-    if wrong:
-        raise InputError(
-            f"result.align(to), {wrong[0]!r}",
-            got="values that are not finite",
-            expected="finite values",
-            remedy="align to a fit that did not fail.",
-        )
-    return {name: np.broadcast_to(value, (datasets, *value.shape[1:])) for name, value in stacked.items()}
-
-
-def _check_shapes(shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]], labels: Labels) -> None:
-    """Check that a reference has a value for every parameter that labels index, and its other values fit the parameters."""
-    for name, shape in own.items():
-        if shapes.get(name, None if name in labels.axes else shape) != shape:
-            raise InputError(
-                f"result.align(to), {name!r}",
-                got=f"shape {shapes[name]}" if name in shapes else f"a reference with {list(shapes)}",
-                expected=f"shape {shape}, as in this fit with {labels.number} labels",
-                remedy="give a fit of the same model with as many labels, or one value for each parameter that they index: "
-                f"{list(labels.axes)}.",
-            )
-
-
-def _references(result: Fitted, to: Fitted | Mapping[str, Any]) -> list[Fitted | Mapping[str, Any]]:
-    """One reference for all datasets, or one for each."""
-    if not isinstance(to, Fitted) or to.names is None:
-        return [to]
-    own = result.names or ()
-    missing = [name for name in own if name not in to.names]
-    if missing or not own:
-        raise InputError(
-            "result.align(to)",
-            got=f"fits of datasets {listed([repr(name) for name in to.names])}",
-            expected=f"those of this result, {listed([repr(name) for name in own])}" if own else "a fit of one dataset",
-            remedy="pick one as the reference of all, as in result.align(other[name]).",
-        )
-    without = [name for name in own if name in to.failed and name not in result.failed]
-    if without:
-        raise InputError(
-            "result.align(to)",
-            got=f"a reference whose lanes all failed for {listed([repr(name) for name in without])}",
-            expected="a reference for every dataset",
-            remedy="leave these out, as in result.select(names).align(to).",
-        )
-    # Where both failed nothing is permuted, and any reference does.
-    some = next((name for name in own if name not in to.failed), None)
-    return [to[some if name in to.failed else name] for name in own] if some is not None else [to[own[0]]]
-
-
-def _point(one: Fitted, axes: Mapping[str, tuple[int, ...]]) -> Mapping[str, np.ndarray]:
-    """The values at the best lane; of draws their mean, after they are aligned with each other in the order of the first."""
-    best = one.best()
-    if not best.has_draws:
-        return best.params
-    made = best._exists()[0]
-    draws = {name: np.asarray(best.params[name])[:, made] for name in best.params}
-    return {name: value.mean((0, 1)) for name, value in relabel(draws, axes, pivot=(0, 0)).params.items()}
+    return {
+        name: np.where(widen(changed, values[name].ndim), values[name], old[name]) for name in old if name in values
+    }
 
 
 @compiled("draws")

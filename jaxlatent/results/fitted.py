@@ -176,8 +176,16 @@ class Fitted(Outcome):
         """AIC, BIC and ICL of point fits, smaller is better, and ``free_parameters``; by lane. See `jaxlatent.results.scores`.
 
         Raises:
-            InputError: for draws, and for posteriors that do not know their observations.
+            InputError: for draws, for posteriors that do not know their observations, and for models of groups around a population, whose
+                parameters are not all free.
         """
+        if self.posterior.density.integrates:
+            raise InputError(
+                "result.criteria()",
+                got="a model that integrates over its groups",
+                expected="one whose number of free parameters is that of its parameters",
+                remedy="compare such models by jl.cross_validate or jl.select.",
+            )
         if self.has_draws:
             raise InputError(
                 "result.criteria()",
@@ -339,7 +347,8 @@ class Fitted(Outcome):
                 wanted[name] = max(wanted.get(name, 0), length)
         if not wanted:
             return self
-        longer = predictive.with_new_levels(posterior, key, params, self.has_draws, tuple(sorted(wanted.items())))
+        in_order = tuple((name, wanted[name]) for name in posterior.density.names if name in wanted)
+        longer = predictive.with_new_levels(posterior, key, params, self.has_draws, in_order)
         return replace(self, params=self._ungridded(longer))
 
     def _paired(self, data: Batch) -> Batch:

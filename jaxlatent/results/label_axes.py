@@ -1,11 +1,16 @@
 """`label_axes`: which axes of which parameters index the states of a hidden Markov model or the components of a mixture."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
+import jax
+import numpy as np
 import numpyro.distributions as dist
 
+from jaxlatent.errors import InputError
 from jaxlatent.latent import hidden_in
 from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.results.fitted import Fitted
 
 #: Names of the dimensions that a label indexes, as the ready families give them.
 LABEL_DIMS = ("state", "next_state", "component")
@@ -45,3 +50,47 @@ def label_axes(
         if axes:
             found[name] = axes if name == "transition_matrix" else axes[:1]
     return found
+
+
+class Labels(NamedTuple):
+    """The labels of a model.
+
+    Attributes:
+        number: of states or components, ``K``.
+        axes: by parameter, the axes of its value that they index.
+    """
+
+    number: int
+    axes: dict[str, tuple[int, ...]]
+
+
+def labels_of(result: Fitted) -> Labels:
+    """The labels of the hidden states or components of a fit.
+
+    Raises:
+        InputError: if there are none, or several kinds of them.
+    """
+    density = result.posterior.density
+    posterior, params = jax.tree.map(lambda x: x[0], result._at_first_draws())
+    observed = jax.eval_shape(density.observed, params, posterior.data)
+    result._require(observed, "align")
+    numbers = numbers_of_labels(observed)
+    if len(set(numbers.values())) != 1:
+        raise InputError(
+            "result.align(...)",
+            got=f"numbers of labels {numbers}" if numbers else "observations without latent labels or paths",
+            expected="a model with one kind of hidden states or components",
+            remedy="permute the parameters by hand with jaxlatent.diagnostics.permute."
+            if numbers
+            else "there is nothing to align.",
+        )
+    number = next(iter(numbers.values()))
+    axes = label_axes({name: np.shape(value) for name, value in params.items()}, density.dims, number)
+    if not axes:
+        raise InputError(
+            "result.align(...)",
+            got=f"no parameter with an axis of length {number}",
+            expected="parameters that the labels index",
+            remedy="name that axis 'state' or 'component' in Model(dims=...).",
+        )
+    return Labels(number, axes)

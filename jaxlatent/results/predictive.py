@@ -9,6 +9,7 @@ from jax.scipy.special import logsumexp
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.masks import widen
+from jaxlatent.model.checks import is_population
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -98,12 +99,14 @@ def with_new_levels(
 ) -> Params:
     """Add entries along the first axis of parameters, drawn from their priors given the other parameters.
 
+    Those that follow an earlier parameter one by one are drawn given its new entries.
+
     Args:
         posterior: of a `Model`, with the data of the fit.
         key: a typed JAX key.
         params: lead with ``(dataset, lane)``, and ``draw`` if ``draws``.
         draws: whether lanes are chains of draws.
-        wanted: new length of the first axis by name; priors must be i.i.d. along it.
+        wanted: new length of the first axis by name, in the order of the declaration; see `jaxlatent.model.checks.levels_needed`.
     """
     assert isinstance(posterior.density, ModelDensity)
     model, leading = posterior.density.model, next(iter(params.values())).shape[: 3 if draws else 2]
@@ -113,6 +116,10 @@ def with_new_levels(
         for i, (name, length) in enumerate(wanted):
             had = params[name].shape[0]
             copies = -(-(length - had) // had)
+            if not is_population(model, name, params, posterior.data):
+                drawn = model.prior_of(name, longer, posterior.data).sample(jax.random.fold_in(key, i))
+                longer[name] = drawn.at[:had].set(params[name])
+                continue
             prior = model.prior_of(name, params, posterior.data)
             new = prior.sample(jax.random.fold_in(key, i), (copies,)).reshape(-1, *params[name].shape[1:])
             longer[name] = jnp.concatenate([params[name], new[: length - had].astype(params[name].dtype)])

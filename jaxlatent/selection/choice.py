@@ -160,12 +160,12 @@ def _row(found: CrossValidation, names: tuple[Any, ...] | None) -> dict[str, Any
     best = whole.best() if names is not None or np.isfinite(whole.objective).any() else None
     if best is None:
         return row | held | {"agreed": 0, "agreed_folds": int(found.table["agreed"].min())}
-    criteria = best.criteria()
-    likelihood = criteria["free_parameters"] - criteria["aic"] / 2
-    row["log_likelihood"] = float(np.sum(likelihood))
+    row["log_likelihood"] = float(sum(np.nansum(term) for term in best.log_likelihood().values()))
+    # Models that EM integrates over have labels, and no number of free parameters.
+    integrates = best.posterior.density.integrates
+    criteria = {} if integrates else best.criteria()
     row |= {name: float(np.sum(criteria[name])) for name in _CRITERIA if name in criteria}
-    occupied = _least_occupancy(best) if "icl" in criteria else None
-    rest = {} if occupied is None else {"occupancy": occupied}
+    rest = {"occupancy": _least_occupancy(best)} if integrates or "icl" in criteria else {}
     agreed = {"agreed": int(np.min(whole.agreeing())), "agreed_folds": int(found.table["agreed"].min())}
     return row | held | rest | agreed
 

@@ -21,6 +21,28 @@ from jaxlatent.typing import Array, Params
 _MIN_FRACTION = 1e-7
 
 
+def fraction_of_step(gain: Callable[[Array], Array], size: Array) -> Array:
+    """The fraction ``(K,)`` of a Newton step that each state takes: all of it, or so much that its objective does not decrease.
+
+    Args:
+        gain: of the objective of every state at given fractions.
+        size: the weight of its observations ``(K,)``, by which the rounding error of the gain grows.
+    """
+    whole = jnp.ones_like(size)
+    # Gains are most of the cost: take the full step for the states where it does not decrease the objective beyond rounding, and
+    # shorten it for the others.
+    rounding = jnp.finfo(size.dtype).eps * size
+    too_far: Callable[[Array], Array] = lambda fraction: ~(gain(fraction) >= -rounding) & (fraction > 0)
+
+    def shorten(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        fraction, far = carry
+        fraction = jnp.where(far, jnp.where(fraction > _MIN_FRACTION, fraction / 4, 0.0), fraction)
+        return fraction, too_far(fraction)
+
+    fraction: Array = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), shorten, (whole, too_far(whole)))[0]
+    return fraction
+
+
 @dataclass(frozen=True)
 class GeneralisedLinear(Regression):
     """A one-parameter exponential family with its canonical link, ``log p = y eta - A(eta) + c(y)`` (McCullagh and Nelder 1989).
@@ -114,19 +136,7 @@ class GeneralisedLinear(Regression):
             fit = jnp.sum(w * (y * step - (self.log_partition(eta + step) - self.log_partition(eta))), 1)
             return fit - jnp.sum(((now - design.mean + 0.5 * move) @ precision) * move, 1)
 
-        whole = jnp.ones_like(along[:, 0])
-        # Gains are most of the cost: take the full step for the states where it does not decrease the objective beyond rounding, and
-        # shorten it for the others.
-        rounding = jnp.finfo(now.dtype).eps * jnp.sum(w, 1)
-        too_far: Callable[[Array], Array] = lambda fraction: ~(gain(fraction) >= -rounding) & (fraction > 0)
-
-        def shorten(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-            fraction, far = carry
-            fraction = jnp.where(far, jnp.where(fraction > _MIN_FRACTION, fraction / 4, 0.0), fraction)
-            return fraction, too_far(fraction)
-
-        fraction, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), shorten, (whole, too_far(whole)))
-        return now + fraction[:, None] * direction
+        return now + fraction_of_step(gain, jnp.sum(w, 1))[:, None] * direction
 
 
 @dataclass(frozen=True)

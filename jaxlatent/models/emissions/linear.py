@@ -60,17 +60,36 @@ def affine(
 
     Args:
         x: inputs ``(..., num_inputs)``.
-        weights: ``(K, num_inputs)``.
-        biases: ``(K,)``; None for none.
+        weights: ``(K, num_inputs)``; or of sequences or rows of their own, ``(*leading, K, num_inputs)``, with the first axes of ``x``.
+        biases: ``(K,)``, or ``(*leading, K)``; None for none.
         centre: ``(num_inputs,)``, subtracted from the inputs to avoid cancellation in 32 bits, for example with calendar years.
         link: inverse link function.
     """
     require_inputs(x, weights.shape[-1])
+    if weights.ndim > 2:
+        level = weights @ centre if biases is None else biases + weights @ centre
+        return link(own_predictors(x - centre, weights, level))
     # States first in memory, for `jaxlatent.distributions.components`.
     eta = weights @ (x.reshape(-1, x.shape[-1]) - centre).T
     level = weights @ centre if biases is None else biases + weights @ centre
     eta = eta + level[:, None]
     return link(eta).T.reshape(*x.shape[:-1], weights.shape[0])
+
+
+def own_predictors(x: Array, weights: Array, level: Array | None = None) -> Array:
+    """Linear predictors ``(..., K)`` of ``x`` ``(..., D)`` under weights of sequences or rows of their own.
+
+    Args:
+        x: inputs.
+        weights: ``(*leading, K, D)``, with the first axes of ``x``.
+        level: ``(*leading, K)``, added.
+    """
+    # States first in memory, as in `affine`.
+    axes = (1,) * (x.ndim - weights.ndim + 1)
+    spread: Callable[[Array], Array] = lambda value: value.reshape(*value.shape, *axes)
+    eta = jnp.sum(spread(jnp.moveaxis(weights, (-2, -1), (0, 1))) * jnp.moveaxis(x, -1, 0), 1)
+    eta = eta if level is None else eta + spread(jnp.moveaxis(level, -1, 0))
+    return jnp.moveaxis(eta, 0, -1)
 
 
 def zero_weights(num_states: int, num_inputs: int, level: Array) -> Params:
