@@ -4,6 +4,8 @@ The standard error of a bootstrap of ``R`` replicates has a relative Monte Carlo
 `LIMIT` of these, see `monte_carlo`.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -372,6 +374,7 @@ def test_two_components_are_found_where_there_are_two():
             "the same observations",
         ),
         (FACTOR, LINE, {}, "the same observations"),
+        (CONSTANT, replace(LINE, adjustment=lambda p, d, expected: 0.0), {}, "not given the effects of groups"),
     ],
 )
 @pytest.mark.usefixtures("wrong_types")

@@ -87,6 +87,7 @@ def check_units(study: str, model: Model, data: Data) -> Layout:
         InputError: for a single sequence, and where the likelihood of a row or sequence depends on others or on its place.
     """
     remedy = "use kind='parametric'."
+    model.shapes(data)  # raises what is wrong with the data themselves
     try:
         layout = layout_of(model, data, f"{study}(kind='units')")
     except InputError as problem:

@@ -176,6 +176,14 @@ def likelihood_ratio_test(
     )
     quarantine = options.get("on_bad_data") == "quarantine"
     _check_nested(smaller, larger, data, quarantine)
+    for argument, model in (("smaller", smaller), ("larger", larger)):
+        require(
+            model.adjustment is None,
+            f"{study}({argument}, ...)",
+            got=model.name,
+            expected="a model whose log likelihood is that of all its free parameters, not given the effects of groups",
+            remedy="compare such models by jl.cross_validate.",
+        )
     check_simulation(study, smaller, first_of(data))
     keys = [jax.random.fold_in(key_for(Purpose.LIKELIHOOD_RATIO_TEST, seed), i) for i in range(4)]
     fitted = fit(smaller, data, engine, keys[0], **options_of(options, "smaller"))
