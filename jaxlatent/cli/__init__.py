@@ -151,9 +151,9 @@ def mice(
     store: Annotated[bool, typer.Option("--store", help="Keep the run, to go on after an interruption.")] = False,
 ) -> None:
     """GLM-HMMs of decisions by simulated mice."""
-    with _plain_errors():
-        _use_cores()
-        DEMOS["mice"].run(out, animals, sessions, (2, 3, 4), restarts, seed, store, console=_console())
+    with plain_errors():
+        use_cores()
+        DEMOS["mice"].run(out, animals, sessions, (2, 3, 4), restarts, seed, store, console=console())
 
 
 @demos.command()
