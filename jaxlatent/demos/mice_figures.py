@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.datasets import INPUTS
-from jaxlatent.demos.mice_run import Recovery
+from jaxlatent.demos.mice_recovery import Recovery
 from jaxlatent.plots._common import COLOURS, GREY, style
 
 _DPI = 150
