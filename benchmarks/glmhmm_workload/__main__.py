@@ -56,8 +56,8 @@ def workload(args):
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "timings": [{str(k): rounded(one.result.provenance.timings) for k, one in stage.items()} for stage in fits],
         "iterations": {str(k): float(one.result.statistics["n_steps"].mean()) for k, one in fits[0].items()},
-        "chosen": int(study.pooled.chosen),
-        "chosen_by_animals": int(study.animals.chosen),
+        "chosen_pooled": int(study.pooled.chosen),
+        "chosen": study.chosen,
         "bits": [
             {str(k): round(float(v), 5) for k, v in one.table["bits"].items()} for one in (study.pooled, study.animals)
         ],

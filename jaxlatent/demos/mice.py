@@ -2,7 +2,8 @@
 
 1. All animals pooled: for each number of states all sessions, and all but each fold of them, from many random starts.
 2. Each animal by itself, with folds of its own sessions, from the pooled fit with as many states. The start knows the held-out sessions,
-   as in the paper; the fits do not.
+   as in the paper; the fits do not. Where animals are fitted with several numbers of states, the choice is theirs: that animals differ
+   looks like more states when they are pooled, the more clearly the more trials there are.
 3. The states of each animal in the order of those of the pooled fit.
 """
 
@@ -44,7 +45,7 @@ class Study:
     Attributes:
         each: the data of each animal.
         pooled: the choice of the number of states from all animals.
-        animals: each animal by itself, for all numbers of states that were asked for; one of them is that of ``pooled``.
+        animals: each animal by itself, for all numbers of states that were asked for; its choice is that of the study.
         group: the pooled fit of the chosen number of states.
         own: those of each animal, its states in the order of ``group``.
         seconds: by stage.
@@ -56,6 +57,11 @@ class Study:
     group: jl.Result
     own: jl.Result
     seconds: dict[str, float]
+
+    @property
+    def chosen(self) -> int:
+        """The number of states."""
+        return int(self.animals.chosen)
 
 
 def study(
@@ -99,7 +105,7 @@ def study(
     animals = jl.select(glm_hmm, numbers, each, engine, seed, folds=folds, init=start, **options("animals"))
     seconds["animals"] = perf_counter() - begun
     begun = perf_counter()
-    group = pooled.best
-    own = animals.whole(pooled.chosen).align(to=group)
+    group = pooled.whole(animals.chosen).best()
+    own = animals.whole(animals.chosen).align(to=group)
     seconds["alignment"] = perf_counter() - begun
     return Study(each, pooled, animals, group, own, seconds)

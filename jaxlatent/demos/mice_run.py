@@ -58,7 +58,7 @@ def run(
     found = study(table, candidates, restarts, seed, out / "store" if store else None, alone)
     begun = perf_counter()
     console.print(f"\n{found.pooled}", highlight=False, soft_wrap=True)
-    recovered = recovery(truth, found) if found.pooled.chosen == len(truth.params["weights"]) else None
+    recovered = recovery(truth, found) if found.chosen == len(truth.params["weights"]) else None
     _say(console, truth, found, recovered)
     from jaxlatent.demos.mice_figures import draw  # matplotlib is loaded only now
 
@@ -79,7 +79,11 @@ def run(
 
 def _say(console: Console, truth: Mice, found: Study, recovered: Recovery | None) -> None:
     """What was found, beside the truth."""
-    states, chosen = len(truth.params["weights"]), found.pooled.chosen
+    states, chosen = len(truth.params["weights"]), found.chosen
+    if len(found.animals.table) > 1:
+        bits = found.animals.table["bits"].to_string()
+        said = f"All animals pooled choose {found.pooled.chosen} states"
+        console.print(f"\n{said}, animals by themselves {chosen}:\n{bits}", highlight=False)
     if recovered is None:
         console.print(f"\nThe trials have {states} states, and {chosen} were chosen.", highlight=False)
         return
@@ -97,12 +101,12 @@ def _say(console: Console, truth: Mice, found: Study, recovered: Recovery | None
     # The pooled weights in place of those of each animal.
     shared = np.sqrt(np.mean((recovered.animals[0] - recovered.population[1]) ** 2, 0))
     totals, together = found.animals.validations[chosen].total, found.pooled.validations[chosen].total
-    bits = 1 / np.log(2)
+    per_nat = 1 / np.log(2)
     console.print(
         f"\nEach animal by itself: its weights are {error.mean():.2f} from its true ones on average over states and inputs, those of all "
         f"animals pooled {shared.mean():.2f}. Fitted and true deviations from the population correlate by {recovered.correlation:.2f}.\n"
         f"{recovered.decoded:.0%} of the trials are decoded to their true state.\n"
-        f"Held-out sessions: {together.nats * bits:.4f} bits for each choice by all animals pooled, {totals.nats * bits:.4f} by each "
+        f"Held-out sessions: {together.nats * per_nat:.4f} bits for each choice by all animals pooled, {totals.nats * per_nat:.4f} by each "
         "animal alone, from starts where the pooled fit ended (as in the paper; the pooled fit saw the held-out sessions, these did not).",
         highlight=False,
     )
