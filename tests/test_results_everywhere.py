@@ -51,6 +51,7 @@ ENGINES = {"draws": jl.NUTS(chains=2, warmup=100, draws=100), "points": jl.Optim
 
 #: Arguments of the methods that need some.
 ARGUMENTS = {
+    "align": ({"level": 0.0, "slope": 0.0},),
     "predict": (1,),
     "sample_states": (1,),
     "forecast": (2, 1),
@@ -60,8 +61,10 @@ ARGUMENTS = {
 METHODS = [
     name
     for name, member in inspect.getmembers(jl.Result)
-    # tests/test_store.py is all about saving.
-    if not name.startswith("_") and name != "save" and (inspect.isfunction(member) or isinstance(member, property))
+    # tests/test_store.py is all about saving, tests/test_report_page.py about pages.
+    if not name.startswith("_")
+    and name not in ("save", "report")
+    and (inspect.isfunction(member) or isinstance(member, property))
 ]
 OTHER = {"x": np.array([5.0, 6.0])}
 

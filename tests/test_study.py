@@ -550,7 +550,8 @@ def test_a_killed_study_goes_on_bit_for_bit(folder):
     assert killed.wait() == -signal.SIGKILL
     shown = invoke("status", folder / "study.toml").output
     assert "of 400 steps, committed" in shown and "finished" in shown
-    assert invoke("resume", folder / "runs/study").exit_code == 0
+    again = invoke("resume", folder / "runs/study")
+    assert again.exit_code == 0, again.output
     result = invoke("run", folder / "study.toml", "--store", folder / "whole")
     assert result.exit_code == 0, result.output
     for name in ("selection", "folds", "summary", "states"):
