@@ -103,3 +103,12 @@ def test_what_becomes_of_the_users_arrays_changes_nothing():
     y[:] = 7.0
     for one in held:
         np.testing.assert_array_equal(one, np.zeros(3))
+
+
+def test_a_batch_ends_with_its_last_dataset():
+    batch = jl.batch([{"y": np.arange(3.0)}, {"y": np.arange(3.0) + 1}])
+    np.testing.assert_array_equal([one["y"] for one in batch], [[0, 1, 2], [1, 2, 3]])
+    np.testing.assert_array_equal(batch[-1]["y"], [1, 2, 3])
+    for place in (2, -3):
+        with pytest.raises(IndexError, match=f"dataset {place} of a batch of 2"):
+            batch[place]

@@ -615,3 +615,46 @@ def test_data_are_plain_to_jax_and_dict():
     np.testing.assert_array_equal(doubled["x"][1], 2 * data["x"][1])
     assert_same({**data}, data)
     assert_same(pickle.loads(pickle.dumps(data)), data)
+
+
+# Groups of sequences in one dataset.
+
+
+def test_groups_keep_sequences_of_one_label_apart_and_number_them_as_they_occur():
+    data = jl.sequences(FRAME, group="animal", **CALL)
+    own = [one.sort_values("trial") for _, one in FRAME.groupby(["animal", "session"], sort=False)]
+    animals = list(dict.fromkeys(FRAME["animal"]))
+    assert [len(y.values) for y in data["y"]] == [len(one) for one in own]
+    for x, one in zip(data["x"], own, strict=True):
+        np.testing.assert_allclose(x, one[["stimulus", "bias"]])
+    np.testing.assert_array_equal(data["animal"], [animals.index(one["animal"].iloc[0]) for one in own])
+    assert data.coords["animal"] == animals
+    assert data.coords["sequence"] == [f"{one['animal'].iloc[0]}, {one['session'].iloc[0]}" for one in own]
+    back = data.in_rows(as_data(data)["x"].values)
+    np.testing.assert_allclose(back, FRAME[["stimulus", "bias"]], rtol=1e-6)
+
+
+def test_groups_of_another_table_keep_their_numbers_and_new_ones_follow():
+    data = jl.sequences(FRAME, group="animal", **CALL)
+    known = data.coords["animal"]
+    new = data.like(messy(animals=("Cy", known[1])))
+    assert new.coords["animal"] == [*known, "Cy"]
+    assert {2, 1} == set(new["animal"].tolist())
+    again = data.like(FRAME)
+    np.testing.assert_array_equal(again["animal"], data["animal"])
+
+
+def test_groups_within_datasets_are_those_of_the_table():
+    labs = FRAME.assign(lab=FRAME["animal"].map({"Ada": "north", "Bo": "south"}))
+    data = jl.sequences(labs, dataset="lab", group="animal", **CALL)
+    whole = data.coords["animal"]
+    for i, lab in enumerate(data.names):
+        expected = whole.index({"north": "Ada", "south": "Bo"}[lab])
+        np.testing.assert_array_equal(data[i]["animal"], [expected] * 3)
+
+
+def test_an_entry_cannot_have_the_name_of_the_groups():
+    with pytest.raises(jl.InputError, match="'animal' twice"):
+        jl.sequences(FRAME, group="animal", animal="animal", **CALL)
+    with pytest.raises(jl.InputError, match="group"):
+        jl.sequences(FRAME, group="anima", **CALL)

@@ -73,7 +73,13 @@ class Batch:
         return len(self.names)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The data of one dataset, by position."""
+        """The data of one dataset, by position.
+
+        Raises:
+            IndexError: beyond the last, where JAX would take that one, and a loop over the batch would not end.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"dataset {index} of a batch of {len(self)}")
         one: dict[str, Any] = take_rows(self.data, index)
         return one
 
@@ -275,11 +281,19 @@ def on_device(tree: Tree) -> Tree:
     return arrays
 
 
-@jax.jit
-def take_rows(tree: Tree, rows: Leaf) -> Tree:
-    """The rows of every array of a tree at an index or at several, by one program."""
+def take_rows(tree: Tree, rows: Any) -> Tree:
+    """The rows of every array of a tree at an index or at several: on the host if it is there, by one program on the devices."""
+    on_host = all(isinstance(x, np.ndarray) for x in jax.tree.leaves(tree))
+    taken: Tree = _rows(tree, rows) if on_host else _compiled_rows(tree, rows)
+    return taken
+
+
+def _rows(tree: Tree, rows: Any) -> Tree:
     taken: Tree = jax.tree.map(lambda x: x[rows], tree)
     return taken
+
+
+_compiled_rows = jax.jit(_rows)
 
 
 def _on_host(data: Data, label: str) -> dict[str, Any]:

@@ -123,23 +123,16 @@ class EM(Search):
         return state._replace(params=params), Record(objective), jnp.ones((), bool)
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
-        """The parameters; per lane ``log_likelihood`` and ``log_prior``, whose sum is the objective, and ``n_steps``.
-
-        Where the model integrates over some of its parameters the objective also has its ``adjustment``, see `jaxlatent.Model`.
-        """
+        """The parameters; per lane ``log_likelihood``, ``log_prior`` and ``n_steps``. The objective is `log_joint`."""
         # The status is noisy under drawn labels or paths: take the exact E-step.
         how = "exact" if self.e_step == "draw" else self.e_step
         expected = posterior.density.expect(state.params, posterior.data, how, key, self.draws)
         log_likelihood = sum((one.log_likelihood for one in expected.values()), start=jnp.zeros(()))
         log_prior = posterior.density.log_prior(state.params, posterior.data)
-        adjustment = posterior.density.adjustment(state.params, posterior.data, expected)
         position = _finite_position(posterior, state.params)
         status = self._final_status(posterior, state, position, expected)
         statistics = {"log_likelihood": log_likelihood, "log_prior": log_prior, "n_steps": state.iterations}
-        objective = log_likelihood + log_prior
-        if adjustment is not None:
-            statistics["adjustment"] = adjustment
-            objective = objective + adjustment
+        objective = log_joint(posterior, state.params, expected)
         return Final(Outputs(statistics, position, state.params), objective, status)
 
     def _final_status(

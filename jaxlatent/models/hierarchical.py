@@ -52,8 +52,7 @@ def hierarchical(
     """
     require(num_groups >= 2, "hierarchical(num_groups=...)", got=num_groups, expected="at least 2 groups")
     require(scale > 0, "hierarchical(scale=...)", got=scale, expected="a positive number")
-    emission = _regression_of(model)
-    num_states = model.key[1]  # type: ignore[index]
+    num_states, emission = _parts_of(model)
     population = Population(emission, over, num_groups, scale, coordinates)
     likelihood, start, m_step = model.likelihood, model.start, model.m_step
     assert likelihood is not None and start is not None and m_step is not None
@@ -88,12 +87,11 @@ def _dims(model: Model, over: str, name: str, own: str, scale: str) -> list[tupl
     return [(own, (over, *model.dims[name])), (scale, model.dims[name])]
 
 
-def _regression_of(model: Model) -> GeneralisedLinear:
-    """The regression among the parts of a family, which are in its key."""
+def _parts_of(model: Model) -> tuple[int, GeneralisedLinear]:
+    """The number of states or components of a family and its regression, which are in its key."""
     parts = model.key if isinstance(model, Model) and isinstance(model.key, tuple) else ()
-    for part in parts if parts[:1] in (("hmm",), ("mixture",)) else ():
-        if isinstance(part, GeneralisedLinear):
-            return part
+    if parts[:1] in (("hmm",), ("mixture",)) and isinstance(parts[2], GeneralisedLinear):
+        return parts[1], parts[2]
     raise InputError(
         "hierarchical(model)",
         got=getattr(model, "name", type(model).__name__),
@@ -107,7 +105,10 @@ def _check_groups(over: str, d: Namespace) -> None:
     expected = f"the group of every sequence or row, {jnp.shape(d.x)[:1]}, as integers from 0"
     if over not in d:
         raise InputError(
-            f"data {over!r}", got=f"no such entry among {sorted(d)}", expected=expected, remedy=f"add d[{over!r}]."
+            f"data {over!r}",
+            got=f"no such entry among {sorted(d)}",
+            expected=expected,
+            remedy=f"add it to the data, as jl.sequences(..., group={over!r}) does.",
         )
     groups = jnp.asarray(d[over])
     if groups.shape != jnp.shape(d.x)[:1] or jnp.ndim(d.x) < 2 or not jnp.issubdtype(groups.dtype, jnp.integer):

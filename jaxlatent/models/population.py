@@ -28,6 +28,9 @@ from jaxlatent.models.emissions.linear import own_predictors, solve
 from jaxlatent.models.parts import Priors
 from jaxlatent.typing import Array, Params
 
+#: Groups that agree to this fraction of the mode of the prior are alike; less would divide by zero.
+_LEAST = 1e-4
+
 
 class Coefficients(NamedTuple):
     """Standardised coefficients of the groups ``(A, K, P)`` and of the population ``(K, P)``, and the scales ``(K, P)`` between them."""
@@ -132,8 +135,8 @@ class Population:
         apart = now.groups - now.population
         slope = evidence.slope - apart * tight
         # Groups are eliminated from the joint system: each moves by H^-1 (slope + move of the population / s^2).
-        alone = _solve(information, slope)
-        covariance = _solve(information, jnp.eye(apart.shape[-1], dtype=apart.dtype))
+        covariance = _inverse(information)
+        alone = jnp.einsum("akpq,akq->akp", covariance, slope)
         prior = jnp.sum(apart, 0) * tight - (now.population - design.mean) @ design.precision
         system = _diagonal(tight * self.num_groups) + design.precision
         system = system - tight[:, :, None] * jnp.sum(covariance, 0) * tight[:, None, :]
@@ -196,11 +199,14 @@ class Population:
         return _Evidence(self.emission, groups, index, x, y, expected.weights)
 
     def _scales(self, total: Array, design: Design, d: Namespace) -> Array:
-        """The mode of the scales given sums of squares ``(K, P)`` over groups, under their Rayleigh prior."""
+        """The mode of the scales given sums of squares ``(K, P)`` over groups, under their Rayleigh prior.
+
+        With ``u = s^2`` and the mode ``m`` of the prior it solves ``u^2 / m^2 + (A - 1) u = total``.
+        """
         mode = self.scale * self.emission.level(d).spread
         degrees = float(self.num_groups - 1)
         square = 2 * total / (degrees + jnp.sqrt(degrees**2 + 4 * total / mode**2))
-        return jnp.sqrt(jnp.maximum(square, (1e-4 * mode) ** 2))
+        return jnp.sqrt(jnp.maximum(square, (_LEAST * mode) ** 2))
 
 
 class _Evidence:
@@ -245,10 +251,8 @@ def _diagonal(values: Array) -> Array:
     return values[..., None] * jnp.eye(values.shape[-1], dtype=values.dtype)
 
 
-def _solve(information: Array, right: Array) -> Array:
-    """Solve systems of every group and state for a vector each, or for the columns of one matrix."""
-    factor = jnp.linalg.cholesky(information)
-    matrix = right.ndim == 2
-    columns = jnp.broadcast_to(right, information.shape) if matrix else right[..., None]
-    found = jax.scipy.linalg.cho_solve((factor, True), columns)
-    return found if matrix else found[..., 0]
+def _inverse(information: Array) -> Array:
+    """The inverse of the positive definite matrix of every group and state, ``(A, K, P, P)``."""
+    identity = jnp.broadcast_to(jnp.eye(information.shape[-1], dtype=information.dtype), information.shape)
+    inverse: Array = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(information), True), identity)
+    return inverse

@@ -59,8 +59,10 @@ def check_point_engine(study: str, engine: Engine) -> None:
 
 
 def options_of(options: Mapping[str, Any], part: Any) -> dict[str, Any]:
-    """Options of `jaxlatent.fit` for one part of a study: a ``store`` has one subfolder a part."""
+    """Options of `jaxlatent.fit` for one part of a study: a ``store`` has one subfolder a part, and ``init`` may be a function of it."""
     own = dict(options)
+    if callable(own.get("init")):
+        own["init"] = own["init"](part)
     if own.get("store") is not None:
         own["store"] = f"{str(own['store']).rstrip('/')}/{part}"
     return own

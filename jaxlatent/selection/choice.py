@@ -166,8 +166,6 @@ def select(
     validations, rows = {}, {}
     for candidate, model in models.items():
         own = options_of(options, candidate)
-        if callable(own.get("init")):
-            own["init"] = own["init"](candidate)
         found = validations[candidate] = validated(model, data, engine, seed, folds, by, own, whole=True)
         rows[candidate] = _row(found, names)
     table = _table(rows, validations)

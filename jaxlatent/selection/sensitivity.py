@@ -123,8 +123,6 @@ def prior_sensitivity(
     results = {}
     for setting, model in models.items():
         own = options_of(options, setting)
-        if callable(own.get("init")):
-            own["init"] = own["init"](setting)
         results[setting] = fit(model, data, engine, seed, **own)
     results = _in_one_order(results, settings[0])
     return PriorSensitivity(_table(results, settings[0], prob), settings[0], results)
