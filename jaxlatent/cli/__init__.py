@@ -18,6 +18,7 @@ from jaxlatent.demos import DEMOS
 from jaxlatent.demos.regression import ROWS
 from jaxlatent.errors import did_you_mean
 from jaxlatent.execute.devices import cpu_cores
+from jaxlatent.status import in_words
 
 app = typer.Typer(
     help="Latent-variable and hierarchical Bayesian models in JAX.",
@@ -101,7 +102,7 @@ def fit(
     with plain_errors():
         use_cores()
         result = runs.fit_study(study, store, shard, seed)
-        console().print(f"{store}: {runs.counts_of(result)}", highlight=False)
+        console().print(f"{store}: {in_words(result.status)}", highlight=False)
 
 
 for _name, _command in (

@@ -1,13 +1,11 @@
 """Stored runs from the command line: fit what a file describes, or go on with it, and show what a store holds."""
 
 import runpy
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import jaxlatent as jl
 from jaxlatent.errors import InputError
-from jaxlatent.status import Status
 from jaxlatent.store.files import open_files
 from jaxlatent.store.shards import Shard
 
@@ -101,10 +99,3 @@ def _progress(run: dict[str, Any]) -> str:
     if run["state"] == "finished":
         return "finished"
     return f"{run['steps']} of {run['total']} steps"
-
-
-def counts_of(result: jl.Result) -> str:
-    """How many lanes ended how."""
-    return ", ".join(
-        f"{count} {Status(code).name}" for code, count in sorted(Counter(result.status.ravel().tolist()).items())
-    )

@@ -12,6 +12,7 @@ from jaxlatent.cli.study.models import FAMILIES
 from jaxlatent.cli.study.place import Place
 from jaxlatent.cli.study.study import folder_of, options_in
 from jaxlatent.cli.study.values import settings_of
+from jaxlatent.status import in_words
 from jaxlatent.store.files import found
 
 #: Of a store, the document whose writing is a commit.
@@ -64,6 +65,6 @@ def _progress(store: Path) -> str:
         return "; ".join(f"{name}: {text}" for name, text in lines.items())
     state = lines["state"]
     if state == "finished":
-        return f"finished: {runs.counts_of(jl.open(store))}"
+        return f"finished: {in_words(jl.open(store).status)}"
     ago: Callable[[float], str] = lambda seconds: f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return f"{state}, committed {ago(time.time() - (store / _COMMIT).stat().st_mtime)} ago"
