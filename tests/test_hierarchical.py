@@ -274,7 +274,7 @@ def test_nuts_is_calibrated_up_to_the_names_of_the_states():
     }
     rng = np.random.default_rng(0)
     data = {"y": np.zeros((6, 40), int), "x": rng.normal(size=(6, 40, 1)), "animal": np.repeat(np.arange(3), 2)}
-    engine = jl.NUTS(chains=2, warmup=500, draws=500, target_accept=0.95)
-    found = jl.calibrate(replace(model, derived=derived), data, engine, 0, simulations=200)
+    engine = jl.NUTS(chains=1, warmup=300, draws=300, target_accept=0.9)
+    found = jl.calibrate(replace(model, derived=derived), data, engine, 0, simulations=100)
     pvalues = np.concatenate([np.ravel(found.pvalues()[name]) for name in ("scales", "means", "animals")])
     assert pvalues.min() > 1e-3 / len(pvalues)
