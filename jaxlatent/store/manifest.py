@@ -1,9 +1,7 @@
 """The identity of a run: model, data, engine and seed, as plain values that a later process can compare with its own."""
 
 import re
-import zlib
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -14,6 +12,7 @@ from jaxlatent import engines
 from jaxlatent.engines.base import Engine, settings
 from jaxlatent.errors import InputError, StoreError
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.store.checksums import TRACED_BY, array_checksum, function_checksum
 from jaxlatent.typing import Key
 
 #: Types of settings that are stored as such; others, such as optimisers, are stored as text.
@@ -34,11 +33,11 @@ def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str,
             "dim": density.dim,
             "dims": {name: list(dims) for name, dims in density.dims.items()},
             "program": _program(one),
-            "traced by": f"jax {version('jax')}",
+            "traced by": TRACED_BY,
         },
         "names of datasets": None if posterior.names is None else list(posterior.names),
         "data": {
-            jax.tree_util.keystr(path): _checksum(leaf)
+            jax.tree_util.keystr(path): array_checksum(leaf)
             for path, leaf in jax.tree_util.tree_leaves_with_path(posterior.data)
         },
         "engine": engine_identity(engine, one),
@@ -134,11 +133,6 @@ def _seed(key: Key) -> dict[str, Any]:
     return {"key": np.asarray(jax.random.key_data(key)).tolist(), "generator": str(jax.random.key_impl(key))}
 
 
-def _checksum(leaf: Any) -> list[Any]:
-    array = np.asarray(leaf)
-    return [list(array.shape), str(array.dtype), zlib.crc32(np.ascontiguousarray(array).tobytes())]
-
-
 def _program(posterior: Posterior) -> int:
     """A checksum of the log density and the derived quantities, as JAX traces them."""
 
@@ -146,7 +140,7 @@ def _program(posterior: Posterior) -> int:
         params = posterior.constrain(position)
         return posterior.log_density(position), posterior.density.derived(params, posterior.data)
 
-    return _traced(values, posterior, jnp.zeros(posterior.dim))
+    return function_checksum(values, posterior, jnp.zeros(posterior.dim))
 
 
 def _engine_program(engine: Engine, posterior: Posterior) -> int:
@@ -157,27 +151,19 @@ def _engine_program(engine: Engine, posterior: Posterior) -> int:
         shared = engine.shared(posterior, key)
         return engine.step(posterior, key, engine.init(posterior, key, position, shared), shared, stage)
 
-    return _traced(step, posterior, jax.random.key(0), jnp.zeros(posterior.dim))
-
-
-def _traced(function: Callable[..., Any], *arguments: Any) -> int:
-    closed = jax.make_jaxpr(function)(*arguments)
-    # Functions inside are printed with their addresses.
-    checksum = zlib.crc32(re.sub(r"0x[0-9a-f]+", "", str(closed)).encode())
-    for constant in closed.consts:
-        checksum = zlib.crc32(str(_checksum(constant)).encode(), checksum)
-    return checksum
+    return function_checksum(step, posterior, jax.random.key(0), jnp.zeros(posterior.dim))
 
 
 def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """What differs, in words."""
     found = []
     was, now = stored["model"], given["model"]
+    same_tracer = was["traced by"] == now["traced by"]
     if was["parameters"] != now["parameters"] or was["dim"] != now["dim"]:
         found.append(
             f"a model with parameters {now['parameters']} of {now['dim']} dimensions (stored: {was['parameters']} of {was['dim']})"
         )
-    elif was["traced by"] == now["traced by"] and was["program"] != now["program"] and _same_shapes(stored, given):
+    elif same_tracer and was["program"] != now["program"] and _same_shapes(stored, given):
         found.append("a model whose log density or derived quantities compute something else")
     if stored["names of datasets"] != given["names of datasets"]:
         found.append(f"datasets {given['names of datasets']} (stored: {stored['names of datasets']})")
@@ -194,10 +180,13 @@ def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
         found.append(f"the engine {now['class']} (stored: {was['class']})")
     else:
         old, new = was["settings"], now["settings"]
+        compared: Callable[[Any], Any] = lambda value: (
+            value["text"] if isinstance(value, dict) and not same_tracer else value
+        )
         found += [
             f"another {name}" if isinstance(new[name], dict) else f"{name}={new[name]!r} (stored: {old.get(name)!r})"
             for name in new
-            if name != was["length"] and new[name] != old.get(name)
+            if name != was["length"] and compared(new[name]) != compared(old.get(name))
         ]
     if stored["seed"] != given["seed"]:
         found.append("another seed")

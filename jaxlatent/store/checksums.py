@@ -1,0 +1,79 @@
+"""Checksums of arrays and of functions, equal in any process.
+
+The text of a jaxpr will not do: which inner functions it shares, and which of two equal static arguments it shows, ``0`` or
+``np.int64(0)``, depend on what the process traced before. Here calls are inlined, and parameters are written in one way.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from numbers import Number
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from jaxlatent.model.checks.program import Equation, Program, flatten
+
+#: What a function's checksum depends on besides the function.
+TRACED_BY = f"the operations of jax {jax.__version__}"
+
+
+def array_checksum(leaf: Any) -> list[Any]:
+    """Shape, dtype and checksum of an array, as JSON keeps them."""
+    array = np.asarray(leaf)
+    return [list(array.shape), str(array.dtype), zlib.crc32(np.ascontiguousarray(array).tobytes())]
+
+
+def function_checksum(function: Callable[..., Any], *arguments: Any) -> int:
+    """The checksum of the operations that JAX traces a function to, constants included."""
+    return zlib.crc32(repr(_program(flatten(jax.make_jaxpr(function)(*arguments)))).encode())
+
+
+def _program(program: Program) -> Any:
+    constants = [(number, array_checksum(value)) for number, value in program.constants.items()]
+    return [constants, program.inputs, list(map(_equation, program.equations)), list(map(_atom, program.outputs))]
+
+
+def _equation(equation: Equation) -> Any:
+    parts = equation.inner.programs if equation.inner else ()
+    return [
+        equation.primitive.name,
+        _parameter(equation.params),
+        list(map(_atom, equation.inputs)),
+        [(aval.shape, str(aval.dtype)) for aval in equation.avals if hasattr(aval, "shape")],
+        equation.outputs,
+        list(map(_program, parts)),
+    ]
+
+
+def _atom(atom: Any) -> Any:
+    return array_checksum(np.asarray(atom.val, atom.aval.dtype)) if isinstance(atom, Literal) else atom
+
+
+def _parameter(value: Any) -> Any:
+    match value:
+        case ClosedJaxpr():
+            return _program(flatten(value))
+        case Jaxpr():
+            return _program(flatten(ClosedJaxpr(value, ())))
+        case Mapping():
+            return sorted((str(name), _parameter(each)) for name, each in value.items())
+        case tuple() | list():
+            return [_parameter(each) for each in value]
+        case np.ndarray() | jax.Array() if value.ndim:
+            return array_checksum(value)
+        case set() | frozenset():
+            return sorted(repr(_parameter(each)) for each in value)
+        case Number():
+            return _number(value)
+        case _ if callable(value) and hasattr(value, "__qualname__"):
+            return value.__qualname__
+    return re.sub(r" at 0x\w+", "", repr(value))
+
+
+def _number(value: Any) -> Any:
+    """One form of numbers that are equal, and so are the same to JAX's caches."""
+    plain = np.asarray(value).item()
+    return int(plain) if isinstance(plain, bool) or (isinstance(plain, float) and plain.is_integer()) else plain
