@@ -67,6 +67,8 @@ STUDY = {
     "select": {"folds": 2},
     "fit": {"seed": 0, "segment": 10},
 }
+#: All animals in one hierarchical model.
+GROUPS = {"data__dataset": None, "data__group": "animal", "model__hierarchical": {"scale": 0.5}}
 ROLES = {"dataset": "animal", "sequence": "session", "order": "trial", "y": "choice"}
 INPUTS = ["stimulus", jl.lag("choice")]
 MODEL = lambda K: jl.models.hmm(K, EMISSIONS.BernoulliRegression(2))
@@ -292,6 +294,16 @@ def test_without_its_package_parquet_says_what_to_install(tmp_path, monkeypatch)
         ({"data__x": None}, "model.emissions", "data.x"),
         ({"data__kind": "table"}, "data.sequence", "sequences"),
         ({"data__columns": {"z": "week"}}, "data.columns.z", "does not read"),
+        ({"data__group": "anmal"}, "data.group", "did you mean 'animal'"),
+        ({"data__group": "week"}, "model.hierarchical", "{scale = 1.0}"),
+        ({"model__hierarchical": {"scale": 1.0}}, "model.hierarchical", 'group = "animal"'),
+        ({"model__hierarchical": {"sclae": 1.0}}, "model.hierarchical.sclae", "did you mean 'scale'"),
+        ({**GROUPS, "model__hierarchical": {"scale": 0}}, "model.hierarchical.scale", "positive"),
+        (
+            {**GROUPS, "model__emissions": {"kind": "CategoricalRegression"}},
+            "model.hierarchical",
+            "BernoulliRegression",
+        ),
         ({"data__columns": {"x": "week"}}, "data.columns.x", "data.x"),
         ({"model__family": "hm"}, "model.family", "did you mean 'hmm'"),
         ({"model__family": "mixture"}, "model.family", 'data.kind = "table"'),
@@ -531,6 +543,32 @@ jax.devices()
 from jaxlatent.cli import app
 app()
 """
+
+
+def test_a_hierarchical_study_is_that_of_python(folder):
+    edits = {"engine__max_iter": 5, "data__x": ["stimulus"], "model__num_states": 2, "select": None}
+    tables = changed(**GROUPS, **edits, cross_validate={"folds": "fold", "by": "sequence"})
+    frame = trials()
+    frame["fold"] = (frame["session"] + (frame["animal"] == "ann")) % 2
+    frame.to_csv(folder / "trials.csv", index=False)
+    study = read_study(folder / "study.toml", tables)
+    data = jl.sequences(frame, group="animal", sequence="session", order="trial", y="choice", x=["stimulus"])
+    model = jl.models.hierarchical(jl.models.hmm(2, EMISSIONS.BernoulliRegression(1)), "animal", 2, 0.5)
+    assert study.models.build(None) == model
+    _same(study.loaded.data, data)
+    # Sessions have the same labels in both animals, and other folds.
+    np.testing.assert_array_equal(study.held_out["folds"], [1, 0, 1, 0, 0, 1, 0, 1])
+    (folder / "study.toml").write_text(document(tables))
+    result = invoke("run", folder / "study.toml")
+    assert result.exit_code == 0, result.output
+    found = jl.cross_validate(
+        model,
+        data,
+        jl.EM(restarts=2, max_iter=5, tol=0.0),
+        0,
+        folds=frame.groupby(["animal", "session"])["fold"].first(),
+    )
+    assert str(found).strip() in result.output, result.output
 
 
 def test_a_killed_study_goes_on_bit_for_bit(folder):

@@ -42,14 +42,17 @@ def _equation(equation: Equation) -> Any:
         equation.primitive.name,
         _parameter(equation.params),
         list(map(_atom, equation.inputs)),
-        [(aval.shape, str(aval.dtype)) for aval in equation.avals if hasattr(aval, "shape")],
+        list(map(str, equation.avals)),
         equation.outputs,
         list(map(_program, parts)),
     ]
 
 
 def _atom(atom: Any) -> Any:
-    return array_checksum(np.asarray(atom.val, atom.aval.dtype)) if isinstance(atom, Literal) else atom
+    if not isinstance(atom, Literal):
+        return atom
+    kind: Any = atom.aval
+    return array_checksum(np.asarray(atom.val, kind.dtype))
 
 
 def _parameter(value: Any) -> Any:

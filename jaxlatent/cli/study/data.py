@@ -20,7 +20,7 @@ from jaxlatent.errors import InputError, did_you_mean, listed
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROLES = ("y", "x", "u", "order", "sequence", "dataset")
+_ROLES = ("y", "x", "u", "order", "sequence", "group", "dataset")
 #: How errors about data begin.
 _ABOUT_DATA = r"^(sequences|table)\(|\bcolumn '|\b(observation|data) '"
 
@@ -88,7 +88,7 @@ def load(section: schema.Data, folder: Path, place: Place) -> Loaded:
     for name, given in section.columns.items():
         roles[name] = _inputs(given, columns, place.at("columns").at(name))
     stepwise = section.kind == "sequences"
-    for name in ("sequence", "order", "u"):
+    for name in ("sequence", "group", "order", "u"):
         if not stepwise and getattr(section, name) is not None:
             raise place.at(name).error(
                 "a role of sequences", 'nothing, as kind = "table" has independent rows', "leave it out."
@@ -103,13 +103,14 @@ def load(section: schema.Data, folder: Path, place: Place) -> Loaded:
         )
     with place.explained(), roles_explained(section, place):
         if stepwise:
-            return Loaded(section, frame, jl.sequences(frame, sequence=section.sequence, order=section.order, **roles))
+            roles |= {name: getattr(section, name) for name in ("sequence", "group", "order")}
+            return Loaded(section, frame, jl.sequences(frame, **roles))
         return Loaded(section, frame, jl.table(frame, **roles))
 
 
 def _named(section: schema.Data, place: Place) -> Iterator[tuple[str, Place]]:
     """The names that must be columns, each with its place."""
-    for role in ("dataset", "sequence", "order", "y", "categories"):
+    for role in ("dataset", "group", "sequence", "order", "y", "categories"):
         yield from _columns_in(getattr(section, role), place.at(role))
 
 
@@ -184,8 +185,9 @@ def units_by(loaded: Loaded, given: str, place: Place, ways: Sequence[str] = ())
         )
     labels: Any = lambda rows: rows[given].to_numpy()
     if section.sequence is not None:
-        labels = lambda rows: rows.groupby(section.sequence, sort=False)[given].first().to_numpy()
-        keys = [name for name in (section.dataset, section.sequence) if name is not None]
+        within = [name for name in (section.group, section.sequence) if name is not None]
+        labels = lambda rows: rows.groupby(within, sort=False)[given].first().to_numpy()
+        keys = within if section.dataset is None else [section.dataset, *within]
         several = frame.groupby(keys, sort=False)[given].nunique()
         if (several > 1).any():
             raise place.error(

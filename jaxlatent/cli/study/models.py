@@ -33,6 +33,8 @@ PARTS: Mapping[Any, Mapping[str, type]] = {
     models.Initial: {"Initial": models.Initial},
     models.Gate: {"Gate": models.Gate},
 }
+#: The table that makes the regressions of a family differ between groups.
+_HIERARCHICAL = "hierarchical"
 #: What the data tell.
 _INFERRED = ("num_inputs", "num_outputs", "num_classes", "dim")
 
@@ -62,7 +64,8 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
     Raises:
         InputError: for unknown names and settings, and parts that need what the data do not have, or do not read what they have.
     """
-    family, rest = table["family"], {name: value for name, value in table.items() if name != "family"}
+    family = table["family"]
+    rest = {name: value for name, value in table.items() if name not in ("family", _HIERARCHICAL)}
     if loaded.section.kind != choose(family, FAMILIES, place.at("family")):
         raise place.at("family").error(
             f'{family!r}, and data.kind = "{loaded.section.kind}"',
@@ -81,17 +84,46 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
     arguments = read_table(rest, known, place, special, _INFERRED)
     arguments |= _infer(known, arguments, "x", loaded, place, read)
     _require_read(loaded, read, family, place)
+    levels = _levels(table, loaded, place)
     sizes = arguments.pop(size)
     candidates = sizes if isinstance(sizes, tuple) else None
     if candidates is not None and (not candidates or len(set(candidates)) < len(candidates)):
         raise place.at(size).error(
             shown(list(candidates)), "at least one number, each once", "write for instance [1, 2, 3]."
         )
-    build: Callable[[Any], jl.Model] = lambda candidate: make(sizes if candidate is None else candidate, **arguments)
+    build: Callable[[Any], jl.Model] = lambda candidate: levels(
+        make(sizes if candidate is None else candidate, **arguments)
+    )
     with place.explained(known):
         for candidate in candidates or (None,):
             build(candidate)
     return Models(build, candidates)
+
+
+def _levels(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Callable[[jl.Model], jl.Model]:
+    """What makes a model hierarchical over the groups of the data; nothing where the table does not ask for it."""
+    group, place = loaded.section.group, place.at(_HIERARCHICAL)
+    if _HIERARCHICAL not in table:
+        if group is None:
+            return lambda model: model
+        raise place.error(
+            "nothing, and data.group", "a table such as {scale = 1.0}", "add it, or leave data.group out."
+        )
+    known = {name: one for name, one in settings_of(models.hierarchical).items() if name in ("scale",)}
+    settings = read_table(table[_HIERARCHICAL], known, place)
+    if group is None:
+        raise place.error(
+            "no data.group",
+            "the column that labels groups of sequences",
+            'add it under [data], as in group = "animal".',
+        )
+    num_groups = len(loaded.data.coords[group])
+
+    def levels(model: jl.Model) -> jl.Model:
+        with place.explained(known):
+            return models.hierarchical(model, group, num_groups, **settings)
+
+    return levels
 
 
 def _read_part(value: Any, kinds: Mapping[str, type], loaded: Loaded, place: Place, read: set[str]) -> Any:

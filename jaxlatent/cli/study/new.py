@@ -29,6 +29,7 @@ _CLASSES = {
     "select": schema.Select,
     "fit": schema.Fit,
 }
+_GENERALISED_LINEAR = ("BernoulliRegression", "PoissonRegression")
 _NOTES = {
     "model": "A ready family of jaxlatent.models and its parts, by name. Numbers of inputs and classes are those of the data.",
     "engine": "An engine and its settings; restarts from different starts tell whether the best optimum was found.",
@@ -186,10 +187,20 @@ def _draft(
         tables,
         {
             "data": remarks,
-            "model": [f"Emissions: {', '.join(PARTS[Emission])}."],
+            "model": [f"Emissions: {', '.join(PARTS[Emission])}.", *_of_groups(roles, model)],
             "engine": [f"Settings of EM: {settings}. Engines: {', '.join(engines.__all__)}."],
         },
     )
+
+
+def _of_groups(roles: Roles, model: Mapping[str, Any]) -> list[str]:
+    """How to fit all datasets as one hierarchical model, where there is one."""
+    if roles.dataset is None or model.get("emissions", {}).get("kind") not in _GENERALISED_LINEAR:
+        return []
+    return [
+        f'To fit all as groups around a population, write group = "{roles.dataset}" above in the place of dataset, and here '
+        "hierarchical = {scale = 1.0}."
+    ]
 
 
 def _held_out(frame: "pd.DataFrame", roles: Roles, kind: str) -> dict[str, Any]:

@@ -34,6 +34,10 @@ class Data:
     dataset: Annotated[
         str | None, "The column that labels datasets, such as animals: each has parameters of its own."
     ] = None
+    group: Annotated[
+        str | None,
+        "The column that labels groups of sequences within a dataset, such as animals, for a hierarchical model.",
+    ] = None
     sequence: Annotated[str | None, "The column that labels sequences, such as sessions."] = None
     order: Annotated[str | None, "The column to sort the steps of a sequence by, such as the trial."] = None
     y: Annotated[
