@@ -249,11 +249,12 @@ def test_tables_of_every_kind_are_the_same(tmp_path):
     frame = trials(sessions=2)
     frame.to_csv(tmp_path / "t.csv", index=False)
     frame.to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
     np.savez(tmp_path / "t.npz", **{name: np.array(frame[name].tolist()) for name in frame})
     read = lambda name: load(
         Data(file=name, **{**ROLES, "dataset": None, "sequence": "animal", "order": None}), tmp_path, Place("s")
     )
-    for name in ("t.tsv", "t.npz"):
+    for name in ("t.tsv", "t.parquet", "t.npz"):
         _same(read(name).data, read("t.csv").data)
         assert read(name).data.coords == read("t.csv").data.coords
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import numpyro.distributions as dist
 import pandas as pd
+import polars as pl
 import pytest
 
 import jaxlatent as jl
@@ -267,7 +268,6 @@ def test_frames_of_other_libraries_are_read(wrap):
 
 
 def test_polars_is_read():
-    pl = pytest.importorskip("polars")
     frame = pl.DataFrame({name: FRAME[name].astype(object).where(FRAME[name].notna(), None).tolist() for name in FRAME})
     x = ["stimulus", jl.lag("choice"), "reward"]
     own, other = (jl.sequences(one, dataset="animal", **{**CALL, "x": x}) for one in (FRAME, frame))
