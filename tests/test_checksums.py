@@ -42,6 +42,17 @@ def test_functions_inside_that_are_shared_or_not():
     assert function_checksum(loops[0], X) == function_checksum(loops[1], X)
 
 
+def test_a_default_precision_of_products():
+    """`import dynamax` sets it for the process."""
+    function = lambda x: x @ x
+    checksum = function_checksum(function, X)
+    with jax.default_matmul_precision("float32"):
+        assert "HIGHEST" in str(jax.make_jaxpr(function)(X))
+        assert function_checksum(function, X) == checksum
+    precise = lambda x: jnp.matmul(x, x, precision="highest")
+    assert function_checksum(precise, X) != checksum
+
+
 WEIGHTS = np.array([1.0, 2.0, 3.0], np.float32)
 DIFFERENT = {
     "a literal": (lambda x: x + 1.0, lambda x: x + 1.5),

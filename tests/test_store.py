@@ -403,6 +403,20 @@ def test_an_equal_model_written_again_is_the_same(finished):
     assert jl.open(finished, again).score().shape == (3, 2, 50)
 
 
+@pytest.mark.parametrize(
+    "engine",
+    [ENGINES["EM"], jl.ADVI(restarts=2, max_iter=60, optimizer=optax.adam(0.1))],
+    ids=lambda e: type(e).__name__,
+)
+def test_a_run_goes_on_where_a_library_has_set_the_precision_of_products(tmp_path, killed_at, engine):
+    """As `import dynamax` does, for the whole process."""
+    whole = jl.fit(HMM, ANIMALS, engine, 0, segment=20)
+    killed_at(2, lambda: jl.fit(HMM, ANIMALS, engine, 0, segment=20, store=tmp_path / "x"))
+    with jax.default_matmul_precision("float32"):
+        resumed = jl.resume(tmp_path / "x", HMM, engine=engine)
+    np.testing.assert_allclose(resumed.objective, whole.objective, rtol=1e-5)
+
+
 def chunk_of(path, name):
     """A file of an array."""
     return next(file for file in sorted((path / name / "c").rglob("*")) if file.is_file())

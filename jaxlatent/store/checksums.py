@@ -1,7 +1,8 @@
 """Checksums of arrays and of functions, equal in any process.
 
 The text of a jaxpr will not do: which inner functions it shares, and which of two equal static arguments it shows, ``0`` or
-``np.int64(0)``, depend on what the process traced before. Here calls are inlined, and parameters are written in one way.
+``np.int64(0)``, depend on what the process traced before, and the precision of its products on what was imported: dynamax sets JAX's
+default. Here calls are inlined, parameters are written in one way, and products have JAX's own default.
 """
 
 import re
@@ -28,7 +29,9 @@ def array_checksum(leaf: Any) -> list[Any]:
 
 def function_checksum(function: Callable[..., Any], *arguments: Any) -> int:
     """The checksum of the operations that JAX traces a function to, constants included."""
-    return zlib.crc32(repr(_program(flatten(jax.make_jaxpr(function)(*arguments)))).encode())
+    with jax.default_matmul_precision(None):
+        traced = jax.make_jaxpr(function)(*arguments)
+    return zlib.crc32(repr(_program(flatten(traced))).encode())
 
 
 def _program(program: Program) -> Any:
