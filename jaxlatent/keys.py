@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     CROSS_VALIDATE = _FIRST + 13
     BOOTSTRAP = _FIRST + 14
     LIKELIHOOD_RATIO_TEST = _FIRST + 15
+    SPLIT_AND_MERGE = _FIRST + 16
 
 
 class Streams(NamedTuple):

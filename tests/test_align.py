@@ -288,7 +288,7 @@ def test_what_does_not_fit_is_named(points, modes):
         (lambda: points.align({**one.params, "means": np.full(3, np.nan)}), ["'means'", "not finite"]),
         (lambda: points["a"].align(points), ["'a'", "a fit of one dataset", "other[name]"]),
         (lambda: points.align(points.select(["a", "c"])), ["'a' and 'c'", "other[name]"]),
-        (lambda: nothing.align(one), ["without latent labels", "nothing to align"]),
+        (lambda: nothing.align(one), ["without latent labels", "no labels to change"]),
     ]
     for call, words in cases:
         with pytest.raises(jl.InputError) as caught:

@@ -127,6 +127,17 @@ def test_every_engine_can_be_lowered_for_gpus_and_tpus(case, platform):
     assert "xla_cpu" not in text and "lapack" not in text, f"what is for CPUs got into a program for {platform}"
 
 
+def test_products_are_of_full_precision_unless_the_user_says_otherwise():
+    """By default GPUs round the factors of float32 products to 10 bits of mantissa."""
+    posterior, engine = jl.condition(*PROBLEMS["HMM"]), ENGINES["EM"]
+    products = lambda text: [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+    exact = products(program(posterior, engine, "cuda"))
+    assert exact and all("HIGHEST" in line for line in exact)
+    with jax.default_matmul_precision("tensorfloat32"):
+        rounded = products(program(posterior, engine, "cuda"))
+    assert rounded and not any("HIGHEST" in line for line in rounded)
+
+
 # --- choices by platform ----------------------------------------------------------------------------------------------
 
 

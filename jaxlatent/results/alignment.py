@@ -48,7 +48,7 @@ def aligned(result: Aligned, to: Fitted | Mapping[str, Any]) -> Aligned:
     first = tuple(np.argwhere(exists)[0])
     one = jax.tree.map(lambda x: x[first[0]], posterior)
     require_symmetry(one, {name: jnp.asarray(value[first]) for name, value in params.items()}, labels.axes)
-    overlap, seen = (np.asarray(x) for x in _agreement(posterior, params, reference, result.has_draws))
+    overlap, seen = (np.asarray(x) for x in agreement(posterior, params, reference, result.has_draws))
     valid = exists & np.isfinite(overlap).all((-2, -1))
     perm = assign(-np.where(valid[..., None, None], overlap, 0.0))
     matched = np.take_along_axis(overlap, perm[..., None], -1)[..., 0].sum(-1)
@@ -60,13 +60,13 @@ def aligned(result: Aligned, to: Fitted | Mapping[str, Any]) -> Aligned:
         covariance = statistics["covariance"].reshape(*perm.shape[:2], *statistics["covariance"].shape[-2:])
         turned = _turned(posterior, params, perm, covariance, tuple(labels.axes.items()))
         statistics["covariance"] = _where(result, moved, {"covariance": turned}, statistics)["covariance"]
-    agreement = {"agreement": np.where(valid, matched / np.maximum(seen, 1), np.nan)}
+    shared = {"agreement": np.where(valid, matched / np.maximum(seen, 1), np.nan)}
     return replace(
         result,
         params=_where(result, moved, ordered, result.params),
         derived=_where(result, moved, derived, result.derived),
         unconstrained=_where(result, moved, {"position": position}, result.unconstrained),
-        statistics={**statistics, **result._ungridded(agreement)},
+        statistics={**statistics, **result._ungridded(shared)},
     )
 
 
@@ -82,7 +82,7 @@ def _where(
 
 
 @compiled("draws")
-def _agreement(posterior: Posterior, params: Params, reference: Params, draws: bool) -> tuple[Array, Array]:
+def agreement(posterior: Posterior, params: Params, reference: Params, draws: bool) -> tuple[Array, Array]:
     """The expected number of observed steps in state ``k`` of the reference and ``l`` of the fit, ``(..., K, K)``; and their number."""
 
     def one(posterior: Posterior, params: Params, reference: Params) -> tuple[Array, Array]:

@@ -64,8 +64,8 @@ class Labels(NamedTuple):
     axes: dict[str, tuple[int, ...]]
 
 
-def labels_of(result: Fitted) -> Labels:
-    """The labels of the hidden states or components of a fit.
+def labels_of(result: Fitted, what: str = "align") -> Labels:
+    """The labels of the hidden states or components of a fit; ``what`` names the method in messages.
 
     Raises:
         InputError: if there are none, or several kinds of them.
@@ -73,22 +73,22 @@ def labels_of(result: Fitted) -> Labels:
     density = result.posterior.density
     posterior, params = jax.tree.map(lambda x: x[0], result._at_first_draws())
     observed = jax.eval_shape(density.observed, params, posterior.data)
-    result._require(observed, "align")
+    result._require(observed, what)
     numbers = numbers_of_labels(observed)
     if len(set(numbers.values())) != 1:
         raise InputError(
-            "result.align(...)",
+            f"result.{what}(...)",
             got=f"numbers of labels {numbers}" if numbers else "observations without latent labels or paths",
             expected="a model with one kind of hidden states or components",
-            remedy="permute the parameters by hand with jaxlatent.diagnostics.permute."
+            remedy="change the parameters by hand, as with jaxlatent.diagnostics.permute."
             if numbers
-            else "there is nothing to align.",
+            else "there are no labels to change.",
         )
     number = next(iter(numbers.values()))
     axes = label_axes({name: np.shape(value) for name, value in params.items()}, density.dims, number)
     if not axes:
         raise InputError(
-            "result.align(...)",
+            f"result.{what}(...)",
             got=f"no parameter with an axis of length {number}",
             expected="parameters that the labels index",
             remedy="name that axis 'state' or 'component' in Model(dims=...).",

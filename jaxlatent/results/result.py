@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from jaxlatent.results import alignment, arviz, report, saving
+import numpy as np
+
+from jaxlatent.results import alignment, arviz, report, saving, split_and_merge
 from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.summary import stacked, summarise
+from jaxlatent.typing import Key
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,6 +69,26 @@ class Result(Fitted):
             InputError: for other parameters or datasets, and for labels that are not exchangeable, as under an ordered prior.
         """
         return alignment.aligned(self, to)
+
+    def split_and_merge(self, restarts: int, seed: int | Key) -> dict[str, np.ndarray]:
+        """Starts near the best lane, for a second fit where few restarts of the first agree.
+
+        In each start two states or components that share observations are one, and a third is two: what separates a local optimum of EM
+        from a better one (Ueda et al. 2000, see `jaxlatent.results.split_and_merge`). Of the two fits keep the better::
+
+            again = jl.fit(model, data, jl.EM(restarts=20), 1, init=fit.split_and_merge(20, seed=1))
+
+        Args:
+            restarts: number of starts, for an engine with as many.
+            seed: required, an int or a typed JAX key.
+
+        Returns:
+            Values by name, for ``fit(init=...)``, that lead with ``(dataset, lane)`` or ``(lane,)``.
+
+        Raises:
+            InputError: for draws, for datasets without a fit, fewer than 3 labels, or labels that are not exchangeable.
+        """
+        return split_and_merge.starts_near(self, restarts, seed)
 
     def check(self) -> Any:
         """Check for common problems; the report prints as text, and is empty and false if there are none.

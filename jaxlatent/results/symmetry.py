@@ -17,13 +17,16 @@ from jaxlatent.typing import Array, Params
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-3
 
 
-def require_symmetry(posterior: Posterior, params: Params, axes: dict[str, tuple[int, ...]]) -> None:
+def require_symmetry(
+    posterior: Posterior, params: Params, axes: dict[str, tuple[int, ...]], what: str = "align"
+) -> None:
     """Raise `InputError` unless permuting labels changes no term of the log joint, and leaves the support of no prior.
 
     Args:
         posterior: of one dataset.
         params: one value, with unequal labels.
         axes: by parameter, the axes that the labels index.
+        what: the method of the result, for messages.
 
     Raises:
         InputError: naming the terms that change.
@@ -45,7 +48,7 @@ def require_symmetry(posterior: Posterior, params: Params, axes: dict[str, tuple
     names = list(dict.fromkeys([*outside, *changed]))
     if names:
         raise InputError(
-            "result.align(...)",
+            f"result.{what}(...)",
             got=f"labels that are not exchangeable: to permute them changes the {listed(names)}",
             expected="a model that is the same for every order of its labels",
             remedy="labels of an ordered, fixed or unequal prior have their order by themselves. If an axis was mistaken for theirs "

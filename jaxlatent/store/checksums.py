@@ -8,6 +8,7 @@ default. Here calls are inlined, parameters are written in one way, and products
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from numbers import Number
 from typing import Any
 
@@ -18,7 +19,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxlatent.model.checks.program import Equation, Program, flatten
 
 #: What a function's checksum depends on besides the function.
-TRACED_BY = f"the operations of jax {jax.__version__}"
+TRACED_BY = f"the operations of jax {version('jax')}"
 
 
 def array_checksum(leaf: Any) -> list[Any]:
