@@ -89,9 +89,13 @@ def _say(console: Console, truth: Mice, found: Study, recovered: Recovery | None
         return
     console.print(f"\nThe trials have {states} states, and so many were chosen.", highlight=False)
     title = "weights of all animals pooled (those of the simulated population)"
-    table = Table(title=f"\n{title}", title_justify="left", title_style="italic", min_width=len(title), box=None)
+    table = Table(title=f"\n{title}", title_justify="left", title_style="italic", box=None, pad_edge=False)
     for head in ("state", *INPUTS):
-        table.add_column(head, justify="right" if head in INPUTS else "left", no_wrap=True)
+        # Heads wrap, so that in 80 columns no number is cut.
+        if head in INPUTS:
+            table.add_column(head.replace("-lose", "-\nlose"), justify="right", width=12)
+        else:
+            table.add_column(head, width=22)
     true, pooled = recovered.population
     names = ("0: engaged", "1: biased to the left", "2: biased to the right")
     for name, own, other in zip(names, pooled, true, strict=True):

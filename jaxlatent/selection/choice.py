@@ -260,7 +260,8 @@ def _chosen(table: "pd.DataFrame", units: str) -> tuple[Any, str]:
         said.append("It is the largest that was tried: try larger ones.")
     if "agreed" in table and int(table.loc[chosen, ["agreed", "agreed_folds"]].min()) < 2:
         said.append(
-            f"Of some fit of {chosen} a single restart reached the best objective: more restarts might find a better one."
+            f"Of some fit of {chosen} a single restart reached the best objective: more restarts, or starts by `split_and_merge`, might "
+            "find a better one."
         )
     if "occupancy" in table and row["occupancy"] < _RARE:
         said.append(f"Its least occupied state holds {row['occupancy']:.2%} of the observations.")

@@ -82,7 +82,7 @@ def poor_fits(result: Fitted) -> Iterator[Finding]:
             "optimum found once",
             (),
             f"Only one of {restarts} restarts reached the best objective: another run may find a better one.",
-            "Use more restarts, or start closer (`init=`).",
+            "Use more restarts, or start closer (`init=`): states and components by `result.split_and_merge`.",
         )
 
 
