@@ -11,6 +11,7 @@ from jaxlatent.engines import ADVI, DADVI, EM, NUTS, ChEES, Laplace, Optimize, P
 from jaxlatent.errors import InputError, JaxlatentError, StoreError
 from jaxlatent.execute import Plan, fit, plan, resume, run, until
 from jaxlatent.execute import open_run as open
+from jaxlatent.execute.compilation_cache import enable_compilation_cache
 from jaxlatent.execute.devices import use_cpu_cores
 from jaxlatent.latent import responsibilities
 from jaxlatent.latent.hidden_markov import HiddenMarkov
@@ -77,6 +78,7 @@ __all__ = [
     "compare",
     "condition",
     "cross_validate",
+    "enable_compilation_cache",
     "exponential_filter",
     "fit",
     "fix",

@@ -15,7 +15,7 @@ garbage collection.
 Signatures of the package are checked at every call, shapes included (jaxtyping and beartype; `checker.py`). Tests that hand over wrong
 types on purpose ask for `wrong_types`.
 
-The compilation cache on disk is JAX's own setting, JAX_COMPILATION_CACHE_DIR; the Makefile gives it.
+The compilation cache on disk is JAX's own setting, JAX_COMPILATION_CACHE_DIR, as in the Makefile; `.jax_cache` without.
 """
 
 import gc
@@ -42,6 +42,9 @@ def pytest_configure(config):
     jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_traceback_in_locations_limit", 0)
     jax.config.update("jax_enable_x64", config.getoption("--bits") == 64)
+    # Subprocesses and commands too, which else keep programs in the user's folder.
+    cache = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.rootpath / ".jax_cache"))
+    jax.config.update("jax_compilation_cache_dir", cache)
     if config.getoption("--devices") > 1:
         jl.use_cpu_cores(config.getoption("--devices"))
     # Started here, JAX keeps its devices whatever a test calls.

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 import jaxlatent as jl
 from jaxlatent.cli import runs, studies
-from jaxlatent.cli.terminal import console, plain_errors, use_cores
+from jaxlatent.cli.terminal import console, plain_errors, prepare, use_cores
 from jaxlatent.demos import DEMOS
 from jaxlatent.demos.regression import ROWS
 from jaxlatent.errors import did_you_mean
@@ -100,7 +100,7 @@ def fit(
 ) -> None:
     """Fit a study into a store, or go on with it: the same command after a crash, in every task of a job array."""
     with plain_errors():
-        use_cores()
+        prepare()
         result = runs.fit_study(study, store, shard, seed)
         console().print(f"{store}: {in_words(result.status)}", highlight=False)
 
@@ -138,7 +138,7 @@ def census(
 ) -> None:
     """Five census models."""
     with plain_errors():
-        use_cores()
+        prepare()
         DEMOS["census"].run(out, chains, warmup, draws, seed, centring.value, console())
 
 
@@ -153,7 +153,7 @@ def mice(
 ) -> None:
     """GLM-HMMs of decisions by simulated mice."""
     with plain_errors():
-        use_cores()
+        prepare()
         DEMOS["mice"].run(out, animals, sessions, (2, 3, 4), restarts, seed, store, console=console())
 
 
@@ -175,7 +175,7 @@ def _gallery(name: str, rows: tuple[str, ...]) -> None:
         seed: Annotated[int, typer.Option(help="Seed of the simulated data and of the sampler.")] = 0,
     ) -> None:
         with plain_errors():
-            use_cores()
+            prepare()
             DEMOS[name].run(rows, out, seed, console())
 
 

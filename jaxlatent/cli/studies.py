@@ -15,7 +15,7 @@ from jaxlatent.cli.study.place import Place
 from jaxlatent.cli.study.progress import lines_of, stores_of, unfinished
 from jaxlatent.cli.study.running import run
 from jaxlatent.cli.study.study import Study, read_study, read_tables
-from jaxlatent.cli.terminal import console, plain_errors, plain_warnings, use_cores
+from jaxlatent.cli.terminal import console, plain_errors, plain_warnings, prepare
 
 _AGAIN = "; the same command goes on"
 _STUDY = "A study file (TOML), or the folder of its run"
@@ -71,7 +71,7 @@ def report(study: Annotated[Path, typer.Argument(help=f"{_STUDY}; or a store.")]
     """Write the tables and the page of what is finished, without any fit."""
     with plain_errors(), plain_warnings():
         if is_store(study):
-            use_cores()
+            prepare()
             console().print(present_store(study), highlight=False, markup=False, soft_wrap=True)
             return
         path = study_at(study)
@@ -101,7 +101,7 @@ def _begun(path: Path, tables: dict[str, Any]) -> bool:
 
 def _run(path: Path, tables: dict[str, Any], shard: tuple[int, int] | None) -> None:
     """Check, run and present a study."""
-    use_cores()
+    prepare()
     study = read_study(path, tables)
     said = console()
     said.print(_announced(study), highlight=False, markup=False, soft_wrap=True)

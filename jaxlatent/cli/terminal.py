@@ -1,4 +1,4 @@
-"""What commands share: consoles, errors without tracebacks, and the cores of the CPU."""
+"""What commands share: consoles, errors without tracebacks, the cores of the CPU, and compiled programs."""
 
 import sys
 import warnings
@@ -53,6 +53,17 @@ def use_cores() -> None:
         jl.use_cpu_cores()
     except jl.InputError as error:
         Console(stderr=True).print(f"jaxlatent: {error.got}", style="yellow", markup=False)
+
+
+def prepare() -> None:
+    """For fits: use the cores, and keep compiled programs for later commands."""
+    use_cores()
+    try:
+        jl.enable_compilation_cache()
+    except jl.StoreError as error:
+        Console(stderr=True).print(
+            f"jaxlatent: programs are compiled anew: {error.got}", style="yellow", markup=False, soft_wrap=True
+        )
 
 
 def console() -> Console:
