@@ -41,14 +41,13 @@ def _program(program: Program) -> Any:
 
 
 def _equation(equation: Equation) -> Any:
-    parts = equation.inner.programs if equation.inner else ()
+    # The parameters hold the programs inside, too.
     return [
         equation.primitive.name,
         _parameter(equation.params),
         list(map(_atom, equation.inputs)),
         list(map(str, equation.avals)),
         equation.outputs,
-        list(map(_program, parts)),
     ]
 
 
