@@ -56,6 +56,7 @@ ARGUMENTS = {
     "sample_states": (1,),
     "forecast": (2, 1),
     "select": (["b"],),
+    "split_and_merge": (2, 0),
     "standard_errors": (("level", "double"),),
 }
 METHODS = [
