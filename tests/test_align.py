@@ -311,6 +311,7 @@ def test_label_axes():
 # --- a study ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_animals_get_the_states_of_all_animals_together():
     """Twelve animals with weights of their own; the pooled fit knows them only together. One of twelve may differ."""
     rng = np.random.default_rng(0)

@@ -342,6 +342,7 @@ def test_p_values_of_a_batch_are_those_of_each_dataset():
 MIXTURE = lambda K: jl.models.gaussian_mixture(K, None)
 
 
+@pytest.mark.slow
 def test_two_components_are_found_where_there_are_two():
     rng = np.random.default_rng(0)
     apart = {"y": np.concatenate([rng.normal(-2, 1, 40), rng.normal(2, 1, 40)]).astype(np.float32)}

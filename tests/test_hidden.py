@@ -144,7 +144,9 @@ def test_draws_lead_with_chain_and_draw(em):
     assert draws.score().shape == (2, 5) and jax.tree.leaves(draws.sample_states(0))[0].shape == (2, 5, 2, 40)
 
 
-@pytest.mark.parametrize("steps", [4, 10], ids=["as many steps as sequences", "more"])
+@pytest.mark.parametrize(
+    "steps", [pytest.param(4, id="as many steps as sequences"), pytest.param(10, id="more", marks=pytest.mark.slow)]
+)
 def test_a_mask_of_sequences_is_that_of_their_steps(steps):
     """`Masked` has the mask of leading axes; it was read as one of steps, in silence where there are as many sequences as steps."""
     y = np.random.default_rng(0).normal(size=(4, steps)) + 3 * (np.arange(4)[:, None] % 2)

@@ -198,6 +198,7 @@ def test_new_animals_are_drawn_from_the_population(draws, data):
     assert 0.4 < seen.std() / expected.std() < 2.5
 
 
+@pytest.mark.slow
 def test_animals_with_few_trials_are_predicted_better_than_pooled_or_alone():
     """In each of two studies; and their weights are nearer to the truth than those of the population."""
     animals = 12

@@ -73,8 +73,8 @@ FAMILIES = {
 }
 
 
-#: Labels on one axis and on two, inputs, masks, a gate and groups.
-OFTEN = ("transitions by inputs", "masks", "a gate", "groups")
+#: Labels on one axis and on two, inputs, and a gate.
+OFTEN = ("transitions by inputs", "a gate")
 
 
 @pytest.mark.parametrize("family", often(FAMILIES, OFTEN))

@@ -405,8 +405,12 @@ def test_an_equal_model_written_again_is_the_same(finished):
 
 @pytest.mark.parametrize(
     "engine",
-    [ENGINES["EM"], jl.ADVI(restarts=2, max_iter=60, optimizer=optax.adam(0.1))],
-    ids=lambda e: type(e).__name__,
+    [
+        pytest.param(ENGINES["EM"], id="EM"),
+        pytest.param(
+            jl.ADVI(restarts=2, max_iter=60, optimizer=optax.adam(0.1)), id="an optimiser", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_a_run_goes_on_where_a_library_has_set_the_precision_of_products(tmp_path, killed_at, engine):
     """As `import dynamax` does, for the whole process."""
