@@ -78,7 +78,7 @@ def test_the_study_recovers_the_truth(tmp_path):
     text = console.export_text()
     assert "…" not in text  # no number is cut
     words = " ".join(text.split())
-    for part in ("so many were chosen", "engaged", "decoded to their true state", "win-stay- lose-switch"):
+    for part in ("so many were chosen", "engaged", "decoded to their true state", "win-stay-lose-switch"):
         assert part in text or part in words
     weights = pd.read_csv(tmp_path / "weights.csv", index_col=["animal", "state", "input"])["weight"]
     np.testing.assert_allclose(weights.to_numpy(), recovered.animals[1].ravel(), rtol=1e-5)

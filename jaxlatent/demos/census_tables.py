@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 import jaxlatent as jl
 from jaxlatent.demos.census import Fits
+from jaxlatent.demos.printing import print_table
 from jaxlatent.diagnostics import geweke as geweke_scores
 from jaxlatent.diagnostics import mcse_mean
 from jaxlatent.results.summary import labels
@@ -30,19 +29,19 @@ def model(console: Console, title: str, fits: Fits, summary: pd.DataFrame) -> No
     advi = _moments(best, names)
     low, high = (column for column in summary.columns if column.startswith("eti"))
     heads = ["mean", "sd", low[4:], high[4:], "mcse", "ESS bulk", "ESS tail", "R-hat", "MAP", "ADVI", "ADVI sd"]
-    table = _table(title, "", heads)
+    rows = []
     for row in advi.index:
         one, other = summary.loc[row], advi.loc[row]
-        table.add_row(
-            escape(row),
+        cells = [
             *(f"{one[column]:.3f}" for column in ("mean", "sd", low, high)),
             f"{one.mcse_mean:.4f}",
             *(f"{one[column]:.0f}" for column in ("ess_bulk", "ess_tail")),
             f"{one.r_hat:.3f}",
             "—" if point is None else f"{point[row]:.3f}",
             *(f"{other[column]:.3f}" for column in ("mean", "sd")),
-        )
-    console.print(table)
+        ]
+        rows.append([row, *cells])
+    print_table(console, title, ["", *heads], rows)
     seconds = fits.nuts.provenance.timings
     console.print(
         f"NUTS: {_count(int(fits.nuts.statistics['diverging'].sum()), 'divergence')}, "
@@ -97,7 +96,6 @@ def comparison(console: Console, compared: jl.diagnostics.Comparison, models: Ma
     """Print a comparison of models on the deviance scale."""
     kind = compared.kind.upper()
     heads = [kind, "se", "p", "difference", "se of it", "stacking", "pseudo-BMA+", "warning"]
-    table = _table(f"{kind} on the deviance scale: smaller is better", "", heads)
     columns = (
         -2 * compared.elpd,
         2 * compared.se,
@@ -108,10 +106,11 @@ def comparison(console: Console, compared: jl.diagnostics.Comparison, models: Ma
         compared.pseudo_bma,
     )
     formats = (".1f", ".1f", ".1f", ".1f", ".1f", ".2f", ".2f")
+    rows = []
     for i, name in enumerate(compared.names):
         cells = [format(column[i], form) for column, form in zip(columns, formats, strict=True)]
-        table.add_row(f"{name} {models[name].name}", *cells, "yes" if compared.warnings[i] else "")
-    console.print(table)
+        rows.append([f"{name} {models[name].name}", *cells, "yes" if compared.warnings[i] else ""])
+    print_table(console, f"{kind} on the deviance scale: smaller is better", ["", *heads], rows)
     for name, text in zip(compared.names, compared.warnings, strict=True):
         if text:
             console.print(f"{name}: {text}", style="dim")
@@ -122,10 +121,8 @@ def correlations(console: Console, result: jl.Result, name: str) -> None:
     values = result.params[name]
     education = result.coords["education"]
     matrix = np.corrcoef(values.reshape(-1, values.shape[-1]).T)
-    table = _table(f"posterior correlations of {name} in C3", "", education)
-    for label, row in zip(education, matrix, strict=True):
-        table.add_row(label, *(f"{value:.2f}" for value in row))
-    console.print(table)
+    rows = [[label, *(f"{value:.2f}" for value in row)] for label, row in zip(education, matrix, strict=True)]
+    print_table(console, f"posterior correlations of {name} in C3", ["", *education], rows)
 
 
 def geweke(console: Console, result: jl.Result, name: str) -> None:
@@ -148,15 +145,12 @@ def questions(
     women = predicted[..., 12]
     asked = np.concatenate([ahead, women[..., None]], -1).astype(float)
     answers, errors = asked.mean((0, 1)), np.asarray(mcse_mean(asked))
-    table = _table(
-        "P(men with Bachelors are above $50,000 more often than men from Prof School)", "model", ["probability", "mcse"]
-    )
-    for name, answer, error in zip(fits, answers, errors, strict=False):
-        if name == "C1":
-            table.add_row("C1", "—", "—")
-        else:
-            table.add_row(name, f"{answer:.3f}", f"{error:.3f}")
-    console.print(table)
+    title = "P(men with Bachelors are above $50,000 more often than men from Prof School)"
+    rows = [
+        [name, *(("—", "—") if name == "C1" else (f"{answer:.3f}", f"{error:.3f}"))]
+        for name, answer, error in zip(fits, answers, errors, strict=False)
+    ]
+    print_table(console, title, ["model", "probability", "mcse"], rows)
     console.print("C1 gives all educations the same probability.", style="dim")
 
     quantiles = np.quantile(women, [0.03, 0.25, 0.5, 0.75, 0.97])
@@ -167,11 +161,11 @@ def questions(
         f"P(at least the observed {observed}) = {np.mean(women >= observed):.2f}"
     )
 
-    table = _table("P(above $50,000), men less women (sd; mcse)", "", ["C3", "C5"])
+    rows = []
     for label in fits["C3"].nuts.coords["education"]:
-        rows = (summaries[name].loc[f"advantage[{label}]"] for name in ("C3", "C5"))
-        table.add_row(label, *(f"{row['mean']:.3f} ({row['sd']:.3f}; {row.mcse_mean:.4f})" for row in rows))
-    console.print(table)
+        both = (summaries[name].loc[f"advantage[{label}]"] for name in ("C3", "C5"))
+        rows.append([label, *(f"{row['mean']:.3f} ({row['sd']:.3f}; {row.mcse_mean:.4f})" for row in both)])
+    print_table(console, "P(above $50,000), men less women (sd; mcse)", ["", "C3", "C5"], rows)
 
 
 def closing(console: Console, written: Sequence[Path], seconds: Mapping[str, float]) -> None:
@@ -185,21 +179,6 @@ def closing(console: Console, written: Sequence[Path], seconds: Mapping[str, flo
         f"{sum(seconds.values()):.1f} s: {', '.join(f'{part} {spent:.1f}' for part, spent in seconds.items())}",
         highlight=False,
     )
-
-
-def _table(title: str, first: str, heads: Sequence[str]) -> Table:
-    table = Table(
-        title=f"\n{title}",
-        title_justify="left",
-        title_style="bold",
-        min_width=len(title),
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
-    table.add_column(first, no_wrap=True)
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    return table
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,11 +6,11 @@ from time import perf_counter
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from jaxlatent.datasets import INPUTS, Mice, mice
 from jaxlatent.demos.mice import Study, study
 from jaxlatent.demos.mice_recovery import Recovery, recovery
+from jaxlatent.demos.printing import print_table
 
 OUT = Path("runs/mice")
 
@@ -89,18 +89,13 @@ def _say(console: Console, truth: Mice, found: Study, recovered: Recovery | None
         return
     console.print(f"\nThe trials have {states} states, and so many were chosen.", highlight=False)
     title = "weights of all animals pooled (those of the simulated population)"
-    table = Table(title=f"\n{title}", title_justify="left", title_style="italic", box=None, pad_edge=False)
-    for head in ("state", *INPUTS):
-        # Heads wrap, so that in 80 columns no number is cut.
-        if head in INPUTS:
-            table.add_column(head.replace("-lose", "-\nlose"), justify="right", width=12)
-        else:
-            table.add_column(head, width=22)
     true, pooled = recovered.population
     names = ("0: engaged", "1: biased to the left", "2: biased to the right")
-    for name, own, other in zip(names, pooled, true, strict=True):
-        table.add_row(name, *(f"{a:.2f} ({b:.1f})" for a, b in zip(own, other, strict=True)))
-    console.print(table)
+    rows = [
+        [name, *(f"{a:.2f} ({b:.1f})" for a, b in zip(own, other, strict=True))]
+        for name, own, other in zip(names, pooled, true, strict=True)
+    ]
+    print_table(console, title, ["state", *INPUTS], rows, "italic")
     error = np.sqrt(np.mean((recovered.animals[1] - recovered.animals[0]) ** 2, 0))
     # The pooled weights in place of those of each animal.
     shared = np.sqrt(np.mean((recovered.animals[0] - recovered.population[1]) ** 2, 0))

@@ -12,9 +12,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 import jaxlatent as jl
+from jaxlatent.demos.printing import print_table
 
 _DPI = 150
 
@@ -45,13 +45,7 @@ class Page:
 
     def table(self, title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table with row names in the first column and right-aligned numbers."""
-        table = Table(title=f"\n{title}", title_justify="left", title_style="italic", box=None, padding=(0, 2, 0, 0))
-        table.min_width = len(title)
-        for i, head in enumerate(heads):
-            table.add_column(head, justify="right" if i else "left", no_wrap=True)
-        for row in rows:
-            table.add_row(*row)
-        self.console.print(table, markup=False)
+        print_table(self.console, title, heads, rows, "italic")
 
     def posterior(self, result: jl.Result, truth: Mapping[str, Any]) -> None:
         """Print parameters and derived quantities with their true values, and the number of divergences.
