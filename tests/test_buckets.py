@@ -58,7 +58,7 @@ def fit(name, **more):
 @pytest.fixture
 def together(monkeypatch):
     """The datasets that a plan fits together. Its memory, which the compiler tells, is not asked for."""
-    monkeypatch.setattr(programs, "advance_bytes", lambda *_: 0)
+    monkeypatch.setattr(programs, "most_bytes", lambda *_: 0)
     return lambda *fit: [list(part) for part in jl.plan(*fit, segment=20).parts]
 
 

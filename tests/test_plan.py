@@ -14,6 +14,7 @@ from test_shards import ANIMALS, OPTIONS, RAGGED, SHORT, close
 from test_store import ENGINES, HMM, MODEL
 
 import jaxlatent as jl
+from jaxlatent.execute import programs
 from jaxlatent.execute.devices import free_memory
 from jaxlatent.execute.plan import as_bytes, words
 
@@ -65,6 +66,23 @@ def test_groups_are_all_at_once(engine, tmp_path):
     assert len(os.listdir(tmp_path / "x")) > 2
     close(jl.open(tmp_path / "x", model), whole)
     assert whole.problems == stored.problems and np.isnan(stored["no number"].objective).all()
+
+
+def test_starts_and_ends_take_no_more_than_steps(monkeypatch):
+    """What fits while it runs must not run out of memory at its end: lanes start and finish in chunks, as they step."""
+    found, bytes_of = [], programs._bytes
+
+    def noted(lowered):
+        found.append(bytes_of(lowered))
+        return found[-1]
+
+    monkeypatch.setattr(programs, "_bytes", noted)
+    data, devices = {"y": np.zeros((20, 2000, 1))}, jax.devices()[:1]
+    most = [jl.plan(HMM, data, jl.EM(restarts=lanes), devices=devices).device_bytes for lanes in (32, 256)]
+    few, many = found[:3], found[3:]
+    assert most == [max(few), max(many)] and max(few) < 1.2 * min(few[0], many[0])
+    # Eight times the lanes are eight times the chunks.
+    assert all(eight < 1.5 * one for eight, one in zip(many, few, strict=True))
 
 
 def test_by_default_a_fit_takes_what_is_free(monkeypatch):

@@ -184,9 +184,9 @@ def test_lanes_take_turns_where_the_host_computes_on_cpus(monkeypatch, one_core)
         monkeypatch.setattr(tracing, "_default", lambda: host)
         return program(jl.condition(model, {"y": np.zeros(rows, np.float32)}), engine, "cuda").count("stablehlo.while")
 
-    # A step makes arrays of four megabytes a lane: turns are one more loop. Of three rows, all lanes go together anywhere.
+    # A step makes arrays of four megabytes a lane: turns are more loops. Of three rows, all lanes go together anywhere.
     large = 2**20
-    assert loops("cpu", 3) == loops("gpu", 3) == loops("gpu", large) == loops("cpu", large) - 1
+    assert loops("cpu", 3) == loops("gpu", 3) == loops("gpu", large) < loops("cpu", large)
 
 
 def test_taking_turns_changes_nothing(monkeypatch, one_core):
@@ -200,6 +200,6 @@ def test_taking_turns_changes_nothing(monkeypatch, one_core):
         lowered = jax.jit(lambda y: jl.run(jl.condition(model, {"y": y}), engine, jax.random.key(0))).lower(y)
         loops.append(lowered.as_text().count("stablehlo.while"))
         found.append(lowered.compile()(y))
-    assert loops[0] == loops[1] + 1
+    assert loops[0] > loops[1]
     assert len(np.unique(found[0].params["mu"])) == 8, "lanes that are told apart by where they started"
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)

@@ -18,6 +18,7 @@ from jax.extend.core import Jaxpr, subjaxprs
 
 from jaxlatent._compat.tracing import probably_on_cpu
 from jaxlatent.execute.devices import cpu_cores
+from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.typing import PyTree
 
 #: Target size in bytes, per core of a device, of the largest array of a step over all lanes of a chunk.
@@ -44,6 +45,25 @@ def chunk_size(step: Callable[..., Any], lanes: tuple[int, int], *arguments: PyT
     wanted = cores * _BUDGET / max(lane, 1)
     together = _size(each, wanted)
     return (_size(datasets, wanted / each) if together == each else 1), together
+
+
+def map_lanes(fn: Callable[..., PyTree], posterior: PyTree, lanes: tuple[PyTree, ...], shared: PyTree = ()) -> PyTree:
+    """Map a function of one lane, ``fn(posterior, *lanes, *shared)``, over the grid in chunks of the size for it.
+
+    Args:
+        fn: of one lane.
+        posterior: leads with ``dataset``.
+        lanes: lead with ``(dataset, lane)``.
+        shared: a tuple, whose entries lead with ``dataset``.
+    """
+    one: Callable[..., PyTree] = lambda posterior, lanes, shared: fn(posterior, *lanes, *shared)
+    # It is traced for its shapes and again for a chunk; inside a jit of its own only once.
+    every = jax.jit(over_lanes(one, (1, 0, 1)), inline=True)
+    datasets, each = jax.tree.leaves(lanes)[0].shape[:2]
+    size = chunk_size(every, (datasets, each), posterior, lanes, shared)
+    return map_in_chunks(
+        lambda posterior, lanes, _, shared: every(posterior, lanes, shared), size, posterior, lanes, (), shared
+    )
 
 
 def map_in_chunks(

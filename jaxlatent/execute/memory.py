@@ -16,7 +16,7 @@ from jaxlatent.execute import programs
 from jaxlatent.execute.grid import make_grid
 from jaxlatent.execute.padding import pad_rows
 from jaxlatent.execute.session import LEADS, Session, begin
-from jaxlatent.keys import streams
+from jaxlatent.keys import Streams, streams
 from jaxlatent.posterior.guides import find_guides
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -76,7 +76,8 @@ def device_bytes(given: Posterior, engine: Engine, devices: Sequence[Any], segme
     parts = (abstract(part, leads) for part, leads in zip(session, LEADS, strict=True))
     stage = Stage(*cast(Any, (np.int32(value) for value in stages[-1])))
     wanted = abstract(jax.ShapeDtypeStruct(grid.filled, jnp.int32), 2)
-    return programs.advance_bytes(grid, key, capacity, posterior, Session(*parts), stage, wanted, np.int32(0))
+    streams_of = Streams(*(abstract(part, 1 if i == 0 else 2) for i, part in enumerate(keys)))
+    return programs.most_bytes(grid, key, capacity, posterior, streams_of, Session(*parts), stage, wanted, np.int32(0))
 
 
 def roughly(given: Posterior, engine: Engine, segment: int) -> tuple[int, int]:

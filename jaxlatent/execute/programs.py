@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.engines.base import Engine, Final, Stage
 from jaxlatent.execute import session as sessions
+from jaxlatent.execute.chunks import map_lanes
 from jaxlatent.execute.grid import Grid
 from jaxlatent.execute.initial_position import initial_position, supported
 from jaxlatent.execute.session import LEADS, Emitted, Session
@@ -42,7 +43,8 @@ def find_starts(grid: Grid, posterior: Posterior, keys: Key) -> tuple[Array, Arr
         position, found = initial_position(posterior, key)
         return position, found, supported(posterior, position)
 
-    return grid.constrain(over_lanes(one, (1, 0))(posterior, keys), 2)
+    found: tuple[Array, Array, dict[str, Array]] = _on_own_device(grid, one, posterior, (keys,))
+    return found
 
 
 @_once("grid")
@@ -53,13 +55,18 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
         position = posterior.unconstrain(params)
         return position, jnp.isfinite(posterior.log_density(position)), supported(posterior, position)
 
-    return grid.constrain(over_lanes(one, (1, 0))(posterior, params), 2)
+    found: tuple[Array, Array, dict[str, Array]] = _on_own_device(grid, one, posterior, (params,))
+    return found
 
 
 @_once("grid", "engine")
 def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> Session:
     """The initial session of all lanes."""
-    return _constrain(grid, sessions.begin(engine, posterior, keys, positions))
+    one, two = grid.spec(1), grid.spec(2)
+    local: Callable[..., Session] = lambda *arguments: sessions.begin(engine, *arguments)
+    leads = Streams(*cast(Any, (one, *(two for _ in keys[1:]))))
+    session: Session = _local(grid, local, (one, leads, two), _specs(grid))(posterior, keys, positions)
+    return session
 
 
 def advance(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *rest: PyTree) -> tuple[Session, Emitted]:
@@ -67,10 +74,20 @@ def advance(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *re
     return _advance_of(grid, posterior)(grid, engine, capacity, posterior, *rest)
 
 
-def advance_bytes(grid: Grid, engine: Engine, capacity: int, posterior: Posterior, *rest: PyTree) -> int:
-    """The most that a device holds during `advance`, whose arguments are `jax.ShapeDtypeStruct`: what the compiler says."""
-    program: Any = _advance_of(grid, posterior)
-    used = program.lower(grid, engine, capacity, posterior, *rest).compile().memory_analysis()
+def most_bytes(
+    grid: Grid, engine: Engine, capacity: int, posterior: Posterior, keys: Streams, session: Session, *rest: PyTree
+) -> int:
+    """The most that a device holds at the start, in `advance` or at the end, by the compiler; arguments are `jax.ShapeDtypeStruct`."""
+    lowered = (
+        _advance_of(grid, posterior).lower(grid, engine, capacity, posterior, session, *rest),  # type: ignore[attr-defined]
+        find_starts.lower(grid, posterior, keys.start),  # type: ignore[attr-defined]
+        finish.lower(grid, engine, posterior, session),  # type: ignore[attr-defined]
+    )
+    return max(map(_bytes, lowered))
+
+
+def _bytes(lowered: Any) -> int:
+    used = lowered.compile().memory_analysis()
     whole: int = used.argument_size_in_bytes + used.output_size_in_bytes - used.alias_size_in_bytes
     return whole + int(used.temp_size_in_bytes)
 
@@ -97,20 +114,33 @@ def _advance(
     ) -> tuple[Session, Emitted]:
         return sessions.advance(engine, posterior, session, stage, wanted, capacity, patience)
 
-    of_session = Session(*map(cast(Any, grid.spec), LEADS))
-    sharded = jax.shard_map(
-        local,
-        mesh=grid.mesh,
-        in_specs=(one, of_session, replicated, two, replicated),
-        out_specs=(of_session, two),
-        check_vma=False,
+    sharded = _local(grid, local, (one, _specs(grid), replicated, two, replicated), (_specs(grid), two))
+    out: tuple[Session, Emitted] = sharded(posterior, session, stage, wanted, patience)
+    return out
+
+
+def _local(grid: Grid, fn: Callable[..., Any], in_specs: PyTree, out_specs: PyTree) -> Callable[..., Any]:
+    """``fn`` of what a device holds."""
+    sharded: Callable[..., Any] = jax.shard_map(
+        fn, mesh=grid.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
     )
-    return sharded(posterior, session, stage, wanted, patience)
+    return sharded
+
+
+def _specs(grid: Grid) -> Session:
+    """Where the parts of a session are."""
+    return Session(*map(cast(Any, grid.spec), LEADS))
 
 
 _advance_few, _advance_many = (
     compiled("grid", "engine", "capacity", quick=quick, donate=("session",))(_advance) for quick in (True, False)
 )
+
+
+def _on_own_device(grid: Grid, fn: Callable[..., PyTree], posterior: Posterior, lanes: tuple[PyTree, ...]) -> PyTree:
+    """Map a function of one lane over those of each device, in chunks: all at once may take many times the memory of a step."""
+    local: Callable[[Posterior, tuple[PyTree, ...]], PyTree] = lambda posterior, lanes: map_lanes(fn, posterior, lanes)
+    return _local(grid, local, (grid.spec(1), grid.spec(2)), grid.spec(2))(posterior, lanes)
 
 
 @_once("grid")
@@ -172,8 +202,8 @@ def _constrain(grid: Grid, session: Session) -> Session:
 @_once("grid", "engine")
 def finish(grid: Grid, engine: Engine, posterior: Posterior, session: Session) -> Final:
     """The outcome of every lane."""
-    fn = over_lanes(engine.finish, (1, 0, 0))
-    return grid.constrain(fn(posterior, session.last_keys, session.states), 2)
+    final: Final = _on_own_device(grid, engine.finish, posterior, (session.last_keys, session.states))
+    return final
 
 
 @_once("grid")

@@ -9,11 +9,11 @@ import numpy as np
 
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.execute.chunks import map_lanes
 from jaxlatent.execute.initial_position import initial_position
 from jaxlatent.execute.session import Emitted, Session, advance, begin, pool
 from jaxlatent.keys import as_key, streams
 from jaxlatent.masks import blank, select
-from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Params
 
@@ -61,7 +61,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     keys = streams(as_key(key, "run"), np.arange(1), engine.lanes)
     batched = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
     if init is None:
-        init = over_lanes(initial_position, (1, 0))(batched, keys.start)[0][0]
+        init = map_lanes(initial_position, batched, (keys.start,))[0][0]
 
     def row(session: Session, stage: Stage) -> tuple[Session, Emitted]:
         wanted = jnp.full((1, engine.lanes), stage.steps)
@@ -77,7 +77,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
         [jnp.arange(stages[i].steps, dtype=jnp.int32) < emitted.counts[i, 0, :, None] for i in kept], 1
     )
     joined = jax.tree.map(lambda x: jnp.concatenate([x[i, 0, :, : stages[i].steps] for i in kept], 1), emitted.records)
-    last = over_lanes(engine.finish, (1, 0, 0))(batched, session.last_keys, session.states)
+    last = map_lanes(engine.finish, batched, (session.last_keys, session.states))
     final = jax.tree.map(lambda x: x[0], last)
     records = blank(engine.outputs(joined), valid)
     positions = final.outputs.positions if records.positions is None else records.positions

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.execute.chunks import map_lanes
 from jaxlatent.execute.drive import adapt, drive
 from jaxlatent.execute.grid import Grid, on_host
 from jaxlatent.keys import Streams
-from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
 
@@ -55,7 +55,7 @@ class Emitted(NamedTuple):
 def begin(engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> Session:
     """The initial session of lanes that start at ``positions`` ``(dataset, lane, dim)``."""
     shared = jax.vmap(engine.shared)(posterior, keys.shared)
-    states = over_lanes(engine.init, (1, 0, 0, 1))(posterior, keys.init, positions, shared)
+    states = map_lanes(engine.init, posterior, (keys.init, positions), (shared,))
     return Session(jnp.zeros((), jnp.int32), keys.step, keys.finish, states, shared)
 
 
