@@ -73,6 +73,13 @@ def as_key(seed: int | Key, what: str = "fit") -> Key:
     )
 
 
+def seed_in_words(seed: int | Key) -> int | str:
+    """An int as it is; of a typed key its data, from which `jax.random.wrap_key_data` makes it again."""
+    if isinstance(seed, int | np.integer):
+        return int(seed)
+    return f"{jax.random.key_impl(seed)} key {np.asarray(jax.random.key_data(seed)).tolist()}"
+
+
 def key_for(purpose: Purpose, seed: int | Key) -> Key:
     """The key of one purpose, from an int or a typed JAX key."""
     return jax.random.fold_in(as_key(seed, purpose.name.lower()), purpose)

@@ -4,6 +4,7 @@ Keys are of a kind of their own: threefry, but it writes down each key it draws 
 not serve for both: the numbers drawn from it are made of the keys that it makes.
 """
 
+import ast
 from collections import Counter
 
 import jax
@@ -141,3 +142,12 @@ def test_run_has_the_streams_of_fit():
     engine = ENGINES["ADVI"][1]
     out = jl.run(jl.condition(LINE, XY), engine, jax.random.key(3))
     np.testing.assert_allclose(out.positions, jl.fit(LINE, XY, engine, 3).positions, rtol=1e-3, atol=1e-4)
+
+
+def test_a_seed_in_words_makes_the_key_again():
+    assert keys.seed_in_words(3) == 3
+    for impl in ("threefry2x32", "rbg"):
+        key = jax.random.key(5, impl=impl)
+        name, _, data = keys.seed_in_words(key).split(" ", 2)
+        again = jax.random.wrap_key_data(jnp.array(ast.literal_eval(data), jnp.uint32), impl=name)
+        assert again == key

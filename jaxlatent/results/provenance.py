@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import jax
-import numpy as np
 
+from jaxlatent.keys import seed_in_words
 from jaxlatent.store.manifest import plain
 
 _PACKAGES = ("jaxlatent", "jax", "jaxlib", "numpyro", "blackjax", "optax", "arviz", "numpy")
@@ -61,7 +61,8 @@ def provenance(
     return Provenance(
         engine=engine,
         settings=plain(settings),
-        seed=int(seed) if isinstance(seed, int | np.integer) else str(seed),
+        # That of a resumed run is in words already.
+        seed=seed if isinstance(seed, str) else seed_in_words(seed),
         versions=dict(_versions()),
         device=f"{len(kinds)} x {kinds[0]}",
         x64=bool(jax.config.read("jax_enable_x64")),

@@ -17,6 +17,7 @@ import numpy as np
 from jaxlatent.data.arrays import Batch, split
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
+from jaxlatent.keys import seed_in_words
 from jaxlatent.model.model import Model
 from jaxlatent.results.result import Result
 from jaxlatent.selection.arguments import options_of
@@ -171,7 +172,7 @@ def select(
     table = _table(rows, validations)
     first = next(iter(validations.values()))
     chosen, reason = _chosen(table, f"{first.total.units} {first.unit}s")
-    given = {"seed": seed if isinstance(seed, int) else str(seed), "folds": folds, "by": by, **options}
+    given = {"seed": seed_in_words(seed), "folds": folds, "by": by, **options}
     settings = {name: value if type(value) in PLAIN else ... for name, value in given.items()}
     return Selection(table, chosen, reason, validations, names, settings)
 
