@@ -123,7 +123,7 @@ def test_the_compiler_decides_where_the_trace_cannot_know():
 
 def test_rules_hold_in_the_thread_that_traces_and_not_in_its_neighbour():
     """Of one function, so that a trace remembered for the one would show in the other."""
-    product = jax.jit(lambda matrix, x: matrix @ x)
+    product, before = jax.jit(lambda matrix, x: matrix @ x), jax.config.jax_default_matmul_precision
 
     def trace():
         # Full precision, which all XLA have within, is no difference here.
@@ -138,7 +138,7 @@ def test_rules_hold_in_the_thread_that_traces_and_not_in_its_neighbour():
         usual, own = other.submit(trace).result(), trace()
     assert (usual != own) == FORMER_XLA
     assert trace() == usual and within() == own
-    assert jax.config.jax_default_matmul_precision is None
+    assert jax.config.jax_default_matmul_precision == before
 
 
 def test_fits_in_four_threads_equal_those_one_after_the_other():

@@ -53,6 +53,21 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
         jl.enable_compilation_cache(tmp_path / "file" / "below")
 
 
+def test_without_a_home_a_folder_is_asked_for(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    known = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        with pytest.raises(jl.StoreError, match="XDG_CACHE_HOME"):
+            jl.enable_compilation_cache()
+    finally:
+        jax.config.update("jax_compilation_cache_dir", known)
+
+
 def test_what_was_not_used_for_longest_goes(tmp_path, monkeypatch):
     for i, name in enumerate(("old", "read", "new")):
         (tmp_path / name).write_bytes(bytes(10))

@@ -80,6 +80,7 @@ def test_starts_and_ends_take_no_more_than_steps(monkeypatch):
     data, devices = {"y": np.zeros((20, 2000, 1))}, jax.devices()[:1]
     most = [jl.plan(HMM, data, jl.EM(restarts=lanes), devices=devices).device_bytes for lanes in (32, 256)]
     few, many = found[:3], found[3:]
+    # Start and end hold what a step holds; a fifth is for their own outputs.
     assert most == [max(few), max(many)] and max(few) < 1.2 * min(few[0], many[0])
     # Eight times the lanes are eight times the chunks.
     assert all(eight < 1.5 * one for eight, one in zip(many, few, strict=True))

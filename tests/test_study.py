@@ -299,6 +299,8 @@ def test_without_its_package_parquet_says_what_to_install(tmp_path, monkeypatch)
         ({"data__group": "week"}, "model.hierarchical", "{scale = 1.0}"),
         ({"model__hierarchical": {"scale": 1.0}}, "model.hierarchical", 'group = "animal"'),
         ({"model__hierarchical": {"sclae": 1.0}}, "model.hierarchical.sclae", "did you mean 'scale'"),
+        ({**GROUPS, "model__hierarchcal": {"scale": 1}}, "model.hierarchcal", "did you mean 'hierarchical'"),
+        ({**GROUPS, "model__hierarchical": True}, "model.hierarchical", "a table with scale"),
         ({**GROUPS, "model__hierarchical": {"scale": 0}}, "model.hierarchical.scale", "positive"),
         (
             {**GROUPS, "model__emissions": {"kind": "CategoricalRegression"}},

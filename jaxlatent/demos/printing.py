@@ -33,4 +33,4 @@ def print_table(
             table.add_column(heads[i], justify="right" if i else "left", no_wrap=True)
         for row in rows:
             table.add_row(row[0], *row[begin:shown])
-        console.print(table, markup=False, highlight=True)
+        console.print(table, markup=False)

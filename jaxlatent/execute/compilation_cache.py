@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import jax
@@ -34,13 +35,14 @@ def enable_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Pa
     known: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if folder is None and known is not None:
         return Path(known)
-    path = _default() if folder is None else Path(folder)
+    path = Path("jaxlatent") if folder is None else Path(folder)
     try:
+        path = _default() if folder is None else path
         path.mkdir(parents=True, exist_ok=True)
         if folder is None:
             _shrink(path)
         accessible = os.access(path, os.R_OK | os.W_OK | os.X_OK)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody's home is known
         raise _unusable(path, str(error)) from error
     if not accessible:
         raise _unusable(path, "no permission to write")
@@ -53,8 +55,9 @@ def enable_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Pa
 
 def _default() -> Path:
     """A folder of this kind of processor, as programs have the instructions of the one that compiled them."""
-    mac = Path.home() / "Library" / "Caches"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or (mac if sys.platform == "darwin" else Path.home() / ".cache"))
+    given = os.environ.get("XDG_CACHE_HOME")
+    own = Path("Library/Caches" if sys.platform == "darwin" else ".cache")
+    home = Path(given) if given else Path.home() / own
     try:
         flags = next(
             line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("flags", "Features"))
@@ -67,7 +70,11 @@ def _default() -> Path:
 
 def _shrink(path: Path) -> None:
     """Delete the programs that were not used for longest."""
-    files = [(file, file.stat()) for file in path.iterdir() if file.is_file()]
+    files = []
+    for file in path.iterdir():
+        # Another process may delete files, too.
+        with suppress(FileNotFoundError):
+            files.append((file, file.stat()))
     size = sum(found.st_size for _, found in files)
     if size <= _MOST:
         return

@@ -69,7 +69,8 @@ def plan(
 ) -> Plan:
     """How much memory `jaxlatent.fit` would take with the same arguments, and which datasets it would fit together, before anything runs.
 
-    It compiles the program of a segment and asks the compiler; nothing is allocated. A single dataset is never split.
+    It compiles the programs of the start, a segment and the end, and asks the compiler; nothing is allocated. A single dataset is never
+    split.
 
     Args:
         model, data, engine, devices, segment: see `jaxlatent.fit`.

@@ -78,10 +78,13 @@ def most_bytes(
     grid: Grid, engine: Engine, capacity: int, posterior: Posterior, keys: Streams, session: Session, *rest: PyTree
 ) -> int:
     """The most that a device holds at the start, in `advance` or at the end, by the compiler; arguments are `jax.ShapeDtypeStruct`."""
+    steps: Any = _advance_of(grid, posterior)
+    starts: Any = find_starts
+    ends: Any = finish
     lowered = (
-        _advance_of(grid, posterior).lower(grid, engine, capacity, posterior, session, *rest),  # type: ignore[attr-defined]
-        find_starts.lower(grid, posterior, keys.start),  # type: ignore[attr-defined]
-        finish.lower(grid, engine, posterior, session),  # type: ignore[attr-defined]
+        steps.lower(grid, engine, capacity, posterior, session, *rest),
+        starts.lower(grid, posterior, keys.start),
+        ends.lower(grid, engine, posterior, session),
     )
     return max(map(_bytes, lowered))
 

@@ -74,12 +74,13 @@ class Result(Fitted):
         """Starts near the best lane, for a second fit where few restarts of the first agree.
 
         In each start two states or components that share observations are one, and a third is two: what separates a local optimum of EM
-        from a better one (Ueda et al. 2000, see `jaxlatent.results.split_and_merge`). Of the two fits keep the better::
+        from a better one (Ueda et al. 2000, see `jaxlatent.results.split_and_merge`). The first start is the best lane itself, so that
+        EM, which only climbs, ends no lower than before::
 
             again = jl.fit(model, data, jl.EM(restarts=20), 1, init=fit.split_and_merge(20, seed=1))
 
         Args:
-            restarts: number of starts, for an engine with as many.
+            restarts: number of starts, for an engine with as many; at least 2.
             seed: required, an int or a typed JAX key.
 
         Returns:

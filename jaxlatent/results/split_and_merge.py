@@ -8,7 +8,7 @@ the supports of these.
 
 Measured by the best log joint of 20 random starts and three times 20 starts near the best so far, beside that of 80 random starts: of
 eight mixtures of 12 Gaussians (2,000 points) all gained, 5 to 40 nats; of six hidden Markov models of 8 states (3,000 steps) none lost,
-and four gained 0.3 to 23; GLM-HMMs with a state or two too many ended within 0.4 nats of each other. Annealing (Ueda and Nakano 1998), in
+and four gained 0.3 to 21; GLM-HMMs with a state or two too many ended within 0.4 nats of each other. Annealing (Ueda and Nakano 1998), in
 four steps, found worse optima than random starts in six of six GLM-HMMs.
 """
 
@@ -55,7 +55,8 @@ class Move(NamedTuple):
 def starts_near(result: Fitted, restarts: int, seed: int | Key) -> dict[str, np.ndarray]:
     """See `jaxlatent.Result.split_and_merge`."""
     what = "split_and_merge"
-    require(restarts >= 1, f"result.{what}(restarts=...)", got=restarts, expected="at least 1")
+    expected = "at least 2: the first start is the fit itself"
+    require(restarts >= 2, f"result.{what}(restarts=...)", got=restarts, expected=expected)
     key = key_for(Purpose.SPLIT_AND_MERGE, seed)
     if result.has_draws:
         raise InputError(
@@ -90,9 +91,9 @@ def starts_near(result: Fitted, restarts: int, seed: int | Key) -> dict[str, np.
     for i, own in enumerate(shared):
         rng = np.random.default_rng([*seeds, i])
         point = {name: value[i] for name, value in points.items()}
-        moved = [_moved(point, labels.axes, own, _draw(own, rng)) for _ in range(restarts)]
+        moved = [_moved(point, labels.axes, own, _draw(own, rng)) for _ in range(restarts - 1)]
         for name, lanes in starts.items():
-            lanes.append(np.stack([each[name] for each in moved]))
+            lanes.append(np.stack([each[name] for each in (point, *moved)]))
     return {name: np.stack(lanes) if result.names is not None else lanes[0] for name, lanes in starts.items()}
 
 

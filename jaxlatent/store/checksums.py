@@ -29,7 +29,10 @@ def array_checksum(leaf: Any) -> list[Any]:
 
 
 def function_checksum(function: Callable[..., Any], *arguments: Any) -> int:
-    """The checksum of the operations that JAX traces a function to, constants included."""
+    """The checksum of the operations that JAX traces a function to, constants included.
+
+    It is that of values: of functions inside with derivatives of their own (`jax.custom_jvp`), the derivatives do not count.
+    """
     with jax.default_matmul_precision(None):
         traced = jax.make_jaxpr(function)(*arguments)
     return zlib.crc32(repr(_program(flatten(traced))).encode())

@@ -65,7 +65,7 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
         InputError: for unknown names and settings, and parts that need what the data do not have, or do not read what they have.
     """
     family = table["family"]
-    rest = {name: value for name, value in table.items() if name not in ("family", _HIERARCHICAL)}
+    rest = {name: value for name, value in table.items() if name != "family"}
     if loaded.section.kind != choose(family, FAMILIES, place.at("family")):
         raise place.at("family").error(
             f'{family!r}, and data.kind = "{loaded.section.kind}"',
@@ -75,7 +75,7 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
     make: Callable[..., jl.Model] = getattr(models, family)
     known = settings_of(make)
     size = next(iter(known))
-    known[size] = Setting(int | tuple[int, ...], True)
+    known |= {size: Setting(int | tuple[int, ...], True), _HIERARCHICAL: Setting(Any, False)}
     read: set[str] = set()
     special = {
         annotation: lambda value, at, kinds=kinds: _read_part(value, kinds, loaded, at, read)
@@ -84,7 +84,7 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
     arguments = read_table(rest, known, place, special, _INFERRED)
     arguments |= _infer(known, arguments, "x", loaded, place, read)
     _require_read(loaded, read, family, place)
-    levels = _levels(table, loaded, place)
+    levels = _levels(arguments.pop(_HIERARCHICAL, None), loaded, place.at(_HIERARCHICAL))
     sizes = arguments.pop(size)
     candidates = sizes if isinstance(sizes, tuple) else None
     if candidates is not None and (not candidates or len(set(candidates)) < len(candidates)):
@@ -100,17 +100,18 @@ def read_family(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Model
     return Models(build, candidates)
 
 
-def _levels(table: Mapping[str, Any], loaded: Loaded, place: Place) -> Callable[[jl.Model], jl.Model]:
-    """What makes a model hierarchical over the groups of the data; nothing where the table does not ask for it."""
-    group, place = loaded.section.group, place.at(_HIERARCHICAL)
-    if _HIERARCHICAL not in table:
+def _levels(table: Any, loaded: Loaded, place: Place) -> Callable[[jl.Model], jl.Model]:
+    """What makes a model hierarchical over the groups of the data, by the settings in ``table``; None changes nothing."""
+    group = loaded.section.group
+    if table is None:
         if group is None:
             return lambda model: model
         raise place.error(
             "nothing, and data.group", "a table such as {scale = 1.0}", "add it, or leave data.group out."
         )
-    known = {name: one for name, one in settings_of(models.hierarchical).items() if name in ("scale",)}
-    settings = read_table(table[_HIERARCHICAL], known, place)
+    # The others are known from the data, or are functions.
+    known = {"scale": settings_of(models.hierarchical)["scale"]}
+    settings = read_table(table, known, place)
     if group is None:
         raise place.error(
             "no data.group",

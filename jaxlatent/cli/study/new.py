@@ -17,6 +17,7 @@ from jaxlatent.cli.study.tables import read_frame, require_columns
 from jaxlatent.cli.study.toml import written, written_key
 from jaxlatent.cli.study.values import settings_of
 from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.models.emissions.glm import GeneralisedLinear
 from jaxlatent.models.interfaces import Emission
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _CLASSES = {
     "select": schema.Select,
     "fit": schema.Fit,
 }
-_GENERALISED_LINEAR = ("BernoulliRegression", "PoissonRegression")
 _NOTES = {
     "model": "A ready family of jaxlatent.models and its parts, by name. Numbers of inputs and classes are those of the data.",
     "engine": "An engine and its settings; restarts from different starts tell whether the best optimum was found.",
@@ -195,7 +195,8 @@ def _draft(
 
 def _of_groups(roles: Roles, model: Mapping[str, Any]) -> list[str]:
     """How to fit all datasets as one hierarchical model, where there is one."""
-    if roles.dataset is None or model.get("emissions", {}).get("kind") not in _GENERALISED_LINEAR:
+    part = PARTS[Emission].get(model.get("emissions", {}).get("kind", ""), object)
+    if roles.dataset is None or not issubclass(part, GeneralisedLinear):
         return []
     return [
         f'To fit all as groups around a population, write group = "{roles.dataset}" above in the place of dataset, and here '
