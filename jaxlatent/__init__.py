@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jaxlatent import models
 from jaxlatent.data import Batch, Masked, batch, exponential_filter, lag, sequences, table, win_stay_lose_switch
 from jaxlatent.diagnostics import compare
-from jaxlatent.distributions import Factor, centred, informed, noncentred, ordered, partially_centred
+from jaxlatent.distributions import Factor, centred, flat, informed, noncentred, ordered, partially_centred
 from jaxlatent.engines import ADVI, DADVI, EM, NUTS, ChEES, Laplace, Optimize, Pathfinder
 from jaxlatent.errors import InputError, JaxlatentError, StoreError
 from jaxlatent.execute import Plan, fit, plan, resume, run, until
@@ -82,6 +82,7 @@ __all__ = [
     "exponential_filter",
     "fit",
     "fix",
+    "flat",
     "from_log_density",
     "from_numpyro",
     "informed",

@@ -88,7 +88,7 @@ def test_derived_quantities_are_those_written_out():
 
 def test_prior_draws_follow_the_prior_and_predictive_draws_the_likelihood():
     # Kolmogorov-Smirnov on independent draws: each test raises a false alarm once in 10,000 keys.
-    params, derived, observed, _ = jl.sample_prior(regression(), {"x": X, "scale": 1.5}, 4000, 3)
+    params, derived, observed = jl.sample_prior(regression(), {"x": X, "scale": 1.5}, 4000, 3)[:3]
     assert params["b"].shape == (4000, 2) and observed["y"].shape == (4000, 4) and derived["mean"].shape == (4000, 4)
     a, b, sigma = (np.asarray(params[name]) for name in ("a", "b", "sigma"))
     assert stats.kstest(a, stats.norm(0, 2).cdf).pvalue > 1e-4

@@ -49,10 +49,17 @@ def values_of(data: Data) -> dict[str, Array]:
     return {name: jnp.asarray(split(value)[0]) for name, value in data.items()}
 
 
-def as_namespace(data: Data) -> Namespace:
-    """Data as passed to the functions of a model: values by name, and masks for `jaxlatent.data.namespace.mask_of`."""
+def as_namespace(data: Data | Namespace, read: set[str] | None = None) -> Namespace:
+    """Data as passed to the functions of a model: values by name, and masks for `jaxlatent.data.namespace.mask_of`.
+
+    Args:
+        data: by name; a namespace stays as it is.
+        read: gathers the names that are read, if given.
+    """
+    if isinstance(data, Namespace):
+        return data
     masks = {name: value.mask for name, value in data.items() if isinstance(value, Masked)}
-    return Namespace("data", values_of(data), masks)
+    return Namespace("data", values_of(data), masks, read)
 
 
 @dataclass(frozen=True)

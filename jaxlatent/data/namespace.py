@@ -1,6 +1,7 @@
 """`Namespace`: the argument of a model's functions, with values by attribute, ``p.alpha``, or by item, ``p["alpha"]``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from jaxlatent.errors import did_you_mean
@@ -13,26 +14,31 @@ class Namespace(Mapping[str, Any]):
         kind: "parameter" or "data", for messages.
         values: by name.
         masks: by name, of masked data; read by `mask_of`.
+        read: gathers the names that are read, if given.
+        further: computes further values by name, once, if a name that is not among ``values`` is read. They are not iterated over.
     """
 
-    __slots__ = ("_kind", "_masks", "_values")
+    __slots__ = ("_further", "_kind", "_masks", "_read", "_values")
 
-    def __init__(self, kind: str, values: Mapping[str, Any], masks: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        kind: str,
+        values: Mapping[str, Any],
+        masks: Mapping[str, Any] | None = None,
+        read: set[str] | None = None,
+        further: Callable[[], Mapping[str, Any]] | None = None,
+    ):
         object.__setattr__(self, "_kind", kind)
         object.__setattr__(self, "_values", values)
         object.__setattr__(self, "_masks", masks or {})
+        object.__setattr__(self, "_read", set() if read is None else read)
+        object.__setattr__(self, "_further", None if further is None else cache(further))
 
     def __getitem__(self, name: str) -> Any:
-        try:
-            return self._values[name]
-        except KeyError:
-            raise KeyError(self._miss(name)) from None
+        return self._value(name, KeyError)
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self._values[name]
-        except KeyError:
-            raise AttributeError(self._miss(name)) from None
+        return self._value(name, AttributeError)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{self._kind} {name!r} cannot be assigned: a model is a pure function of its arguments.")
@@ -43,8 +49,22 @@ class Namespace(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def _miss(self, name: str) -> str:
-        return f"no {self._kind} {name!r} here (there are: {', '.join(self._values) or 'none'}); {did_you_mean(name, self._values)}"
+    def _value(self, name: str, error: type[Exception]) -> Any:
+        self._read.add(name)
+        if name in self._values:
+            return self._values[name]
+        further = {} if self._further is None or name.startswith("__") else self._further()
+        if name in further:
+            return further[name]
+        known = [*self._values, *further]
+        raise error(
+            f"no {self._kind} {name!r} here (there are: {', '.join(known) or 'none'}); {did_you_mean(name, known)}"
+        )
+
+
+def with_values(held: Mapping[str, Any], others: Namespace) -> Namespace:
+    """``others`` and the values that are ``held`` as one namespace."""
+    return Namespace(others._kind, {**held, **others}, further=others._further)
 
 
 def mask_of(data: Any, name: str) -> Any:

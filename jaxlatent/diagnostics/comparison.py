@@ -81,6 +81,8 @@ class Comparison:
     def __str__(self) -> str:
         return self.table()
 
+    __repr__ = __str__
+
     def to_dataset(self) -> "xr.Dataset":
         """The comparison as an xarray Dataset over ``model``; the warning of a reliable model is the empty string."""
         import xarray as xr

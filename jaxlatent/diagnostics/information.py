@@ -73,6 +73,8 @@ class InformationCriterion:
         ]
         return "\n".join([*lines, f"  warning: {self.warning}"] if self.warning else lines)
 
+    __repr__ = __str__
+
 
 def flatten_log_likelihood(log_likelihood: PyTree, mask: PyTree = None) -> Array:
     """Gather the pointwise log likelihood of all observed variables in one table.

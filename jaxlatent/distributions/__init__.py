@@ -2,6 +2,7 @@
 
 from jaxlatent.distributions.centring import Recentred, centred, informed, noncentred, partially_centred
 from jaxlatent.distributions.factor import Factor
+from jaxlatent.distributions.flat import flat
 from jaxlatent.distributions.ordered import Ordered, ordered
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Ordered",
     "Recentred",
     "centred",
+    "flat",
     "informed",
     "noncentred",
     "ordered",

@@ -223,7 +223,8 @@ def _location_and_scale(d: dist.Distribution) -> tuple[Array, Array]:
         "the centring of a prior",
         got=type(family).__name__,
         expected="a location-scale family (Normal, StudentT, Cauchy, Laplace, Logistic, Gumbel) or MultivariateNormal",
-        remedy="leave this prior as it is, or write it as a transform of a standard parameter in `derived`.",
+        remedy="leave this prior as it is: positive and bounded parameters are sampled in coordinates of their own anyway. An effect "
+        "of another family is written as location + scale * z in `derived`, with a standard prior of z.",
     )
 
 

@@ -11,16 +11,17 @@ from jaxlatent.typing import Array, ArrayLike, Key
 
 
 class Ordered(dist.Distribution):
-    """The order statistics of ``size`` independent draws from one distribution: an increasing vector.
+    """Independent draws given that they are increasing.
 
-    The density is K! times that of the unordered draws, and so is normalised.
+    Of one distribution these are its order statistics, whose density is K! times that of the unordered draws. Of distributions that differ
+    it is the product of their densities on the increasing vectors, not normalised, as in Stan, and there are no prior draws.
 
     Args:
-        base: of batch shape () on the real line.
+        base: of batch shape () or (K,) on the real line or the positive numbers.
         size: ``K``.
     """
 
-    support = constraints.ordered_vector
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 (NumPyro's interface)
     pytree_data_fields = ("base",)
     pytree_aux_fields = ("size",)
 
@@ -28,28 +29,46 @@ class Ordered(dist.Distribution):
         self.base, self.size = base, size
         super().__init__((), (size,))
 
+    @property
+    def support(self) -> constraints.Constraint:
+        """Increasing vectors, or increasing vectors of positive numbers."""
+        real = self.base.support is constraints.real
+        return constraints.ordered_vector if real else constraints.positive_ordered_vector
+
     def log_prob(self, value: ArrayLike) -> Array:
         """Log density of an increasing vector ``(..., K)``."""
-        return jnp.sum(self.base.log_prob(value), -1) + math.lgamma(self.size + 1)
+        orders = math.lgamma(self.size + 1) if self.base.batch_shape == () else 0.0
+        return jnp.sum(self.base.log_prob(value), -1) + orders
 
     def sample(self, key: Key, sample_shape: tuple[int, ...] = ()) -> Array:
-        """Sorted draws ``sample_shape + (K,)``."""
+        """Sorted draws ``sample_shape + (K,)``.
+
+        Raises:
+            NotImplementedError: if the distributions of the entries differ.
+        """
+        if self.base.batch_shape:
+            raise NotImplementedError
         return jnp.sort(self.base.sample(key, (*sample_shape, self.size)), -1)
 
 
 def ordered(d: dist.Distribution) -> Ordered:
-    """Order an i.i.d. prior, as in ``jl.ordered(dist.Normal(0.0, 5.0).expand([3]))``: no label switching.
+    """Order a prior of a vector, as in ``jl.ordered(dist.Normal(0.0, 5.0).expand([3]))``: no label switching.
+
+    Args:
+        d: of shape ``(K,)``, with independent entries on the real line or all positive. Where they differ, as in
+            ``dist.Normal(jnp.array([-1.0, 0.0, 1.0]), 1.0)``, the density is that of ``d`` on increasing vectors, not normalised.
 
     Raises:
-        InputError: unless ``d`` is one distribution on the real line, expanded to ``[K]``.
+        InputError: for other priors.
     """
     base = d.base_dist if isinstance(d, dist.Independent) else d
     plain = base.base_dist if isinstance(base, dist.ExpandedDistribution) else base
-    if d.shape() != (max(d.shape(), default=0),) or plain.shape() != () or plain.support is not constraints.real:
+    supports = (constraints.real, constraints.positive, constraints.nonnegative)
+    if len(d.shape()) != 1 or plain.event_shape or not any(plain.support is support for support in supports):
         raise InputError(
             "ordered(...)",
             got=f"{type(plain).__name__} of shape {d.shape()}",
-            expected="a scalar distribution on the real line, expanded to [K]",
-            remedy="for example dist.Normal(0.0, 5.0).expand([3]); order the logarithm of a positive parameter.",
+            expected="a vector of independent entries on the real line, or of positive ones",
+            remedy="for example dist.Normal(0.0, 5.0).expand([3]).",
         )
-    return Ordered(plain, d.shape()[0])
+    return Ordered(plain if plain.shape() in ((), d.shape()) else base, d.shape()[0])

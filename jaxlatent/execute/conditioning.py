@@ -8,7 +8,7 @@ import numpy as np
 from jaxlatent.data.arrays import Batch, as_data, labelled
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute.quarantine import Quarantine
-from jaxlatent.model.checks import check_fit
+from jaxlatent.model.checks import check_fit, warn_of_unread
 from jaxlatent.model.dims import check_dims
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.condition import unguided
@@ -71,4 +71,5 @@ def conditioned_for(
                 check_fit(model, one, label)
             except InputError as problem:
                 quarantine.add(dataset, problem)
+    warn_of_unread(model, arrays, stacklevel=3)
     return unguided(model, batch or arrays), quarantine

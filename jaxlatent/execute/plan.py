@@ -57,6 +57,8 @@ class Plan:
             )
         )
 
+    __repr__ = __str__
+
 
 def plan(
     model: Model | Posterior,

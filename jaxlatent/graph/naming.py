@@ -39,6 +39,8 @@ def name_of(d: dist.Distribution) -> str:
         return f"transformed {name_of(d.base_dist)}"
     if isinstance(d, Normals):
         return "MvNormal"
+    if isinstance(d, dist.ImproperUniform):
+        return "Flat"
     return re.sub("(Probs|Logits)$", "", type(d).__name__).replace("Multivariate", "Mv")
 
 

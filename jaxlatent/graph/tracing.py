@@ -56,6 +56,7 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
     """The graph of ``model``; see `jaxlatent.Model.graph`."""
     shapes = jax.eval_shape(lambda: as_data({} if data is None else data))
     params: dict[str, Any] = {}
+    computed: dict[str, Any] = {}
     nodes: list[Node] = []
     edges: list[tuple[str, str]] = []
 
@@ -76,6 +77,7 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
         return Node(name, "parameter", name_of(d), axes(name, d.shape(), len(replicated(d))))
 
     def derived(name: str, value: Any) -> Node:
+        computed[name] = jax.ShapeDtypeStruct(value.shape, value.dtype)
         return Node(name, "derived", axes=axes(name, value.shape, value.ndim))
 
     def observed(name: str, d: Any) -> Node:
@@ -88,6 +90,7 @@ def graph_of(model: Declaration, data: Data | None = None) -> Graph:
     for name in model.prior:
         add(f"the prior of {name!r}", prior_of(name), parameter)
     add("the derived quantities", model.deterministic, derived)
+    params.update(computed)  # a likelihood that reads them is below them
     add("the likelihood", model.observed, observed)
     if twice := [name for name, count in Counter(node.name for node in nodes).items() if count > 1]:
         raise InputError(

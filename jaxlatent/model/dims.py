@@ -63,10 +63,11 @@ def check_dims(dims: Mapping[str, Sequence[str]], shapes: Shapes, coords: Mappin
 
 
 def coords_for(model: Any, data: Any, given: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:
-    """The coordinate labels of a fit: those given, then those that the data carry for other dimensions that the model names."""
+    """The coordinate labels of a fit: those given, then the model's, then those that the data carry for dimensions of the model."""
     named = {dim for dims in getattr(model, "dims", {}).values() for dim in dims}
-    own = {name: list(values) for name, values in (given or {}).items()}
-    return {**{dim: values for dim, values in carried_coords(data).items() if dim in named}, **own}
+    carried = {dim: values for dim, values in carried_coords(data).items() if dim in named}
+    declared = getattr(model, "coords", {})
+    return {**carried, **{name: list(values) for name, values in {**declared, **(given or {})}.items()}}
 
 
 def carried_coords(data: Any) -> dict[str, list[Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 from jaxlatent.data.arrays import Masked, split
-from jaxlatent.data.namespace import Namespace
+from jaxlatent.data.namespace import with_values
 from jaxlatent.distributions.restricted import HELD, Restricted
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.masks import widen
@@ -92,7 +92,7 @@ def _without(model: Model, held: dict[str, Any]) -> Model:
 
     def of_free(function: Callable[..., Any]) -> Callable[..., Any]:
         """``function`` as a function of the free parameters."""
-        return lambda p, *rest: function(Namespace("parameter", {**held, **p}), *rest)
+        return lambda p, *rest: function(with_values(held, p), *rest)
 
     def prior_of(name: str) -> Any:
         prior = model.prior[name]

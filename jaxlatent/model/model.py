@@ -6,7 +6,7 @@ graph. Everything here is written for one dataset and one value of the parameter
 
 import inspect
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
@@ -35,6 +35,8 @@ Prior: TypeAlias = dist.Distribution | Callable[..., dist.Distribution]
 Likelihood = Callable[[Namespace, Namespace], Mapping[str, dist.Distribution]]
 Derived = Callable[[Namespace, Namespace], Mapping[str, Array]]
 
+_PRIOR_REMEDY = "check names and lengths of the data, and the expression itself; a prior reads the parameters that are declared before it."
+
 
 @dataclass(frozen=True, eq=False)
 class Model(ByValue):
@@ -45,8 +47,10 @@ class Model(ByValue):
             earlier parameters (``p.name``) and the data (``d.name``).
         likelihood: ``p, d -> {observation: distribution}``; each name is looked up in the data. A distribution that broadcasts to its
             observation is expanded to it. `jaxlatent.Factor` terms need no entry in the data.
-        derived: optional ``p, d -> {name: array}``, kept with the draws.
+        derived: optional ``p, d -> {name: array}``, kept with the draws; the likelihood may read them as ``p.name``, so that what it
+            needs and you want to see is written once.
         dims: optional names of the dimensions of parameters, derived quantities and observations, for ArviZ.
+        coords: optional labels by dimension, for ArviZ; data of `jaxlatent.table` and `jaxlatent.sequences` carry their own.
         start: optional ``key, d -> {parameter: value}``: where lanes start, instead of uniform(-2, 2) in unconstrained space.
         m_step: optional closed form of the M-step of EM: by parameter (or tuple of parameters updated together), in order,
             ``p, d, expected -> value``, where ``p`` holds the values updated so far and ``expected`` the `jaxlatent.latent.Expected`
@@ -64,6 +68,7 @@ class Model(ByValue):
     likelihood: Likelihood | None = None
     derived: Derived | None = None
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    coords: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     start: Callable[[Key, Namespace], Mapping[str, Array]] | None = None
     m_step: Mapping[Any, Callable[[Namespace, Namespace, Mapping[str, Expected]], Any]] | None = None
     adjustment: Callable[[Namespace, Namespace, Mapping[str, Expected]], Array] | None = None
@@ -121,7 +126,8 @@ class Model(ByValue):
         if self.likelihood is None:
             return {}
         values = as_namespace(data)
-        observed = dict(self.likelihood(Namespace("parameter", params), values))
+        derived = None if self.derived is None else partial(self.deterministic, params, values)
+        observed = dict(self.likelihood(Namespace("parameter", params, further=derived), values))
         for name, d in observed.items():
             if isinstance(d, dist.Distribution) and name in values:
                 observed[name] = expand_to(d, jnp.shape(values[name]))
@@ -214,7 +220,7 @@ def _shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> Shapes:
         params: Params = {}
         start = 0
         for name in model.prior:
-            d = blamed(f"the prior of {name!r}", partial(model.prior_of, name, params, data), data)
+            d = blamed(f"the prior of {name!r}", partial(model.prior_of, name, params, data), data, _PRIOR_REMEDY)
             require_continuous(name, d)
             params[name] = jnp.zeros(d.shape())
             shape = unconstrained_shape(d)
@@ -223,12 +229,26 @@ def _shapes(model: Model, described: tuple[tuple[str, Any], ...]) -> Shapes:
         observed = blamed("the likelihood", lambda: model.observed(params, data), data)
         derived = blamed("the derived quantities", lambda: model.deterministic(params, data), data)
         check_observed(observed, data)
+        _check_different(params, derived, observed)
         arrays = {name: value.shape for name, value in {**params, **derived}.items()}
         named.update({**arrays, **{name: d.shape() for name, d in observed.items()}})
 
     with tracing_for():
         jax.eval_shape(walk, dict(described))
     return Shapes(tuple(sites), named)
+
+
+def _check_different(params: Collection[str], derived: Collection[str], observed: Collection[str]) -> None:
+    """Raise `InputError` for a name with two meanings, of which results could hold one."""
+    for name in (*derived, *observed):
+        if name in params or (name in derived and name in observed):
+            raise InputError(
+                f"the names of a model: {name!r}",
+                got=f"{'a parameter' if name in params else 'a derived quantity'} and "
+                f"{'a derived quantity' if name in derived and name in params else 'an observation'} of one name",
+                expected="different names for parameters, derived quantities and observations",
+                remedy="rename one of them.",
+            )
 
 
 def apply_m_step(m_step: Mapping[Any, Callable[..., Any]], params: Params, data: Namespace, expected: Any) -> Params:

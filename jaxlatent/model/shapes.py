@@ -65,7 +65,12 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 f"observation {name!r}",
                 got=f"data of shape {shape_of(data[name])}",
                 expected=f"a shape that its distribution {name_of(d)} of shape {tuple(d.shape())} has or broadcasts to",
-                remedy="give the observation one value for each row of the covariates; bring distributions of other shapes into "
+                remedy=(
+                    f"give the column as a vector, {name}[..., 0]; or "
+                    if shape_of(data[name]) == (*d.shape(), 1)
+                    else ""
+                )
+                + "give the observation one value for each row of the covariates; bring distributions of other shapes into "
                 "that of the data with `.expand` and `.to_event`; mask missing values with jl.Masked(values, mask).",
             )
         if 0 in d.shape():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxlatent.data.namespace import Namespace, mask_of
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.masks import widen
 from jaxlatent.models.parts import rows
 from jaxlatent.typing import Array, ArrayLike
@@ -69,7 +69,7 @@ def units_of_y(d: Namespace, dim: int | None = None) -> Units:
             "a prior in units of the data",
             got=f"data without the observation 'y': {sorted(d)}",
             expected="'y' among the data, as in a fit",
-            remedy="add it, or give numbers for the 'auto' settings of the emissions, such as prior_scale=2.0.",
+            remedy=f"{did_you_mean('y', d)} Or add it, or give numbers for the 'auto' settings of the emissions, such as prior_scale=2.0.",
         )
     if dim is not None and d.y.shape[-1:] != (dim,):
         raise InputError(

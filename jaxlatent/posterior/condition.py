@@ -5,7 +5,7 @@ from dataclasses import replace
 import jax
 
 from jaxlatent.data.arrays import Batch, as_data, labelled
-from jaxlatent.model.checks import check_fit
+from jaxlatent.model.checks import check_fit, warn_of_unread
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.guides import find_guides
 from jaxlatent.posterior.model_density import ModelDensity
@@ -29,12 +29,14 @@ def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
         data.checked()
     else:
         data = as_data({} if data is None else data)
-    model.shapes(data[0] if isinstance(data, Batch) else data)
+    first = data[0] if isinstance(data, Batch) else data
+    model.shapes(first)
     if not any(
         isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(data.data if isinstance(data, Batch) else data)
     ):
         for label, one in labelled(data):
             check_fit(model, one, label)
+        warn_of_unread(model, first, stacklevel=2)
     return conditioned(model, data)
 
 

@@ -10,6 +10,7 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import as_data
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model.checks import check_use
+from jaxlatent.model.dims import coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.results import container
 from jaxlatent.typing import Array, Data, Key, Params
@@ -23,23 +24,26 @@ class PriorDraws(NamedTuple):
         derived: derived quantities.
         observed: observations, the prior predictive.
         dims: names of their other axes.
+        coords: labels by dimension, those of the model and of data from tables.
     """
 
     params: Params
     derived: dict[str, Array]
     observed: dict[str, Array]
     dims: Mapping[str, tuple[str, ...]]
+    coords: Mapping[str, Sequence[Any]]
 
     def to_arviz(self, coords: Mapping[str, Sequence[Any]] | None = None) -> Any:
         """The groups prior and prior_predictive, with one chain, in ArviZ's container: see `jaxlatent.Result.to_arviz`.
 
         Args:
-            coords: labels by dimension.
+            coords: labels by dimension, before those of the draws.
         """
+        labels = {**self.coords, **(coords or {})}
 
         def group(values: Mapping[str, Array]) -> Any:
             arrays = {name: np.asarray(value)[None] for name, value in values.items()}
-            return container.dataset(arrays, ("chain", "draw"), self.dims, coords or {})
+            return container.dataset(arrays, ("chain", "draw"), self.dims, labels)
 
         return container.inference_data(
             {"prior": group({**self.params, **self.derived}), "prior_predictive": group(self.observed)}
@@ -71,4 +75,4 @@ def sample_prior(model: Model, data: Data, draws: int, seed: int | Key) -> Prior
     arrays = as_data(data)
     params, derived, observed = _draw(model, key_for(Purpose.SAMPLE_PRIOR, seed), arrays, draws)
     check_use(model, {name: value[0] for name, value in params.items()}, arrays, "predict")
-    return PriorDraws(params, derived, observed, model.dims)
+    return PriorDraws(params, derived, observed, model.dims, coords_for(model, data, None))

@@ -139,7 +139,7 @@ def calibrate(
     require(1 <= draws <= made, "calibrate(draws=...)", got=draws, expected=f"1 to {made}, the draws of each fit")
     key = key_for(Purpose.CALIBRATE, seed)
     arrays = as_data(data)
-    params, derived, observed, _ = sample_prior(model, arrays, simulations, jax.random.fold_in(key, 0))
+    params, derived, observed = sample_prior(model, arrays, simulations, jax.random.fold_in(key, 0))[:3]
     copies = {
         name: jax.tree.map(lambda x: jnp.broadcast_to(x, (simulations, *x.shape)), x) for name, x in arrays.items()
     }

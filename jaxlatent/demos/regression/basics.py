@@ -28,7 +28,7 @@ def forward(page: Page) -> dict[str, Any]:
     weight = np.random.default_rng(page.seed).normal((a + b) * jars, 0.3)
     more = {"jars": np.arange(1, 9)}
 
-    params, derived, before, _ = jl.sample_prior(model, more, draws=4000, seed=page.seed)
+    params, derived, before = jl.sample_prior(model, more, draws=4000, seed=page.seed)[:3]
     fit = jl.fit(
         model, {"weight": weight, "jars": jars}, NUTS, page.seed, coords={"weighing": ["first", "second", "third"]}
     )

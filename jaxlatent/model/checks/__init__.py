@@ -1,6 +1,6 @@
 """Checks of a model and the values of its data: indices out of range, masked entries that are read, new groups."""
 
-from jaxlatent.model.checks.entries import check_fit, check_use
+from jaxlatent.model.checks.entries import check_fit, check_use, warn_of_unread
 from jaxlatent.model.checks.levels import is_population, levels_needed
 from jaxlatent.model.checks.terms import Purpose
 
@@ -10,4 +10,5 @@ __all__ = [
     "check_use",
     "is_population",
     "levels_needed",
+    "warn_of_unread",
 ]

@@ -1,5 +1,6 @@
 """The checks of one dataset, before a fit and before later use of the fit."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.data.arrays import shape_of
+from jaxlatent.errors import InputError, listed
 from jaxlatent.model.checks.indices import check_indices
 from jaxlatent.model.checks.masks import check_masks
-from jaxlatent.model.checks.terms import Purpose, reading_of, some_params
+from jaxlatent.model.checks.terms import Purpose, reading_of, some_params, unread
 from jaxlatent.model.model import Model
 from jaxlatent.typing import Data, Params
 
@@ -25,9 +28,30 @@ def check_fit(model: Model, data: Data, label: str = "") -> None:
     Raises:
         InputError: naming the entry.
     """
+    _check(model, _described(model, data), cache(lambda: some_params(model, data)), data, "fit", data, label)
+
+
+def warn_of_unread(model: Model, data: Data, stacklevel: int) -> None:
+    """Warn of entries of the data of a fit that nothing in the model reads, as misspelled ones are.
+
+    Args:
+        model: the declaration.
+        data: arrays of one dataset, of valid shapes.
+        stacklevel: of the warning, counted from the caller.
+    """
+    others = unread(model, _described(model, data), data, "fit")
+    if others:
+        known = sorted(set(data) - set(others))
+        warnings.warn(
+            f"{model.name}: nothing reads {listed([repr(name) for name in others])} of the data; what it reads is "
+            f"{listed([repr(name) for name in known], most=12)}. Leave out what has no use, or check the names.",
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _described(model: Model, data: Data) -> dict[str, Any]:
     dtype = jnp.result_type(float)
-    shapes = {site.name: jax.ShapeDtypeStruct(site.shape, dtype) for site in model.shapes(data).sites}
-    _check(model, shapes, cache(lambda: some_params(model, data)), data, "fit", data, label)
+    return {site.name: jax.ShapeDtypeStruct(site.shape, dtype) for site in model.shapes(data).sites}
 
 
 def check_use(
@@ -59,5 +83,12 @@ def _check(
     label: str,
 ) -> None:
     reading = reading_of(model, shapes, data, purpose)
+    if "lengths" in data and "lengths" not in reading.entries:
+        raise InputError(
+            f"{label}data 'lengths'",
+            got=f"an array of shape {shape_of(data['lengths'])} that nothing in the model reads",
+            expected="sequences of unequal length as a list of arrays",
+            remedy="split every entry that has a row a step: np.split(y, np.cumsum(lengths)[:-1]); jl.sklearn's estimators take lengths.",
+        )
     check_indices(model, params, data, purpose, reading, label)
     check_masks(model, params, data, purpose, reading, whole, label)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.tracing import tracing_for
-from jaxlatent.data.arrays import blamed, shapes_of, split
+from jaxlatent.data.arrays import as_namespace, blamed, shapes_of, split
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.graph.tracing import arrays_in
 from jaxlatent.model.checks.program import Program, flatten
@@ -55,12 +55,14 @@ class Reading:
         sources: of each input, ``param x`` or ``data x``.
         reads: the sources of each prior, likelihood and derived quantity.
         observations: names that the likelihood returns.
+        entries: names of the data that a function asks for, if only for a shape, and of the observations.
     """
 
     program: Program
     sources: tuple[str, ...]
     reads: dict[str, frozenset[str]]
     observations: tuple[str, ...]
+    entries: frozenset[str]
 
 
 def reading_of(model: Model, params: Mapping[str, Any], data: Data, purpose: Purpose) -> Reading:
@@ -72,16 +74,18 @@ def reading_of(model: Model, params: Mapping[str, Any], data: Data, purpose: Pur
 def _reading_of(model: Model, params: Shapes, data: Shapes, purpose: Purpose) -> Reading:
     owners: list[str] = []
     observations: list[str] = []
+    entries: set[str] = set()
 
     def arrays(params: Params, data: Data) -> list[Array]:
-        observed = blamed("the likelihood", lambda: model.observed(params, data), data)
+        values = as_namespace(data, entries)
+        observed = blamed("the likelihood", lambda: model.observed(params, values), data)
         observations[:] = list(observed)
         if purpose == "score":
             check_observed(observed, data)
         things: dict[str, Any] = {f"the likelihood of {name!r}": d for name, d in observed.items()}
         if purpose == "fit":
-            things |= {f"the prior of {name!r}": model.prior_of(name, params, data) for name in model.prior}
-        things |= derived_of(model, params, data, purpose)
+            things |= {f"the prior of {name!r}": model.prior_of(name, params, values) for name in model.prior}
+        things |= derived_of(model, params, values, purpose)
         found = {what: list(arrays_in(thing)) for what, thing in things.items()}
         owners[:] = [what for what, out in found.items() for _ in out]
         return [array for out in found.values() for array in out]
@@ -95,7 +99,25 @@ def _reading_of(model: Model, params: Shapes, data: Shapes, purpose: Purpose) ->
         # A literal reads nothing.
         read = known.get(output, frozenset()) if isinstance(output, int) else frozenset()
         reads[what] = reads.get(what, frozenset()) | read
-    return Reading(program, sources, reads, tuple(observations))
+    return Reading(program, sources, reads, tuple(observations), frozenset(entries).union(observations))
+
+
+def unread(model: Model, params: Mapping[str, Any], data: Data, purpose: Purpose) -> list[str]:
+    """The entries of the data that no function of a model asks for, traced from shapes alone."""
+    others = set(data) - reading_of(model, params, data, purpose).entries
+    if others and purpose == "fit":
+        others -= _start_reads(model, shapes_of(data))
+    return sorted(others)
+
+
+@lru_cache(maxsize=256)
+def _start_reads(model: Model, data: Shapes) -> frozenset[str]:
+    entries: set[str] = set()
+    with tracing_for():
+        jax.eval_shape(
+            lambda key, data: model.starting_params(key, as_namespace(data, entries)), jax.random.key(0), dict(data)
+        )
+    return frozenset(entries)
 
 
 def sources_of(params: Shapes, data: Shapes) -> tuple[str, ...]:
