@@ -71,6 +71,45 @@ def test_a_misspelled_name_is_answered_with_those_that_exist():
         jl.fit(model, {"y": Y}, jl.Optimize(), seed=0)
 
 
+# Observations that others depend on.
+
+
+CHAIN = jl.Model(
+    prior={"a": dist.Normal(2.0, 0.1), "b": dist.Normal(3.0, 0.1)},
+    likelihood=lambda p, d: {
+        "y": dist.Normal(p.b * d.second + 0 * d.x, 0.1),  # declared before what it depends on
+        "second": dist.Normal(d.first + 1, 0.1),
+        "first": dist.Normal(p.a * d.x, 0.1),
+    },
+)
+
+
+def test_a_mediator_that_is_not_given_is_drawn():
+    x = np.array([0.0, 1.0, 2.0])
+    drawn = jl.sample_prior(CHAIN, {"x": x}, 4000, seed=0)
+    first, second, y = (np.asarray(drawn.observed[name]) for name in ("first", "second", "y"))
+    a, b = (np.asarray(drawn.params[name])[:, None] for name in "ab")
+    for residual in (first - a * x, second - first - 1, y - b * second):  # each of standard deviation 0.1
+        assert np.abs(residual.mean(0)).max() < 5 * 0.1 / np.sqrt(4000)
+        assert np.abs(residual.std(0) / 0.1 - 1).max() < 5 / np.sqrt(8000)
+    held = jl.sample_prior(CHAIN, {"x": x, "second": np.zeros(3)}, 4000, seed=0)
+    assert np.abs(np.mean(held.observed["y"], 0)).max() < 5 * 0.1 / np.sqrt(4000)
+
+
+def test_predictions_draw_it_too():
+    x = RNG.normal(size=50)
+    data = {"x": x, "first": 2 * x, "second": 2 * x + 1, "y": 3 * (2 * x + 1)}
+    result = jl.fit(CHAIN, data, jl.Laplace(), seed=0)
+    predicted = result.predict(seed=1, data={"x": np.array([0.0, 1.0])})
+    np.testing.assert_allclose(predicted["y"].mean((0, 1)), [3.0, 9.0], atol=0.15)
+
+
+def test_what_is_no_observation_is_still_missed():
+    model = jl.Model({"a": dist.Normal()}, lambda p, d: {"y": dist.Normal(p.a + d.z, 1.0)})
+    with pytest.raises(jl.InputError, match="no data 'z' here"):
+        jl.sample_prior(model, {"x": Y}, 5, seed=0)
+
+
 # Entries of the data.
 
 

@@ -57,9 +57,17 @@ class Namespace(Mapping[str, Any]):
         if name in further:
             return further[name]
         known = [*self._values, *further]
-        raise error(
+        problem = error(
             f"no {self._kind} {name!r} here (there are: {', '.join(known) or 'none'}); {did_you_mean(name, known)}"
         )
+        problem.lacking = (self._kind, name)  # type: ignore[attr-defined]
+        raise problem
+
+
+def missing_data(error: Exception) -> str | None:
+    """The name of the entry of the data for want of which ``error`` was raised; None for other errors."""
+    kind, name = getattr(error, "lacking", ("", ""))
+    return name if kind == "data" else None
 
 
 def with_values(held: Mapping[str, Any], others: Namespace) -> Namespace:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxlatent.engines.base import Final, Stage, at_least, engine
 from jaxlatent.engines.gaussian import GaussianSearch, inverse_root, outcome, standard_log_density
 from jaxlatent.engines.optimize.optimize import Optimize, Record, State
+from jaxlatent.posterior.curvature import hessian
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Key, Position, PyTree
@@ -48,7 +49,7 @@ class Laplace(GaussianSearch):
         mode = self._search.finish(posterior, key, state)
         peak = mode.outputs.positions
         assert peak is not None
-        factor, definite = inverse_root(jax.hessian(lambda position: -posterior.log_density(position))(peak))
+        factor, definite = inverse_root(hessian(lambda position: -posterior.log_density(position), peak))
         z = jax.random.normal(key, (self.draws, posterior.dim), peak.dtype)
         log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))
         evidence = mode.objective - standard_log_density(jnp.zeros_like(peak)) + log_det

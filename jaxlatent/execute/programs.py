@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.engines.base import Engine, Final, Stage
+from jaxlatent.errors import InputError
 from jaxlatent.execute import session as sessions
 from jaxlatent.execute.chunks import map_lanes
 from jaxlatent.execute.grid import Grid
@@ -123,11 +124,28 @@ def _advance(
 
 
 def _local(grid: Grid, fn: Callable[..., Any], in_specs: PyTree, out_specs: PyTree) -> Callable[..., Any]:
-    """``fn`` of what a device holds."""
-    sharded: Callable[..., Any] = jax.shard_map(
-        fn, mesh=grid.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
-    )
-    return sharded
+    """``fn`` of what a device holds.
+
+    One device needs no `jax.shard_map`, within which the closures of diffrax's default adjoint cannot be differentiated.
+    """
+    if grid.mesh.size == 1:
+        return fn
+    sharded = jax.shard_map(fn, mesh=grid.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+
+    def explained(*arguments: PyTree) -> Any:
+        try:
+            return sharded(*arguments)
+        except ValueError as error:
+            if "Closure-converted function" not in str(error):
+                raise
+            raise InputError(
+                f"the gradient of the log density on {grid.mesh.size} devices",
+                got="a closure of Equinox, as in diffrax's default adjoint, which cannot be differentiated within jax.shard_map",
+                expected="a density that can",
+                remedy="give diffrax.diffeqsolve(..., adjoint=diffrax.DirectAdjoint()), or fit on one device: devices=jax.devices()[:1].",
+            ) from None
+
+    return explained
 
 
 def _specs(grid: Grid) -> Session:

@@ -18,7 +18,7 @@ import numpyro.distributions as dist
 from jaxlatent._compat.binomial import draw
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data.arrays import as_namespace, blamed, shapes_of, split
-from jaxlatent.data.namespace import Namespace
+from jaxlatent.data.namespace import Namespace, missing_data
 from jaxlatent.distributions.centring import Informed, family_of
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.distributions.masking import masked_log_prob
@@ -186,14 +186,37 @@ class Model(ByValue):
     def sample_observed(self, key: Key, params: Mapping[str, ArrayLike], data: Data) -> dict[str, Array]:
         """One draw of every observation at one value of the parameters; ``data`` needs the covariates only.
 
-        It has the shape of the observation if the data hold it, otherwise that of the distribution.
+        It has the shape of the observation if the data hold it, otherwise that of the distribution. An observation that others depend on,
+        and that the data lack, is drawn first.
         """
-        drawn = self.observed(params, data)
-        return {
-            name: draw(d, family_of(d), jax.random.fold_in(key, i))
-            for i, (name, d) in enumerate(drawn.items())
-            if not isinstance(d, Factor)
-        }
+        drawn: dict[str, Array] = {}
+        given = {**data, **self.mediators(params, data)}
+        # One more pass for each mediator that a mediator depends on; the keys are those of the names, so that earlier draws stay.
+        for _ in range(1 + len(given) - len(data)):
+            drawn = {
+                name: draw(d, family_of(d), jax.random.fold_in(key, i))
+                for i, (name, d) in enumerate(self.observed(params, given).items())
+                if not isinstance(d, Factor)
+            }
+            given = {**given, **{name: value for name, value in drawn.items() if name not in data}}
+        return drawn
+
+    def mediators(self, params: Mapping[str, ArrayLike], data: Data) -> dict[str, Array]:
+        """Placeholders, zeros, of the observations that the likelihood reads for others and that ``data`` lack."""
+        found: dict[str, Array] = {}
+        lacking: Exception | None = None
+        while True:
+            try:
+                observed = self.observed(params, {**data, **found})
+                break
+            except Exception as error:
+                lacking, name = lacking or error, missing_data(error)
+                if name is None or name in found:
+                    raise lacking from None
+                found[name] = jnp.zeros(())
+        if lacking is not None and not set(found) <= set(observed):
+            raise lacking
+        return found
 
     def graph(self, data: Data | None = None) -> Graph:
         """The graph of parameters, derived quantities, observations and plates; displayed in notebooks, or as Mermaid or Graphviz text.

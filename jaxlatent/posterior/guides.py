@@ -13,6 +13,7 @@ import optax
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.distributions.centring import Informed, LikelihoodFactor, is_multivariate
+from jaxlatent.posterior.curvature import slope_and_curve
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Data, Params, Position
@@ -70,11 +71,8 @@ def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> Like
         return model.log_prior(values, data) - own + likelihood
 
     x = params[name]
-    slope: Callable[[Array], Array] = jax.grad(evidence)
-
-    def curvature(direction: Array) -> Array:
-        change: Array = jax.jvp(slope, (x,), (direction,))[1]
-        return -change
+    slope, curve = slope_and_curve(evidence, x)
+    curvature: Callable[[Array], Array] = lambda direction: -curve(direction)
 
     if is_multivariate(prior.base):
         n = x.shape[-1]
@@ -83,10 +81,10 @@ def _guide(density: ModelDensity, name: str, params: Params, data: Data) -> Like
         )
         values, vectors = jnp.linalg.eigh((columns + jnp.swapaxes(columns, -1, -2)) / 2)
         precision = (vectors * jnp.maximum(values, 0.0)[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
-        pull = jnp.einsum("...ij,...j->...i", precision, x) + slope(x)
+        pull = jnp.einsum("...ij,...j->...i", precision, x) + slope
         fine = jnp.isfinite(precision).all((-1, -2)) & jnp.isfinite(pull).all(-1)
         return LikelihoodFactor(jnp.where(fine[..., None, None], precision, 0.0), jnp.where(fine[..., None], pull, 0.0))
     precision = jnp.maximum(curvature(jnp.ones_like(x)), 0.0)
-    pull = precision * x + slope(x)
+    pull = precision * x + slope
     fine = jnp.isfinite(precision) & jnp.isfinite(pull)
     return LikelihoodFactor(jnp.where(fine, precision, 0.0), jnp.where(fine, pull, 0.0))

@@ -10,6 +10,7 @@ from jax.scipy.special import logsumexp
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.masks import widen
 from jaxlatent.model.checks import is_population
+from jaxlatent.posterior.curvature import jacobian
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -146,7 +147,7 @@ def standard_errors(posterior: Posterior, positions: Array, covariance: Array, n
             named = {**params, **posterior.density.derived(params, posterior.data)}
             return jnp.concatenate([jnp.ravel(named[name]).astype(position.dtype) for name in names])
 
-        slope = jax.jacfwd(values)(position)
+        slope = jacobian(values, position)
         return jnp.sqrt(jnp.sum(slope @ covariance * slope, -1))
 
     return over_lanes(one, (1, 0, 0))(posterior, positions, covariance)

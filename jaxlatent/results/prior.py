@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxlatent._compat.compiled import compiled
-from jaxlatent.data.arrays import as_data
+from jaxlatent.data.arrays import as_data, blamed
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.model.checks import check_use
 from jaxlatent.model.dims import coords_for
@@ -73,6 +73,7 @@ def sample_prior(model: Model, data: Data, draws: int, seed: int | Key) -> Prior
         InputError: if a prior is improper, or for data that the model cannot use.
     """
     arrays = as_data(data)
-    params, derived, observed = _draw(model, key_for(Purpose.SAMPLE_PRIOR, seed), arrays, draws)
+    key = key_for(Purpose.SAMPLE_PRIOR, seed)
+    params, derived, observed = blamed("a prior or the likelihood", lambda: _draw(model, key, arrays, draws), arrays)
     check_use(model, {name: value[0] for name, value in params.items()}, arrays, "predict")
     return PriorDraws(params, derived, observed, model.dims, coords_for(model, data, None))

@@ -19,6 +19,7 @@ from jaxlatent.engines.optimize.interning import interned
 from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.rows import Rows, find_rows, next_batch, split_rows, validate
 from jaxlatent.errors import InputError, require
+from jaxlatent.posterior.curvature import hessian
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
@@ -181,7 +182,7 @@ class Optimize(Search):
             return self._finish_rows(posterior, state, statistics)
         with_covariance = posterior.dim <= _HESSIAN_DIM if self.standard_errors is None else self.standard_errors
         if with_covariance:
-            factor, definite = inverse_root(jax.hessian(self._cost(posterior))(point.position))
+            factor, definite = inverse_root(hessian(self._cost(posterior), point.position))
             statistics["covariance"] = factor @ factor.T
             status = jnp.where((status == Status.CONVERGED) & ~definite, Status.DEGENERATE, status)
         return Final(Outputs(statistics, point.position), -point.value, status)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.posterior.curvature import slope_and_curve
 from jaxlatent.typing import Array, LogDensity, Position
 
 _MAX_STEPS = 20
@@ -14,7 +15,7 @@ def predicted_gain(function: LogDensity, position: Position) -> Array:
     With gradient ``g`` and Hessian ``-H`` the gain is ``g' H^-1 g / 2``. Conjugate gradients approach it from below, one product with
     ``H`` per step (Nocedal and Wright 2006, section 5.1), and stop where the curvature is not negative.
     """
-    slope, curve = jax.linearize(jax.grad(function), position)
+    slope, curve = slope_and_curve(function, position)
     enough = jnp.finfo(position.dtype).eps * (slope @ slope)
 
     def proceed(carry: tuple[Array, ...]) -> Array:

@@ -24,6 +24,7 @@ from jaxlatent.engines.gaussian import GaussianSearch, inverse_root, outcome, st
 from jaxlatent.engines.optimize.lbfgs import LBFGS
 from jaxlatent.engines.optimize.lbfgs import State as SearchState
 from jaxlatent.errors import require
+from jaxlatent.posterior.curvature import hessian
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status, at_limit
 from jaxlatent.typing import Array, Key, LogDensity, Position, PyTree
@@ -104,7 +105,7 @@ class DADVI(GaussianSearch):
         final = outcome(posterior, location + z * jnp.exp(log_scale), log_q - jnp.sum(log_scale), status)
         overfit = bound - final.objective > posterior.dim / 2
         if self.linear_response:
-            root, definite = inverse_root(_hessian(_cost(posterior, state.noise), both))
+            root, definite = inverse_root(hessian(_cost(posterior, state.noise), both, _CHUNK_SIZE))
             covariance = (root @ root.T)[: posterior.dim, : posterior.dim]
             factor = jnp.linalg.cholesky(covariance)
             ended = (status == Status.CONVERGED) | (status == Status.MAX_ITERATIONS)
@@ -145,10 +146,3 @@ def _cost(posterior: Posterior, noise: Array) -> LogDensity:
         return -jnp.mean(terms) - jnp.sum(log_scale)
 
     return cost
-
-
-def _hessian(function: LogDensity, at: Array) -> Array:
-    """The Hessian of ``function`` at ``at``, a few columns at a time."""
-    column = lambda direction: jax.jvp(jax.grad(function), (at,), (direction,))[1]
-    hessian: Array = jax.lax.map(column, jnp.eye(at.shape[0], dtype=at.dtype), batch_size=_CHUNK_SIZE)
-    return (hessian + hessian.T) / 2

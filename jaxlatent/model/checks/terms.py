@@ -29,10 +29,10 @@ Purpose = Literal["fit", "score", "predict"]
 
 def terms(model: Model, params: Params, data: Data, purpose: Purpose) -> dict[str, Any]:
     """Log densities by name; for "predict" the parameters of the distributions."""
-    observed = model.observed(params, data)
     if purpose == "predict":
+        observed = model.observed(params, {**data, **model.mediators(params, data)})
         return {f"the likelihood of {name!r}": list(arrays_in(d)) for name, d in observed.items()}
-    likelihood = {name: masked_log_prob(d, *split(data.get(name))) for name, d in observed.items()}
+    likelihood = {name: masked_log_prob(d, *split(data.get(name))) for name, d in model.observed(params, data).items()}
     found: dict[str, Any] = {f"the likelihood of {name!r}": term for name, term in likelihood.items()}
     if purpose == "fit":
         priors = {name: model.prior_of(name, params, data).log_prob(params[name]) for name in model.prior}
@@ -77,7 +77,8 @@ def _reading_of(model: Model, params: Shapes, data: Shapes, purpose: Purpose) ->
     entries: set[str] = set()
 
     def arrays(params: Params, data: Data) -> list[Array]:
-        values = as_namespace(data, entries)
+        drawn = blamed("the likelihood", lambda: model.mediators(params, data), data) if purpose == "predict" else {}
+        values = as_namespace({**data, **drawn}, entries)
         observed = blamed("the likelihood", lambda: model.observed(params, values), data)
         observations[:] = list(observed)
         if purpose == "score":
