@@ -174,8 +174,8 @@ class GLMHMM(ClassifierMixin, HiddenMarkovEstimator):
         """
         X = self._inputs(X)
         rng = check_random_state(self.random_state if random_state is None else random_state)
-        paths = [simulate(rng, self.startprob_, self.transmat_, steps) for steps in lengths_of(lengths, len(X))]
-        states = np.concatenate(paths)
+        steps = lengths_of(lengths, len(X)).tolist()
+        states = np.concatenate([simulate(rng, self.startprob_, self.transmat_, length) for length in steps])
         below = np.cumsum(self._class_probs(X)[np.arange(len(X)), states], 1)[:, :-1]
         return self.classes_[(rng.random_sample((len(X), 1)) > below).sum(1)], states
 

@@ -21,10 +21,10 @@ def lengths_of(lengths: Any, rows: int) -> np.ndarray:
     if lengths is None:
         return np.array([rows])
     found = np.asarray(lengths)
-    fine = found.ndim == 1 and found.dtype.kind in "iu" and bool((found > 0).all()) and found.sum() == rows
-    total = f", which add up to {found.sum()}" if found.dtype.kind in "iu" else ""
+    integers = found.ndim == 1 and found.dtype.kind in "iu"
+    total = f", which add up to {found.sum()}" if integers else ""
     require(
-        fine,
+        integers and bool((found > 0).all()) and int(found.sum()) == rows,
         "lengths",
         got=np.array2string(found, threshold=10, separator=", ") + total,
         expected=f"positive integers, one for each sequence, that add up to the {rows} rows of X",
