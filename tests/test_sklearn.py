@@ -9,7 +9,9 @@ import subprocess
 import sys
 from functools import partial
 from itertools import pairwise, product
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +28,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 import jaxlatent as jl
+from jaxlatent.data.namespace import Namespace
+from jaxlatent.latent import Expected
+from jaxlatent.sklearn.estimator import _best_lane
+from jaxlatent.sklearn.normals import normals
 
 TYPES = ("full", "tied", "diag", "spherical")
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
@@ -413,9 +419,29 @@ def test_a_fit_that_does_not_converge_warns_and_can_be_used():
 
 def test_more_components_than_clusters_end_with_a_warning_or_a_fit():
     rows = np.repeat([[0.0, 0.0], [5.0, 5.0]], 20, 0)
-    with pytest.warns(ConvergenceWarning, match="fewer components"):
+    with pytest.warns(ConvergenceWarning, match="choose fewer components"):
         crowded = jl.sklearn.GaussianMixture(4, covariance_type="full", random_state=0).fit(rows)
     assert np.isfinite(crowded.means_).all() and len(np.unique(crowded.predict(rows))) == 2
+
+
+def test_a_component_without_any_row_keeps_its_parameters():
+    rows, weights = jnp.asarray(series(rows=20)), jnp.ones((20, 1)) * jnp.array([1.0, 0.0])
+    p = Namespace(
+        "parameter", {"means": jnp.array([[0.0, 1.0], [7.0, 8.0]]), "covs": jnp.array([[1.0, 1.0], [2.0, 3.0]])}
+    )
+    for name, update in normals("diag", 2, 0.0).m_step().items():
+        updated = update(p, Namespace("data", {"y": rows}), Expected(jnp.zeros(()), weights))
+        np.testing.assert_array_equal(updated[1], p[name][1])
+        assert np.isfinite(updated[0]).all() and not np.isclose(updated[0], p[name][0]).any()
+
+
+def test_the_best_initialisation_is_the_highest_that_did_not_fail(wrong_types):
+    ended = lambda *lanes: _best_lane(
+        SimpleNamespace(objective=np.array([one[0] for one in lanes]), status=np.array([one[1] for one in lanes]))
+    )
+    good, bad = jl.Status.CONVERGED, jl.Status.DEGENERATE
+    assert ended((-3.0, good), (-1.0, bad), (-2.0, good), (np.nan, jl.Status.NON_FINITE)) == 2
+    assert ended((-3.0, bad), (-1.0, bad), (np.nan, jl.Status.NON_FINITE)) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from jaxlatent.engines import EM
-from jaxlatent.errors import require
+from jaxlatent.errors import InputError, require
 from jaxlatent.execute import fit
 from jaxlatent.model import Model
 from jaxlatent.results import Result
@@ -19,12 +19,6 @@ from jaxlatent.status import Status
 
 #: What scikit-learn keeps as it is; all else becomes float64.
 FLOATS = (np.float64, np.float32)
-#: What to do about the outcomes of EM that an estimator can mend.
-_ADVICE = {
-    Status.MAX_ITERATIONS: "the iteration limit came first: raise max_iter or tol.",
-    Status.DEGENERATE: "a component has next to no rows, or inputs separate the classes in one: choose fewer components, raise n_init, "
-    "or give a smaller prior_scale if there is one.",
-}
 
 
 class Estimator(BaseEstimator):
@@ -45,19 +39,21 @@ class Estimator(BaseEstimator):
 
     #: Outcomes of EM by which the best initialisation has converged.
     _converged: frozenset[Status] = frozenset({Status.CONVERGED})
+    #: What to do where a component is not identified.
+    _degenerate = "a component has next to no rows: choose fewer components, or raise n_init."
 
     def _check_settings(self, rows: int) -> None:
         """Raise `InputError` for settings out of range, or more components than ``rows`` of data."""
         for name in ("n_components", "n_init", "max_iter"):
             self._check_setting(name, Integral, 1, "an integer of at least 1")
         self._check_setting("tol", Real, 0, "a number of at least 0, in nats per row")
-        require(
-            self.n_components <= rows,
-            f"{type(self).__name__}.fit(X)",
-            got=f"n_samples = {rows} for n_components = {self.n_components}",
-            expected="at least as many rows as components",
-            remedy="give more rows, or choose a smaller n_components.",
-        )
+        if self.n_components > rows:
+            raise InputError(
+                f"{type(self).__name__}.fit(X)",
+                got=f"n_samples = {rows} for n_components = {self.n_components}",
+                expected="at least as many rows as components",
+                remedy="give more rows, or choose a smaller n_components.",
+            )
 
     def _check_setting(self, name: str, kind: type, least: float, expected: str) -> None:
         value = getattr(self, name)
@@ -79,9 +75,10 @@ class Estimator(BaseEstimator):
         self.n_iter_ = int(statistics["n_steps"][lane])
         self.lower_bound_ = float(statistics["log_likelihood"][lane]) / rows
         if not self.converged_:
+            limit = "the iteration limit came first: raise max_iter or tol."
+            advice = {Status.MAX_ITERATIONS: limit, Status.DEGENERATE: self._degenerate}.get(status, status.advice)
             warnings.warn(
-                f"{type(self).__name__}: the best of {self.n_init} initialisations did not converge ({status.name}); "
-                f"{_ADVICE.get(status, status.advice)}",
+                f"{type(self).__name__}: the best of {self.n_init} initialisations did not converge ({status.name}): {advice}",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jaxlatent.data.reading import narrow
-from jaxlatent.errors import require
+from jaxlatent.errors import InputError
 from jaxlatent.model import Model
 from jaxlatent.models import Initial, Stationary, hmm
 from jaxlatent.sklearn.estimator import FLOATS
@@ -179,10 +179,10 @@ class GaussianHMM(DensityMixin, HiddenMarkovEstimator):
 
 def _check_ignored(y: Any, rows: int) -> None:
     """Raise `InputError` for a ``y`` that cannot be one value per row: lengths in its place, as hmmlearn has them."""
-    require(
-        y is None or np.shape(y)[:1] == (rows,),
-        "y, the second argument,",
-        got=f"shape {np.shape(y)} for {rows} rows",
-        expected="None or one value per row, which is ignored as everywhere in scikit-learn",
-        remedy="name the lengths of sequences: lengths=...",
-    )
+    if y is not None and np.shape(y)[:1] != (rows,):
+        raise InputError(
+            "y, the second argument",
+            got=f"shape {np.shape(y)} for {rows} rows",
+            expected="None, or one value per row, which is ignored as everywhere in scikit-learn",
+            remedy="name the lengths of sequences: lengths=...",
+        )

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jaxlatent.data.reading import narrow
-from jaxlatent.errors import require
+from jaxlatent.errors import InputError
 from jaxlatent.model import Model
 from jaxlatent.models import Emission, Initial, Stationary, hmm
 from jaxlatent.models.emissions import BernoulliRegression, CategoricalRegression
@@ -58,6 +58,8 @@ class GLMHMM(ClassifierMixin, HiddenMarkovEstimator):
         result_: the `jaxlatent.Result` of the fit, with a lane for each initialisation.
     """
 
+    _degenerate = "inputs separate the classes in a state, or it has next to no rows: choose a smaller prior_scale or fewer components."
+
     def __init__(
         self,
         n_components: int = 1,
@@ -93,13 +95,13 @@ class GLMHMM(ClassifierMixin, HiddenMarkovEstimator):
         self._check_settings(len(X))
         lengths = lengths_of(lengths, len(X))
         self.classes_, codes = np.unique(y, return_inverse=True)
-        require(
-            len(self.classes_) > 1,
-            "GLMHMM.fit(y)",
-            got=f"one class, {self.classes_[0]!r}",
-            expected="at least 2 classes",
-            remedy="give choices that differ.",
-        )
+        if len(self.classes_) < 2:
+            raise InputError(
+                "GLMHMM.fit(y)",
+                got=f"one class, {self.classes_[0]}",
+                expected="at least 2 classes",
+                remedy="give choices that differ.",
+            )
         sequences = {"y": in_sequences(codes, lengths), "x": in_sequences(X, lengths)}
         params = self._fit_model(self._model(), sequences, len(X))
         self._set_chain(params)
@@ -204,13 +206,13 @@ class GLMHMM(ClassifierMixin, HiddenMarkovEstimator):
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         unknown = np.setdiff1d(y, self.classes_)
-        require(
-            not len(unknown),
-            f"{type(self).__name__}, y",
-            got=f"classes {unknown[:8].tolist()}",
-            expected=f"classes among {self.classes_.tolist()}",
-            remedy="fit to data that have all classes, or leave these rows out.",
-        )
+        if len(unknown):
+            raise InputError(
+                "y",
+                got=f"classes {unknown[:8].tolist()}, which were not among those of the fit",
+                expected=f"classes among {self.classes_.tolist()}",
+                remedy="fit to data that have all classes, or leave these rows out.",
+            )
         return {"y": np.searchsorted(self.classes_, y), "x": narrow("X", X)}
 
     def _emission_params(self) -> dict[str, np.ndarray]:

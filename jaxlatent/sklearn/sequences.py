@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxlatent.data import Masked
-from jaxlatent.errors import require
+from jaxlatent.errors import InputError
 from jaxlatent.execute.padding import round_up
 
 #: Fewer rows are padded to so many, so that a row alone has the same value, to the last bit, as among a few others.
@@ -23,13 +23,13 @@ def lengths_of(lengths: Any, rows: int) -> np.ndarray:
     found = np.asarray(lengths)
     integers = found.ndim == 1 and found.dtype.kind in "iu"
     total = f", which add up to {found.sum()}" if integers else ""
-    require(
-        integers and bool((found > 0).all()) and int(found.sum()) == rows,
-        "lengths",
-        got=np.array2string(found, threshold=10, separator=", ") + total,
-        expected=f"positive integers, one for each sequence, that add up to the {rows} rows of X",
-        remedy="give the number of rows of each sequence, in the order of the rows of X.",
-    )
+    if not integers or (found <= 0).any() or found.sum() != rows:
+        raise InputError(
+            "lengths",
+            got=np.array2string(found, threshold=10, separator=", ") + total,
+            expected=f"positive integers, one for each sequence, that add up to the {rows} rows of X",
+            remedy="give the number of rows of each sequence, in the order of the rows of X.",
+        )
     return found
 
 
