@@ -417,11 +417,12 @@ def test_a_fit_that_does_not_converge_warns_and_can_be_used():
     assert np.isfinite(stopped.score(series()))
 
 
-def test_more_components_than_clusters_end_with_a_warning_or_a_fit():
-    rows = np.repeat([[0.0, 0.0], [5.0, 5.0]], 20, 0)
+def test_more_components_than_different_rows_are_warned_of_and_can_be_used():
+    rows = np.ones((20, 2))
     with pytest.warns(ConvergenceWarning, match="choose fewer components"):
-        crowded = jl.sklearn.GaussianMixture(4, covariance_type="full", random_state=0).fit(rows)
-    assert np.isfinite(crowded.means_).all() and len(np.unique(crowded.predict(rows))) == 2
+        crowded = jl.sklearn.GaussianMixture(3, covariance_type="full", random_state=0).fit(rows)
+    assert not crowded.converged_ and crowded.result_.status[0] == jl.Status.DEGENERATE
+    assert np.isfinite(crowded.score(rows)) and len(np.unique(crowded.predict(rows))) == 1
 
 
 def test_a_component_without_any_row_keeps_its_parameters():
