@@ -1,5 +1,6 @@
 """Latent-variable and hierarchical Bayesian models in JAX: a thousand fits are one compiled program."""
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from jaxlatent.selection import (
 from jaxlatent.status import Status
 
 if TYPE_CHECKING:
+    from jaxlatent import sklearn as sklearn
     from jaxlatent.models import MixtureDensityNetwork
 
 try:
@@ -112,8 +114,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "MixtureDensityNetwork":  # Flax is imported where a network is used
         return models.MixtureDensityNetwork
+    if name == "sklearn":  # the estimators are an extra
+        return import_module("jaxlatent.sklearn")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "sklearn"})

@@ -35,6 +35,7 @@ LAYERS = [
     "pages",
     "selection",
     "models",
+    "sklearn",
     "datasets",
     "demos",
     "cli",
@@ -50,9 +51,11 @@ LATE = (
     "matplotlib",
     "typer",
     "pymc",
+    "sklearn",
     "jaxlatent.cli",
     "jaxlatent.plots",
     "jaxlatent.pages",
+    "jaxlatent.sklearn",
 )
 
 #: Methods that stand where users look for them and call a room below, which they import when they are called: by module, what it imports.

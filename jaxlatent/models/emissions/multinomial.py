@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxlatent.data.namespace import Namespace
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
-from jaxlatent.models.coefficients import Design, require_scale
+from jaxlatent.models.coefficients import Coefficients, Design, require_scale
 from jaxlatent.models.emissions.linear import Regression, affine, centre_of
 from jaxlatent.models.parts import Priors, Updates, weights_of
 from jaxlatent.typing import Array, Params
@@ -27,11 +27,13 @@ class CategoricalRegression(Regression):
         num_classes: ``C``.
         prior_scale: of the normal prior of weights and biases, which identifies them: see `Coefficients`; "auto" is weak, in units of
             the inputs.
+        bias: whether there are ``biases``; False if ``x`` has a column of ones.
     """
 
     num_inputs: int
     num_classes: int
     prior_scale: float | Literal["auto"] = "auto"
+    bias: bool = True
 
     event_dim = 0
 
@@ -42,35 +44,44 @@ class CategoricalRegression(Regression):
         require_scale("CategoricalRegression(prior_scale=...)", self.prior_scale, flat=False)
 
     @property
+    def coefficients(self) -> Coefficients:
+        """``weights``, and ``biases`` if there are any."""
+        return Coefficients(self.num_inputs, self.prior_scale, ("weights", "biases") if self.bias else ("weights",))
+
+    @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the dimensions of parameters after the first."""
-        return {"weights": ("category", "input"), "biases": ("category",)}
+        return {"weights": ("category", "input"), **({"biases": ("category",)} if self.bias else {})}
 
     def prior(self, num_states: int) -> Priors:
-        """``weights`` and ``biases``."""
+        """The prior of the coefficients."""
         return self.coefficients.prior((num_states, self.num_classes), self.inputs)
 
     def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(..., T, K)``."""
         flat: Callable[[Array], Array] = lambda value: value.reshape(-1, *value.shape[2:])
-        logits = affine(d.x, flat(p.weights), flat(p.biases), centre_of(d, d.x))
-        return dist.Categorical(logits=logits.reshape(*d.x.shape[:-1], *p.biases.shape))
+        biases = flat(p.biases) if self.bias else None
+        logits = affine(d.x, flat(p.weights), biases, centre_of(d, d.x))
+        return dist.Categorical(logits=logits.reshape(*d.x.shape[:-1], *p.weights.shape[:2]))
 
     def m_step(self) -> Updates:
         """Two Newton steps for every state."""
 
-        def both(p: Namespace, d: Namespace, expected: Expected) -> tuple[Array, Array | None]:
+        def both(p: Namespace, d: Namespace, expected: Expected) -> Any:
             w, design = weights_of(expected), self.coefficients.design(d, d.x)
             seen = jax.nn.one_hot(d.y.ravel(), self.num_classes, dtype=w.dtype)
             one: Callable[[Array, Array], Array] = lambda now, w: update_logits(now, design, w[:, None] * seen)
-            return design.restore(jax.vmap(one, (0, 1))(design.standardise(p.weights, p.biases), w))
+            now = design.standardise(p.weights, p.biases if self.bias else None)
+            weights, biases = design.restore(jax.vmap(one, (0, 1))(now, w))
+            return (weights, biases) if self.bias else weights
 
-        return {("weights", "biases"): both}
+        return {("weights", "biases") if self.bias else "weights": both}
 
     def start(self, num_states: int, d: Namespace) -> Params:
         """Zero weights and biases."""
         shape = (num_states, self.num_classes)
-        return {"weights": jnp.zeros((*shape, self.num_inputs)), "biases": jnp.zeros(shape)}
+        weights = {"weights": jnp.zeros((*shape, self.num_inputs))}
+        return {**weights, "biases": jnp.zeros(shape)} if self.bias else weights
 
 
 def update_logits(now: Array, design: Design, counts: Array) -> Array:
