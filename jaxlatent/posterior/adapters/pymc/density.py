@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.data.arrays import as_data
+from jaxlatent.data.arrays import Masked, as_data, on_device
+from jaxlatent.data.reading import narrow, read
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.adapters.pymc.graphs import Program
@@ -93,13 +94,22 @@ class PyMCDensity(ByValue, Density):
     def covariates(self, data: Data, observed: Collection[str]) -> dict[str, Any]:
         """The containers that are not observed values."""
         source = self.program.source
-        return {name: value for name, value in data.items() if name in source.containers and name not in source.outcomes}
+        return {
+            name: value for name, value in data.items() if name in source.containers and name not in source.outcomes
+        }
 
     def with_data(self, data: Data) -> tuple["PyMCDensity", dict[str, Any]]:
         """The same density, and the model's data with some replaced."""
         axes = self.program.source.axes
         given = as_data(data)
-        for name in given:
+        for name, value in given.items():
+            if isinstance(value, Masked):
+                raise InputError(
+                    f"data {name!r}",
+                    got="masked values, or arrays of unequal shapes",
+                    expected="arrays as the PyMC model has them, of equal shapes in all datasets of a batch",
+                    remedy="leave missing rows out, or give observed values with NaN to the model, which imputes them.",
+                )
             if name not in axes:
                 raise InputError(
                     f"data {name!r}",
@@ -108,7 +118,7 @@ class PyMCDensity(ByValue, Density):
                     remedy=did_you_mean(name, axes),
                 )
         batches = [value.shape[0] for name, value in given.items() if value.ndim > axes[name]]
-        own = as_data(self.arrays)
+        own = leaves(self.arrays)
         if batches:
             own = {name: jnp.broadcast_to(value, (batches[0], *value.shape)) for name, value in own.items()}
         return self, {**own, **given}
@@ -139,16 +149,15 @@ class PyMCDensity(ByValue, Density):
         """The terms of `log_density` by variable or potential."""
         source = self.program.source
         terms = self.program.evaluate("log_density", self._parts(position), data)
-        kind = lambda name: (
-            "prior" if name in source.free else "likelihood" if name in source.observed else "the potential"
-        )
-        return {f"{kind(name)} of {name!r}": term for name, term in terms.items()}
+        kinds = {**dict.fromkeys(source.free, "prior"), **dict.fromkeys(source.observed, "likelihood")}
+        return {f"{kinds.get(name, 'potential')} of {name!r}": term for name, term in terms.items()}
 
     def initial_position(self, key: Key, data: Data, guides: Guides) -> Position:
         """PyMC's initial point (support points, or ``initval``) plus uniform(-1, 1), as in ``pm.sample``."""
-        parts = self.program.evaluate("start", (), data, key)
-        start = jnp.concatenate([jnp.ravel(part) for part in parts.values()]).astype(float)
-        return start + jax.random.uniform(jax.random.fold_in(key, 0), start.shape, start.dtype, -1.0, 1.0)
+        point, jitter = jax.random.split(key)
+        parts = self.program.evaluate("start", (), data, point)
+        start = jnp.concatenate([jnp.ravel(part) for part in parts.values()])
+        return start + jax.random.uniform(jitter, start.shape, start.dtype, -1.0, 1.0)
 
     def _joint(self, params: Mapping[str, AnyArray], data: Data) -> dict[str, Array]:
         return self.program.evaluate("joint", self._values(params), data)
@@ -162,6 +171,15 @@ class PyMCDensity(ByValue, Density):
             parts.append(position[start : start + math.prod(shape)].reshape(shape))
             start += math.prod(shape)
         return parts
+
+
+def leaves(arrays: Mapping[str, np.ndarray]) -> dict[str, Array]:
+    """The data of a model in JAX's precision; as bounds they may be infinite."""
+    narrowed: dict[str, Any] = {}
+    for name, value in arrays.items():
+        what = f"data {name!r}"
+        narrowed[name] = narrow(what, read(what, value)) if np.isfinite(value).all() else value
+    return on_device(narrowed)
 
 
 def _total(terms: Mapping[str, Array]) -> Array:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from jaxlatent.data.arrays import Batch, as_data, shape_of
+from jaxlatent.data.arrays import Batch
 from jaxlatent.errors import InputError
 from jaxlatent.posterior.posterior import Posterior, batched
 
@@ -21,9 +21,9 @@ def from_pymc(model: Any, batch: Batch | None = None) -> Posterior:
     kept with the draws, potentials count, dims and coords name dimensions, and lanes start as chains of ``pm.sample`` do.
 
     Containers (``pm.Data``), observed values and arrays in expressions are the data, which are traced: after ``pm.set_data`` with arrays
-    of the same shapes, or for a second model that differs only in data, nothing is compiled. ``result.predict(seed, {"x": other})``
-    replaces containers by name. JAX's precision stays what it is, 32 bits by default, where PyMC computes in 64: for these call
-    ``jax.config.update("jax_enable_x64", True)`` first.
+    of the same shapes, or (PyMC 6) for a second model that differs only in data, nothing is compiled.
+    ``result.predict(seed, {"x": other})`` replaces containers by name. JAX's precision stays what it is, 32 bits by default, where PyMC
+    computes in 64: for these call ``jax.config.update("jax_enable_x64", True)`` first.
 
     Args:
         model: a `pymc.Model` without discrete free variables. It is read now; what is added to it or set in it later does not count.
@@ -40,7 +40,7 @@ def from_pymc(model: Any, batch: Batch | None = None) -> Posterior:
     except ImportError as error:
         raise ImportError("jl.from_pymc needs PyMC: pip install 'jaxlatent[pymc]'") from error
     # These modules import PyMC.
-    from jaxlatent.posterior.adapters.pymc.density import PyMCDensity
+    from jaxlatent.posterior.adapters.pymc.density import PyMCDensity, leaves
     from jaxlatent.posterior.adapters.pymc.graphs import interned
     from jaxlatent.posterior.adapters.pymc.lifting import Source
 
@@ -55,12 +55,19 @@ def from_pymc(model: Any, batch: Batch | None = None) -> Posterior:
     _check(source)
     arrays = source.arrays()
     program = interned(source, {name: value.shape for name, value in arrays.items()})
-    data = as_data(arrays)
+    if program.at(program.shapes).graph("log_density").generators:
+        raise InputError(
+            "from_pymc(model)",
+            got="random numbers in the log density, such as those of pm.Minibatch",
+            expected="a log density of the whole data",
+            remedy="give the model all rows.",
+        )
+    data = leaves(arrays)
     start = jax.eval_shape(lambda: program.evaluate("start", (), data, jax.random.key(0)))
     density = PyMCDensity(
         program,
         names=tuple(source.free),
-        shapes=tuple(part.shape for part in start.values()),
+        shapes=tuple(start[name].shape for name in source.free),
         title=source.label,
         axes=_dims(source),
         labels=source.coords,
@@ -73,17 +80,16 @@ def from_pymc(model: Any, batch: Batch | None = None) -> Posterior:
 
 def _spread(density: "PyMCDensity", batch: Batch) -> dict[str, Any]:
     """The data of a batch, and those common to all of its datasets."""
-    given = batch.checked().data
+    given, axes = batch.checked().data, density.program.source.axes
+    _, data = density.with_data(given)
     for name, value in given.items():
-        own = density.program.source.axes.get(name)
-        if own is not None and len(shape_of(value)) != own + 1:
+        if value.ndim != axes[name] + 1:
             raise InputError(
                 f"from_pymc(model, batch), {name!r}",
-                got=f"shape {shape_of(value)[1:]} in a dataset",
-                expected=f"{own} axes, as in the model",
+                got=f"shape {value.shape[1:]} in a dataset",
+                expected=f"{axes[name]} axes, as in the model",
                 remedy="give arrays as the model has them.",
             )
-    _, data = density.with_data(given)
     return data
 
 

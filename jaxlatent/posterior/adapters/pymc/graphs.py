@@ -13,10 +13,11 @@ from pymc.logprob.utils import replace_rvs_by_values
 from pytensor.compile.mode import get_mode
 from pytensor.graph.basic import equal_computations
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import graph_inputs
 from pytensor.tensor.random.type import RandomType
 
-from jaxlatent._compat.pytensor import in_own_precision, jax_dispatch
+from jaxlatent._compat.pytensor import in_own_precision, jax_dispatch, without_scalar_increments
 from jaxlatent.errors import InputError
 from jaxlatent.posterior.adapters.pymc.lifting import Shapes, Source, lift
 from jaxlatent.typing import AnyArray, Array, Key
@@ -91,7 +92,9 @@ class Graphs:
             initval_strategies={rv: self.source.initial_values[name] for name, rv in free.items()},
             return_transformed=True,
         )
-        return Graph((), dict(zip(free, points, strict=True)))
+        # PyMC copies the graph, with its inputs.
+        copies = {v: self.lifted.inputs[v.name] for v in graph_inputs(points) if v.name in self.lifted.inputs}
+        return Graph((), dict(zip(free, clone_replace(points, replace=copies), strict=True)))
 
     def predictions(self) -> Graph:
         """Draws of observed variables at named values."""
@@ -111,6 +114,8 @@ class Graphs:
 
     def _at(self, graphs: Mapping[str, Any], free: Mapping[str, Any], transforms: Mapping[str, Any]) -> dict[str, Any]:
         """Graphs in which variables are replaced by their values, which are transformed back."""
+        if not graphs:
+            return {}
         replaced = replace_rvs_by_values(
             list(graphs.values()),
             rvs_to_values=self._values(free),
@@ -141,12 +146,15 @@ class Graphs:
             NotImplementedError: for random variables that it does not draw from in JAX.
         """
         graph = self.graph(name)
+        if not graph.outputs:
+            return {}
         leaves = [data[name] for name in self.lifted.inputs]
         states = [] if key is None else [_state(jax.random.fold_in(key, i)) for i in range(len(graph.generators))]
         with in_own_precision():
             values = self._function(name)(*given, *leaves, *states)
-        # Inputs that are outputs may be Python numbers, or arrays whose type is weak.
-        return {name: jnp.asarray(x, jnp.result_type(x)) for name, x in zip(graph.outputs, values, strict=True)}
+            # Inputs that are outputs may be Python numbers, and Bernoulli draws are booleans in JAX.
+            typed = [jnp.asarray(x, v.type.dtype) for x, v in zip(values, graph.outputs.values(), strict=True)]
+        return dict(zip(graph.outputs, typed, strict=True))
 
     def graph(self, name: str) -> Graph:
         """A graph by the name of its method, made once."""
@@ -166,9 +174,10 @@ class Graphs:
 
     def computes_as(self, other: "Graphs") -> bool:
         """Whether two models are the same computation under the same names."""
-        return all(
+        one, two = self.source, other.source
+        return (one.axes, one.outcomes, one.check_bounds) == (two.axes, two.outcomes, two.check_bounds) and all(
             _same(self.graph(name), self.lifted.inputs, other.graph(name), other.lifted.inputs)
-            for name in ("log_density", "constrained", "derived", "start", "predictions")
+            for name in ("log_density", "constrained", "derived", "observations", "start", "predictions")
         )
 
 
@@ -234,7 +243,7 @@ def _translated(inputs: list[Any], outputs: list[Any], check_bounds: bool) -> Ca
     funcify, graph = jax_dispatch(), FunctionGraph(inputs=inputs, outputs=outputs, clone=True)
     get_mode("JAX").including(bounds).optimizer.rewrite(graph)
     try:
-        function: Callable[..., list[Array]] = funcify(graph)
+        function: Callable[..., list[Array]] = funcify(without_scalar_increments(graph))
     except NotImplementedError as error:
         raise InputError(
             "from_pymc(model)",

@@ -1,6 +1,6 @@
 """`Source`, what a PyMC model consists of, and `lift`, which turns its data from constants into inputs of the graphs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,17 +55,16 @@ class Source:
     @staticmethod
     def of(model: Any) -> "Source":
         """The parts of a `pymc.Model`."""
-        named = lambda variables: {variable.name: variable for variable in variables}
         return Source(
             label=model.name or "PyMC model",
-            free=named(model.free_RVs),
-            observed=named(model.observed_RVs),
-            potentials=named(model.potentials),
-            deterministics=named(model.deterministics),
+            free=_named(model.free_RVs),
+            observed=_named(model.observed_RVs),
+            potentials=_named(model.potentials),
+            deterministics=_named(model.deterministics),
             values={rv.name: model.rvs_to_values[rv] for rv in model.basic_RVs},
             transforms={rv.name: model.rvs_to_transforms[rv] for rv in model.free_RVs},
             initial_values={rv.name: model.rvs_to_initial_values.get(rv) for rv in model.free_RVs},
-            containers=named(v for v in model.data_vars if isinstance(v, SharedVariable)),
+            containers=_named(v for v in model.data_vars if isinstance(v, SharedVariable)),
             lengths={
                 dim: (length, int(length.get_value()))
                 for dim, length in model.dim_lengths.items()
@@ -172,7 +171,7 @@ def lift(source: Source, shapes: Shapes) -> Lifted:
             expected=f"arrays whose shapes go together: {dict(shapes)}",
             remedy="give all data of the model that change together, as with pm.set_data.",
         ) from error
-    part = lambda names: {name: graphs[name] for name in names}
+    part: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda names: {name: graphs[name] for name in names}
     observations = {name: graphs[_observation(name)] for name in source.observed}
     return Lifted(
         inputs,
@@ -200,10 +199,16 @@ def _length(source: Source, dim: str, shapes: Shapes, own: int) -> int:
     return own
 
 
+def _named(variables: Iterable[Any]) -> dict[str, Any]:
+    return {variable.name: variable for variable in variables}
+
+
 def _is_data(value: np.ndarray) -> bool:
     """Whether an array in an expression is data rather than a shape or an infinite bound, by which PyMC chooses a transform."""
     kind = value.dtype.kind
-    return (kind == "f" and value.size > 1 and bool(np.isfinite(value).all())) or (kind in "iu" and value.size >= _SHAPE)
+    return (kind == "f" and value.size > 1 and bool(np.isfinite(value).all())) or (
+        kind in "iu" and value.size >= _SHAPE
+    )
 
 
 def _numbered(i: int) -> str:
