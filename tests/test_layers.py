@@ -50,6 +50,7 @@ LATE = (
     "matplotlib",
     "typer",
     "pymc",
+    "pytensor",
     "jaxlatent.cli",
     "jaxlatent.plots",
     "jaxlatent.pages",

@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS"),
     pytest.mark.filterwarnings("ignore:Data in .* contains missing values"),
 ]
+FORMER = pm.__version__.startswith("5.")
 PYTHON = Mode("py", "fast_compile")
 NUTS = jl.NUTS(chains=2, warmup=300, draws=300)
 
@@ -148,11 +149,11 @@ def test_other_data_of_the_same_shapes_compile_nothing(monkeypatch):
     assert first.posterior.data["x"][0] == -second.posterior.data["x"][0]
 
 
-@pytest.mark.skipif(pm.__version__ < "6", reason="PyTensor 2 compares some operations by identity")
-def test_a_second_model_that_differs_in_data_compiles_nothing(model):
-    build = next(build for build in models.MODELS if build().basic_RVs[0].name == model.basic_RVs[0].name)
-    assert jl.from_pymc(build()).density == jl.from_pymc(build()).density
-    hash(jl.from_pymc(build()).density)
+@pytest.mark.skipif(FORMER, reason="PyTensor 2 compares some operations by identity")
+@pytest.mark.parametrize("build", models.MODELS, ids=lambda build: build.__name__)
+def test_a_second_model_that_differs_in_data_compiles_nothing(build):
+    one, two = jl.from_pymc(build()).density, jl.from_pymc(build()).density
+    assert one == two and hash(one) == hash(two)
 
 
 def test_a_second_model_of_other_data_is_another_posterior():
@@ -291,7 +292,7 @@ def test_a_run_is_kept_and_read(tmp_path):
     assert read.log_likelihood()["y"].shape == (2, 20, 8)
 
 
-def test_what_cannot_be_fitted_is_refused():
+def test_what_cannot_be_fitted_is_refused(wrong_types):
     with pm.Model() as discrete:
         pm.Categorical("label", [0.5, 0.5])
     with pytest.raises(jl.InputError, match=r"free variable 'label'(.|\n)*discrete(.|\n)*pymc_extras.marginalize"):
@@ -307,6 +308,8 @@ def test_what_cannot_be_fitted_is_refused():
         jl.from_pymc(empty)
     with pytest.raises(jl.InputError, match=r"a pymc\.Model"):
         jl.from_pymc(models.schools)
+    with pytest.raises(jl.InputError, match=r"PyMC models with jl\.from_pymc"):
+        jl.fit(empty, None, NUTS, seed=0)
     with pm.Model() as minibatch:
         rows = pm.Minibatch(models.LINE, batch_size=8)
         pm.Normal("y", pm.Normal("mu"), 1.0, observed=rows, total_size=40)
@@ -338,30 +341,46 @@ print(jax.config.jax_enable_x64, len(jax.devices()), os.environ.get("XLA_FLAGS")
     assert run_python(program).split() == ["False", "1", "True"]
 
 
+def test_pytensor_still_sets_the_precision_of_the_process():
+    assert run_python("import jax, pytensor.link.jax.dispatch; print(jax.config.jax_enable_x64)").split() == ["True"]
+
+
+@pytest.mark.skipif(not FORMER, reason="PyTensor 3 asks no Python number for its shape")
+def test_pytensor_2_still_cannot_put_a_scalar_constant_into_an_array(monkeypatch, x64):
+    from jaxlatent.posterior.adapters.pymc import graphs
+
+    monkeypatch.setattr(graphs, "without_scalar_increments", lambda graph: graph)
+    monkeypatch.setattr(graphs, "_KNOWN", set())
+    posterior = jl.from_pymc(models.varying())
+    with pytest.raises(AttributeError, match="ndim"):
+        posterior.log_density(jnp.zeros(posterior.dim))
+
+
 def test_without_pymc_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymc", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxlatent\[pymc\]'"):
         jl.from_pymc(None)
 
 
-#: The moments of these exist, and chains of 1000 draws estimate them.
-LASTING = [build for build in models.MODELS if build not in (models.volatility,)]
+#: Of the states of `volatility` chains of this length know too little.
+SAMPLED = [
+    pytest.param(build, id=build.__name__, marks=() if build is models.logistic else pytest.mark.slow)
+    for build in models.MODELS
+    if build is not models.volatility
+]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("build", LASTING, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", SAMPLED)
 def test_the_posterior_is_that_of_pymcs_own_sampler(build, x64):
     model = build()
     ours = jl.fit(jl.from_pymc(model), None, jl.NUTS(chains=4, warmup=1000, draws=1000, target_accept=0.95), seed=0)
     with model:
         theirs = pm.sample(1000, tune=1000, chains=4, cores=1, random_seed=1, progressbar=False, target_accept=0.95)
-    drawn = theirs["posterior"]
-    derived = {name: value for name, value in ours.derived.items() if name not in ("chol_corr",)}
-    for name, value in {**ours.params, **derived}.items():
-        if name == "weights":  # labels switch
-            value, other = np.sort(value), np.sort(drawn[name].values)
-        else:
-            other = drawn[name].values
+    for name, value in {**ours.params, **ours.derived}.items():
+        other = theirs["posterior"][name].values
         assert value.shape == other.shape
-        moving = np.ptp(value.reshape(-1, *value.shape[2:]), 0) > 0
-        check_same(value[..., moving] if value.ndim > 2 else value, other[..., moving] if value.ndim > 2 else other)
+        if name == "weights":  # labels may switch
+            value, other = np.sort(value), np.sort(other)
+        # What is always 1, as the diagonal of a correlation matrix, has no Monte Carlo error.
+        moving = np.ptp(value, (0, 1)) > 1e-6
+        check_same(value[:, :, moving], other[:, :, moving])
