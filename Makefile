@@ -7,7 +7,7 @@ CACHE := $(CURDIR)/.jax_cache
 VERSIONS := compat layers results session store plots streams pickling em_peers nuts_kernel platforms diagnostics_convergence
 TESTS := JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 $(BIN)/python -m pytest
 
-.PHONY: demo test test-64 test-slow test-versions lint types bench clean
+.PHONY: demo test test-64 test-slow test-versions test-peers lint types bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxlatent needs Python 3.11 or newer; set PYTHON=")'
@@ -30,6 +30,10 @@ test-slow: $(VENV)/.installed  ## long statistical runs
 
 test-versions: $(VENV)/.installed  ## what depends on the versions of JAX, NumPyro and ArviZ, for a second interpreter: PYTHON=, VENV=
 	$(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(addprefix tests/test_,$(addsuffix .py,$(VERSIONS)))
+
+test-peers: $(VENV)/.installed  ## models of PyMC, which is installed for it, against PyMC itself
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,pymc]'
+	$(TESTS) -m 'not slow' tests/test_pymc.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from jaxlatent.execute.devices import use_cpu_cores
 from jaxlatent.latent import responsibilities
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.model import Model, fix, tie
-from jaxlatent.posterior import Posterior, condition, from_log_density, from_numpyro
+from jaxlatent.posterior import Posterior, condition, from_log_density, from_numpyro, from_pymc
 from jaxlatent.results import PriorDraws, Result, sample_prior
 from jaxlatent.selection import (
     Bootstrap,
@@ -87,6 +87,7 @@ __all__ = [
     "flat",
     "from_log_density",
     "from_numpyro",
+    "from_pymc",
     "informed",
     "lag",
     "likelihood_ratio_test",

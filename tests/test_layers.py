@@ -52,6 +52,7 @@ LATE = (
     "typer",
     "pymc",
     "sklearn",
+    "pytensor",
     "jaxlatent.cli",
     "jaxlatent.plots",
     "jaxlatent.pages",

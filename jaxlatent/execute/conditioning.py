@@ -59,7 +59,7 @@ def conditioned_for(
             "fit(model, ...)",
             got=type(model).__name__,
             expected="a jaxlatent.Model or a jaxlatent.Posterior",
-            remedy="wrap NumPyro models with jl.from_numpyro, bare functions with jl.from_log_density.",
+            remedy="wrap NumPyro models with jl.from_numpyro, PyMC models with jl.from_pymc, bare functions with jl.from_log_density.",
         )
     batch = data if isinstance(data, Batch) else None
     quarantine = Quarantine(batch.names if batch else None, wanted, batch.problems if batch else {}, whole)

@@ -57,7 +57,7 @@ def fit(
         engine: an algorithm and its settings, such as ``NUTS(...)`` or ``EM(...)``; see `jaxlatent.engines`.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
         coords: coordinate labels of named dimensions, for ArviZ; they come before those that data of `jaxlatent.table` and
-            `jaxlatent.sequences` carry.
+            `jaxlatent.sequences`, or a PyMC model, carry.
         devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`. With the devices of several processes
             (``jax.devices()`` after ``jax.distributed.initialize()``) all of them make the same call, and each gets the whole result.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
@@ -104,17 +104,18 @@ def fit(
     require(
         store is not None or not resume, "fit(resume=True)", got=store, expected="a store", remedy="give store=path."
     )
-    labels, carried = coords_for(model, data, coords), carried_coords(data)
+    labels = coords_for(model, data, coords)
+    own = model.density.coords if isinstance(model, Posterior) else carried_coords(data)
     names = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
     whole = len(names or (None,))
     datasets = np.arange(whole)
     if shard is not None:
-        own = checked(shard, names)
-        datasets = own.of(whole)
+        part = checked(shard, names)
+        datasets = part.of(whole)
         model, data = part_of(model, data, datasets)
-        store = None if store is None else own.path(prepare(store, own.count))
+        store = None if store is None else part.path(prepare(store, part.count))
     given, quarantine = conditioned_for(model, data, labels, on_bad_data == "quarantine", shard is None)
-    labels = {**carried, **labels}
+    labels = {**{dim: list(values) for dim, values in own.items()}, **labels}
     job = Job(
         given, quarantine, engine, as_key(seed), seed, labels, devices, segment, until, progress, None, datasets, whole
     )

@@ -57,6 +57,16 @@ class Density:
         return {}
 
     @property
+    def covariate_dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the dimensions of data that are not observations."""
+        return {}
+
+    @property
+    def coords(self) -> Mapping[str, Collection[Any]]:
+        """Labels of dimensions that the density carries."""
+        return {}
+
+    @property
     def integrates(self) -> bool:
         """Whether EM integrates over some of the parameters, so that their number is not that of free parameters."""
         return False

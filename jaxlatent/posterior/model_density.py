@@ -73,6 +73,11 @@ class ModelDensity(Density):
         return self.model.dims
 
     @property
+    def coords(self) -> Mapping[str, Collection[Any]]:
+        """Labels of dimensions, as the model declares them."""
+        return self.model.coords
+
+    @property
     def integrates(self) -> bool:
         """Whether the model has an adjustment for parameters that EM integrates over."""
         return self.model.adjustment is not None

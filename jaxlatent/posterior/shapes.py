@@ -27,6 +27,10 @@ def _shapes_of(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> tupl
         density, data = posterior.density, posterior.data
         params = posterior.constrain(jnp.zeros(posterior.dim))
         observed = {name: jnp.zeros(d.shape()) for name, d in density.observed(params, data).items()}
+        if not observed:
+            # The density knows log likelihoods only.
+            terms = density.log_likelihood(params, data)
+            observed = {name: density.observation(name, params, data) for name in terms}
         return params, {**density.derived(params, data), **observed}
 
     shapes: tuple[Arrays, Arrays] = jax.eval_shape(walk, jax.tree.unflatten(structure, leaves))

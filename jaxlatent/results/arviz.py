@@ -43,7 +43,8 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
         groups["log_likelihood"] = make(terms, result.leading)
         groups["observed_data"] = make(data["observed_data"], single)
         # A covariate may have the name of a parameter, but not its dimensions.
-        groups["constant_data"] = container.dataset(data["constant_data"], single, {}, coords)
+        axes = result.posterior.density.covariate_dims
+        groups["constant_data"] = container.dataset(data["constant_data"], single, axes, coords)
         if predictions is not None:
             groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
     if result.names is None:

@@ -320,7 +320,7 @@ def make_conditional(
         strip: see `Conditional`; for arrays that lead with ``(dataset, lane)``, for draws with ``(dataset,)`` only.
 
     Raises:
-        InputError: for an unknown name, or None with several observations.
+        InputError: for an unknown name, None with several observations, or a posterior that does not know their distributions.
     """
     first = jax.tree.map(lambda x: x[0, 0, 0] if draws else x[0, 0], params)
     one = posterior.one(0)
@@ -332,6 +332,13 @@ def make_conditional(
 
     # As arguments rather than closed over: NumPyro rejects concrete NaN parameters, such as those of a quarantined dataset.
     jax.eval_shape(find_observations, first, one.data)
+    if not known:
+        raise InputError(
+            "result.conditional()",
+            got="a posterior that does not know the distributions of its observations",
+            expected="one from a Model or a NumPyro model",
+            remedy=one.density.remedy,
+        )
     if (name is None and len(known) != 1) or (name is not None and name not in known):
         raise InputError(
             "result.conditional(name=...)",

@@ -54,7 +54,11 @@ def _seen(posterior: Posterior, params: Params) -> Array:
     def one(posterior: Posterior, params: Params) -> Array:
         density, data = posterior.density, posterior.data
         total = jnp.zeros((), int)
-        for name, d in density.observed(params, data).items():
+        observed = density.observed(params, data)
+        if not observed:
+            # The density knows log likelihoods only: each is one observed value.
+            return total + sum(term.size for term in density.log_likelihood(params, data).values())
+        for name, d in observed.items():
             observation = density.observation(name, params, data)
             if observation is not None:
                 mask, units = split(observation)[1], unit_shape(d)

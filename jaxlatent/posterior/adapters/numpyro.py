@@ -131,6 +131,14 @@ class NumPyroDensity(ByValue, Density):
 
     def with_data(self, data: Data) -> tuple["NumPyroDensity", dict[str, Any]]:
         """The density and data for other arguments of the model; static arguments that are not given keep their values."""
+        if not isinstance(data, Mapping):
+            names = [*self.positional, *(name for name in self.required if name not in self.positional)]
+            raise InputError(
+                "other data of a NumPyro model",
+                got=type(data).__name__,
+                expected="a dict of arguments by name",
+                remedy=f"name them, as in {{{', '.join(f'{name!r}: ...' for name in names)}}}.",
+            )
         static, arrays = _split_static(data)
         return replace(self, static=tuple(sorted({**dict(self.static), **static}.items()))), as_data(arrays)
 
@@ -290,6 +298,7 @@ def _density(
     draft = NumPyroDensity(fn, (), (), (), (), tuple(sorted(static.items())), positional, required, ())
     sites = draft._start(data)
     _check_continuous(sites)
+    _check_whole(sites)
     args, keywords = draft._arguments(data)
     start = {n: site["value"] for n, site in sites.items() if site["type"] == "sample" and not site["is_observed"]}
     latent = dict(sorted(jax.eval_shape(lambda values: unconstrain_fn(fn, args, keywords, values), start).items()))
@@ -316,9 +325,23 @@ def _check_continuous(sites: Sites) -> None:
             )
 
 
+def _check_whole(sites: Sites) -> None:
+    """Raise `InputError` for the first plate that draws some of its rows, whose log density would be random."""
+    for name, site in sites.items():
+        if site["type"] == "plate" and (some := site["args"][1]) is not None and some < site["args"][0]:
+            raise InputError(
+                f"the plate {name!r}",
+                got=f"{some} of {site['args'][0]} rows, drawn anew at every evaluation",
+                expected="plates without subsample_size",
+                remedy="leave subsample_size out; jl.Optimize(batch_size=...) draws rows itself.",
+            )
+
+
 def _is_observed(site: Mapping[str, Any]) -> bool:
-    observed: bool = site["type"] == "sample" and site["is_observed"]
-    return observed
+    """Whether a site is an observation; a `numpyro.factor` is not."""
+    if site["type"] != "sample" or not site["is_observed"]:
+        return False
+    return not isinstance(_unmasked(site)[0], dist.Unit)
 
 
 def _unmasked(site: Mapping[str, Any]) -> tuple[dist.Distribution, Array, Array | None]:
