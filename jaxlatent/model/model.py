@@ -218,6 +218,11 @@ class Model(ByValue):
             raise lacking
         return found
 
+    def _repr_html_(self) -> str:
+        from jaxlatent.pages.notebook import model_html
+
+        return model_html(self)
+
     def graph(self, data: Data | None = None) -> Graph:
         """The graph of parameters, derived quantities, observations and plates; displayed in notebooks, or as Mermaid or Graphviz text.
 

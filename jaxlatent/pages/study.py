@@ -23,10 +23,12 @@ class Study:
     Attributes:
         result: with all its lanes.
         name: an expression, such as ``"result"``.
+        checked: whether the findings of ``check()``, which take a while, are wanted.
     """
 
     result: Result
     name: str
+    checked: bool = True
 
     @property
     def has_model(self) -> bool:
@@ -67,8 +69,8 @@ class Study:
 
     @cached_property
     def findings(self) -> Report | Reports | None:
-        """The findings of ``check()``; None where they need the model, and it is not there."""
-        found: Report | Reports | None = self.result.check() if self.has_model else None
+        """The findings of ``check()``; None where they are not wanted, or need the model, and it is not there."""
+        found: Report | Reports | None = self.result.check() if self.has_model and self.checked else None
         return found
 
     def by_lane(self, values: Any) -> np.ndarray:

@@ -49,6 +49,10 @@ class PriorDraws(NamedTuple):
             {"prior": group({**self.params, **self.derived}), "prior_predictive": group(self.observed)}
         )
 
+    def _repr_html_(self) -> str:
+        html: str = self.to_arviz()._repr_html_()
+        return html
+
 
 @compiled("model", "draws")
 def _draw(model: Model, key: Key, data: Data, draws: int) -> tuple[Params, dict[str, Array], dict[str, Array]]:

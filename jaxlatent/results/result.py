@@ -123,6 +123,11 @@ class Result(Fitted):
 
         write_page(self, path, title)
 
+    def _repr_html_(self) -> str:
+        from jaxlatent.pages.notebook import result_html
+
+        return result_html(self)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a store that `jaxlatent.open` gives back in a later process.
 

@@ -1,0 +1,58 @@
+"""What a notebook shows of a result or a model that ends a cell."""
+
+import pandas as pd
+from numpyro.distributions import Distribution
+
+from jaxlatent.graph.naming import described
+from jaxlatent.model.model import Model
+from jaxlatent.pages.convergence import dataset_table, facts, lane_table
+from jaxlatent.pages.html import Html, code, element, join, paragraph, preformatted, prose, text
+from jaxlatent.pages.result import lead
+from jaxlatent.pages.source import body_of
+from jaxlatent.pages.study import Study
+from jaxlatent.pages.tables import table
+from jaxlatent.results.result import Result
+
+#: Rows of a table; the rest is a call away.
+_ROWS = 20
+
+
+def result_html(result: Result) -> Html:
+    """How lanes ended, estimates, and the verbs that tell more; without what takes long, such as ``check()``."""
+    study = Study(result, "result", checked=False)
+    said = [f"{name}: {fact}" for name, fact in facts(study)]
+    parts = [
+        element("strong", text(result.posterior.density.label)),
+        paragraph(lead(study)),
+        paragraph(". ".join(said) + "."),
+    ]
+    if result.names is not None:
+        parts.append(_first(dataset_table(study), "Datasets", "result.summary()"))
+        parts += [paragraph(f"{name} was not fitted: {reason}") for name, reason in list(result.problems.items())[:3]]
+    else:
+        parts.append(_first(lane_table(study), f"Each {study.lanes}", "result.status"))
+        if study.summary is not None:
+            parts.append(_first(study.summary, "Estimates", f"{study.best_name}.summary()"))
+    verbs = "`result.check()` tells what is wrong and what to do; `result.report('page.html')` writes all of it."
+    return element("div", *parts, element("p", prose(verbs)))
+
+
+def model_html(model: Model) -> Html:
+    """Priors and likelihood as they were written."""
+    rows = [(described(prior) if isinstance(prior, Distribution) else body_of(prior)) for prior in model.prior.values()]
+    frame = pd.DataFrame({"prior": [f"`{row}`" for row in rows]}, pd.Index(list(model.prior), name="parameter"))
+    dims = [", ".join(model.dims.get(name, ())) for name in model.prior]
+    frame = frame.assign(dimensions=dims) if any(dims) else frame
+    parts = [
+        element("strong", text(model.name)),
+        table(frame, "Priors, of `p` the earlier parameters and `d` the data"),
+    ]
+    for what, function in (("Likelihood", model.likelihood), ("Derived quantities", model.derived)):
+        if function is not None:
+            parts.append(join(paragraph(what), preformatted(body_of(function))))
+    return element("div", *parts, element("p", code("model.graph(data)"), text(" draws it.")))
+
+
+def _first(frame: pd.DataFrame, caption: str, source: str) -> Html:
+    some = "" if len(frame) <= _ROWS else f", the first {_ROWS} of {len(frame):,}"
+    return table(frame.head(_ROWS), caption + some, source)

@@ -1,0 +1,77 @@
+"""What a notebook shows: well-formed HTML with what was written, how the fit ended and what was estimated."""
+
+import re
+from xml.etree import ElementTree
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import jaxlatent as jl
+from jaxlatent.pages.source import body_of
+
+DATA = {"y": np.random.default_rng(0).normal(size=30)}
+
+
+def words(html):
+    """The text of well-formed HTML."""
+    return re.sub(r"\s+", " ", " ".join(ElementTree.fromstring(html).itertext()))
+
+
+def normal(p, d):
+    return {"y": dist.Normal(p.mu, p.s)}
+
+
+MODEL = jl.Model(
+    prior={"mu": dist.Normal(0.0, 5.0), "s": lambda p: dist.HalfNormal(1.0 + jnp.abs(p.mu))},
+    likelihood=normal,
+    derived=lambda p, d: {"a<b": (p.mu < p.s) & (d.y.sum() < 3)},
+    dims={"y": ("row",)},
+    name="<a & b>",
+)
+
+
+def test_a_model_is_shown_as_it_was_written():
+    shown = words(MODEL._repr_html_())
+    for part in (
+        "<a & b>",
+        "Normal(0, 5)",
+        "dist.HalfNormal(1.0 + jnp.abs(p.mu))",
+        "def normal(p, d):",
+        "(p.mu < p.s) & (d.y.sum() < 3)",
+    ):
+        assert part in shown
+
+
+def test_functions_of_one_line_are_told_apart_and_others_are_named():
+    first, second = (lambda p: p.a + 1), (lambda p: p.b + 2)
+    assert (body_of(first), body_of(second)) == ("p.a + 1", "p.b + 2")
+    scale = 2.0
+    assert body_of(lambda p: scale * p.a) == "scale * p.a"
+    assert body_of(eval("lambda p: p.a")) == "<lambda>"
+    assert body_of(np.sin) == "sin"
+
+
+@pytest.mark.parametrize(
+    "engine", [jl.NUTS(chains=2, warmup=50, draws=50), jl.Optimize(restarts=2)], ids=lambda e: type(e).__name__
+)
+def test_a_result_says_how_it_ended_and_what_it_found(engine):
+    result = jl.fit(MODEL, DATA, engine, seed=0)
+    shown = words(result._repr_html_())
+    assert "2 OK" in shown or "2 CONVERGED" in shown
+    assert type(engine).__name__ in shown and "s" in shown and "result.check()" in shown
+    kept = result if result.has_draws else result.best()
+    assert f"{kept.summary().iloc[0, 0]:.4g}" in shown
+
+
+def test_of_a_batch_the_first_datasets_are_shown_and_those_that_failed():
+    datasets = {f"set {i}": {"y": DATA["y"] + i} for i in range(25)} | {"bad": {"y": np.full(30, np.nan)}}
+    with pytest.warns(UserWarning, match="quarantined"):
+        result = jl.fit(MODEL, jl.batch(datasets), jl.Optimize(), seed=0, on_bad_data="quarantine")
+    shown = words(result._repr_html_())
+    assert "the first 20 of 26" in shown and "set 3" in shown and "bad was not fitted" in shown
+
+
+def test_prior_draws_are_shown_as_arviz_shows_them():
+    assert "prior_predictive" in jl.sample_prior(MODEL, DATA, 3, seed=0)._repr_html_()
