@@ -250,8 +250,8 @@ def test_named_dimensions_say_what_is_permuted_and_derived_quantities_and_standa
     np.testing.assert_array_equal(other.params["effects"], fit.params["effects"])
     np.testing.assert_allclose(other.derived["total"], fit.derived["total"][order], rtol=1e-5)
     for name, columns in [("means", order), ("weights", order), ("effects", np.arange(3))]:
-        expected = fit.standard_errors((name,))[columns]
-        np.testing.assert_allclose(other.standard_errors((name,)), expected, rtol=1e-2, err_msg=name)
+        expected = fit.standard_errors((name,))[name][columns]
+        np.testing.assert_allclose(other.standard_errors((name,))[name], expected, rtol=1e-2, err_msg=name)
 
 
 def test_labels_that_are_not_exchangeable_are_refused(modes):

@@ -251,3 +251,16 @@ def test_climbing_finds_the_top_and_never_falls():
     np.testing.assert_allclose(abs(top[0]), np.sqrt(0.5), atol=1e-3)
     cliff = lambda x: jnp.where(x[0] > 0.5, jnp.nan, x[0])
     assert 0 < climbed(cliff, np.zeros(1, np.float32), 5)[0] <= 0.5
+
+
+def test_standard_errors_are_those_of_an_optimiser_at_the_same_point():
+    data = {"y": [Y[0], Y[1, :80], Y[2, :50]]}
+    em = jl.fit(FAMILY, jl.batch([data, data]), jl.EM(restarts=3, tol=1e-7), seed=0).best()
+    start = {name: value[1] for name, value in em.params.items()}
+    searched = jl.fit(FAMILY, data, jl.Optimize(), seed=0, init=start).best().standard_errors()
+    ours = em.standard_errors()
+    assert set(ours) == set(em.params)
+    for name, errors in ours.items():
+        np.testing.assert_allclose(errors[1], searched[name], rtol=0.02, err_msg=name)
+    np.testing.assert_allclose(np.sort(ours["means"][0]), np.sort(ours["means"][1]), rtol=1e-2)  # in other labels
+    np.testing.assert_allclose(ours["means"][0], 0.8 / np.sqrt(230 / 3), rtol=0.5)  # labels are nearly known

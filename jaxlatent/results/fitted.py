@@ -1,6 +1,7 @@
 """`Fitted`: predictions, hidden states and scores of a fitted model, on the data of the fit or on others."""
 
-from collections.abc import Callable, Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import Batch, as_data, blamed, labelled
 from jaxlatent.diagnostics import loo, waic
+from jaxlatent.engines.em import EM
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
@@ -29,9 +31,23 @@ Computed = TypeVar("Computed")
 class Fitted(Outcome):
     """An `Outcome` with methods that evaluate the model at its parameters."""
 
-    def standard_errors(self, names: tuple[str, ...]) -> np.ndarray:
-        """Standard errors of a point fit from the inverse Hessian, all entries of ``names`` on the last axis."""
+    def standard_errors(self, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Standard errors of a point fit, by the delta method from the inverse Hessian at each point.
+
+        That of EM is the Hessian of what it maximises, log prior plus the log likelihood with labels and paths summed out, as Louis (1982)
+        has it. NaN where that is not curved downwards in every direction, as at a boundary or where EM has not converged.
+
+        Args:
+            names: parameters and derived quantities; all by default.
+
+        Returns:
+            Errors by name, of the shape of the values.
+
+        Raises:
+            InputError: for an unknown name, and fits without a Hessian.
+        """
         known = {**self.params, **self.derived}
+        names = tuple(known) if names is None else tuple(names)
         for name in names:
             if name not in known:
                 raise InputError(
@@ -40,7 +56,8 @@ class Fitted(Outcome):
                     expected=f"names among {list(known)}",
                     remedy=did_you_mean(name, known),
                 )
-        if "covariance" not in self.statistics:
+        by_em = isinstance(self.engine, EM) and not self.posterior.density.integrates
+        if "covariance" not in self.statistics and not by_em:
             raise InputError(
                 "result.standard_errors(...)",
                 got=f"a fit by {self.provenance.engine}, which computes no covariance",
@@ -51,9 +68,19 @@ class Fitted(Outcome):
         dim = self.posterior.dim
         datasets = 1 if self.names is None else len(self.names)
         positions = self.positions.reshape(datasets, -1, dim)
-        covariance = self.statistics["covariance"].reshape(datasets, -1, dim, dim)
-        errors = predictive.standard_errors(posterior, positions, covariance, names)
-        return np.asarray(errors).reshape(*self.positions.shape[:-1], -1)
+        covariance = (
+            self.statistics["covariance"].reshape(datasets, -1, dim, dim)
+            if "covariance" in self.statistics
+            else predictive.covariances(posterior, positions)
+        )
+        flat = np.asarray(predictive.standard_errors(posterior, positions, covariance, names))
+        shapes = [np.shape(known[name])[len(self.leading) :] for name in names]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        lead = self.positions.shape[:-1]
+        return {
+            name: part.reshape(*lead, *shape)
+            for name, shape, part in zip(names, shapes, np.split(flat, ends, -1), strict=True)
+        }
 
     def log_likelihood(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Pointwise log likelihood by observation (for hidden Markov models by sequence), with the leading axes of `params`.

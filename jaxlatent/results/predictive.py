@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
 from jaxlatent._compat.compiled import compiled
+from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.masks import widen
 from jaxlatent.model.checks import is_population
-from jaxlatent.posterior.curvature import jacobian
+from jaxlatent.posterior.curvature import hessian, jacobian
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -128,6 +129,22 @@ def with_new_levels(
 
     mapped = over_lanes(jax.vmap(one, (None, 0, 0)) if draws else one, (1, 0, 0))
     return mapped(posterior, jax.random.split(key, leading), params)
+
+
+@compiled()
+def covariances(posterior: Posterior, positions: Array) -> Array:
+    """The inverse of minus the Hessian of the log density of the values, by position: ``(dataset, lane, dim, dim)``.
+
+    Args:
+        posterior: data lead with ``dataset``.
+        positions: ``(dataset, lane, dim)``.
+    """
+
+    def one(posterior: Posterior, position: Array) -> Array:
+        factor, _ = inverse_root(hessian(lambda x: -posterior.log_density(x, jacobian=False), position))
+        return factor @ factor.T
+
+    return over_lanes(one, (1, 0))(posterior, positions)
 
 
 @compiled("names")

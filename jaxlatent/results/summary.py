@@ -31,7 +31,7 @@ def summarise(result: Fitted, names: Sequence[str] | None, prob: float) -> "pd.D
     if not result.has_draws:
         table = {"value": flat(values)}
         if "covariance" in result.statistics:
-            table["se"] = result.standard_errors(tuple(values)).reshape(table["value"].shape)
+            table["se"] = flat(result.standard_errors(tuple(values)))
         return frame(result, rows, table, lanes=True)
     draws = flat(values)
     draws = draws if result.names is not None else draws[None]
