@@ -66,7 +66,7 @@ def test_every_page_is_in_the_navigation():
 
 def test_every_public_name_is_in_the_reference():
     reference = "".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
-    documented = set(re.findall(r"^::: jaxlatent\.(?:models\.)?(\w+)$", reference, flags=re.MULTILINE))
+    documented = set(re.findall(r"^::: jaxlatent[\w.]*\.(\w+)$", reference, flags=re.MULTILINE))
     assert not set(jl.__all__) - documented - {"models", "JaxlatentError", "MixtureDensityNetwork"}
 
 
