@@ -1,6 +1,8 @@
 """What the pages of `docs/` say of the source is still so. Their code is run by `make docs`, see `tests/run_docs.py`."""
 
 import ast
+import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -76,3 +78,13 @@ def test_what_a_page_printed_is_compared_by_words_and_not_by_numbers():
     assert block.code == "print('mean 1.5', -2)\n"
     assert not run_docs.differences([block], ["mean 1.5 -2\n"])
     assert run_docs.differences([block], ["median 1.5 -2\n"])
+
+
+def test_examples_import_what_there_is():
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jaxlatent"):
+                module = importlib.import_module(node.module)
+                for one in node.names:
+                    there = hasattr(module, one.name) or importlib.util.find_spec(f"{node.module}.{one.name}")
+                    assert there, f"{path.name}: from {node.module} import {one.name}"
