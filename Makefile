@@ -7,7 +7,7 @@ CACHE := $(CURDIR)/.jax_cache
 VERSIONS := compat layers results session store plots streams pickling em_peers nuts_kernel platforms diagnostics_convergence
 TESTS := JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 $(BIN)/python -m pytest
 
-.PHONY: demo test test-64 test-slow test-versions test-peers lint types bench clean
+.PHONY: demo test test-64 test-slow test-versions test-peers lint types docs bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxlatent needs Python 3.11 or newer; set PYTHON=")'
@@ -41,6 +41,14 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
+docs: $(VENV)/.docs  ## every snippet of docs/ is run and compared with what its page prints; the site is built in build/site, warnings are errors
+	JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 $(BIN)/python tests/run_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.installed  ## cold fits of the census models and hidden Markov models, peers beside them in one run
 	$(BIN)/python -m benchmarks.census_cold --model C5 --rounds 3

@@ -16,7 +16,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 import jaxlatent as jl
-from jaxlatent import markov
+from jaxlatent.latent import markov
 
 jl.use_cpu_cores()
 mpl.use("Agg")

@@ -42,6 +42,7 @@ def test_it_follows_fixed_parameters_and_new_data():
     fitted = jl.fit(jl.fix(line(), a=0.3), {"y": Y, "x": X}, jl.Optimize(), seed=0)
     residuals = Y - 0.3
     np.testing.assert_allclose(fitted.best().params["b"], np.linalg.lstsq(X, residuals)[0], rtol=1e-3)
+    assert fitted.best().standard_errors(("s", "b"))["s"].shape == ()
     new = np.array([[1.0, 0.0], [0.0, 0.0]])
     predicted = jl.fit(line(), {"y": Y, "x": X}, jl.NUTS(warmup=200, draws=300), seed=0).predict(
         seed=1, data={"x": new}

@@ -1,29 +1,27 @@
-"""The README's Python runs, top to bottom, as a reader would paste it, whether or not each core is made a device."""
+"""The README's Python runs, top to bottom, as a reader would paste it, and prints what the page says."""
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import run_docs
 
-ROOT = Path(__file__).parents[1]
+README = Path(__file__).parents[1] / "README.md"
 CORES = "jl.use_cpu_cores()"
 
 
 @pytest.mark.parametrize(
     "one_device", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["one device", "as it stands"]
 )
-def test_snippets_run_in_order(one_device, tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) >= 3 and CORES in blocks[0]
-    program = "\n".join(blocks)
-    program = program.replace(CORES, "") if one_device else program
-    program += "\nassert many.params['theta'].shape == (20, 2, 200, 8)"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    ended = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "theta[A]" in ended.stdout
+def test_snippets_run_in_order_and_print_what_the_page_says(one_device, tmp_path):
+    blocks = run_docs.blocks_of(README.read_text())
+    assert len(blocks) == 2 and CORES in blocks[0].code
+    if one_device:
+        blocks[0] = blocks[0]._replace(code=blocks[0].code.replace(CORES, ""))
+    printed = run_docs.run(blocks, tmp_path, {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"})
+    assert "theta[A]" in printed[0] and "(20, 2, 200, 8)" in printed[1]
+    assert not run_docs.differences(blocks, printed)
+    assert (tmp_path / "schools.png").exists()
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 150

@@ -78,7 +78,7 @@ class Fitted(Outcome):
         ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
         lead = self.positions.shape[:-1]
         return {
-            name: part.reshape(*lead, *shape)
+            name: part.reshape((*lead, *shape))
             for name, shape, part in zip(names, shapes, np.split(flat, ends, -1), strict=True)
         }
 
