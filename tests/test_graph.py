@@ -213,7 +213,7 @@ def test_a_distribution_that_declares_no_pytree_fields_keeps_its_parents():
             dist.Categorical(jnp.ones(2) / 2), [NORMAL, dist.Cauchy(0.0, 1.0)]
         ),
         "HiddenMarkov of Poisson": jl.HiddenMarkov(jnp.ones(2) / 2, jnp.ones((2, 2)) / 2, dist.Poisson(jnp.ones(2))),
-        "ImproperUniform": dist.ImproperUniform(dist.constraints.real, (), (3,)),
+        "Flat": dist.ImproperUniform(dist.constraints.real, (), (3,)),
     }.items(),
 )
 def test_distributions_are_named_as_they_are_written(written, d):

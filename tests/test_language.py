@@ -1,5 +1,7 @@
 """What a declaration may say: derived quantities that the likelihood reads, ordered and flat priors, coords; and what it must not."""
 
+import warnings
+
 import arviz as az
 import jax
 import jax.numpy as jnp
@@ -127,7 +129,20 @@ def test_an_entry_read_for_its_shape_or_a_start_alone_is_read():
         lambda p, d: {"y": dist.Normal(p.mu[0], 1.0)},
         start=lambda key, d: {"mu": d.guess},
     )
-    jl.fit(model, {"y": Y, "groups": np.ones(3), "guess": np.zeros(3)}, jl.Optimize(), seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jl.fit(model, {"y": Y, "groups": np.ones(3), "guess": np.zeros(3)}, jl.Optimize(), seed=0)
+
+
+def test_the_smaller_of_nested_models_may_read_less():
+    constant = jl.Model({"a": dist.Normal(0.0, 2.0)}, lambda p, d: {"y": dist.Normal(p.a, 1.0)})
+    slope = jl.Model(
+        {"a": dist.Normal(0.0, 2.0), "b": dist.Normal(jnp.zeros(2), 2.0).to_event(1)},
+        lambda p, d: {"y": dist.Normal(p.a + d.x @ p.b, 1.0)},
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jl.likelihood_ratio_test(constant, slope, {"y": Y, "x": X}, jl.Optimize(), seed=0, replicates=20)
 
 
 @pytest.mark.parametrize("model", [jl.models.hmm(2, jl.models.emissions.Gaussian()), line()], ids=["family", "by hand"])

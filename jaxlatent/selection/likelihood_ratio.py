@@ -24,6 +24,7 @@ from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, listed, require
 from jaxlatent.execute.fit import fit
 from jaxlatent.keys import Purpose, key_for
+from jaxlatent.model.checks import reading_less
 from jaxlatent.model.dims import coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.condition import condition
@@ -186,7 +187,8 @@ def likelihood_ratio_test(
         )
     check_simulation(study, smaller, first_of(data))
     keys = [jax.random.fold_in(key_for(Purpose.LIKELIHOOD_RATIO_TEST, seed), i) for i in range(4)]
-    fitted = fit(smaller, data, engine, keys[0], **options_of(options, "smaller"))
+    with reading_less():
+        fitted = fit(smaller, data, engine, keys[0], **options_of(options, "smaller"))
     points = points_of(fitted)
     drawn = simulate(points, replicates, keys[1])
     batch = batch_of(study, points, drawn, replicates, quarantine)
@@ -201,7 +203,8 @@ def likelihood_ratio_test(
             "on_bad_data": "quarantine",
         },
     )
-    small = refit(smaller, batch, keys[2], "smaller replicates")
+    with reading_less():
+        small = refit(smaller, batch, keys[2], "smaller replicates")
     large = refit(larger, _with_data(points, batch), keys[3], "larger")
     return _tested(engine, fitted, points, small, large)
 

@@ -1,7 +1,9 @@
 """The checks of one dataset, before a fit and before later use of the fit."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -31,6 +33,20 @@ def check_fit(model: Model, data: Data, label: str = "") -> None:
     _check(model, _described(model, data), cache(lambda: some_params(model, data)), data, "fit", data, label)
 
 
+#: Whether it is known that models read less than there is.
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def reading_less() -> Iterator[None]:
+    """Where models of one study read unequal parts of its data, as nested ones do, entries that one does not read are no mistake."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
 def warn_of_unread(model: Model, data: Data, stacklevel: int) -> None:
     """Warn of entries of the data of a fit that nothing in the model reads, as misspelled ones are.
 
@@ -39,7 +55,7 @@ def warn_of_unread(model: Model, data: Data, stacklevel: int) -> None:
         data: arrays of one dataset, of valid shapes.
         stacklevel: of the warning, counted from the caller.
     """
-    others = unread(model, _described(model, data), data, "fit")
+    others = [] if _silent.get() else unread(model, _described(model, data), data, "fit")
     if others:
         known = sorted(set(data) - set(others))
         warnings.warn(
