@@ -245,3 +245,9 @@ def test_coords_of_the_model_reach_draws_priors_and_arviz():
     assert "b[s]" in given.summary().index
     with pytest.raises(jl.InputError, match="coords"):
         jl.fit(line(coords={"input": ["u"]}), {"y": Y, "x": X}, jl.Optimize(), seed=0)
+
+
+def test_a_fixed_parameter_takes_the_labels_of_its_dimensions_along():
+    fixed = jl.fix(line(coords={"input": ["u", "v"], "row": list(range(40))}), b=np.zeros(2))
+    result = jl.fit(fixed, {"y": Y, "x": X}, jl.Optimize(), seed=0)  # no dimension `input` is left
+    assert set(result.coords) == {"row"}

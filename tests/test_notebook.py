@@ -75,3 +75,12 @@ def test_of_a_batch_the_first_datasets_are_shown_and_those_that_failed():
 
 def test_prior_draws_are_shown_as_arviz_shows_them():
     assert "prior_predictive" in jl.sample_prior(MODEL, DATA, 3, seed=0)._repr_html_()
+
+
+def test_a_stored_result_is_shown_without_its_model_and_a_large_one_without_reading_its_draws(tmp_path, monkeypatch):
+    jl.fit(MODEL, DATA, jl.NUTS(chains=2, warmup=50, draws=50), seed=0, store=tmp_path / "run.zarr")
+    assert "2 OK" in words(jl.open(tmp_path / "run.zarr")._repr_html_())
+    opened = jl.open(tmp_path / "run.zarr", MODEL)
+    monkeypatch.setattr("jaxlatent.pages.notebook._NUMBERS", 100)
+    monkeypatch.setattr(type(opened), "summary", None)
+    assert "result.summary() has the estimates" in words(opened._repr_html_())

@@ -101,6 +101,9 @@ def _without(model: Model, held: dict[str, Any]) -> Model:
         return lambda p, d: model.prior_of(name, {**held, **p}, d)
 
     start = model.start
+    dims = {name: own for name, own in model.dims.items() if name not in held}
+    # Dimensions that only parameters with a fixed value have are in no result.
+    lost = {dim for own in model.dims.values() for dim in own} - {dim for own in dims.values() for dim in own}
     return replace(
         model,
         prior={name: prior_of(name) for name in model.prior if name not in held},
@@ -108,7 +111,8 @@ def _without(model: Model, held: dict[str, Any]) -> Model:
         derived=of_free(model.derived) if model.derived else None,
         start=(lambda key, d: {k: v for k, v in start(key, d).items() if k not in held}) if start else None,
         m_step=_m_step(model, held, lambda update: of_free(update)),
-        dims={name: dims for name, dims in model.dims.items() if name not in held},
+        dims=dims,
+        coords={dim: labels for dim, labels in model.coords.items() if dim not in lost},
         key=model.key and ("fix", model.key, tuple((k, np.asarray(v).tobytes()) for k, v in held.items())),
     )
 

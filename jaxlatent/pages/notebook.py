@@ -1,5 +1,7 @@
 """What a notebook shows of a result or a model that ends a cell."""
 
+import math
+
 import pandas as pd
 from numpyro.distributions import Distribution
 
@@ -15,10 +17,15 @@ from jaxlatent.results.result import Result
 
 #: Rows of a table; the rest is a call away.
 _ROWS = 20
+#: Numbers in the draws of a result above which no estimates are shown, which would read all of them, perhaps from a disk.
+_NUMBERS = 5_000_000
 
 
 def result_html(result: Result) -> Html:
     """How lanes ended, estimates, and the verbs that tell more; without what takes long, such as ``check()``."""
+    verbs = "`result.check()` tells what is wrong and what to do; `result.report('page.html')` writes all of it."
+    if sum(math.prod(values.shape) for values in result.params.values()) > _NUMBERS:
+        return element("div", paragraph(result), element("p", prose(f"`result.summary()` has the estimates. {verbs}")))
     study = Study(result, "result", checked=False)
     said = [f"{name}: {fact}" for name, fact in facts(study)]
     parts = [
@@ -33,7 +40,6 @@ def result_html(result: Result) -> Html:
         parts.append(_first(lane_table(study), f"Each {study.lanes}", "result.status"))
         if study.summary is not None:
             parts.append(_first(study.summary, "Estimates", f"{study.best_name}.summary()"))
-    verbs = "`result.check()` tells what is wrong and what to do; `result.report('page.html')` writes all of it."
     return element("div", *parts, element("p", prose(verbs)))
 
 
@@ -45,7 +51,7 @@ def model_html(model: Model) -> Html:
     frame = frame.assign(dimensions=dims) if any(dims) else frame
     parts = [
         element("strong", text(model.name)),
-        table(frame, "Priors, of `p` the earlier parameters and `d` the data"),
+        table(frame, "Priors; p are the earlier parameters, d the data"),
     ]
     for what, function in (("Likelihood", model.likelihood), ("Derived quantities", model.derived)):
         if function is not None:

@@ -1,6 +1,5 @@
 """`Fitted`: predictions, hidden states and scores of a fitted model, on the data of the fit or on others."""
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeVar
@@ -11,8 +10,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import Batch, as_data, blamed, labelled
 from jaxlatent.diagnostics import loo, waic
-from jaxlatent.engines.em import EM
-from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.errors import InputError
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
 from jaxlatent.model.checks import Purpose as Use
@@ -22,6 +20,7 @@ from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import accuracy, conditional, hidden, predictive, scores
 from jaxlatent.results.conditional import Conditional
 from jaxlatent.results.outcome import Outcome, part_of
+from jaxlatent.results.standard_errors import standard_errors
 from jaxlatent.typing import Data, Key
 
 Computed = TypeVar("Computed")
@@ -46,41 +45,7 @@ class Fitted(Outcome):
         Raises:
             InputError: for an unknown name, and fits without a Hessian.
         """
-        known = {**self.params, **self.derived}
-        names = tuple(known) if names is None else tuple(names)
-        for name in names:
-            if name not in known:
-                raise InputError(
-                    "result.standard_errors(...)",
-                    got=repr(name),
-                    expected=f"names among {list(known)}",
-                    remedy=did_you_mean(name, known),
-                )
-        by_em = isinstance(self.engine, EM) and not self.posterior.density.integrates
-        if "covariance" not in self.statistics and not by_em:
-            raise InputError(
-                "result.standard_errors(...)",
-                got=f"a fit by {self.provenance.engine}, which computes no covariance",
-                expected="a point fit with the covariance at its points",
-                remedy="use jl.Optimize(objective='mle'), or for draws result.summary().",
-            )
-        posterior, _ = self._gridded()
-        dim = self.posterior.dim
-        datasets = 1 if self.names is None else len(self.names)
-        positions = self.positions.reshape(datasets, -1, dim)
-        covariance = (
-            self.statistics["covariance"].reshape(datasets, -1, dim, dim)
-            if "covariance" in self.statistics
-            else predictive.covariances(posterior, positions)
-        )
-        flat = np.asarray(predictive.standard_errors(posterior, positions, covariance, names))
-        shapes = [np.shape(known[name])[len(self.leading) :] for name in names]
-        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
-        lead = self.positions.shape[:-1]
-        return {
-            name: part.reshape((*lead, *shape))
-            for name, shape, part in zip(names, shapes, np.split(flat, ends, -1), strict=True)
-        }
+        return standard_errors(self, self._gridded()[0], names)
 
     def log_likelihood(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Pointwise log likelihood by observation (for hidden Markov models by sequence), with the leading axes of `params`.

@@ -1,4 +1,4 @@
-"""Pointwise log likelihoods, predictive draws and standard errors, for all draws of the parameters at once."""
+"""Pointwise log likelihoods and predictive draws, for all draws of the parameters at once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,10 +8,8 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
 from jaxlatent._compat.compiled import compiled
-from jaxlatent.engines.gaussian import inverse_root
 from jaxlatent.masks import widen
 from jaxlatent.model.checks import is_population
-from jaxlatent.posterior.curvature import hessian, jacobian
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -129,42 +127,3 @@ def with_new_levels(
 
     mapped = over_lanes(jax.vmap(one, (None, 0, 0)) if draws else one, (1, 0, 0))
     return mapped(posterior, jax.random.split(key, leading), params)
-
-
-@compiled()
-def covariances(posterior: Posterior, positions: Array) -> Array:
-    """The inverse of minus the Hessian of the log density of the values, by position: ``(dataset, lane, dim, dim)``.
-
-    Args:
-        posterior: data lead with ``dataset``.
-        positions: ``(dataset, lane, dim)``.
-    """
-
-    def one(posterior: Posterior, position: Array) -> Array:
-        factor, _ = inverse_root(hessian(lambda x: -posterior.log_density(x, jacobian=False), position))
-        return factor @ factor.T
-
-    return over_lanes(one, (1, 0))(posterior, positions)
-
-
-@compiled("names")
-def standard_errors(posterior: Posterior, positions: Array, covariance: Array, names: tuple[str, ...]) -> Array:
-    """Standard errors of named values by the delta method, ``(dataset, lane, entries of all names)``.
-
-    Args:
-        posterior: data lead with ``dataset``.
-        positions: ``(dataset, lane, dim)``.
-        covariance: of the positions, ``(dataset, lane, dim, dim)``.
-        names: parameters and derived quantities, in the order wanted.
-    """
-
-    def one(posterior: Posterior, position: Array, covariance: Array) -> Array:
-        def values(position: Array) -> Array:
-            params = posterior.constrain(position)
-            named = {**params, **posterior.density.derived(params, posterior.data)}
-            return jnp.concatenate([jnp.ravel(named[name]).astype(position.dtype) for name in names])
-
-        slope = jacobian(values, position)
-        return jnp.sqrt(jnp.sum(slope @ covariance * slope, -1))
-
-    return over_lanes(one, (1, 0, 0))(posterior, positions, covariance)

@@ -24,7 +24,7 @@ from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, listed, require
 from jaxlatent.execute.fit import fit
 from jaxlatent.keys import Purpose, key_for
-from jaxlatent.model.checks import reading_less
+from jaxlatent.model.checks import unread_allowed
 from jaxlatent.model.dims import coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.condition import condition
@@ -187,7 +187,7 @@ def likelihood_ratio_test(
         )
     check_simulation(study, smaller, first_of(data))
     keys = [jax.random.fold_in(key_for(Purpose.LIKELIHOOD_RATIO_TEST, seed), i) for i in range(4)]
-    with reading_less():
+    with unread_allowed():
         fitted = fit(smaller, data, engine, keys[0], **options_of(options, "smaller"))
     points = points_of(fitted)
     drawn = simulate(points, replicates, keys[1])
@@ -203,7 +203,7 @@ def likelihood_ratio_test(
             "on_bad_data": "quarantine",
         },
     )
-    with reading_less():
+    with unread_allowed():
         small = refit(smaller, batch, keys[2], "smaller replicates")
     large = refit(larger, _with_data(points, batch), keys[3], "larger")
     return _tested(engine, fitted, points, small, large)

@@ -1,6 +1,6 @@
 """Checks of a model and the values of its data: indices out of range, masked entries that are read, new groups."""
 
-from jaxlatent.model.checks.entries import check_fit, check_use, reading_less, warn_of_unread
+from jaxlatent.model.checks.entries import check_fit, check_use, unread_allowed, warn_of_unread
 from jaxlatent.model.checks.levels import is_population, levels_needed
 from jaxlatent.model.checks.terms import Purpose
 
@@ -10,6 +10,6 @@ __all__ = [
     "check_use",
     "is_population",
     "levels_needed",
-    "reading_less",
+    "unread_allowed",
     "warn_of_unread",
 ]

@@ -33,18 +33,18 @@ def check_fit(model: Model, data: Data, label: str = "") -> None:
     _check(model, _described(model, data), cache(lambda: some_params(model, data)), data, "fit", data, label)
 
 
-#: Whether it is known that models read less than there is.
-_silent: ContextVar[bool] = ContextVar("silent", default=False)
+#: Whether unread entries are no mistake.
+_allowed: ContextVar[bool] = ContextVar("unread_allowed", default=False)
 
 
 @contextmanager
-def reading_less() -> Iterator[None]:
-    """Where models of one study read unequal parts of its data, as nested ones do, entries that one does not read are no mistake."""
-    token = _silent.set(True)
+def unread_allowed() -> Iterator[None]:
+    """A context without warnings of unread entries: for studies whose models read unequal parts of the data, as nested ones do."""
+    token = _allowed.set(True)
     try:
         yield
     finally:
-        _silent.reset(token)
+        _allowed.reset(token)
 
 
 def warn_of_unread(model: Model, data: Data, stacklevel: int) -> None:
@@ -55,7 +55,7 @@ def warn_of_unread(model: Model, data: Data, stacklevel: int) -> None:
         data: arrays of one dataset, of valid shapes.
         stacklevel: of the warning, counted from the caller.
     """
-    others = [] if _silent.get() else unread(model, _described(model, data), data, "fit")
+    others = [] if _allowed.get() else unread(model, _described(model, data), data, "fit")
     if others:
         known = sorted(set(data) - set(others))
         warnings.warn(
