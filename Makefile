@@ -50,11 +50,9 @@ docs: $(VENV)/.docs  ## every snippet of docs/ is run and compared with what its
 	JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 $(BIN)/python tests/run_docs.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: $(VENV)/.installed  ## cold fits of the census models and hidden Markov models, peers beside them in one run
-	$(BIN)/python -m benchmarks.census_cold --model C5 --rounds 3
-	$(BIN)/python -m benchmarks.hidden_markov
-	$(BIN)/python -m benchmarks.experts
-	$(BIN)/python -m benchmarks.batches
+bench: $(VENV)/.installed  ## every suite beside the peers that are installed, and the page of what they found
+	$(BIN)/python -m benchmarks run
+	$(BIN)/python -m benchmarks report
 
 clean:
 	rm -rf $(VENV) .jax_cache .pytest_cache .ruff_cache .mypy_cache runs

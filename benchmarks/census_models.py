@@ -4,7 +4,7 @@ Counts of people earning above 50 K (1994 US census) by education and sex: a bin
     income_i ~ Binomial(total_i, logits = alpha[edu_i] + bm[edu_i] * sex_i),
 whose two effects are pooled (C1), free by education (C2), partially pooled (C3), or correlated varying effects,
 centred (C4) and non-centred (C5). Both languages state the same prior densities and use the same names, so that
-draws can be compared name by name; `PARAMETERS` lists the names whose ESS and R-hat are reported.
+draws can be compared name by name.
 """
 
 import jax.numpy as jnp
@@ -23,15 +23,6 @@ DATA = {
     "edu": np.repeat(np.arange(7, dtype=np.int32), 2),
     "sex": np.tile(np.arange(2, dtype=np.int32), 7),
 }
-
-PARAMETERS = {
-    "C1": ("alpha", "bm"),
-    "C2": ("alpha", "bm"),
-    "C3": ("a", "bm", "sigma", "alpha"),
-    "C4": ("a", "b", "sds", "rho", "effects"),
-    "C5": ("a", "b", "sds", "rho", "z"),
-}
-"""The free parameters of each model. `rho` is the correlation, the one free number of the 2 x 2 Cholesky factor."""
 
 
 def c1(income, total, edu, sex):
@@ -121,6 +112,6 @@ def pymc_model(name):
                 effects = pm.Deterministic("effects", mean + pm.math.dot(z, scale_tril.T))
             logits = effects[edu, 0] + effects[edu, 1] * sex
         else:
-            raise ValueError(f"model: got {name!r}, expected one of {', '.join(PARAMETERS)}")
+            raise ValueError(f"model: got {name!r}, expected one of {', '.join(NUMPYRO)}")
         pm.Binomial("income", n=TOTAL, logit_p=logits, observed=ABOVE)
     return model

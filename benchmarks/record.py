@@ -1,13 +1,15 @@
 """What a benchmark writes down: one JSON line a run, with everything needed to judge or repeat it.
 
-Effective sample sizes are rank-normalised bulk ESS and R-hat is the rank-normalised split R-hat, both ArviZ's,
-over every scalar of the model's named free parameters in constrained space; the worst one counts.
+Effective sample sizes are rank-normalised bulk and tail ESS and R-hat is the rank-normalised split R-hat, all ArviZ's,
+over every scalar of the model's named parameters in constrained space; the worst one counts.
 """
 
 import datetime
 import json
 import os
 import platform
+import resource
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -61,26 +63,30 @@ def diagnose(parameters):
     """ESS, R-hat and posterior moments of draws.
 
     Args:
-        parameters: name -> array (chain, draw, ...), constrained values of the free parameters.
+        parameters: name -> array (chain, draw, ...), constrained values of the parameters that count.
 
     Returns:
-        dict: `min_ess_bulk`, `worst` (the name that has it), `max_rhat`, and by name the smallest ESS
-        (`ess_bulk`) and the moments (`mean`, `sd`), from which two competitors' posteriors can be compared.
+        dict: `min_ess_bulk` and `min_ess_tail`, `worst` (the name that has the first), `max_rhat`, and by name the smallest bulk ESS
+        (`ess_bulk`) and, flat, the moments (`mean`, `sd`) and the Monte Carlo errors of the means (`mcse`), from which two competitors'
+        posteriors can be compared.
     """
     import arviz as az
 
     parameters = {name: np.asarray(value, dtype=np.float64) for name, value in parameters.items()}
     draws = az.convert_to_dataset(parameters)
-    ess, rhat = az.ess(draws, method="bulk"), az.rhat(draws)
+    ess, tail, rhat, mcse = (f(draws) for f in (az.ess, partial(az.ess, method="tail"), az.rhat, az.mcse))
     ess_bulk = {name: float(np.min(ess[name].values)) for name in parameters}
     worst = min(ess_bulk, key=ess_bulk.get)
+    flat = lambda values: np.round(np.ravel(values), 5).tolist()
     return {
         "min_ess_bulk": round(ess_bulk[worst], 1),
+        "min_ess_tail": round(min(float(np.min(tail[name].values)) for name in parameters), 1),
         "worst": worst,
         "max_rhat": round(max(float(np.max(rhat[name].values)) for name in parameters), 4),
         "ess_bulk": {name: round(value, 1) for name, value in ess_bulk.items()},
-        "mean": {name: np.round(np.mean(value, axis=(0, 1)), 4).tolist() for name, value in parameters.items()},
-        "sd": {name: np.round(np.std(value, axis=(0, 1)), 4).tolist() for name, value in parameters.items()},
+        "mean": {name: flat(np.mean(value, axis=(0, 1))) for name, value in parameters.items()},
+        "sd": {name: flat(np.std(value, axis=(0, 1))) for name, value in parameters.items()},
+        "mcse": {name: flat(mcse[name].values) for name in parameters},
     }
 
 
@@ -127,6 +133,7 @@ def measurement(
         "divergences": int(divergences),
         "x64": first.dtype == np.float64,
         "device": device,
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         **diagnose(parameters),
     }
 
@@ -154,3 +161,9 @@ def append(path, entry):
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(json.dumps(entry) + "\n")
+
+
+def read(path):
+    """The lines of such a file; none where it is absent."""
+    path = Path(path)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -150,7 +150,7 @@ def test_data_that_are_no_numbers(values):
 
 def test_data_that_are_no_dict():
     refused(lambda: jl.condition(normal(), Y), "data", "ndarray", "dict")
-    refused(lambda: fit(normal(), [{"y": Y}]), "data", "list")
+    refused(lambda: fit(normal(), [{"y": Y}]), "data", "list", "`jl.batch([...])`")
 
 
 def test_a_name_that_is_no_string():

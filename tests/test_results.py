@@ -95,8 +95,13 @@ def test_one_dataset_of_a_batch(many):
     np.testing.assert_array_equal(one.params["alpha"], many.params["alpha"][1])
     np.testing.assert_array_equal(one.posterior.data["income"], np.minimum(ABOVE + 5, TOTAL))
     np.testing.assert_allclose(one.log_likelihood()["income"], many.log_likelihood()["income"][1], rtol=1e-5)
-    for result, name in ((many, "1995"), (one, "later")):
-        with pytest.raises(jl.InputError, match="result"):
+    for result, name, remedy in (
+        (many, "1995", "use result.names to see them"),
+        (one, "later", "use the result itself"),
+        (one, "alpha", r"use result\.params\['alpha'\]"),
+        (many, "p_male", r"use result\.derived\['p_male'\]"),
+    ):
+        with pytest.raises(jl.InputError, match=remedy):
             result[name]
 
 

@@ -7,7 +7,6 @@ PARTS = {
     "b": ("gaussian", "run", None),
     "c": ("gaussian", "restarts", 2),
     "d": ("regression", "run", None),
-    "e": ("sampling", "run", 2),
 }
 
 

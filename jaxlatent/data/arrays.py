@@ -306,14 +306,12 @@ _compiled_rows = jax.jit(_rows)
 def _on_host(data: Data, label: str) -> dict[str, Any]:
     """Like `as_data`, but in NumPy, where stacking a thousand datasets takes a hundredth of the time."""
     if not isinstance(data, Mapping):
-        raise InputError(
-            f"{label}data",
-            got=type(data).__name__,
-            expected="a dict of name to array",
-            remedy="pick columns, as in dict(frame[['y', 'x']])."
-            if hasattr(data, "columns")
-            else 'name the arrays, as in {"y": y, "x": x}.',
-        )
+        remedy = 'name the arrays, as in {"y": y, "x": x}.'
+        if hasattr(data, "columns"):
+            remedy = "pick columns, as in dict(frame[['y', 'x']])."
+        elif isinstance(data, Sequence) and data and all(isinstance(one, Mapping) for one in data):
+            remedy = "several datasets are `jl.batch([...])`."
+        raise InputError(f"{label}data", got=type(data).__name__, expected="a dict of name to array", remedy=remedy)
     for name in data:
         if not isinstance(name, str):
             raise InputError(

@@ -91,13 +91,17 @@ class Outcome:
     def __getitem__(self, dataset: Any) -> Self:
         """The result of one dataset of a batch, by name."""
         if self.names is None or dataset not in self.names:
+            remedy = "use the result itself." if self.names is None else "use result.names to see them."
+            for field_name in ("params", "derived"):
+                if isinstance(dataset, str) and dataset in getattr(self, field_name):
+                    remedy = f"use result.{field_name}[{dataset!r}]."
             raise InputError(
                 f"result[{dataset!r}]",
                 got="a result of one dataset"
                 if self.names is None
                 else f"no such dataset among {list(self.names)[:8]}",
                 expected="the name of a dataset of a batch",
-                remedy="use result.names to see them.",
+                remedy=remedy,
             )
         one = self._select(self.names.index(dataset), None)
         made = np.flatnonzero(np.any(one._exists(), 0)) if one.has_draws else np.zeros(0, int)

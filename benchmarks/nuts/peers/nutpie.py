@@ -9,16 +9,17 @@ from time import perf_counter
 import numpy as np
 import nutpie
 
-from benchmarks.census_models import PARAMETERS, pymc_model
-from benchmarks.peers import TARGET_ACCEPT
+from benchmarks.nuts.peers import TARGET_ACCEPT
 from benchmarks.record import measurement
 
 
-def run(model_name, chains, warmup, draws, seed):
+def run(case, chains, warmup, draws, seed):
+    if case.pymc is None:
+        return None
     import pymc  # noqa: F401  # import time stays outside the clock
 
     start = perf_counter()
-    compiled = nutpie.compile_pymc_model(pymc_model(model_name))
+    compiled = nutpie.compile_pymc_model(case.pymc())
     running = perf_counter()
     trace = nutpie.sample(
         compiled,
@@ -29,7 +30,7 @@ def run(model_name, chains, warmup, draws, seed):
         seed=seed,
         progress_bar=False,
     )
-    parameters = {name: np.asarray(trace.posterior[name]) for name in PARAMETERS[model_name]}
+    parameters = {name: np.asarray(trace.posterior[name]) for name in case.parameters}
     end = perf_counter()
 
     return measurement(

@@ -1,18 +1,26 @@
-"""NumPyro's own NUTS, shared by the two ways of running chains."""
+"""NumPyro's own NUTS, shared by the two ways of running chains; and where it starts."""
 
 from time import perf_counter
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from numpyro.infer import MCMC, NUTS
+from numpyro.infer import MCMC, NUTS, init_to_uniform, init_to_value
 
-from benchmarks.census_models import DATA, NUMPYRO, PARAMETERS
-from benchmarks.peers import TARGET_ACCEPT
-from benchmarks.peers._compile_clock import compile_clock
+from benchmarks.nuts.peers import TARGET_ACCEPT
+from benchmarks.nuts.peers._compile_clock import compile_clock
 from benchmarks.record import measurement
 
 
-def sample(model_name, chains, warmup, draws, seed, chain_method):
+def start_of(case):
+    """NumPyro's strategy: its default, or the values of the case."""
+    if case.start is None:
+        return init_to_uniform()
+    dtype = jnp.result_type(float)
+    return init_to_value(values={name: jnp.asarray(value, dtype) for name, value in case.start.items()})
+
+
+def sample(case, chains, warmup, draws, seed, chain_method):
     """One `MCMC.run` as users write it, cold; the same object again with the next seed.
 
     NumPyro 0.22 on JAX 0.10 compiles its sampling loop anew at each `MCMC.run`, also of the same object with the
@@ -25,21 +33,21 @@ def sample(model_name, chains, warmup, draws, seed, chain_method):
     with compile_clock() as compiling:
         start = perf_counter()
         mcmc = MCMC(
-            NUTS(NUMPYRO[model_name], target_accept_prob=TARGET_ACCEPT),
+            NUTS(case.numpyro, target_accept_prob=TARGET_ACCEPT, init_strategy=start_of(case)),
             num_warmup=warmup,
             num_samples=draws,
             num_chains=chains,
             chain_method=chain_method,
             progress_bar=False,
         )
-        parameters, extra = _draws(mcmc, model_name, seed)
+        parameters, extra = _draws(mcmc, case, seed)
         total_s = perf_counter() - start
 
     start = perf_counter()
-    _draws(mcmc, model_name, seed + 1)
+    _draws(mcmc, case, seed + 1)
     again_s = perf_counter() - start
 
-    mcmc.warmup(jax.random.PRNGKey(seed), **DATA, extra_fields=("num_steps",), collect_warmup=True)
+    mcmc.warmup(jax.random.PRNGKey(seed), **case.data, extra_fields=("num_steps",), collect_warmup=True)
     return measurement(
         parameters,
         total_s=total_s,
@@ -53,8 +61,8 @@ def sample(model_name, chains, warmup, draws, seed, chain_method):
     )
 
 
-def _draws(mcmc, model_name, seed):
-    mcmc.run(jax.random.PRNGKey(seed), **DATA, extra_fields=("num_steps", "diverging"))
+def _draws(mcmc, case, seed):
+    mcmc.run(jax.random.PRNGKey(seed), **case.data, extra_fields=("num_steps", "diverging"))
     samples = mcmc.get_samples(group_by_chain=True)
-    parameters = {name: samples[name] for name in PARAMETERS[model_name]}
+    parameters = {name: samples[name] for name in case.parameters}
     return jax.device_get((parameters, mcmc.get_extra_fields()))

@@ -1,6 +1,6 @@
 """BlackJAX NUTS: window adaptation and a scan of draws for one chain, `jit(vmap)` over chains.
 
-The log density is NumPyro's potential function of the same model, its start uniform(-2, 2) as NumPyro's. Compilation
+The log density is NumPyro's potential function of the same model, its start NumPyro's. Compilation
 is a step of its own (`lower().compile()`); what comes before and after it, finding the starts and constraining the
 draws, belongs to the compile time and to the run respectively, with the constraining map compiled beforehand.
 """
@@ -13,22 +13,23 @@ import jax
 import numpy as np
 from numpyro.infer.util import initialize_model
 
-from benchmarks.census_models import DATA, NUMPYRO, PARAMETERS
-from benchmarks.peers import TARGET_ACCEPT
+from benchmarks.nuts.peers import TARGET_ACCEPT
+from benchmarks.nuts.peers._numpyro import start_of
 from benchmarks.record import measurement
 
 
-def run(model_name, chains, warmup, draws, seed):
+def run(case, chains, warmup, draws, seed):
     jax.devices()
     start = perf_counter()
     init_key, chain_key = jax.random.split(jax.random.PRNGKey(seed))
-    model = initialize_model(jax.random.split(init_key, chains), NUMPYRO[model_name], model_kwargs=DATA)
+    keys = jax.random.split(init_key, chains)
+    model = initialize_model(keys, case.numpyro, init_strategy=start_of(case), model_kwargs=case.data)
 
     def sample(keys, positions):
         one_chain = partial(_chain, lambda z: -model.potential_fn(z), warmup, draws)
         positions, warmup_steps, steps, divergent = jax.vmap(one_chain)(keys, positions)
         params = jax.vmap(jax.vmap(model.postprocess_fn))(positions)
-        return {name: params[name] for name in PARAMETERS[model_name]}, warmup_steps, steps, divergent
+        return {name: params[name] for name in case.parameters}, warmup_steps, steps, divergent
 
     arguments = jax.random.split(chain_key, chains), model.param_info.z
     compiled = jax.jit(sample).lower(*arguments).compile()

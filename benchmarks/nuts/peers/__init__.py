@@ -1,0 +1,11 @@
+"""One module a competitor. To add one, add its file; the runner finds it by name.
+
+Each module has
+    run(case, chains, warmup, draws, seed) -> dict | None
+which samples a `benchmarks.nuts.case.Case` with NUTS at `TARGET_ACCEPT` and returns `benchmarks.record.measurement(...)`, or None where
+it has no form of the model. It is called once in a fresh process. Imports (of the module, so of its library) and the start of the backend
+happen before the clock; from the model to named draws on the host, everything else is inside. Modules whose names begin with an
+underscore are shared code.
+"""
+
+TARGET_ACCEPT = 0.8

@@ -1,0 +1,62 @@
+"""The benchmarks compare like with like: the density of jaxlatent's models is that of the peers', up to a constant."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.infer.util import log_density
+
+import jaxlatent as jl
+from benchmarks.nuts import models
+
+#: Effects that NumPyro's models have as standard normal variables "z": location and scale of each, given the other parameters.
+EFFECTS = {
+    "C5": ("effects", lambda p: (np.stack([p["a"], p["b"]]), p["sds"][:, None] * p["corr_chol"])),
+    "schools": ("theta", lambda p: (p["mu"], p["tau"] * np.eye(8))),
+    "ordered_probit": ("effects", lambda p: (0.0, p["spread"] * np.eye(40))),
+    "horseshoe": ("slopes", lambda p: (0.0, np.diag(p["overall"] * p["local"]))),
+}
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_all_samplers_are_given_the_same_density(name, x64):
+    case = models.load(name)
+    posterior = jl.condition(case.jaxlatent(), case.data)
+    rng = np.random.default_rng(0)
+    differences = []
+    for _ in range(3):
+        position = jnp.asarray(0.3 * rng.normal(size=posterior.dim))
+        params = {key: np.asarray(value) for key, value in posterior.constrain(position).items()}
+        ours = posterior.log_density(position, jacobian=False)
+        if name in EFFECTS:
+            effects, given = EFFECTS[name]
+            location, scale = given(params)
+            rows = np.atleast_2d(params.pop(effects) - location)
+            z = np.linalg.solve(scale, rows.T).T
+            params["z"] = z if name == "C5" else z[0]
+            ours += len(rows) * np.linalg.slogdet(scale)[1]
+        if "corr_chol" in params:
+            params["L"] = params.pop("corr_chol")
+        theirs, _ = log_density(case.numpyro, (), dict(case.data), params)
+        differences.append(float(ours - theirs))
+    assert np.ptp(differences) < 1e-6 * max(1.0, abs(float(theirs)))
+    assert np.isfinite(differences).all()
+
+
+def test_a_page_is_written_of_the_measurements(tmp_path, monkeypatch):
+    from benchmarks import report
+
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    entry = {
+        "model": "schools", "chains": 4, "warmup": 10, "draws": 10, "seed": 0, "total_s": 2.0, "compile_s": 1.5, "run_s": 0.5,
+        "min_ess_bulk": 100.0, "min_ess_tail": 90.0, "gradients_per_draw": 7.0, "gradients_sampling": 280, "divergences": 0,
+        "max_rhat": 1.0, "peak_gib": 0.5, "load": 1.0, "hardware": {"cpu": "a CPU", "cores": 2}, "date": "2026-01-01T00:00:00+00:00",
+        "versions": {"python": "3.11", "jax": "0.10", "numpyro": "0.22"}, "session": "2",
+    }  # fmt: skip
+    lines = [entry | {"competitor": "jaxlatent", "session": "1", "total_s": 99.0}]
+    lines += [entry | {"competitor": "jaxlatent"}, entry | {"competitor": "numpyro_parallel", "total_s": 4.0}]
+    for line in lines:
+        report.record.append(tmp_path / "nuts.jsonl", line)
+    page = report.write().read_text()
+    # Twice the seconds for as many effective draws; the earlier session does not count.
+    assert "| numpyro_parallel | 2 | 1 |" in page and "99" not in page
+    assert (tmp_path / "nuts.svg").exists()
