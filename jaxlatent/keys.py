@@ -39,6 +39,7 @@ class Purpose(IntEnum):
     BOOTSTRAP = _FIRST + 14
     LIKELIHOOD_RATIO_TEST = _FIRST + 15
     SPLIT_AND_MERGE = _FIRST + 16
+    SIMULATE = _FIRST + 17
 
 
 class Streams(NamedTuple):

@@ -54,6 +54,15 @@ def sample(key: Key, d: Any, value: AnyArray, mask: AnyArray | None) -> Array:
     return _labels(jax.random.categorical(key, _joint(d, value, mask)), mask)
 
 
+def simulate(key: Key, d: Any) -> tuple[Array, Array]:
+    """Draw labels, and each value from its component; ``(..., *event)`` and integers ``(...)``."""
+    key_label, key_value = jax.random.split(key)
+    labels = jax.random.categorical(key_label, d.mixing_distribution.logits, shape=d.batch_shape)
+    values = d.component_sample(key_value)
+    index = labels.reshape(*labels.shape, *(1,) * (1 + d.event_dim))
+    return jnp.take_along_axis(values, index, labels.ndim).squeeze(labels.ndim), labels
+
+
 def _joint(d: Any, value: AnyArray, mask: AnyArray | None) -> Array:
     """The joint log density of values and each label, ``(..., K)``."""
     joint: Array = d.component_log_probs(value if mask is None else feasible(d, value, mask))
