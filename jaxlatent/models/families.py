@@ -18,6 +18,7 @@ from jaxlatent.models.coefficients import Scale
 from jaxlatent.models.emissions.gaussian import Covariance, Gaussian
 from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, LinearRegression
 from jaxlatent.models.interfaces import Emission, Transitions, Weights
+from jaxlatent.models.one_output import with_columns
 from jaxlatent.models.parts import Updates, dims_of
 from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
@@ -84,6 +85,7 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
 
     Returns:
         A model with the parameters of weights and emissions; data ``y`` ``(N, *event)``, and ``x`` ``(N, num_inputs)`` if a part needs it.
+        A scalar ``y`` may be a column ``(N, 1)``, and has that shape in results too.
     """
     require(num_components >= 1, "mixture(num_components=...)", got=num_components, expected="at least 1 component")
     weights = weights or Constant()
@@ -98,7 +100,7 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
 
     updates = {**weights.m_step(), **emissions.m_step()}
     prior = {**weights.prior(num_components), **emissions.prior(num_components)}
-    return Model(
+    model = Model(
         prior=prior,
         likelihood=likelihood,
         dims=dims_of("component", prior, (weights, emissions)),
@@ -108,6 +110,7 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
         name=f"mixture of {num_components}, {type(emissions).__name__}",
         key=("mixture", num_components, emissions, weights),
     )
+    return model if emissions.event_dim else with_columns(model)
 
 
 def gaussian_mixture(
