@@ -63,6 +63,35 @@ def test_models_with_other_labels_are_not_equal():
         assert fitted.coords["component"] == labels == list(fitted.posterior.density.coords["component"])
 
 
+@pytest.mark.usefixtures("wrong_types")
+def test_integers_are_observations_of_a_normal():
+    counts = np.arange(30) % 3
+    model = hmm(2, emissions.Gaussian())
+    whole, real = (jl.fit(model, {"y": y}, ENGINE, seed=0) for y in (counts, counts.astype(np.float32)))
+    np.testing.assert_allclose(whole.objective, real.objective, rtol=1e-5)
+    for steps in (-1, 2.5):
+        with pytest.raises(jl.InputError, match="forecast"):
+            whole.best().forecast(steps, seed=0)
+
+
+@pytest.mark.usefixtures("wrong_types")
+@pytest.mark.parametrize(
+    "call, what",
+    [
+        (lambda: hmm(2.5, emissions.Gaussian()), "num_states"),
+        (lambda: hmm("2", emissions.Gaussian()), "num_states"),
+        (lambda: hmm(emissions.Gaussian(), 2), "num_states"),
+        (lambda: hmm(2, emissions.Gaussian), "emissions"),
+        (lambda: gaussian_mixture(0, 2), "num_components"),
+        (lambda: jl.fit(MIXTURE, {"y": Y}, ENGINE, seed=2**70), "seed"),
+        (lambda: jl.fit(MIXTURE, {"y": Y}, ENGINE, seed=0, init="kmeans"), "init"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(call, what):
+    with pytest.raises(jl.InputError, match=what):
+        call()
+
+
 def test_a_graph_prints_as_text():
     lines = str(MIXTURE.graph({"y": Y})).splitlines()
     assert lines[0] == MIXTURE.name and len(lines) == 5

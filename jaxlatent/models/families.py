@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.mixture import Mixture
@@ -49,7 +50,7 @@ def hmm(
         A model with ``initial_probs`` ``(K,)``, ``transition_matrix`` ``(K, K)`` (or coefficients of inputs) and the parameters of the
         emissions; data ``y`` ``(T, *event)``, ``(sequences, T, *event)`` or a list of sequences of unequal length.
     """
-    require(num_states >= 1, "hmm(num_states=...)", got=num_states, expected="at least 1 state")
+    _check("hmm", "num_states", num_states, emissions)
     transitions, initial = transitions or Stationary(), initial or Initial()
 
     def likelihood(p: Namespace, d: Namespace) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
         A model with the parameters of weights and emissions; data ``y`` ``(N, *event)``, and ``x`` ``(N, num_inputs)`` if a part needs it.
         A scalar ``y`` may be a column ``(N, 1)``, and has that shape in results too.
     """
-    require(num_components >= 1, "mixture(num_components=...)", got=num_components, expected="at least 1 component")
+    _check("mixture", "num_components", num_components, emissions)
     weights = weights or Constant()
 
     def likelihood(p: Namespace, d: Namespace) -> dict[str, Any]:
@@ -140,6 +141,19 @@ def mixture_of_experts(
         gate: a `Gate`, for other priors.
     """
     return mixture(num_experts, experts or HeteroscedasticRegression(num_inputs), gate or Gate(num_inputs))
+
+
+def _check(family: str, name: str, count: Any, emissions: Any) -> None:
+    """Raise `InputError` unless there is a whole number of states or components, and an emission with its settings."""
+    whole = isinstance(count, int | np.integer) and bool(count >= 1)
+    require(whole, f"{family}({name}=...)", got=count, expected="a whole number, at least 1")
+    require(
+        isinstance(emissions, Emission) and not isinstance(emissions, type),
+        f"{family}(emissions=...)",
+        got=emissions,
+        expected="a part of jaxlatent.models.emissions with its settings",
+        remedy="write it with parentheses, as in emissions.Gaussian(2).",
+    )
 
 
 def _start(
