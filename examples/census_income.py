@@ -15,8 +15,6 @@ import numpyro.distributions as dist
 import jaxlatent as jl
 from jaxlatent import plots
 
-jl.use_cpu_cores()
-
 education = ["Some HS", "HS Grad", "Some College", "Prof School", "Bachelors", "Masters", "Doctorate"]
 data = {  # women and men in turn
     "total": np.array([1321, 2932, 3390, 7111, 3227, 5131, 592, 1366, 1619, 3736, 536, 1187, 86, 327]),
@@ -56,18 +54,26 @@ correlated = jl.Model(
     name="correlated effects",
 )
 
-engine = jl.NUTS(chains=4, warmup=1000, draws=1000, target_accept=0.9)
-results = {
-    "pooling": jl.fit(pooling, data, engine, seed=0, coords={"education": education}),
-    "correlated": jl.fit(
-        correlated, data, engine, seed=0, coords={"education": education, "effect": ["women", "men - women"]}
-    ),
-}
-for name, result in results.items():
-    print(f"\n{name}: {result.statistics['diverging'].sum()} divergences\n{result.summary().round(3).to_string()}")
-print("\n" + jl.compare({name: result.loo() for name, result in results.items()}, seed=0).table("deviance"))
 
-predicted = results["pooling"].predict(seed=1)["income"] / data["total"]
-observed = data["income"] / data["total"]
-ax = plots.validation(observed.reshape(7, 2), predicted.reshape(-1, 7, 2), education, ["women", "men"])
-ax.figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "census_income.png", dpi=150)
+def main() -> None:
+    """Fit both models, compare them and draw the figure."""
+    jl.use_cpu_cores()
+    engine = jl.NUTS(chains=4, warmup=1000, draws=1000, target_accept=0.9)
+    results = {
+        "pooling": jl.fit(pooling, data, engine, seed=0, coords={"education": education}),
+        "correlated": jl.fit(
+            correlated, data, engine, seed=0, coords={"education": education, "effect": ["women", "men - women"]}
+        ),
+    }
+    for name, result in results.items():
+        print(f"\n{name}: {result.statistics['diverging'].sum()} divergences\n{result.summary().round(3).to_string()}")
+    print("\n" + jl.compare({name: result.loo() for name, result in results.items()}, seed=0).table("deviance"))
+
+    predicted = results["pooling"].predict(seed=1)["income"] / data["total"]
+    observed = data["income"] / data["total"]
+    ax = plots.validation(observed.reshape(7, 2), predicted.reshape(-1, 7, 2), education, ["women", "men"])
+    ax.figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "census_income.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()

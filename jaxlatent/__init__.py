@@ -36,6 +36,7 @@ from jaxlatent.selection import (
 from jaxlatent.status import Status
 
 if TYPE_CHECKING:
+    from jaxlatent import datasets as datasets
     from jaxlatent import sklearn as sklearn
     from jaxlatent.models import MixtureDensityNetwork
 
@@ -115,10 +116,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "MixtureDensityNetwork":  # Flax is imported where a network is used
         return models.MixtureDensityNetwork
-    if name == "sklearn":  # the estimators are an extra
-        return import_module("jaxlatent.sklearn")
+    if name in ("datasets", "sklearn"):  # examples; the estimators, which are an extra
+        return import_module(f"jaxlatent.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "sklearn"})
+    return sorted({*globals(), *__all__, "datasets", "sklearn"})

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.typing import AnyArray, Key
 
 #: Far from the small integers that users fold into their own keys.
@@ -39,6 +39,7 @@ class Purpose(IntEnum):
     BOOTSTRAP = _FIRST + 14
     LIKELIHOOD_RATIO_TEST = _FIRST + 15
     SPLIT_AND_MERGE = _FIRST + 16
+    SIMULATE = _FIRST + 17
 
 
 class Streams(NamedTuple):
@@ -62,6 +63,13 @@ class Streams(NamedTuple):
 def as_key(seed: int | Key, what: str = "fit") -> Key:
     """A typed JAX key from an int or a typed key; ``what`` names the caller in messages."""
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
+        require(
+            -(2**63) <= seed < 2**63,
+            f"{what}(seed=...)",
+            got=seed,
+            expected="an int of 64 bits",
+            remedy="take a smaller one.",
+        )
         return jax.random.key(int(seed))
     if isinstance(seed, jax.Array) and jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) and seed.shape == ():
         return seed

@@ -166,7 +166,7 @@ def test_stopping_rules_and_quarantine_go_on_too(tmp_path, killed_at):
     data, rule = jl.batch(dict(zip("abc", rows, strict=True))), jl.until(ess=200, rhat=1.5)
     engine = jl.NUTS(chains=2, warmup=60, draws=400)
     options = {"segment": 20, "until": rule, "on_bad_data": "quarantine"}
-    with pytest.warns(UserWarning, match="1 of 3 datasets were quarantined"):
+    with pytest.warns(UserWarning, match="1 of 3 datasets was quarantined"):
         whole = jl.fit(MODEL, data, engine, 0, **options)
         second = 2 + sum(not stage.keep for stage in engine.schedule(20))
         assert killed_at(second, lambda: jl.fit(MODEL, data, engine, 0, **options, store=tmp_path / "x")) is None

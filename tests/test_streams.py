@@ -92,6 +92,7 @@ def test_no_key_is_used_twice_by_a_fit_and_what_follows_from_it(name):
     if name == "EM":
         result.sample_states(key)
         result.forecast(2, key)
+        model.sample(3, key, result.best().params)
     else:
         jl.sample_prior(model, XY, 3, key)
     check_pages(FEWEST[name])

@@ -63,7 +63,7 @@ def many():
 def broken():
     """One dataset is quarantined, and a chain of another failed."""
     data = {**DATA, "nan": {"y": np.array([1.0, np.nan, 0.5], np.float32)}}
-    with pytest.warns(UserWarning, match="1 of 5 datasets were quarantined"):
+    with pytest.warns(UserWarning, match="1 of 5 datasets was quarantined"):
         fit = jl.fit(MODEL, jl.batch(data), jl.NUTS(chains=4, warmup=200, draws=500), 0, on_bad_data="quarantine")
     lost = np.zeros((5, 4), bool)
     lost[1, 2] = True

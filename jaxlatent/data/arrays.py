@@ -364,6 +364,12 @@ def _is_ragged(value: Any) -> bool:
     return len(shapes) == len(value) and len(set(shapes)) > 1 and len({shape[1:] for shape in shapes if shape}) == 1
 
 
+def lengths_of(value: Any) -> tuple[int, ...] | None:
+    """The lengths of the sequences of an entry of the data that is a list of sequences of unequal length; None for others."""
+    value = _as_list(value)
+    return tuple(map(_length, value)) if _is_ragged(value) else None
+
+
 def _length(sequence: Any) -> int:
     return int(np.shape(split(sequence)[0])[0])
 

@@ -75,6 +75,11 @@ def with_values(held: Mapping[str, Any], others: Namespace) -> Namespace:
     return Namespace(others._kind, {**held, **others}, further=others._further)
 
 
+def replaced(d: Namespace, **values: Any) -> Namespace:
+    """``d`` with other ``values`` in the place of those of the same names, which keep their masks."""
+    return Namespace(d._kind, {**d._values, **values}, d._masks, d._read, d._further)
+
+
 def mask_of(data: Any, name: str) -> Any:
     """The mask of one entry of the data passed to a model's functions; None if it has none."""
     return getattr(data, "_masks", {}).get(name)

@@ -11,11 +11,11 @@ __all__ = ["INPUTS", "Dataset", "Mice", "census_income", "inverse_problem", "mic
 
 
 class Dataset(NamedTuple):
-    """Data and coordinates, as in ``jl.fit(model, census.data, engine, seed, coords=census.coords)``.
+    """Data and coordinates, as in ``jl.fit(model, census.data, engine, seed, coords={"education": census.coords["education"]})``.
 
     Attributes:
         data: arrays by name, observations and covariates.
-        coords: labels by dimension.
+        coords: labels by dimension; a fit takes those of the dimensions that its model names.
     """
 
     data: dict[str, np.ndarray]

@@ -24,7 +24,9 @@ def by_component(d: dist.Distribution, value: AnyArray) -> Array:
         return jnp.moveaxis(d.log_prob(jnp.expand_dims(value, -1 - d.event_dim)), -1, 0)
     rank = max(len(inner.batch_shape), value.ndim + 1)
     loc, scale = (components_first(x, rank, -1 - events) for x in (inner.loc, inner.scale))
-    return jnp.sum(normal_log_density(jnp.asarray(value), loc, scale), tuple(range(-events, 0)))
+    # Integers have no derivative, and the rule below asks for one.
+    value = jnp.asarray(value, jnp.result_type(value, loc))
+    return jnp.sum(normal_log_density(value, loc, scale), tuple(range(-events, 0)))
 
 
 def components_first(x: ArrayLike, rank: int, axis: int = -1) -> Array:

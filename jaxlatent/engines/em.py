@@ -102,6 +102,14 @@ class EM(Search):
         if self.e_step == "draw":
             key = jax.random.fold_in(key, state.iterations)
         expected = posterior.density.expect(state.params, posterior.data, self.e_step, key, self.draws)
+        if not expected:
+            raise InputError(
+                "EM()",
+                got=f"{posterior.density.label}, whose density does not say which of its sites have latent labels or paths",
+                expected="a jaxlatent.Model, whose observations it knows",
+                remedy="declare it as a jl.Model; or use another engine, such as jl.Optimize() or jl.NUTS(), which sum labels and "
+                "paths out.",
+            )
         if all(one.weights is None for one in expected.values()):
             raise InputError(
                 "EM()",

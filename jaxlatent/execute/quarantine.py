@@ -79,4 +79,7 @@ class Quarantine:
 
     def __str__(self) -> str:
         listed = ", ".join(repr(name) for name in list(self.problems)[:8])
-        return f"{len(self.problems)} of {len(self.status)} datasets were quarantined ({listed}): see result.problems."
+        verb = "was" if len(self.problems) == 1 else "were"
+        return (
+            f"{len(self.problems)} of {len(self.status)} datasets {verb} quarantined ({listed}): see result.problems."
+        )

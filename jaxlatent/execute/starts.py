@@ -73,6 +73,13 @@ def _spread(
     """Starting values by name, leading with ``(dataset, lane)``."""
     if isinstance(init, Result):
         init = _last(init, grid.lanes)
+    if not isinstance(init, Mapping):
+        raise InputError(
+            "fit(init=...)",
+            got=type(init).__name__,
+            expected="a dict of values by name, or a jaxlatent.Result",
+            remedy="leave it out: each restart of a ready family starts from clusters or windows of its own.",
+        )
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), posterior.nameless)
     shapes = shapes_of(one)[0]
     if init.keys() != shapes.keys():

@@ -21,6 +21,9 @@ class Graph(Structure):
         edges: ``(parameter, reader)`` by name.
     """
 
+    def __str__(self) -> str:
+        return text.plain(self)
+
     def mermaid(self) -> str:
         """A Mermaid flowchart, for Markdown."""
         return text.mermaid(self)

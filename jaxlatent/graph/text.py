@@ -14,6 +14,18 @@ _DOT = {
 }
 
 
+def plain(graph: Structure) -> str:
+    """A line for each node, with its distribution and what it depends on."""
+    parents: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
+    for parent, child in graph.edges:
+        parents[child].append(parent)
+    lines = []
+    for node in graph.nodes:
+        given = f", given {', '.join(parents[node.name])}" if parents[node.name] else ""
+        lines.append(f"  {node.kind} {' '.join(node.lines)}{given}")
+    return "\n".join([graph.name, *lines])
+
+
 def mermaid(graph: Structure) -> str:
     """A flowchart; nodes are numbered, because names may be keywords of Mermaid."""
     ids = _ids(graph)

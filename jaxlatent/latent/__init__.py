@@ -47,6 +47,10 @@ class Hidden(Protocol):
         """Labels drawn given the values, integers ``(...)``."""
         ...
 
+    def simulate(self, key: Key, d: Any, /) -> tuple[Array, Array]:
+        """Values ``(..., *event)`` drawn together with their labels, integers ``(...)``."""
+        ...
+
 
 def hidden_in(d: dist.Distribution) -> Hidden | None:
     """The module `labels` or `paths` for ``d``; None if ``d`` has no latent variables."""

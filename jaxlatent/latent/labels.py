@@ -10,12 +10,14 @@ from jax.scipy.special import logsumexp
 from jaxlatent.distributions.masking import feasible
 from jaxlatent.latent.expected import EStep, Expected, weighted
 from jaxlatent.latent.markov.paths import ABSENT
+from jaxlatent.masks import cover
 from jaxlatent.typing import AnyArray, Array, Key
 
 
 def expect(d: Any, value: AnyArray, mask: AnyArray | None, how: EStep, key: Key | None, draws: int) -> Expected:
     """Expected labels; see `jaxlatent.latent.expect`."""
     joint = _joint(d, value, mask)
+    mask = cover(mask, joint.shape[:-1])
     one_hot: Callable[[Array], Array] = lambda labels: jax.nn.one_hot(labels, joint.shape[-1], dtype=joint.dtype)
     if how == "hard":
         weights = one_hot(jnp.argmax(joint, -1))
@@ -46,12 +48,23 @@ def probs(d: Any, value: AnyArray, mask: AnyArray | None) -> Array:
 def most_likely(d: Any, value: AnyArray, mask: AnyArray | None) -> tuple[Array, Array]:
     """The most likely labels, and the joint log density of values and labels, a scalar."""
     joint = _joint(d, value, mask)
+    mask = cover(mask, joint.shape[:-1])
     return _labels(jnp.argmax(joint, -1), mask), _masked_sum(jnp.max(joint, -1), mask)
 
 
 def sample(key: Key, d: Any, value: AnyArray, mask: AnyArray | None) -> Array:
     """A posterior draw of the labels."""
-    return _labels(jax.random.categorical(key, _joint(d, value, mask)), mask)
+    joint = _joint(d, value, mask)
+    return _labels(jax.random.categorical(key, joint), cover(mask, joint.shape[:-1]))
+
+
+def simulate(key: Key, d: Any) -> tuple[Array, Array]:
+    """Draw labels, and each value from its component; ``(..., *event)`` and integers ``(...)``."""
+    key_label, key_value = jax.random.split(key)
+    labels = jax.random.categorical(key_label, d.mixing_distribution.logits, shape=d.batch_shape)
+    values = d.component_sample(key_value)
+    index = labels.reshape(*labels.shape, *(1,) * (1 + d.event_dim))
+    return jnp.take_along_axis(values, index, labels.ndim).squeeze(labels.ndim), labels
 
 
 def _joint(d: Any, value: AnyArray, mask: AnyArray | None) -> Array:

@@ -57,6 +57,11 @@ def sample(key: Key, d: HiddenMarkov, value: AnyArray, mask: AnyArray | None) ->
     return d.sample_states(key, value, mask)
 
 
+def simulate(key: Key, d: HiddenMarkov) -> tuple[Array, Array]:
+    """Draw paths, and each value from the state of its step; ``(..., T, *event)`` and integers ``(..., T)``."""
+    return d.sample_with_states(key)
+
+
 def _counts(d: HiddenMarkov, path: Array) -> tuple[Array, Array]:
     """Counts of states ``(..., T, K)`` and transitions ``(..., [T - 1,] K, K)`` of paths ``(..., T)``; zero past the end."""
     here = (path[..., None] == jnp.arange(d.num_states)).astype(d.initial_probs.dtype)

@@ -100,7 +100,11 @@ class Model(ByValue):
             return True
         if not isinstance(other, Model) or self.key is None:
             return False
-        return (self.key, self.row_wise) == (other.key, other.row_wise)
+        # Results take the labels from the model that was compiled first, if two are equal.
+        labels: list[Any] = [{dim: list(values) for dim, values in model.coords.items()} for model in (self, other)]
+        return (self.key, self.row_wise, self.dims) == (other.key, other.row_wise, other.dims) and labels[0] == labels[
+            1
+        ]
 
     def __hash__(self) -> int:
         return id(self) if self.key is None else hash(self.key)
@@ -182,6 +186,35 @@ class Model(ByValue):
                     remedy="give it a proper prior, or fit without prior draws (positions start from uniform(-2, 2)).",
                 ) from None
         return params
+
+    def sample(
+        self, size: int | Sequence[int] | Data, seed: int | Key, params: Mapping[str, ArrayLike]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Simulate observations at one value of the parameters, together with the hidden states or labels behind them.
+
+        As in ``data, states = model.sample(1000, seed=0, params=result.best().params)``; ``data`` is what `jaxlatent.fit` takes, and
+        ``states["y"]`` the path or the labels of ``data["y"]``.
+
+        Args:
+            size: a number of rows, or of the steps of one sequence; a list of numbers, the lengths of several sequences; or for a model
+                that reads covariates these, ``{"x": x}``, which say how many there are. Of observations among them, as in the data of a
+                fit, only shapes and masks are used.
+            seed: required, an int or a typed JAX key.
+            params: a value for every parameter, such as ``result.best().params``.
+
+        Returns:
+            `jaxlatent.results.simulation.Simulated`: ``data``, what was given and the observations, by name; and ``states``, integers by
+            observation, with none for observations without hidden states. NumPy arrays, lists of them for lists of sequences of unequal
+            length, and `jaxlatent.Masked` where the data are, with states of -1.
+
+        Raises:
+            InputError: for parameters of other names or shapes or outside their support, for missing covariates, and for models whose
+                observations depend on each other, such as autoregressions.
+        """
+        # Lazy import, from a room below: a result is what is checked and drawn so.
+        from jaxlatent.results.simulation import simulate
+
+        return simulate(self, size, seed, params)
 
     def sample_observed(self, key: Key, params: Mapping[str, ArrayLike], data: Data) -> dict[str, Array]:
         """One draw of every observation at one value of the parameters; ``data`` needs the covariates only.

@@ -13,6 +13,7 @@ from jaxlatent.errors import require
 from jaxlatent.model.model import Model
 from jaxlatent.model.pickling import family
 from jaxlatent.models.network import Network
+from jaxlatent.models.one_output import with_columns
 from jaxlatent.models.parts import floored_scale
 from jaxlatent.typing import Array
 
@@ -102,7 +103,7 @@ def mixture_density_network(
     Args:
         num_components: of the mixture.
         num_inputs: data ``x`` ``(N, num_inputs)``.
-        num_outputs: ``Q``: data ``y`` ``(N,)`` for 1, otherwise ``(N, Q)``.
+        num_outputs: ``Q``: data ``y`` ``(N, Q)``, for 1 also ``(N,)``; predictions have the shape of ``y``.
         hidden: widths of the hidden layers.
         prior_scale: of the normal prior of all weights and biases; None is flat.
         activation: between layers.
@@ -116,7 +117,7 @@ def mixture_density_network(
     require(scale_floor > 0, "mixture_density_network(scale_floor=...)", got=scale_floor, expected="a positive number")
     module = MixtureDensityNetwork(num_components, num_outputs, tuple(hidden), activation, covariance, scale_floor)
     network = Network(module, num_inputs, prior_scale)
-    return Model(
+    model = Model(
         prior=network.prior(),
         likelihood=lambda p, d: {"y": network.apply(p, d.x)},
         start=lambda key, d: network.start(key),
@@ -124,3 +125,4 @@ def mixture_density_network(
         name=f"mixture density network of {num_components}",
         key=("mixture_density_network", network),
     )
+    return with_columns(model) if num_outputs == 1 else model

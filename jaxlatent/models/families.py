@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.mixture import Mixture
@@ -18,6 +19,7 @@ from jaxlatent.models.coefficients import Scale
 from jaxlatent.models.emissions.gaussian import Covariance, Gaussian
 from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, LinearRegression
 from jaxlatent.models.interfaces import Emission, Transitions, Weights
+from jaxlatent.models.one_output import with_columns
 from jaxlatent.models.parts import Updates, dims_of
 from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
@@ -48,7 +50,7 @@ def hmm(
         A model with ``initial_probs`` ``(K,)``, ``transition_matrix`` ``(K, K)`` (or coefficients of inputs) and the parameters of the
         emissions; data ``y`` ``(T, *event)``, ``(sequences, T, *event)`` or a list of sequences of unequal length.
     """
-    require(num_states >= 1, "hmm(num_states=...)", got=num_states, expected="at least 1 state")
+    _check("hmm", "num_states", num_states, emissions)
     transitions, initial = transitions or Stationary(), initial or Initial()
 
     def likelihood(p: Namespace, d: Namespace) -> dict[str, Any]:
@@ -84,8 +86,9 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
 
     Returns:
         A model with the parameters of weights and emissions; data ``y`` ``(N, *event)``, and ``x`` ``(N, num_inputs)`` if a part needs it.
+        A scalar ``y`` may be a column ``(N, 1)``, and has that shape in results too.
     """
-    require(num_components >= 1, "mixture(num_components=...)", got=num_components, expected="at least 1 component")
+    _check("mixture", "num_components", num_components, emissions)
     weights = weights or Constant()
 
     def likelihood(p: Namespace, d: Namespace) -> dict[str, Any]:
@@ -98,7 +101,7 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
 
     updates = {**weights.m_step(), **emissions.m_step()}
     prior = {**weights.prior(num_components), **emissions.prior(num_components)}
-    return Model(
+    model = Model(
         prior=prior,
         likelihood=likelihood,
         dims=dims_of("component", prior, (weights, emissions)),
@@ -108,6 +111,7 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
         name=f"mixture of {num_components}, {type(emissions).__name__}",
         key=("mixture", num_components, emissions, weights),
     )
+    return model if emissions.event_dim else with_columns(model)
 
 
 def gaussian_mixture(
@@ -137,6 +141,19 @@ def mixture_of_experts(
         gate: a `Gate`, for other priors.
     """
     return mixture(num_experts, experts or HeteroscedasticRegression(num_inputs), gate or Gate(num_inputs))
+
+
+def _check(family: str, name: str, count: Any, emissions: Any) -> None:
+    """Raise `InputError` unless there is a whole number of states or components, and an emission with its settings."""
+    whole = isinstance(count, int | np.integer) and bool(count >= 1)
+    require(whole, f"{family}({name}=...)", got=count, expected="a whole number, at least 1")
+    require(
+        isinstance(emissions, Emission) and not isinstance(emissions, type),
+        f"{family}(emissions=...)",
+        got=emissions,
+        expected="a part of jaxlatent.models.emissions with its settings",
+        remedy="write it with parentheses, as in emissions.Gaussian(2).",
+    )
 
 
 def _start(

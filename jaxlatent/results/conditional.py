@@ -19,6 +19,7 @@ from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
+from jaxlatent.latent import hidden_in
 from jaxlatent.model.expansion import compact
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
@@ -292,13 +293,8 @@ def _sampled(posterior: Posterior, params: Params, keys: Key, name: str) -> tupl
 
     def one(posterior: Posterior, params: Params, key: Key) -> tuple[Array, Array]:
         d: Any = posterior.density.observed(params, posterior.data)[name]
-        if not isinstance(d, dist.MixtureSameFamily):
-            return d.sample(key), jnp.zeros(d.batch_shape, jnp.int32)
-        key_label, key_value = jax.random.split(key)
-        labels = jax.random.categorical(key_label, d.mixing_distribution.logits, shape=d.batch_shape)
-        values = d.component_sample(key_value)
-        index = labels.reshape(*labels.shape, *(1,) * (1 + d.event_dim))
-        return jnp.take_along_axis(values, index, labels.ndim).squeeze(labels.ndim), labels
+        hidden = hidden_in(d)
+        return (d.sample(key), jnp.zeros(d.batch_shape, jnp.int32)) if hidden is None else hidden.simulate(key, d)
 
     return over_lanes(jax.vmap(one, (None, 0, 0)), (1, 0, 0))(posterior, params, keys)
 

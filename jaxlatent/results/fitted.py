@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import Batch, as_data, blamed, labelled
 from jaxlatent.diagnostics import loo, waic
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
 from jaxlatent.model.checks import Purpose as Use
@@ -151,6 +151,12 @@ class Fitted(Outcome):
             seed: required, an int or a typed JAX key.
             data: other data; those of the fit by default.
         """
+        require(
+            isinstance(steps, int | np.integer) and bool(steps >= 1),
+            "forecast(steps)",
+            got=steps,
+            expected="a whole number, at least 1",
+        )
         drawn = self._computed(hidden.forecast, data, key_for(Purpose.FORECAST, seed), steps, self.has_draws)
         return self._require_hidden(drawn, "forecast")
 

@@ -129,7 +129,7 @@ def select(
     seed: int | Key,
     *,
     folds: Any = 5,
-    by: Any = "sequence",
+    by: Any = None,
     **options: Any,
 ) -> Selection:
     """Fit models of several sizes to all data and to all but each fold, and choose one.

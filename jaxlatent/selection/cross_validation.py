@@ -111,7 +111,7 @@ def cross_validate(
     seed: int | Key,
     *,
     folds: Any = 5,
-    by: Any = "sequence",
+    by: Any = None,
     **options: Any,
 ) -> CrossValidation:
     """Fit a model to all but each fold of the data, as one batch, and score what was held out.
@@ -127,7 +127,7 @@ def cross_validate(
         folds: a number of folds, to which units are assigned at random, equally many to each (or one more); or the fold of every row
             or sequence, as whole numbers, negative where it is never held out; for a batch such an array for each dataset, as a list or
             by name, or one for all.
-        by: what is held out as a whole:
+        by: what is held out as a whole; None for sequences where the model has them, and rows elsewhere:
 
             - "sequence": sequences of a hidden Markov model.
             - "row": rows of other models, which are independent given the parameters.
@@ -247,6 +247,7 @@ def _study(model: Model, data: Data | Batch, folds: Any, by: Any, key: Key) -> _
     layout = layout_of(model, first, "cross_validate()")
     masks = masks_of(layout, stacked)
     counts = counts_of(layout, masks)
+    by = ("row" if layout.kind == "row" else "sequence") if by is None else by
     made = make_folds(layout, counts, names, by, folds, key)
     study = _Study(names, stacked, problems, layout, masks, counts, made)
     _check_independent(model, study, first)

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent.data.arrays import shape_of
 from jaxlatent.errors import InputError, listed
@@ -100,11 +101,14 @@ def _check(
 ) -> None:
     reading = reading_of(model, shapes, data, purpose)
     if "lengths" in data and "lengths" not in reading.entries:
+        steps = int(np.sum(np.asarray(data["lengths"])))
+        long = [name for name, value in data.items() if name != "lengths" and shape_of(value)[:1] == (steps,)]
+        split = ", ".join(f"{name!r}: np.split({name}, np.cumsum(lengths)[:-1])" for name in long or ["y"])
         raise InputError(
             f"{label}data 'lengths'",
             got=f"an array of shape {shape_of(data['lengths'])} that nothing in the model reads",
             expected="sequences of unequal length as a list of arrays",
-            remedy="split every entry that has a row a step: np.split(y, np.cumsum(lengths)[:-1]); jl.sklearn's estimators take lengths.",
+            remedy=f"split what has a row a step, {{{split}}}; jl.sklearn's estimators take lengths.",
         )
     check_indices(model, params, data, purpose, reading, label)
     check_masks(model, params, data, purpose, reading, whole, label)
