@@ -221,16 +221,6 @@ def test_what_was_read_back_evaluates_its_model_in_a_result_of_its_own(tmp_path,
         jl.resume(tmp_path / "EM", HMM)
 
 
-def test_a_model_that_is_indexed_by_integers_is_opened(tmp_path):
-    """Read from the disk, their dtype names its byte order, and JAX writes it into the program."""
-    prior = {"level": dist.Normal(0.0, 1.0).expand([2]).to_event(1)}
-    model = jl.Model(prior, lambda p, d: {"y": dist.Bernoulli(logits=p.level[d.group])})
-    fit = jl.fit(model, {"y": np.array([1, 0, 1]), "group": np.array([0, 1, 1])}, jl.Optimize(max_iter=5), 0)
-    fit.save(tmp_path / "x")
-    jax.clear_caches()  # as in a process that has not traced it
-    np.testing.assert_array_equal(fit.score(), jl.open(tmp_path / "x", model).score())
-
-
 def test_the_best_points_and_one_dataset_are_saved_as_they_are(tmp_path):
     for data, name in ((BATCH, "batch"), (DATA, "one")):
         best = jl.fit(MODEL, data, ENGINES["Optimize"], 0, segment=20).best()
