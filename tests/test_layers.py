@@ -60,7 +60,12 @@ LATE = (
 )
 
 #: Methods that stand where users look for them and call a room below, which they import when they are called: by module, what it imports.
-METHODS = {"results.result": {"pages.result", "pages.notebook"}, "model.model": {"pages.notebook"}}
+METHODS = {
+    "results.result": {"pages.result", "pages.notebook"},
+    "model.model": {"pages.notebook"},
+    "data.arrays": {"pages.notebook"},
+    "posterior.posterior": {"pages.notebook"},
+}
 
 LAYER_OF = {name: row for row, name in enumerate(LAYERS)}
 
