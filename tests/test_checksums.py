@@ -53,6 +53,15 @@ def test_a_default_precision_of_products():
     assert function_checksum(precise, X) != checksum
 
 
+def test_a_type_that_names_its_byte_order():
+    """Those of arrays that Zarr reads do."""
+    native = np.dtype("int32")
+    named = native.newbyteorder("<" if sys.byteorder == "little" else ">")
+    assert repr(native) != repr(named) and native == named
+    checksums = {function_checksum(lambda x, to=to: jax.lax.convert_element_type(x, to), X) for to in (native, named)}
+    assert len(checksums) == 1
+
+
 WEIGHTS = np.array([1.0, 2.0, 3.0], np.float32)
 DIFFERENT = {
     "a literal": (lambda x: x + 1.0, lambda x: x + 1.5),

@@ -63,6 +63,8 @@ LATE = (
 METHODS = {
     "results.result": {"pages.result", "pages.notebook"},
     "model.model": {"pages.notebook", "results.simulation"},
+    "data.arrays": {"pages.notebook"},
+    "posterior.posterior": {"pages.notebook"},
 }
 
 LAYER_OF = {name: row for row, name in enumerate(LAYERS)}

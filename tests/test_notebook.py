@@ -84,3 +84,46 @@ def test_a_stored_result_is_shown_without_its_model_and_a_large_one_without_read
     monkeypatch.setattr("jaxlatent.pages.notebook._NUMBERS", 100)
     monkeypatch.setattr(type(opened), "summary", None)
     assert "result.summary() has the estimates" in words(opened._repr_html_())
+
+
+def test_a_posterior_shows_what_is_unknown_and_its_data():
+    shown = words(jl.condition(MODEL, {"y": jl.Masked(DATA["y"], np.arange(30) > 2)})._repr_html_())
+    for part in ("<a & b>", "positions of length 2", "mu s", "one dataset", "y (30,) float32 3 of 30"):
+        assert part.replace(" ", "") in shown.replace(" ", "").replace(",s;", "s;"), part
+    bare = jl.from_log_density(lambda p, scale: -p["x"] @ p["x"] / scale["s"], {"x": jnp.zeros(3)}, args=({"s": 2.0},))
+    assert "0.s()float32" in words(bare._repr_html_()).replace(" ", "")
+
+
+def test_a_batch_shows_its_datasets_and_the_entries_of_each():
+    ragged = {f"set {i}": {"y": [DATA["y"][:20], DATA["y"][:10]], "x": np.arange(3)} for i in range(25)}
+    shown = words(jl.batch(ragged)._repr_html_())
+    for part in ("25 datasets", "set 19, …", "y (2, 20) float32 250 of 1,000", "x (3,) int32"):
+        assert part in shown, (part, shown)
+    assert "posterior.log_density" in words(jl.condition(MODEL, jl.batch([DATA, DATA]))._repr_html_())
+
+
+CELLS = [
+    "import numpy as np, numpyro.distributions as dist, jaxlatent as jl\n"
+    "model = jl.Model({'mu': dist.Normal(0.0, 5.0)}, lambda p, d: {'y': dist.Normal(p.mu, 1.0)})\n"
+    "data = {'y': np.ones(4)}\n"
+    "model.graph(data)",
+    "model",
+    "result = jl.fit(model, data, jl.Optimize(), seed=0)\nresult",
+    "result.save('notebook.zarr')",
+    "quiet = jl.fit(model, data, jl.Optimize(), seed=0, progress=False)",
+]
+
+
+def test_a_notebook_is_executed(tmp_path):
+    """A kernel runs it: the graph without Graphviz, a bar that has moved to its end, the result, a store."""
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [[out.data for out in cell.outputs if "data" in out] for cell in notebook.cells]
+    (graph,), (written,), (bar, fit), nothing, quiet = shown
+    assert "<svg" in graph["image/svg+xml"] and "Normal(0, 5)" in words(written["text/html"])
+    done, total = re.match(r"model · Optimize: ([\d,]+)/([\d,]+), [\d.]+ s", bar["text/plain"]).groups()
+    assert 0 < int(done.replace(",", "")) <= int(total.replace(",", ""))
+    assert ElementTree.fromstring(bar["text/html"]).find("progress").get("value") == done.replace(",", "")
+    assert "CONVERGED" in words(fit["text/html"]) and not nothing and not quiet
+    assert jl.open(tmp_path / "notebook.zarr").params["mu"].shape == (1,)

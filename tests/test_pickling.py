@@ -2,10 +2,12 @@
 
 import concurrent.futures
 import copy
+import json
 import multiprocessing
 import pickle
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ import optax
 import pytest
 
 import jaxlatent as jl
+from jaxlatent.model.recipes import model_of, recipe_of
 from jaxlatent.models import emissions
 
 Y = np.array([0.0, 0.3, 4.0, 4.2, 0.1, 3.9, -0.2, 4.1], np.float32)
@@ -31,6 +34,11 @@ MODELS = {
 
 def hand_written():
     return jl.Model({"mu": dist.Normal(0.0, 10.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([8])})
+
+
+@dataclass(frozen=True)
+class Unknown(emissions.Gaussian):
+    """A part of another package."""
 
 
 def normal(y):
@@ -66,6 +74,28 @@ def test_ready_families_stay_what_they_are(make, monkeypatch):
     back = again(model)
     assert back == model == make() and hash(back) == hash(model)
     assert list(back.prior) == list(model.prior) and back.name == model.name
+
+
+PARTS = jl.models.Stationary(stickiness=3.0), jl.models.Initial(concentration=1.0)
+GLM_HMM = jl.models.hmm(2, emissions.BernoulliRegression(2, prior_scale=2.0), *PARTS)
+FAMILIES = {name: make() for name, make in MODELS.items() if name not in ("fixed", "tied")} | {
+    "parts": GLM_HMM,
+    "groups": jl.models.hierarchical(GLM_HMM, over="animal", num_groups=3, coordinates=jl.informed),
+}
+
+
+@pytest.mark.parametrize("model", FAMILIES.values(), ids=FAMILIES)
+def test_ready_families_are_made_again_from_json(model):
+    assert model_of(json.loads(json.dumps(recipe_of(model)))) == model
+
+
+def test_what_is_no_family_has_no_recipe():
+    for model in (hand_written(), MODELS["fixed"](), jl.models.hmm(2, Unknown())):
+        assert recipe_of(model) is None
+    for name in ("os:getcwd", "jaxlatent.results.saving:save", "jaxlatent.models.families:Path", "jaxlatent.models:x"):
+        assert model_of({"call": name, "args": {"tuple": []}, "kwargs": {}}) is None
+    assert model_of({**recipe_of(GLM_HMM), "kwargs": {"new": 1}}) is None
+    assert model_of(None) is None
 
 
 def test_results_of_ready_families_need_nothing_else(result, monkeypatch):

@@ -40,6 +40,7 @@ BATCH = jl.batch({name: {"y": RNG.normal(size=12) + i, "g": np.arange(12) % GROU
 COORDS = {"group": ["north", "east", "south", "west"]}
 SEQUENCES = [np.concatenate([RNG.normal(size=(15, 1)), RNG.normal(size=(15, 1)) + 4]) for _ in range(4)]
 HMM = jl.models.hmm(2, jl.models.emissions.Gaussian(1))
+OTHER_EMISSIONS = jl.models.emissions.Gaussian(1, mean=0.0, scale=1.0)
 ANIMALS = jl.batch({"ann": {"y": SEQUENCES[:2]}, "bob": {"y": SEQUENCES[2:]}})
 ENGINES = {
     "NUTS": jl.NUTS(chains=2, warmup=60, draws=50),
@@ -192,7 +193,7 @@ def test_a_run_goes_on_on_other_numbers_of_devices(tmp_path, killed_at):
     np.testing.assert_allclose(whole.positions, other.positions, rtol=1e-3, atol=1e-3)
 
 
-def test_what_was_read_back_evaluates_its_model_in_a_result_of_its_own(tmp_path):
+def test_what_was_read_back_evaluates_its_model_in_a_result_of_its_own(tmp_path, monkeypatch):
     for name in ("NUTS", "EM"):
         model, data, engine = case(name)
         fit = jl.fit(model, data, engine, 0, segment=20)
@@ -205,9 +206,17 @@ def test_what_was_read_back_evaluates_its_model_in_a_result_of_its_own(tmp_path)
         first = fit.names[0]
         equal(fit[first], read[first])
         assert fit.summary().equals(read.summary())
-        with pytest.raises(jl.InputError, match=r"jl.open\(path, model\)"):
-            jl.open(tmp_path / name).score()
-    np.testing.assert_array_equal(fit.smooth()["y"], read.smooth()["y"])
+    smoothed = fit.smooth()["y"]
+    np.testing.assert_array_equal(smoothed, read.smooth()["y"])
+    # A ready family is in the store; a model by hand is not, nor what is no longer the family that was fitted.
+    np.testing.assert_array_equal(smoothed, jl.open(tmp_path / "EM").smooth()["y"])
+    monkeypatch.setattr(
+        sys.modules["jaxlatent.execute.resume"], "model_of", lambda recipe: recipe and jl.models.hmm(2, OTHER_EMISSIONS)
+    )
+    for stored in (jl.open(tmp_path / "EM"), jl.open(tmp_path / "NUTS")):
+        for evaluate in (stored.score, stored.smooth):
+            with pytest.raises(jl.InputError, match=r"jl.open\(path, model\)"):
+                evaluate()
     with pytest.raises(jl.InputError, match="a result that was saved after its fit"):
         jl.resume(tmp_path / "EM", HMM)
 

@@ -108,6 +108,11 @@ class Batch:
         problems = {name: self.problems[name] for name in names if name in self.problems}
         return Batch(take_rows(self.data, rows), tuple(names), problems)
 
+    def _repr_html_(self) -> str:
+        from jaxlatent.pages.notebook import batch_html
+
+        return batch_html(self)
+
     def checked(self) -> "Batch":
         """The batch itself.
 

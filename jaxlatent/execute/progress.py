@@ -1,15 +1,15 @@
-"""The progress line of a fit: live on a terminal, plain lines elsewhere."""
+"""The progress line of a fit: live on a terminal and in a notebook, plain lines elsewhere."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-#: Tells how many records of the total are done, and what is going on.
-Report = Callable[[int, str], None]
+from jaxlatent.execute.notebook_bar import Report, notebook_bar
+
 #: Seconds between plain lines.
 _INTERVAL = 10.0
 
@@ -21,9 +21,13 @@ def progress_line(label: str, total: int, show: bool | None = None) -> Iterator[
     Args:
         label: name of the model and engine.
         total: records that each lane will emit.
-        show: None shows a live line on a terminal and nothing elsewhere; True prints plain lines elsewhere; False shows nothing.
+        show: None shows a live line on a terminal or in a notebook and nothing elsewhere; True prints plain lines elsewhere; False shows
+            nothing.
     """
     console = Console(file=sys.stderr)
+    if show is not False and console.is_jupyter:
+        yield notebook_bar(label, total)
+        return
     if show is not False and console.is_terminal:
         columns = (
             SpinnerColumn(),

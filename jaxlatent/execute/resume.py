@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -20,6 +21,7 @@ from jaxlatent.execute.parts import one_by_one
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.execute.stopping import until as Until
 from jaxlatent.model.model import Model
+from jaxlatent.model.recipes import model_of
 from jaxlatent.posterior.condition import unguided
 from jaxlatent.posterior.guides import find_guides
 from jaxlatent.posterior.model_density import ModelDensity
@@ -48,7 +50,8 @@ def open_run(
 
     Args:
         path: of the store.
-        model: the model of the run, for everything that evaluates it (``predict``, ``score``, ``smooth``); or its posterior.
+        model: the model of the run, for everything that evaluates it (``predict``, ``score``, ``smooth``); or its posterior. A ready
+            family need not be given: the store knows the call that made it.
         data: of the run; those in the store by default.
         engine: of the run, for ``result.engine``; by default made from the settings in the store, with defaults for those that are not
             numbers or words (an Optax optimiser).
@@ -67,10 +70,22 @@ def _opened(files: Files, model: Model | Posterior | None, data: Data | Batch | 
     same = files.committed["identity"]
     posterior, made = None, resembling(files.path, same["engine"]) if engine is None else engine
     if model is not None:
-        posterior = _guided(_given(files, model, data))
-        given = {**identity(posterior, made, None), "seed": same["seed"]}
-        require_same(files.path, same, {**given, "engine": same["engine"]} if engine is None else given)
+        posterior = _same_posterior(files, model, data, made, engine is None)
+    elif (family := model_of(files.committed.get("recipe"))) is not None:
+        with suppress(InputError):  # in another precision, or by another version, it is not the model of the run
+            posterior = _same_posterior(files, family, data, made, engine is None)
     return opened(files, posterior, made)
+
+
+def _same_posterior(
+    files: Files, model: Model | Posterior, data: Data | Batch | None, engine: Engine, made: bool
+) -> Posterior:
+    """The posterior of a run; an error if it is another one. An engine that was ``made`` from the store is not compared."""
+    same = files.committed["identity"]
+    posterior = _guided(_given(files, model, data))
+    given = {**identity(posterior, engine, None), "seed": same["seed"]}
+    require_same(files.path, same, {**given, "engine": same["engine"]} if made else given)
+    return posterior
 
 
 def _joined_shards(

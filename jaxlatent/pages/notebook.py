@@ -1,10 +1,13 @@
-"""What a notebook shows of a result or a model that ends a cell."""
+"""What a notebook shows of a result, a model, a posterior or a batch that ends a cell."""
 
 import math
 
+import jax
+import numpy as np
 import pandas as pd
 from numpyro.distributions import Distribution
 
+from jaxlatent.data.arrays import Batch, Masked, split
 from jaxlatent.graph.naming import described
 from jaxlatent.model.model import Model
 from jaxlatent.pages.convergence import dataset_table, facts, lane_table
@@ -13,7 +16,9 @@ from jaxlatent.pages.result import lead
 from jaxlatent.pages.source import body_of
 from jaxlatent.pages.study import Study
 from jaxlatent.pages.tables import table
+from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.result import Result
+from jaxlatent.typing import PyTree
 
 #: Rows of a table; the rest is a call away.
 _ROWS = 20
@@ -57,6 +62,42 @@ def model_html(model: Model) -> Html:
         if function is not None:
             parts.append(join(paragraph(what), preformatted(body_of(function))))
     return element("div", *parts, element("p", code("model.graph(data)"), text(" draws it.")))
+
+
+def posterior_html(posterior: Posterior) -> Html:
+    """What is unknown, and the data that it is conditioned on."""
+    names = posterior.names
+    of = "one dataset" if names is None else f"{len(names):,} datasets"
+    unknown = "`, `".join(posterior.density.names)
+    known = prose(f"A log density over positions of length {posterior.dim:,}, which stand for `{unknown}`; given {of}.")
+    said = "`jl.fit(posterior, None, jl.NUTS(), seed=0)` samples it; `posterior.log_density(position)` evaluates it."
+    parts = [element("strong", text(posterior.density.label)), element("p", known)]
+    parts += _entries(posterior.data, 0 if names is None else 1)
+    return element("div", *parts, element("p", prose(said)))
+
+
+def batch_html(batch: Batch) -> Html:
+    """The datasets by name, and the entries of each."""
+    some = ", ".join(map(str, batch.names[:_ROWS])) + (", …" if len(batch) > _ROWS else "")
+    parts = [element("strong", text(f"{len(batch):,} datasets")), paragraph(some), *_entries(batch.data, 1)]
+    parts += [paragraph(f"{name} is not valid: {problem}") for name, problem in list(batch.problems.items())[:3]]
+    return element("div", *parts, element("p", prose("`batch[0]` is the first of them, `batch.select(names)` some.")))
+
+
+def _entries(data: PyTree, leading: int) -> list[Html]:
+    """A table of the arrays of data, whose first ``leading`` axes count datasets."""
+    leaves = jax.tree_util.tree_leaves_with_path(data, is_leaf=lambda x: isinstance(x, Masked))
+    rows = []
+    for path, leaf in leaves:
+        values, mask = split(leaf)
+        missing = "" if mask is None else f"{int(np.size(mask) - np.sum(mask)):,} of {np.size(mask):,}"
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        rows.append((name, str(tuple(np.shape(values)[leading:])), str(values.dtype), missing))
+    if not rows:
+        return []
+    frame = pd.DataFrame(rows, columns=["entry", "shape", "type", "missing or padded"]).set_index("entry")
+    frame = frame if frame["missing or padded"].any() else frame.drop(columns="missing or padded")
+    return [_first(frame, "Data" if not leading else "Data of each dataset", "")]
 
 
 def _first(frame: pd.DataFrame, caption: str, source: str) -> Html:

@@ -84,6 +84,11 @@ class Posterior:
         one: Posterior = jax.tree.map(lambda x: x[dataset], self)
         return one
 
+    def _repr_html_(self) -> str:
+        from jaxlatent.pages.notebook import posterior_html
+
+        return posterior_html(self)
+
     def log_density(self, position: Position, jacobian: bool = True) -> Array:
         """The log density at a position ``(dim,)``, up to a constant.
 

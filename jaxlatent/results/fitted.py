@@ -15,6 +15,7 @@ from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
 from jaxlatent.model.checks import Purpose as Use
 from jaxlatent.model.checks import check_use, levels_needed
+from jaxlatent.posterior.absent import Absent
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import accuracy, conditional, hidden, predictive, scores
@@ -196,6 +197,8 @@ class Fitted(Outcome):
         return self._ungridded(found)
 
     def _require_hidden(self, values: Mapping[str, Any], what: str, fill: float = np.nan) -> dict[str, np.ndarray]:
+        if isinstance(self.posterior.density, Absent):
+            self._require(values, what)
         if not values:
             raise InputError(
                 f"result.{what}()",

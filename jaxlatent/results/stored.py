@@ -14,6 +14,8 @@ import numpy as np
 from jaxlatent.data.arrays import Masked, split
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, StoreError
+from jaxlatent.model.recipes import recipe_of
+from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
 from jaxlatent.store.files import Files
@@ -41,8 +43,10 @@ def about(
             )
     same = identity(posterior, engine, key)
     same["names of datasets"] = None if names is None else [_label(name) for name in names]
+    density = posterior.density
     return {
         "identity": same,
+        "recipe": recipe_of(density.model) if isinstance(density, ModelDensity) else None,
         "kind": engine.kind,
         "coords": {dim: [_label(value) for value in values] for dim, values in coords.items()},
         "problems": [[(names or ()).index(name), text] for name, text in problems.items()],

@@ -71,6 +71,8 @@ def _parameter(value: Any) -> Any:
             return sorted((str(name), _parameter(each)) for name, each in value.items())
         case tuple() | list():
             return [_parameter(each) for each in value]
+        case np.dtype():  # of data from a disk it may name its byte order, "<i4", which is int32 all the same
+            return repr(value.newbyteorder("="))
         case np.ndarray() | jax.Array() if value.ndim:
             return array_checksum(value)
         case set() | frozenset():

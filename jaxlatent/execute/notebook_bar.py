@@ -1,0 +1,28 @@
+"""The progress of a fit in a notebook: a bar that is replaced in the output of its cell, and needs no widgets."""
+
+import time
+from collections.abc import Callable
+from html import escape
+
+#: Tells how many records of the total are done, and what is going on.
+Report = Callable[[int, str], None]
+
+
+def notebook_bar(label: str, total: int) -> Report:
+    """Show a bar below the running cell, and return what moves it.
+
+    Args:
+        label: name of the model and engine.
+        total: records that each lane will emit.
+    """
+    from IPython.display import display  # there is one where there is a notebook
+
+    began = time.monotonic()
+
+    def shown(done: int, note: str) -> dict[str, str]:
+        line = f"{label}: {done:,}/{total:,}, {time.monotonic() - began:.1f} s {note}".rstrip()
+        bar = f'<progress value="{done}" max="{total}"></progress>'
+        return {"text/plain": line, "text/html": f"<div>{bar} <small>{escape(line)}</small></div>"}
+
+    handle = display(shown(0, "compiling"), raw=True, display_id=True)
+    return lambda done, note: handle.update(shown(done, note), raw=True)
