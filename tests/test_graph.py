@@ -19,7 +19,7 @@ from numpyro.infer.inspect import get_model_relations
 import jaxlatent as jl
 from benchmarks.census_models import DATA, NUMPYRO
 from jaxlatent.demos import census, graphs
-from jaxlatent.graph.drawing import curve, make_grid
+from jaxlatent.graph.drawing import curve, label_corners, make_grid
 from jaxlatent.graph.structure import Node, Plate
 
 MODELS = {
@@ -358,6 +358,45 @@ def test_plates_hold_their_own_nodes_and_nothing_touches(name):
             if node not in (chain[0].key.name, chain[-1].key.name):
                 inside = ((points - corners.mean(0)) / (np.diff(corners, axis=0) / 2)) ** 2
                 assert inside.sum(1).min() > 1, f"an edge to {chain[-1].key.name} runs over {node}"
+
+
+#: Plates that arrows leave, enter, and both, where a label at the lower right was crossed.
+LABELLED = {
+    **GALLERY,
+    "leaves": (
+        jl.Model(
+            {"sigma": NORMAL, "slope": NORMAL.expand([5]).to_event(1)},
+            lambda p, d: {"y": dist.Normal(p.slope.sum() * p.sigma, 1.0)},
+            dims={"slope": ("predictor",)},
+        ),
+        {"y": np.zeros(200)},
+    ),
+    "both": (
+        jl.Model(
+            {
+                "mu": NORMAL,
+                "tau": NORMAL,
+                "sigma": NORMAL,
+                "clinic": lambda p: dist.Normal(p.mu, p.tau).expand([16]).to_event(1),
+            },
+            lambda p, d: {"days": dist.Normal(p.clinic.sum(), p.sigma)},
+            dims={"clinic": ("clinic",)},
+        ),
+        {"days": np.zeros(132)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_no_arrow_crosses_the_label_of_a_plate(name):
+    model, data = LABELLED[name]
+    page, chains = make_grid(model.graph(data))
+    arrows = [curve(chain) for chain in chains]
+    for plate in page.walk()[1:]:
+        if isinstance(plate.key, Plate):
+            low, high = label_corners(plate, arrows)
+            assert np.all(plate.corners[0] < low) and np.all(high < plate.corners[1])
+            assert not any(np.all((low < points) & (points < high), 1).any() for points in arrows), plate.key.label
 
 
 def test_no_edges_cross_that_need_not():

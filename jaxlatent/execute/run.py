@@ -1,14 +1,17 @@
 """`run`: a pure, traceable fit, for use inside another package's ``jit``, ``vmap`` or ``shard_map``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import export
 
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.engines.base import Engine, Stage
+from jaxlatent.errors import InputError
 from jaxlatent.execute.chunks import map_lanes
 from jaxlatent.execute.initial_position import initial_position
 from jaxlatent.execute.session import Emitted, Session, advance, begin, pool
@@ -36,10 +39,15 @@ class Run(NamedTuple):
     status: Array
 
 
+# A program that returns a `Run` can be serialised; a process that reads it imports jaxlatent first.
+export.register_namedtuple_serialization(Run, serialized_name="jaxlatent.Run")
+
+
 def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = None) -> Run:
     """Run an engine on one dataset and its lanes: pure and traceable, without file or terminal output.
 
-    The stages of the schedule are iterations of one ``scan``, so the program holds the log density and its gradient once.
+    For use inside ``jit``, ``vmap`` and ``shard_map`` (with ``check_vma=False``), and in programs that ``jax.export`` writes. The stages of
+    the schedule are iterations of one ``scan``, so the program holds the log density and its gradient once.
 
     Workarounds for versions of JAX and NumPyro (`jaxlatent._compat`) apply as in `fit` where they concern tracing, also under a ``vmap``
     around a direct call of `run`, but not under a ``vmap`` around a ``jit`` of it, which is traced after `run` has returned. Compiler
@@ -50,9 +58,39 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
         engine: any engine.
         key: a typed JAX key.
         init: optional starting positions ``(lane, dim)``.
+
+    Raises:
+        InputError: inside ``jax.shard_map`` without ``check_vma=False``, and of data whose types name axes of a mesh.
     """
-    with tracing_for(posterior, key, init):
+    with _explained(), tracing_for(posterior, key, init):
         return _run(posterior, engine, key, init)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A context in which the types of the caller's arrays that loops cannot hold are an error that says what to do.
+
+    Loops begin with constants, which are the same on all devices, where their results are not; those of a user's density as well as ours.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if "manual axis types do not match" in str(error):
+            raise InputError(
+                "jl.run inside jax.shard_map",
+                got="check_vma=True, JAX's default, which the loops of engines and densities do not pass",
+                expected="check_vma=False",
+                remedy="call jax.shard_map(..., check_vma=False): datasets are independent, so there is nothing for it to check.",
+            ) from None
+        if "Resource axis" in str(error) and "not found in mesh" in str(error):
+            raise InputError(
+                "jl.run of sharded data",
+                got="data on a mesh with explicit axes, the default of jax.make_mesh",
+                expected="axes that the compiler shards, or jax.shard_map",
+                remedy="give jax.make_mesh(..., axis_types=(jax.sharding.AxisType.Auto,)), "
+                "or call jl.run inside jax.shard_map(..., check_vma=False).",
+            ) from None
+        raise
 
 
 def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> Run:

@@ -17,6 +17,8 @@ from jaxlatent.graph.structure import Node, Plate, Structure
 
 #: Distance of neighbours in a layer, and of layers; padding of plates; number of swaps tried for a better order.
 _APART, _BETWEEN, _PAD, _MAX_SWAPS = 0.25, 0.42, 0.12, 300
+#: Height of the label of a plate.
+_LABEL = 0.14
 
 
 @dataclass(eq=False)
@@ -29,6 +31,7 @@ class Item:
     width: float = 0.0  # minimum
     above: float = 0.0  # from the middle of the first layer to the top
     below: float = 0.0  # from the middle of the last layer to the bottom
+    label_above: bool = False  # of a plate that arrows leave and none enters
     children: "list[Item]" = field(default_factory=list)
     corners: np.ndarray = field(
         default_factory=lambda: np.zeros((2, 2))
@@ -50,19 +53,36 @@ def draw(graph: Structure, ax: Axes | None, new_figure: Callable[..., Any]) -> A
     shapes = {item: ax.add_patch(_shape(item, scale)) for item in page.walk()[1:] if item.key}
     style: dict[str, Any] = {"arrowstyle": f"-|>,head_length={4.5 * scale},head_width={1.9 * scale}"}
     style |= {"mutation_scale": 1.0, "shrinkA": 0, "shrinkB": 0, "linewidth": 0.8 * scale, "color": "black"}
-    for chain in chains:
-        points = curve(chain)
+    arrows = [curve(chain) for chain in chains]
+    for chain, points in zip(chains, arrows, strict=True):
         for shape in (shapes[chain[0]], shapes[chain[-1]]):
             points = points[~shape.get_patch_transform().transform_path(shape.get_path()).contains_points(points)]
         ax.add_patch(FancyArrowPatch(path=Path(points), capstyle="butt", joinstyle="miter", **style))
     for item in shapes:
-        (x, y), (right, bottom) = item.corners.mean(0), item.corners[[1, 0], [0, 1]]
         if isinstance(item.key, Node):
-            ax.text(x, y, "\n".join(item.key.lines), ha="center", va="center", fontsize=9 * scale)
-        elif item.key:
-            style = {"ha": "right", "va": "bottom", "fontsize": 8 * scale, "color": "#404040"}
-            ax.text(right - 0.06, bottom + 0.04, item.key.label, **style)
+            (x, y), lines = item.corners.mean(0), "\n".join(item.key.lines)
+            ax.text(x, y, lines, ha="center", va="center", fontsize=9 * scale)
+        elif item.key and item.key.label:
+            low, high = label_corners(item, arrows)
+            style = {"ha": "right", "va": "center", "fontsize": 8 * scale, "color": "#404040"}
+            ax.text(high[0], (low[1] + high[1]) / 2, item.key.label, **style)
     return ax
+
+
+def label_corners(plate: Item, arrows: Sequence[np.ndarray]) -> np.ndarray:
+    """Lower left and upper right of the label of a plate: on the right, or on the left where arrows would cross it only there."""
+    assert isinstance(plate.key, Plate)
+    (left, bottom), (right, top) = plate.corners
+    width = _label_width(plate.key)
+    low = top - 0.04 - _LABEL if plate.label_above else bottom + 0.04
+    sides = [np.array([(end - width, low), (end, low + _LABEL)]) for end in (right - 0.06, left + 0.06 + width)]
+    crossing = lambda box: sum(np.all((box[0] <= points) & (points <= box[1]), 1).any() for points in arrows)
+    return min(sides, key=crossing)
+
+
+def _label_width(plate: Plate) -> float:
+    width: float = TextPath((0, 0), plate.label or "-", size=8).get_extents().width / 72
+    return width
 
 
 def curve(chain: Sequence[Item]) -> np.ndarray:
@@ -94,7 +114,7 @@ def make_grid(graph: Structure) -> tuple[Item, list[list[Item]]]:
         nodes[node.name] = Item(node, layer, layer, max(1.18 * width + 0.14, 0.5), half, half)
     for name in nodes.keys() - {child for _, child in graph.edges}:  # nodes without parents, just above their readers
         nodes[name].first = nodes[name].last = min((nodes[c].first - 1 for p, c in graph.edges if p == name), default=0)
-    page, chains = _box(graph.root, nodes), []
+    page, chains = _box(graph.root, nodes, graph.edges), []
     for start, end in ((nodes[parent], nodes[child]) for parent, child in graph.edges):
         chains.append([start, *(Item(None, layer, layer) for layer in range(start.first + 1, end.first)), end])
         for item in chains[-1][1:-1]:  # in the innermost plate of either end that reaches this layer
@@ -109,13 +129,19 @@ def make_grid(graph: Structure) -> tuple[Item, list[list[Item]]]:
     return page, chains
 
 
-def _box(plate: Plate, nodes: dict[str, Item]) -> Item:
-    children = [nodes[name] for name in plate.nodes] + [_box(inner, nodes) for inner in plate.plates]
+def _box(plate: Plate, nodes: dict[str, Item], edges: Sequence[tuple[str, str]]) -> Item:
+    """A plate, with room for its label where no arrow goes: at the top, at the bottom, or at the bottom beside those that leave."""
+    children = [nodes[name] for name in plate.nodes] + [_box(inner, nodes, edges) for inner in plate.plates]
     first, last = min(child.first for child in children), max(child.last for child in children)
-    above = max(child.above for child in children if child.first == first) + _PAD
-    below = max(child.below for child in children if child.last == last) + (0.2 if plate.label else _PAD)
-    label = TextPath((0, 0), plate.label or "-", size=8).get_extents().width / 72
-    return Item(plate, first, last, label + _PAD, above, below, children)
+    within = {item.key.name for child in children for item in child.walk() if isinstance(item.key, Node)}
+    enters = any(parent not in within and child in within for parent, child in edges)
+    leaves = any(parent in within and nodes[child].first > last for parent, child in edges)  # through the bottom
+    at_top = bool(plate.label) and leaves and not enters
+    above = max(child.above for child in children if child.first == first) + (_LABEL + 0.06 if at_top else _PAD)
+    below = max(child.below for child in children if child.last == last)
+    below += _LABEL + 0.06 if plate.label and not at_top else _PAD
+    width = (2 if leaves and enters else 1) * (_label_width(plate) + _PAD)
+    return Item(plate, first, last, width, above, below, at_top, children)
 
 
 def _sides(page: Item, edges: Sequence[tuple[Item, Item]]) -> dict[Item, np.ndarray]:
