@@ -1,8 +1,10 @@
 """The progress of a fit in a notebook: a bar that is replaced in the output of its cell, and needs no widgets."""
 
+import importlib
 import time
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
 #: Tells how many records of the total are done, and what is going on.
 Report = Callable[[int, str], None]
@@ -15,8 +17,8 @@ def notebook_bar(label: str, total: int) -> Report:
         label: name of the model and engine.
         total: records that each lane will emit.
     """
-    from IPython.display import display  # there is one where there is a notebook
-
+    # There is one where there is a notebook.
+    display: Any = importlib.import_module("IPython.display").display
     began = time.monotonic()
 
     def shown(done: int, note: str) -> dict[str, str]:
