@@ -154,6 +154,10 @@ class Engine(Protocol):
         """
         ...
 
+    def choices(self, statistics: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """What it chose by itself, and why, in words, for provenance; statistics lead with ``(dataset, lane)``."""
+        ...
+
 
 class Record(NamedTuple):
     """The objective that a step found: a log joint (EM: of the parameters before the step) or a bound on the evidence."""
@@ -215,6 +219,10 @@ class Search:
     ) -> tuple[np.ndarray, list[str]]:
         """Nothing to check across lanes."""
         return status, []
+
+    def choices(self, statistics: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """A search chooses nothing that its settings do not say."""
+        return {}
 
 
 EngineClass = TypeVar("EngineClass", bound=type)

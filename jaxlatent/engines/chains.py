@@ -66,6 +66,10 @@ class Chains:
         """Mark chains that have not mixed."""
         return mark_unmixed(status, positions), []
 
+    def choices(self, statistics: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """None, unless an engine says otherwise."""
+        return {}
+
 
 def mark_unmixed(status: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """The status of chains, with UNMIXED for those of a dataset whose unfailed chains sample different regions.

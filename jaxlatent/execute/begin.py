@@ -132,7 +132,7 @@ def _described(job: Job, given: Posterior) -> dict[str, Any]:
     quarantine = job.quarantine
     run = stored.about(given, job.engine, job.key, job.coords, quarantine.problems)
     rule = None if job.until is None else asdict(job.until)
-    origin = provenance(settings(job.engine), type(job.engine).__name__, job.seed, jax.local_devices()[:1], {})
+    origin = provenance(settings(job.engine), type(job.engine).__name__, job.seed, jax.local_devices()[:1], {}, {})
     run |= {
         "segment": job.segment,
         "datasets": job.datasets.tolist(),

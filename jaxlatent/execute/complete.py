@@ -50,14 +50,16 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
         final = programs.finish(grid, compile_key, posterior, ended.session)
         last = named(grid, naming, final.outputs)
         fields = _fields(engine, sink.records(), last, *grid.fetch((final.objective, final.status)))
-    fields = jax.tree.map(lambda x: x[0] if quarantine.names is None else x, quarantine.blank(fields))
+    fields = quarantine.blank(fields)
+    choices = engine.choices(fields["statistics"])
+    fields = jax.tree.map(lambda x: x[0] if quarantine.names is None else x, fields)
     timings = {
         "compile": compiled,
         "warmup": ended.seconds[False],
         "sampling": ended.seconds[True],
         "total": time.perf_counter() - clock,
     }
-    origin = provenance(settings(engine), type(engine).__name__, job.seed, grid.mesh.devices.flat, timings)
+    origin = provenance(settings(engine), type(engine).__name__, job.seed, grid.mesh.devices.flat, timings, choices)
     if isinstance(sink, Disk) and not ended.interrupted:
         stored.write_rest(sink.files, sink.run, fields)
         sink.describe(state="finished", provenance=asdict(origin))

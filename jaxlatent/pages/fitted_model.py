@@ -95,7 +95,8 @@ def _drawing(graph: Graph) -> Html:
 def settings_parts(study: Study) -> list[Html]:
     """The engine with its settings, and how the fit ran."""
     origin = study.result.provenance
-    rows = {"engine": origin.engine, **origin.settings}
+    chosen = {f"{name}, as chosen": text for name, text in origin.choices.items()}
+    rows = {"engine": origin.engine, **origin.settings, **chosen}
     frame = pd.DataFrame(
         {"value": [without_addresses(value) for value in rows.values()]}, pd.Index(list(rows), name="setting")
     )

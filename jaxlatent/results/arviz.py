@@ -26,14 +26,15 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
     make: Callable[[Mapping[str, Any], tuple[str, ...]], Any] = lambda values, leading: container.dataset(
         values, leading, dims, coords
     )
-    per_draw = {
-        name: value
-        for name, value in result.statistics.items()
-        if value.shape[: len(result.leading)] == result.positions.shape[:-1]
-    }
+    per_draw, per_lane = {}, {}
+    for name, value in result.statistics.items():
+        if value.shape[: len(result.leading)] == result.positions.shape[:-1]:
+            per_draw[name] = value
+        elif value.shape == result.status.shape:
+            per_lane[name] = value
     groups = {
         "posterior": make({**result.params, **result.derived}, result.leading),
-        "sample_stats": make(per_draw, result.leading),
+        "sample_stats": make(per_draw, result.leading).assign(make(per_lane, result.leading[:-1])),
     }
     groups["posterior"].attrs.update(_attributes(result))
     terms = result._terms()
@@ -83,6 +84,7 @@ def _attributes(result: Fitted) -> dict[str, Any]:
         "settings": ", ".join(f"{name}={value!r}" for name, value in p.settings.items()),
         "seed": str(p.seed),
         "device": p.device,
+        **{f"choice_of_{name}": text for name, text in p.choices.items()},
         **flat,
     }
 

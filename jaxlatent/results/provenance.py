@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -29,6 +29,7 @@ class Provenance:
         x64: whether JAX ran in 64 bits.
         timings: seconds: "compile" (checks and compilation), "warmup", "sampling", "total".
         created: ISO time, UTC.
+        choices: what the engine chose by itself, and why, in words: "metric" of NUTS.
     """
 
     engine: str
@@ -39,6 +40,7 @@ class Provenance:
     x64: bool
     timings: dict[str, float]
     created: str
+    choices: dict[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -54,7 +56,12 @@ def _versions() -> dict[str, str]:
 
 
 def provenance(
-    settings: Mapping[str, Any], engine: str, seed: Any, devices: Iterable[Any], timings: dict[str, float]
+    settings: Mapping[str, Any],
+    engine: str,
+    seed: Any,
+    devices: Iterable[Any],
+    timings: dict[str, float],
+    choices: Mapping[str, str],
 ) -> Provenance:
     """The provenance of a run that ends now."""
     kinds = [device.device_kind for device in devices]
@@ -68,4 +75,5 @@ def provenance(
         x64=bool(jax.config.read("jax_enable_x64")),
         timings=timings,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        choices=dict(choices),
     )

@@ -6,6 +6,12 @@ leapfrog step uses ``L``.
 The diagonal, dense and low-rank estimators all minimise the Fisher divergence between a Gaussian and the posterior from draws ``q`` *and*
 gradients ``g`` (Seyboldt, Carlson and Carpenter 2024): the optimum is the geometric mean of cov(q) and cov(g)\ :sup:`-1`. For a Gaussian
 target it is exact after ``dim + 1`` draws, where the sample covariance is still noisy.
+
+Of a Gaussian the two are equal, so that every eigenvalue of cov(q) cov(g) is 1. In general cov(g) is the mean curvature, and the
+eigenvalues are at least 1: the variance of a direction times its mean curvature. Where the curvature varies strongly, as in the neck of
+a funnel or along a banana, the largest one grows. This curvature ratio depends neither on the step size nor on the metric in use. Of n
+draws, noise alone would make it up to (1 + sqrt(dim / n))\ :sup:`4`, were the two independent (the edge of the law of Marchenko and
+Pastur 1967, for each); it is divided by that.
 """
 
 from typing import NamedTuple
@@ -14,7 +20,8 @@ import jax.numpy as jnp
 
 from jaxlatent.typing import Array, Bool, Float
 
-#: Weight of the identity, in draws, against the empirical moments of a window.
+#: Weight of the identity, in draws, against the empirical moments of a window with no more draws than dimensions; with more it falls off,
+#: since it biases the narrow directions of an ill-conditioned posterior most, whose shape ``dim + 1`` draws determine.
 _SHRINK = 2.0
 #: A low-rank direction is kept if its variance differs from the diagonal metric's by more than this factor.
 _CUTOFF = 1.5
@@ -73,8 +80,8 @@ def estimate(
     gradients: Float[Array, "lane n dim"],
     weights: Float[Array, "lane n"],
     like: Metric,
-) -> Metric:
-    """Estimate the metric from a window of draws and gradients.
+) -> tuple[Metric, Float[Array, ""]]:
+    """Estimate the metric, and the curvature ratio, from a window of draws and gradients.
 
     Moments are taken about each lane's own mean, so that lanes that are still far apart do not inflate the metric.
 
@@ -83,6 +90,10 @@ def estimate(
         gradients: of the log density at the draws.
         weights: 1 for a draw to use, 0 for padding or a lane to leave out.
         like: a metric of the kind to estimate, used where the estimate is not finite.
+
+    Returns:
+        The metric, and the largest ratio, over directions, of the mean curvature to that of a Gaussian with the covariance of the draws,
+        relative to noise; a low-rank metric measures it within the span of some draws and gradients, a diagonal one along the coordinates.
     """
     q, total = _centred(draws, weights)
     g, _ = _centred(gradients, weights)
@@ -91,12 +102,13 @@ def estimate(
     scale = jnp.clip((variance_q + tiny) / (variance_g + tiny), 1e-20, 1e20) ** 0.25
     scale = jnp.where(jnp.isfinite(scale) & (variance_q > 0), scale, like.scale)
     if like.matrix.shape[-1] == 0:
-        return like._replace(scale=scale)
+        return like._replace(scale=scale), jnp.max(variance_q * variance_g)
     q, g = q / scale, g * scale
     if like.spread.shape[-1] == 0:
-        return like._replace(scale=scale, matrix=_lower_factor(_moment(q, total), _moment(g, total)))
-    matrix, spread = _low_rank(q, g, weights.reshape(-1), total, like.spread.shape[-1])
-    return like._replace(scale=scale, matrix=matrix, spread=spread)
+        matrix, largest = _lower_factor(_moment(q, total), _moment(g, total))
+        return like._replace(scale=scale, matrix=matrix), largest / _noise(q.shape[-1], total)
+    matrix, spread, ratio = _low_rank(q, g, weights.reshape(-1), total, like.spread.shape[-1])
+    return like._replace(scale=scale, matrix=matrix, spread=spread), ratio
 
 
 def _centred(
@@ -113,28 +125,43 @@ def _centred(
 
 def _moment(x: Float[Array, "rows dim"], total: Float[Array, ""]) -> Float[Array, "dim dim"]:
     """The second moment of rows ``x``, shrunk towards the identity."""
-    return (x.T @ x + _SHRINK * jnp.eye(x.shape[-1])) / (total + _SHRINK)
+    dim = x.shape[-1]
+    shrink = _SHRINK * jnp.minimum(1.0, dim / total)
+    return (x.T @ x + shrink * jnp.eye(dim)) / (total + shrink)
 
 
-def _geometric_mean(a: Float[Array, "dim dim"], b: Float[Array, "dim dim"]) -> Float[Array, "dim dim"]:
-    """The ``X`` with ``X b X = a`` for positive definite ``a`` and ``b``: the geometric mean of ``a`` and the inverse of ``b``."""
+def _noise(dim: int, total: Float[Array, ""]) -> Float[Array, ""]:
+    """The largest eigenvalue of the product of two independent sample covariances of white noise."""
+    edge: Array = (1 + jnp.sqrt(dim / total)) ** 4
+    return edge
+
+
+def _geometric_mean(
+    a: Float[Array, "dim dim"], b: Float[Array, "dim dim"]
+) -> tuple[Float[Array, "dim dim"], Float[Array, ""]]:
+    """The ``X`` with ``X b X = a`` for positive definite ``a`` and ``b``, and the largest eigenvalue of ``a b``.
+
+    ``X`` is the geometric mean of ``a`` and the inverse of ``b``.
+    """
     values, vectors = jnp.linalg.eigh(b)
     root = jnp.sqrt(jnp.maximum(values, jnp.finfo(b.dtype).eps * values[-1]))
     half, inverse = (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
     values, vectors = jnp.linalg.eigh(half @ a @ half)
     values = jnp.maximum(values, jnp.finfo(a.dtype).eps * values[-1])
     mean: Array = inverse @ (vectors * jnp.sqrt(values)) @ vectors.T @ inverse
-    return mean
+    return mean, values[-1]
 
 
-def _lower_factor(moment_q: Float[Array, "dim dim"], moment_g: Float[Array, "dim dim"]) -> Float[Array, "dim dim"]:
-    covariance = _geometric_mean(moment_q, moment_g)
+def _lower_factor(
+    moment_q: Float[Array, "dim dim"], moment_g: Float[Array, "dim dim"]
+) -> tuple[Float[Array, "dim dim"], Float[Array, ""]]:
+    covariance, ratio = _geometric_mean(moment_q, moment_g)
     factor = jnp.linalg.cholesky(covariance)
-    return jnp.where(jnp.isfinite(factor).all(), factor, jnp.eye(factor.shape[-1]))
+    return jnp.where(jnp.isfinite(factor).all(), factor, jnp.eye(factor.shape[-1])), ratio
 
 
-def _low_rank(q: Array, g: Array, weights: Array, total: Array, rank: int) -> tuple[Array, Array]:
-    """Directions and spreads, within the span of some draws and gradients, whose variance differs most from the diagonal metric's."""
+def _low_rank(q: Array, g: Array, weights: Array, total: Array, rank: int) -> tuple[Array, Array, Array]:
+    """Directions and spreads that differ most from the diagonal metric, within the span of some draws and gradients; curvature ratio."""
     some = min(_SPAN, q.shape[0])
     counted = jnp.argsort(weights <= 0, stable=True)
     chosen = counted[(jnp.arange(some, dtype=weights.dtype) * jnp.sum(weights) / some).astype(jnp.int32)]
@@ -146,7 +173,7 @@ def _low_rank(q: Array, g: Array, weights: Array, total: Array, rank: int) -> tu
     values, vectors = values[-columns:], vectors[:, -columns:]
     kept = values > 1e-5 * values[-1]
     basis = rows.T @ (vectors / jnp.sqrt(jnp.where(kept, values, 1.0))) * kept.astype(values.dtype)
-    core = _geometric_mean(_moment(q @ basis, total), _moment(g @ basis, total))
+    core, largest = _geometric_mean(_moment(q @ basis, total), _moment(g @ basis, total))
     values, vectors = jnp.linalg.eigh(core)
     distance = jnp.abs(jnp.log(jnp.maximum(values, 1e-20)))
     top = jnp.argsort(-distance)[:rank]
@@ -156,4 +183,4 @@ def _low_rank(q: Array, g: Array, weights: Array, total: Array, rank: int) -> tu
     directions = jnp.pad(directions, ((0, 0), (0, padding)))
     spread = jnp.pad(spread, (0, padding), constant_values=1.0)
     fine = jnp.isfinite(directions).all() & jnp.isfinite(spread).all()
-    return jnp.where(fine, directions, 0.0), jnp.where(fine, spread, 1.0)
+    return jnp.where(fine, directions, 0.0), jnp.where(fine, spread, 1.0), largest / _noise(basis.shape[-1], total)

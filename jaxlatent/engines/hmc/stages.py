@@ -10,7 +10,7 @@ _LONGEST_WINDOW = 250
 
 
 def warmup_stages(warmup: int, limit: int, early_limit: int) -> tuple[Stage, ...]:
-    """Windows that double from 20 to 250 transitions, then a last stage that tunes the step size alone.
+    """Windows that double from 20 transitions, then equal ones of at most 250, then a last stage that tunes the step size alone.
 
     Args:
         warmup: transitions in all.
@@ -23,10 +23,12 @@ def warmup_stages(warmup: int, limit: int, early_limit: int) -> tuple[Stage, ...
     rest, length = warmup - last, _FIRST_WINDOW
     stages: list[Stage] = []
     while rest > 0:
-        # Absorb a remainder too short for a window of its own.
+        # The last window teaches the final metric: absorb a remainder too short for one of its own.
         take = rest if rest < 2 * length and rest <= _LONGEST_WINDOW else min(length, rest)
+        if length > _LONGEST_WINDOW:
+            take = -(-rest // -(-rest // _LONGEST_WINDOW))
         stages.append(Stage(take, WINDOW, early_limit if len(stages) < 2 else limit, False))
-        rest, length = rest - take, min(2 * length, _LONGEST_WINDOW)
+        rest, length = rest - take, 2 * length
     return (*stages, Stage(last, LAST, limit, False))
 
 

@@ -8,11 +8,13 @@ still integrate. The log density appears once in the compiled program, shared by
 transition draws its random numbers in one call, since compile time on a CPU grows with the number of calls.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent.engines.base import Final, Outputs, Stage, engine, when
 from jaxlatent.engines.chains import Chains, Record
@@ -22,7 +24,7 @@ from jaxlatent.engines.hmc.leapfrog import Point, leapfrog
 from jaxlatent.engines.hmc.stages import SAMPLE, sampler_stages
 from jaxlatent.engines.nuts import trajectory as trajectories
 from jaxlatent.engines.nuts.trajectory import Trajectory
-from jaxlatent.engines.nuts.warmup import EARLY_DEPTH, Shared, Window, pool
+from jaxlatent.engines.nuts.warmup import EARLY_DEPTH, Shared, Window, in_words, pool
 from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
@@ -52,6 +54,13 @@ class Tally(NamedTuple):
     moved: Array
 
 
+class Choice(NamedTuple):
+    """The metric that warm-up chose: whether it is diagonal, and the curvature ratio of the posterior that decided."""
+
+    diagonal_metric: Array
+    curvature_ratio: Array
+
+
 class State(NamedTuple):
     """A lane between two leapfrog steps.
 
@@ -63,6 +72,7 @@ class State(NamedTuple):
         tuning: dual averaging of the step size.
         info: statistics of the last transition.
         tally: counts of the kept transitions.
+        choice: of the metric, by the last window.
     """
 
     draw: Point
@@ -72,6 +82,7 @@ class State(NamedTuple):
     tuning: Tuning
     info: Info
     tally: Tally
+    choice: Choice
 
 
 @engine
@@ -84,7 +95,8 @@ class NUTS(Chains):
         draws: kept transitions per chain.
         target_accept: target of the mean acceptance probability; raise it against divergences.
         metric: "diag", "dense", "low_rank", or "auto": dense up to 200 dimensions, low rank above, and diagonal where the
-            curvature of the posterior varies strongly (see `jaxlatent.engines.nuts.warmup`).
+            curvature of the posterior varies strongly (see `jaxlatent.engines.nuts.warmup`). The statistics ``diagonal_metric`` and
+            ``curvature_ratio`` of a result say which it was, and why.
         rank: number of directions of the low-rank metric.
         max_depth: maximum number of doublings of a trajectory.
         divergence_threshold: energy error above which a trajectory is divergent.
@@ -121,9 +133,8 @@ class NUTS(Chains):
         kind = self.metric
         if kind == "auto":
             kind = "dense" if posterior.dim <= 200 else "low_rank"
-        return Shared(
-            metrics.identity(kind, posterior.dim, self.rank), jnp.ones(()), jnp.zeros((), bool), jnp.zeros((), bool)
-        )
+        metric, false = metrics.identity(kind, posterior.dim, self.rank), jnp.zeros((), bool)
+        return Shared(metric, jnp.ones(()), jnp.full((), jnp.nan), jnp.asarray(kind == "diag"), false)
 
     def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
         """A lane before the evaluation of its first position, which is done by a leapfrog step of size zero."""
@@ -136,6 +147,7 @@ class NUTS(Chains):
             tuning=start_tuning(zero + 1),
             info=Info(zero, zero, count, count, jnp.zeros((), bool), zero),
             tally=Tally(count, count, count),
+            choice=Choice(shared.diagonal_only, shared.curvature_ratio),
         )
 
     def step(
@@ -187,14 +199,14 @@ class NUTS(Chains):
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
         """Pool the lanes into a common step size, and at the end of a window into a common metric."""
         averages = jnp.exp(state.tuning.log_average)
-        window = Window(records.position, records.gradient, records.lp, records.info.diverging, records.info.tree_depth)
+        window = Window(records.position, records.gradient, records.lp, records.info.tree_depth)
         shared = pool(shared, window, averages, counts, stage, automatic=self.metric == "auto")
-        tuning = start_tuning(shared.step_size)
+        tuning, choice = start_tuning(shared.step_size), Choice(shared.diagonal_only, shared.curvature_ratio)
 
         def restart(lane: State) -> State:
             end = lane.trajectory.end._replace(gradient=shared.metric.transpose(lane.draw.gradient))
             trajectory = lane.trajectory._replace(left=end, right=end, end=end)
-            return lane._replace(trajectory=trajectory, step_size=shared.step_size, tuning=tuning)
+            return lane._replace(trajectory=trajectory, step_size=shared.step_size, tuning=tuning, choice=choice)
 
         return jax.vmap(restart)(state), shared
 
@@ -204,4 +216,13 @@ class NUTS(Chains):
         status = jnp.where(long & (2 * tally.capped > tally.draws), Status.TREE_DEPTH, Status.OK)
         status = jnp.where(long & (_MOVING * tally.moved < tally.draws), Status.STUCK, status)
         status = jnp.where(self.done(state), Status.NON_FINITE, status)
-        return Final(Outputs({}), state.draw.log_density, status)
+        return Final(Outputs(state.choice._asdict()), state.draw.log_density, status)
+
+    def choices(self, statistics: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """Whether the metric is diagonal, if that was left to the warm-up."""
+        if self.metric != "auto":
+            return {}
+        # Lanes of a dataset agree; quarantined datasets have no ratio.
+        ratio, diagonal = statistics["curvature_ratio"][:, 0], statistics["diagonal_metric"][:, 0]
+        known = ~np.isnan(ratio)
+        return {"metric": in_words(ratio[known], diagonal[known].astype(bool))}

@@ -2,11 +2,14 @@
 
 Within a window each lane tunes its own step size by dual averaging, so none waits. At the end of a window the lanes of a dataset are
 pooled: the metric is estimated from the draws of all trusted lanes, so four chains learn it four times as fast, and the step size is a
-low quantile of theirs. A lane that is stuck far from the others is left out.
+low quantile of theirs. A lane that is stuck far from the others is left out, and so are draws on the way to the typical set: a few of
+them, far out along one direction, would outweigh all others.
 
 A dense or low-rank metric helps where the posterior is near a Gaussian, often by a factor of ten. Where the curvature varies (a banana, a
 funnel), correlations learned in the bulk are wrong in the tails: at the same mean acceptance such a metric diverges there and misses
-them. So ``metric="auto"`` falls back to a diagonal once a later window diverges.
+them. So ``metric="auto"`` leaves correlations out of the metric where the curvature ratio of the latest window is high
+(`jaxlatent.engines.hmc.metric`). Every later window decides anew. Divergences are no evidence of it: while dual averaging still tries
+step sizes, a transition in a hundred diverges on a plain regression too, and under a diagonal metric several of them.
 
 If the chains of a dataset have not mixed although most trajectories reach the depth limit, its trees are kept shallow until they do: it
 would take a thousand gradients per draw, and all other datasets would wait.
@@ -15,6 +18,7 @@ would take a thousand gradients per draw, and all other datasets would wait.
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlatent.engines.base import Stage
 from jaxlatent.engines.hmc.metric import Metric, estimate
@@ -24,9 +28,11 @@ from jaxlatent.typing import Array
 
 #: Depth limit while the metric is still rough: it learns as much from 2**6 leapfrog steps as from 2**10.
 EARLY_DEPTH = 6
-#: Windows at least this long are past the search for the typical set; a higher rate of divergences in their second half shows that the
-#: curvature varies.
-_SETTLED, _DIVERGENCE_RATE = 80, 0.005
+#: Windows at least this long say whether chains have mixed, and whether correlations are left out of the metric: the first of the usual
+#: warm-up (80) often begins outside the typical set.
+_SETTLED, _DECIDING = 80, 100
+#: Correlations are left out above this curvature ratio.
+_BENT = 2.0
 #: Chains are unmixed if the ratio of between-chain to within-chain variance is higher (R-hat above 1.7); their trees become shallow if
 #: also a larger fraction of trajectories reaches the depth limit. Both in the second half of a window, after its first, too long steps.
 _SHALLOW_TREES_RATIO, _CAPPED = 2.0, 0.75
@@ -38,12 +44,14 @@ class Shared(NamedTuple):
     Attributes:
         metric: the whitening map.
         step_size: used once adaptation has ended.
-        diagonal_only: whether the curvature varies, so that the metric falls back to its diagonal.
+        curvature_ratio: of the latest window, NaN before the first; see `jaxlatent.engines.hmc.metric.estimate`.
+        diagonal_only: whether the curvature varies, so that correlations are left out of the metric.
         unmixed: whether the chains have not mixed at the depth limit.
     """
 
     metric: Metric
     step_size: Array
+    curvature_ratio: Array
     diagonal_only: Array
     unmixed: Array
 
@@ -58,14 +66,12 @@ class Window(NamedTuple):
     Attributes:
         draws, gradients: ``(lane, capacity, dim)``.
         lp: log densities, ``(lane, capacity)``.
-        diverging: ``(lane, capacity)``.
         depth: tree depths, ``(lane, capacity)``.
     """
 
     draws: Array
     gradients: Array
     lp: Array
-    diverging: Array
     depth: Array
 
 
@@ -78,7 +84,7 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
         step_sizes: averaged step size of each lane, ``(lane,)``.
         counts: number of draws of each lane, ``(lane,)``.
         stage: the stage that ended.
-        automatic: whether the metric may fall back to its diagonal.
+        automatic: whether correlations may be left out of the metric.
     """
     index = jnp.arange(window.lp.shape[1], dtype=counts.dtype)
     valid = index < counts[:, None]
@@ -87,17 +93,30 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     step_size = _pool_step_sizes(jnp.where(trusted & (step_sizes > 0), step_sizes, jnp.nan), shared.step_size)
     counted = valid & trusted[:, None]
     learn = (stage.kind == WINDOW) & trusted.any()
-    fresh = estimate(window.draws, window.gradients, counted.astype(window.draws.dtype), shared.metric)
-    metric = select(learn, fresh, shared.metric)
-    # Dual averaging begins with steps that are too long on purpose: ignore the divergences of the first half.
-    late = counted & (index >= counts[:, None] // 2)
-    share = jnp.sum(window.diverging & late) / jnp.maximum(jnp.sum(late), 1)
-    diagonal_only = shared.diagonal_only | (automatic & learn & (stage.steps >= _SETTLED) & (share > _DIVERGENCE_RATE))
+    typical = jnp.nanmedian(jnp.where(counted, window.lp, jnp.nan)) - _depth_of_typical_set(window.draws.shape[-1])
+    weights = (counted & (window.lp >= typical)).astype(window.draws.dtype)
+    fresh, ratio = select(
+        learn, estimate(window.draws, window.gradients, weights, shared.metric), (shared.metric, shared.curvature_ratio)
+    )
+    decides = learn & automatic & (stage.steps >= _DECIDING)
+    diagonal_only = jnp.where(decides, ~(ratio <= _BENT), shared.diagonal_only)
     running = valid & (index >= counts[:, None] // 2) & (jnp.isfinite(level) & (counts > 1))[:, None]
     deepest = running & (window.depth >= shared.limit(stage))
     capped = jnp.sum(deepest, dtype=level.dtype) > _CAPPED * jnp.sum(running, dtype=level.dtype)
     unmixed = jnp.where(stage.steps >= _SETTLED, capped & _unmixed(window.draws, running), shared.unmixed)
-    return Shared(metric.flattened(diagonal_only), step_size.astype(shared.step_size.dtype), diagonal_only, unmixed)
+    metric = fresh.flattened(diagonal_only)
+    return Shared(metric, step_size.astype(shared.step_size.dtype), ratio, diagonal_only, unmixed)
+
+
+def in_words(ratios: np.ndarray, diagonal: np.ndarray) -> str:
+    """What became of the metric of each dataset, and why, from its curvature ratio and whether it is diagonal."""
+    if not ratios.size:
+        return "as at the start, since no window taught it"
+    kind = "diagonal" if diagonal.all() else "with correlations"
+    if diagonal.any() and not diagonal.all():
+        kind = f"diagonal for {diagonal.sum()} of {diagonal.size} datasets, with correlations for the others"
+    low, high = (f"{bound:.3g}" for bound in (ratios.min(), ratios.max()))
+    return f"{kind}: the curvature ratio is {low if low == high else f'{low} to {high}'}, the limit {_BENT:g}"
 
 
 def _unmixed(draws: Array, counted: Array) -> Array:
@@ -126,10 +145,12 @@ def _pool_step_sizes(step_sizes: Array, before: Array) -> Array:
 
 
 def _trusted(level: Array, counts: Array, dim: int) -> Array:
-    """Whether the mean log density of each lane is finite and not far below the median lane's.
-
-    In equilibrium the standard deviation of the log density is about sqrt(dim / 2), and less for the mean of a window.
-    """
+    """Whether the mean log density of each lane is finite and not far below the median lane's."""
     finite = jnp.isfinite(level) & (counts > 1)
     median = jnp.nanmedian(jnp.where(finite, level, jnp.nan))
-    return finite & (level >= median - 5.0 - 3.0 * jnp.sqrt(dim / 2))
+    return finite & (level >= median - _depth_of_typical_set(dim))
+
+
+def _depth_of_typical_set(dim: int) -> float:
+    """Log densities further below the median are not those of equilibrium, where their standard deviation is about sqrt(dim / 2)."""
+    return float(5.0 + 3.0 * np.sqrt(dim / 2))
