@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 
-from jaxlatent.distributions.masking import inside_support
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, Position
 
@@ -22,12 +21,3 @@ def initial_position(posterior: Posterior, key: Key) -> tuple[Position, Array]:
     start = (jnp.zeros((), jnp.int32), jnp.zeros(posterior.dim), jnp.zeros((), bool))
     _, position, found = jax.lax.while_loop(lambda c: ~c[2] & (c[0] < _TRIES), search, start)
     return position, found
-
-
-def supported(posterior: Posterior, position: Position) -> dict[str, Array]:
-    """For each observation, whether all values lie in its support; empty if the density does not know its observations."""
-    density, data, params = posterior.density, posterior.data, posterior.constrain(position)
-    return {
-        name: jnp.all(inside_support(d, density.observation(name, params, data)))
-        for name, d in density.observed(params, data).items()
-    }

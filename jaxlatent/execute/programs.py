@@ -16,12 +16,13 @@ from jaxlatent.errors import InputError
 from jaxlatent.execute import session as sessions
 from jaxlatent.execute.chunks import map_lanes
 from jaxlatent.execute.grid import Grid
-from jaxlatent.execute.initial_position import initial_position, supported
+from jaxlatent.execute.initial_position import initial_position
 from jaxlatent.execute.session import LEADS, Emitted, Session
 from jaxlatent.keys import Streams, streams
 from jaxlatent.masks import widen
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.posterior.support import supported
 from jaxlatent.typing import Array, Key, Params, PyTree
 
 _once = partial(compiled, quick=True)
@@ -42,7 +43,7 @@ def find_starts(grid: Grid, posterior: Posterior, keys: Key) -> tuple[Array, Arr
 
     def one(posterior: Posterior, key: Key) -> tuple[Array, Array, dict[str, Array]]:
         position, found = initial_position(posterior, key)
-        return position, found, supported(posterior, position)
+        return position, found, supported(posterior, posterior.constrain(position))
 
     found: tuple[Array, Array, dict[str, Array]] = _on_own_device(grid, one, posterior, (keys,))
     return found
@@ -54,7 +55,11 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
 
     def one(posterior: Posterior, params: Params) -> tuple[Array, Array, dict[str, Array]]:
         position = posterior.unconstrain(params)
-        return position, jnp.isfinite(posterior.log_density(position)), supported(posterior, position)
+        return (
+            position,
+            jnp.isfinite(posterior.log_density(position)),
+            supported(posterior, posterior.constrain(position)),
+        )
 
     found: tuple[Array, Array, dict[str, Array]] = _on_own_device(grid, one, posterior, (params,))
     return found

@@ -9,11 +9,12 @@ import numpy as np
 
 from jaxlatent.errors import InputError
 from jaxlatent.execute import programs
-from jaxlatent.execute.explain import explain_start, explain_support
+from jaxlatent.execute.explain import explain_start
 from jaxlatent.execute.grid import Grid, on_host
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.posterior.shapes import shapes_of
+from jaxlatent.posterior.support import explain_support
 from jaxlatent.results.result import Result
 from jaxlatent.status import Status
 from jaxlatent.typing import Array, Params
@@ -52,7 +53,8 @@ def find_starts(
         label = "" if quarantine.names is None else f"dataset {quarantine.names[dataset]!r}, "
         name = next((name for name in outside if outside[name][dataset]), None)
         if name is not None:
-            quarantine.add(dataset, explain_support(posterior.one(dataset), positions[dataset, 0], name, label))
+            one = posterior.one(dataset)
+            quarantine.add(dataset, explain_support(one, one.constrain(positions[dataset, 0]), name, label))
         elif no_start[dataset] and init is None:
             problem = explain_start(posterior.one(dataset), jax.random.fold_in(keys[dataset, 0], 0), label)
             quarantine.add(dataset, problem, Status.NON_FINITE)

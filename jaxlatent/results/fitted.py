@@ -18,6 +18,7 @@ from jaxlatent.model.checks import check_use, levels_needed
 from jaxlatent.posterior.absent import Absent
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.posterior.support import require_support
 from jaxlatent.results import accuracy, conditional, hidden, predictive, scores
 from jaxlatent.results.conditional import Conditional
 from jaxlatent.results.outcome import Outcome, part_of
@@ -288,9 +289,15 @@ class Fitted(Outcome):
         posterior, params = self._gridded(data, use)
         if data is None:
             return fn(posterior, params, *rest)
+
+        def checked(posterior: Posterior, params: dict[str, Any]) -> Computed:
+            if use == "score":
+                require_support(posterior, params, 3 if self.has_draws else 2, self.names)
+            return fn(posterior, params, *rest)
+
         remedy = "give every covariate, and for likelihoods the observations, in shapes that go together."
         return blamed(
-            "what follows from a result on other data", lambda: fn(posterior, params, *rest), posterior.data, remedy
+            "what follows from a result on other data", lambda: checked(posterior, params), posterior.data, remedy
         )
 
     def _require(self, values: Mapping[str, Any], what: str) -> None:
