@@ -110,6 +110,13 @@ def test_the_curvature_ratio_is_that_of_the_moments(spread):
     np.testing.assert_allclose(ratio, expected, rtol=0.06)
 
 
+def test_noise_does_not_bend_a_posterior_of_many_dimensions():
+    draws, gradients = jax.random.normal(jax.random.key(2), (2, LANES, LENGTH, 60))
+    _, ratio = estimate(draws, gradients, jnp.ones((LANES, LENGTH)), identity("dense", 60, 0))
+    # Independent of each other, they are at the edge; the product of their largest eigenvalues would be four times as large.
+    assert 0.5 < ratio < 1.1
+
+
 @pytest.mark.parametrize("spread, bent", [(0.3, False), (3.0, True)])
 def test_correlations_are_left_out_where_the_curvature_varies(spread, bent):
     shared = pooled(neck(spread))
