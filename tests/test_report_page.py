@@ -212,7 +212,7 @@ def test_a_choice_shows_its_table_and_reason(made):
     equal(page.table("Folds of 2"), study.validations[2].table)
     equal(page.table("Parameters, of the best restart"), study.best.summary())
     code = page.words("pre", "origin")[0]
-    assert "jl.select(build, candidates, data, engine, folds=4, by='sequence', seed=0)" in code
+    assert "jl.select(build, candidates, data, engine, folds=4, by=None, seed=0)" in code
     assert "candidates = [1, 2]" in code
 
 

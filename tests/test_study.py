@@ -312,7 +312,7 @@ def test_without_its_package_parquet_says_what_to_install(tmp_path, monkeypatch)
         ({"model__family": "mixture"}, "model.family", 'data.kind = "table"'),
         ({"model__num_states": 2.5}, "model.num_states", "an integer"),
         ({"model__num_states": []}, "model.num_states", "at least one"),
-        ({"model__num_states": [0, 1]}, "model.num_states", "at least 1 state"),
+        ({"model__num_states": [0, 1]}, "model.num_states", "a whole number, at least 1"),
         ({"model__num_states": 2}, "select", "num_states = [1, 2, 3]"),
         ({"model__nun_states": 2}, "model.nun_states", "did you mean 'num_states'"),
         ({"model__emissions": "BernoulliRegression"}, "model.emissions", '{kind = "BernoulliRegression"}'),
