@@ -33,7 +33,7 @@ test-versions: $(VENV)/.installed  ## what depends on the versions of JAX, NumPy
 
 test-peers: $(VENV)/.installed  ## models of PyMC, which is installed for it, against PyMC itself
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,pymc]'
-	$(TESTS) -m 'not slow' tests/test_pymc.py
+	$(TESTS) -m 'not slow' tests/test_pymc.py tests/test_benchmarks.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from benchmarks import report
-from benchmarks.nuts.__main__ import available
+from benchmarks.nuts.peers import available
 
 #: Module and arguments of each suite. `workload` is a study of minutes, beside glmhmmt where --peer-python has it.
 SUITES = {

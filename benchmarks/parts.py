@@ -54,11 +54,6 @@ def table(lines):
     rows = [("part", "case", "contender", "median ms", "min ms", "compile s", "ratio", "target", "")]
     for one in lines:
         more = one["unit"]
-        if "ess_per_s_cold" in one:
-            more = (
-                f"ESS/s {one['ess_per_s_cold']:.4g} cold, {one['ess_per_s_run']:.4g} run; ratio of the run "
-                f"{one['ratio_run']:.3g} (target {show(one.get('target_run'))}); R-hat {one['max_rhat']:.3f}"
-            )
         if "iterations" in one:
             more += f"; {one['iterations']} iterations"
         numbers = (one["median_ms"], one["min_ms"], one["compile_s"], one["ratio"], one.get("target"))

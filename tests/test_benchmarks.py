@@ -42,6 +42,28 @@ def test_all_samplers_are_given_the_same_density(name, x64):
     assert np.isfinite(differences).all()
 
 
+@pytest.mark.parametrize(
+    "name", ["C3", "schools", "logistic", "item_response", "volatility", "horseshoe"]
+)  # C5: other coordinates
+def test_pymc_is_given_the_same_density(name, x64):
+    """With `make test-peers`, which installs PyMC."""
+    pytest.importorskip("pymc")
+    case = models.load(name)
+    model, rng, differences = case.pymc(), np.random.default_rng(0), []
+    log_joint = model.compile_logp(jacobian=False)
+    for _ in range(3):
+        params, point = {}, {}
+        for variable in model.free_RVs:
+            value, transform = model.rvs_to_values[variable], model.rvs_to_transforms[variable]
+            free = 0.3 * rng.normal(size=variable.shape.eval())
+            point[value.name] = free
+            given = free if transform is None else transform.backward(free, *variable.owner.inputs).eval()
+            params[variable.name] = np.asarray(given)
+        theirs, _ = log_density(case.numpyro, (), dict(case.data), params)
+        differences.append(float(theirs - log_joint(point)))
+    assert np.ptp(differences) < 1e-6 * max(1.0, abs(float(theirs)))
+
+
 def test_a_page_is_written_of_the_measurements(tmp_path, monkeypatch):
     from benchmarks import report
 

@@ -5,7 +5,6 @@ import datetime
 import importlib
 import json
 import os
-import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -21,18 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = 32
 
 
-def available():
-    """The modules of `benchmarks.nuts.peers`, jaxlatent first."""
-    names = [module.name for module in pkgutil.iter_modules(peers.__path__) if not module.name.startswith("_")]
-    return sorted(names, key=lambda name: (name != "jaxlatent", name))
-
-
 def arguments():
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.nuts", description=nuts.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", choices=models.NAMES + models.FURTHER, default=models.NAMES)
-    parser.add_argument("--peers", nargs="+", choices=available(), default=available(), metavar="NAME")
+    parser.add_argument("--peers", nargs="+", choices=peers.available(), default=peers.available(), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--chains", type=int, default=4)
     parser.add_argument("--warmup", type=int, default=1000)

@@ -12,9 +12,8 @@ from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, on_host
 from jaxlatent.execute.interrupts import defer_interrupts
-from jaxlatent.execute.notebook_bar import Report
 from jaxlatent.execute.outputs import named_records
-from jaxlatent.execute.progress import about
+from jaxlatent.execute.progress import Report, about
 from jaxlatent.execute.session import Session, copy_buffers, remaining
 from jaxlatent.execute.sinks import Sink
 from jaxlatent.execute.stopping import Monitor

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-#: Tells how many records of the total are done, and what is going on.
-Report = Callable[[int, str], None]
 
-
-def notebook_bar(label: str, total: int) -> Report:
+def notebook_bar(label: str, total: int) -> Callable[[int, str], None]:
     """Show a bar below the running cell, and return what moves it.
 
     Args:

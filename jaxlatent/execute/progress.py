@@ -2,14 +2,16 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from jaxlatent.execute.notebook_bar import Report, notebook_bar
+from jaxlatent.execute.notebook_bar import notebook_bar
 
+#: Tells how many records of the total are done, and what is going on.
+Report = Callable[[int, str], None]
 #: Seconds between plain lines.
 _INTERVAL = 10.0
 

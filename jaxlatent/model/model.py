@@ -101,10 +101,9 @@ class Model(ByValue):
         if not isinstance(other, Model) or self.key is None:
             return False
         # Results take the labels from the model that was compiled first, if two are equal.
-        labels: list[Any] = [{dim: list(values) for dim, values in model.coords.items()} for model in (self, other)]
-        return (self.key, self.row_wise, self.dims) == (other.key, other.row_wise, other.dims) and labels[0] == labels[
-            1
-        ]
+        mine, theirs = ({dim: list(values) for dim, values in model.coords.items()} for model in (self, other))
+        same: bool = (self.key, self.row_wise, self.dims, mine) == (other.key, other.row_wise, other.dims, theirs)
+        return same
 
     def __hash__(self) -> int:
         return id(self) if self.key is None else hash(self.key)

@@ -1,18 +1,19 @@
 """Whether observations lie in the support of their distributions, and the error where they do not."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.masking import inside_support
 from jaxlatent.distributions.supports import entry_support
 from jaxlatent.errors import InputError
 from jaxlatent.graph.naming import name_of
+from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Params
 
@@ -35,7 +36,7 @@ def require_support(posterior: Posterior, params: Mapping[str, Any], leading: in
     Their density would be a number without meaning, as of a 3 under a Bernoulli.
 
     Args:
-        posterior: with a dataset axis.
+        posterior: nameless, with a dataset axis.
         params: whose ``leading`` axes are ``(dataset, lane, draw?)``.
         leading: their number.
         names: of the datasets, None for one.
@@ -51,11 +52,11 @@ def require_support(posterior: Posterior, params: Mapping[str, Any], leading: in
     for name, inside in _inside(posterior, tried).items():
         for dataset in np.flatnonzero(~np.asarray(inside).any(1)).tolist():
             label = "" if names is None else f"dataset {names[dataset]!r}, "
-            one = jax.tree.map(lambda x, i=dataset: x[i], posterior.nameless)
-            raise explain_support(one, {key: jnp.asarray(x[dataset, 0]) for key, x in tried.items()}, name, label)
+            first = {key: jnp.asarray(x[dataset, 0]) for key, x in tried.items()}
+            raise explain_support(posterior.one(dataset), first, name, label)
 
 
-@jax.jit
+@compiled()
 def _inside(posterior: Posterior, params: Params) -> dict[str, Array]:
     """By observation, ``(dataset, some)``; parameters that are not finite, as of a fit that failed, say nothing."""
 
@@ -63,8 +64,7 @@ def _inside(posterior: Posterior, params: Params) -> dict[str, Array]:
         unknown = ~jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(params)]).all()
         return {name: inside | unknown for name, inside in supported(posterior, params).items()}
 
-    found: dict[str, Array] = jax.vmap(jax.vmap(one, (None, 0)))(posterior, params)
-    return found
+    return over_lanes(one, (1, 0))(posterior, params)
 
 
 def explain_support(posterior: Posterior, params: Params, name: str, label: str) -> InputError:
@@ -87,7 +87,7 @@ def explain_support(posterior: Posterior, params: Params, name: str, label: str)
     )
 
 
-@partial(jax.jit, static_argnames="name")
+@compiled("name")
 def _contained(posterior: Posterior, params: Params, name: str) -> tuple[Array, Array]:
     """Which values of an observation lie in its support, and the values."""
     observation = posterior.density.observation(name, params, posterior.data)

@@ -8,4 +8,12 @@ happen before the clock; from the model to named draws on the host, everything e
 underscore are shared code.
 """
 
+import pkgutil
+
 TARGET_ACCEPT = 0.8
+
+
+def available():
+    """The names of the modules, jaxlatent first."""
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    return sorted(names, key=lambda name: (name != "jaxlatent", name))
