@@ -7,7 +7,8 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.data.arrays import as_data, labelled
+from jaxlatent.data.arrays import as_data
+from jaxlatent.data.batches import labelled
 from jaxlatent.model.checks import check_fit, check_use
 from jaxlatent.models import emissions
 

@@ -63,7 +63,7 @@ LATE = (
 METHODS = {
     "results.result": {"pages.result", "pages.notebook"},
     "model.model": {"pages.notebook", "results.simulation"},
-    "data.arrays": {"pages.notebook"},
+    "data.batches": {"pages.notebook"},
     "posterior.posterior": {"pages.notebook"},
 }
 

@@ -1,6 +1,7 @@
 """Reading and checking of data: one dataset, or a batch of datasets that share a model."""
 
-from jaxlatent.data.arrays import Batch, Masked, batch
+from jaxlatent.data.arrays import Masked
+from jaxlatent.data.batches import Batch, batch
 from jaxlatent.data.lags import exponential_filter, lag, win_stay_lose_switch
 from jaxlatent.data.tables import TableBatch, TableData, sequences, table
 

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, Masked, batch
+from jaxlatent.data.arrays import Masked
+from jaxlatent.data.batches import Batch, batch
 from jaxlatent.data.columns import read_table
 from jaxlatent.data.designs import Inputs
 from jaxlatent.data.entries import Coords, Encoding, Entries, add_labels, entries_of

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, as_data, labelled
+from jaxlatent.data.arrays import as_data
+from jaxlatent.data.batches import Batch, labelled
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute.quarantine import Quarantine
 from jaxlatent.model.checks import check_fit, warn_of_unread

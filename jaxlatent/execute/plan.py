@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from jaxlatent.data.arrays import Batch
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute.buckets import by_shape

@@ -11,7 +11,8 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, on_device
+from jaxlatent.data.arrays import on_device
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, StoreError, require
 from jaxlatent.execute.complete import run_job

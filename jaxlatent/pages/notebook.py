@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpyro.distributions import Distribution
 
-from jaxlatent.data.arrays import Batch, Masked, split
+from jaxlatent.data.arrays import Masked, split
+from jaxlatent.data.batches import Batch
 from jaxlatent.graph.naming import described
 from jaxlatent.model.model import Model
 from jaxlatent.pages.convergence import dataset_table, facts, lane_table

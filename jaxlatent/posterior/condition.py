@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import jax
 
-from jaxlatent.data.arrays import Batch, as_data, labelled
+from jaxlatent.data.arrays import as_data
+from jaxlatent.data.batches import Batch, labelled
 from jaxlatent.model.checks import check_fit, warn_of_unread
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.guides import find_guides

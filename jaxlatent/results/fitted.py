@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, as_data, blamed, labelled
+from jaxlatent.data.arrays import as_data, blamed
+from jaxlatent.data.batches import Batch, labelled
 from jaxlatent.diagnostics import loo, waic
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for

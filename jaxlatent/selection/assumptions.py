@@ -11,7 +11,8 @@ import numpy as np
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.tracing import tracing_for
-from jaxlatent.data.arrays import Batch, Masked, as_data, split
+from jaxlatent.data.arrays import Masked, as_data, split
+from jaxlatent.data.batches import Batch
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
 from jaxlatent.model.checks import check_fit

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import jax
 import numpy as np
 
-from jaxlatent.data.arrays import Batch
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine, Search
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.execute.fit import fit

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import chdtrc
 
-from jaxlatent.data.arrays import Batch, Masked, as_data
+from jaxlatent.data.arrays import Masked, as_data
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute.fit import fit

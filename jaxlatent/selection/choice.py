@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, split
+from jaxlatent.data.arrays import split
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import seed_in_words

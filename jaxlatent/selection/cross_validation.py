@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, as_data
+from jaxlatent.data.arrays import as_data
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
 from jaxlatent.execute.fit import fit

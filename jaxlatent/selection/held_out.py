@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxlatent.data.arrays import Batch
+from jaxlatent.data.batches import Batch
 from jaxlatent.results.result import Result
 from jaxlatent.selection.folds import Folds
 from jaxlatent.selection.layout import Layout

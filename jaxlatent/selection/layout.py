@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent._compat.tracing import tracing_for
-from jaxlatent.data.arrays import Batch, Masked, shape_of, split
+from jaxlatent.data.arrays import Masked, shape_of, split
+from jaxlatent.data.batches import Batch
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
 from jaxlatent.latent import unit_shape

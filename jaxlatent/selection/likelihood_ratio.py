@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxlatent.data.arrays import Batch
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, listed, require
 from jaxlatent.execute.fit import fit

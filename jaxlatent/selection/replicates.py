@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, Masked, split
+from jaxlatent.data.arrays import Masked, split
+from jaxlatent.data.batches import Batch
 from jaxlatent.errors import InputError
 from jaxlatent.results import predictive
 from jaxlatent.selection.layout import Layout, counts_of, masks_of, take_units

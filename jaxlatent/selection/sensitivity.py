@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxlatent.data.arrays import Batch, as_data
+from jaxlatent.data.arrays import as_data
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError, listed, require
 from jaxlatent.execute.fit import fit

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from numpyro.distributions import biject_to, constraints
 
-from jaxlatent.data.arrays import Batch
+from jaxlatent.data.batches import Batch
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.density import Density, Guides

@@ -12,7 +12,8 @@ import numpy as np
 import numpyro.distributions as dist
 from jax.flatten_util import ravel_pytree
 
-from jaxlatent.data.arrays import Batch, Masked, as_data, blamed
+from jaxlatent.data.arrays import Masked, as_data, blamed
+from jaxlatent.data.batches import Batch
 from jaxlatent.errors import InputError
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.density import Density, Guides

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from jaxlatent.data.arrays import Batch
+from jaxlatent.data.batches import Batch
 from jaxlatent.errors import InputError
 from jaxlatent.posterior.posterior import Posterior, batched
 
