@@ -72,7 +72,7 @@ def test_arrays_lead_with_dataset_chain_and_draw(single, many):
         assert result.positions.shape == (*lead, 10)
         assert result.status.shape == result.objective.shape == lead[:-1]
         names = {"lp", "energy", "acceptance_rate", "n_steps", "tree_depth", "diverging", "step_size"}
-        by_lane = {"diagonal_metric", "curvature_ratio"}
+        by_lane = {"diagonal_metric", "curvature_ratio", "warmup_moves"}
         assert result.statistics.keys() == names | by_lane
         assert all(x.shape == (lead[:-1] if name in by_lane else lead) for name, x in result.statistics.items())
         assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves((result.params, result.statistics)))

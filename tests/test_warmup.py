@@ -7,7 +7,7 @@ import pytest
 
 from jaxlatent.engines.base import Stage
 from jaxlatent.engines.hmc.metric import estimate, identity
-from jaxlatent.engines.hmc.stages import LAST, WINDOW, warmup_stages
+from jaxlatent.engines.hmc.stages import LAST, SEARCH, WINDOW, warmup_stages
 from jaxlatent.engines.nuts.warmup import Shared, Window, pool
 
 LANES, LENGTH, DIM = 4, 100, 2
@@ -44,12 +44,14 @@ def pooled(
     step_sizes=(0.5, 0.5, 0.5, 0.5),
     diagonal_only=False,
     unmixed=False,
+    lost=(False,) * LANES,
 ) -> Shared:
     """What the lanes agree on after ``window``, which began with a dense metric that knows nothing."""
     metric = identity("dense", DIM, 0)
     shared = Shared(metric, jnp.float32(0.1), jnp.float32(jnp.nan), jnp.asarray(diagonal_only), jnp.asarray(unmixed))
     stage = Stage(jnp.int32(steps), jnp.int32(kind), jnp.int32(10), False)
-    return pool(shared, window, jnp.asarray(step_sizes), jnp.full(LANES, LENGTH), stage, automatic)
+    lost = jnp.asarray(lost)
+    return pool(shared, window, jnp.asarray(step_sizes), jnp.full(LANES, LENGTH), lost, stage, automatic)
 
 
 def correlation(shared: Shared) -> float:
@@ -64,7 +66,9 @@ def test_the_stages_make_up_the_warmup(warmup):
     stages = warmup_stages(warmup, limit=10, early_limit=6)
     assert [stage.limit for stage in stages[:-1]] == ([6, 6] + [10] * len(stages))[: len(stages) - 1]
     assert sum(stage.steps for stage in stages) == warmup
-    assert stages[-1].kind == LAST and all(stage.kind == WINDOW for stage in stages[:-1])
+    windows = len(stages) - 1
+    searches = max(min(windows - 2, 4), 0)
+    assert [stage.kind for stage in stages] == [SEARCH] * searches + [WINDOW] * (windows - searches) + [LAST]
     assert not any(stage.keep for stage in stages) and max(stage.steps for stage in stages) <= 250
 
 

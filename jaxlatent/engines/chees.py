@@ -239,7 +239,7 @@ class ChEES(Chains):
         fresh, _ = metrics.estimate(
             records.position, records.gradient, weights.astype(state.energy.dtype), shared.metric
         )
-        learn = (stage.kind == WINDOW) & weights.any()
+        learn = (stage.kind <= WINDOW) & weights.any()
         metric = select(learn, fresh, shared.metric)
         known = shared.tuning.seen > 0
         step_size = jnp.where(known, jnp.exp(shared.tuning.log_average), shared.step_size)

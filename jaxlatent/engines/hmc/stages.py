@@ -2,11 +2,14 @@
 
 from jaxlatent.engines.base import Stage, split_steps
 
-#: ``Stage.kind``: the metric is learned at the end; the step size is frozen at the end; no adaptation.
-WINDOW, LAST, SAMPLE = 0, 1, 2
+#: ``Stage.kind``, in this order: the metric is learned at the end, and chains may begin anew; it is learned; the step size is frozen at
+#: the end; no adaptation.
+SEARCH, WINDOW, LAST, SAMPLE = 0, 1, 2, 3
 
 _FIRST_WINDOW = 20
 _LONGEST_WINDOW = 250
+#: Of the windows, so many at most are SEARCH, and so many at least are not.
+_SEARCHES, _SETTLED_WINDOWS = 4, 2
 
 
 def warmup_stages(warmup: int, limit: int, early_limit: int) -> tuple[Stage, ...]:
@@ -29,6 +32,8 @@ def warmup_stages(warmup: int, limit: int, early_limit: int) -> tuple[Stage, ...
             take = -(-rest // -(-rest // _LONGEST_WINDOW))
         stages.append(Stage(take, WINDOW, early_limit if len(stages) < 2 else limit, False))
         rest, length = rest - take, 2 * length
+    for i in range(min(_SEARCHES, len(stages) - _SETTLED_WINDOWS)):
+        stages[i] = stages[i]._replace(kind=SEARCH)
     return (*stages, Stage(last, LAST, limit, False))
 
 

@@ -21,8 +21,9 @@ from jaxlatent.engines.chains import Chains, Record
 from jaxlatent.engines.hmc import metric as metrics
 from jaxlatent.engines.hmc.dual_averaging import Tuning, start_tuning, tune
 from jaxlatent.engines.hmc.leapfrog import Point, leapfrog
-from jaxlatent.engines.hmc.stages import SAMPLE, sampler_stages
+from jaxlatent.engines.hmc.stages import SAMPLE, SEARCH, sampler_stages
 from jaxlatent.engines.nuts import trajectory as trajectories
+from jaxlatent.engines.nuts.lost import SPARE_STARTS, find_lost, moves_in_words, replacements
 from jaxlatent.engines.nuts.trajectory import Trajectory
 from jaxlatent.engines.nuts.warmup import EARLY_DEPTH, Shared, Window, in_words, pool
 from jaxlatent.errors import require
@@ -55,10 +56,17 @@ class Tally(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The metric that warm-up chose: whether it is diagonal, and the curvature ratio of the posterior that decided."""
+    """What warm-up chose for a lane.
+
+    Attributes:
+        diagonal_metric: whether the metric leaves correlations out.
+        curvature_ratio: of the posterior, which decided that.
+        warmup_moves: how often the lane was moved, see `jaxlatent.engines.nuts.lost`.
+    """
 
     diagonal_metric: Array
     curvature_ratio: Array
+    warmup_moves: Array
 
 
 class State(NamedTuple):
@@ -66,16 +74,19 @@ class State(NamedTuple):
 
     Attributes:
         draw: the current draw of the chain.
-        transitions: number completed; -1 until the starting position has been evaluated.
+        fresh: whether it stands at a start that has not been evaluated.
+        transitions: number of trajectories begun.
         trajectory: the one in progress.
         step_size: of this trajectory.
         tuning: dual averaging of the step size.
         info: statistics of the last transition.
         tally: counts of the kept transitions.
-        choice: of the metric, by the last window.
+        choice: by the windows of the warm-up.
+        spare_starts: where the lane may begin anew, ``(starts, dim)``.
     """
 
     draw: Point
+    fresh: Array
     transitions: Array
     trajectory: Trajectory
     step_size: Array
@@ -83,6 +94,7 @@ class State(NamedTuple):
     info: Info
     tally: Tally
     choice: Choice
+    spare_starts: Array
 
 
 @engine
@@ -141,13 +153,15 @@ class NUTS(Chains):
         zeros, zero, count = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
         return State(
             draw=Point(position, zero, zeros),
-            transitions=count - 1,
+            fresh=jnp.ones((), bool),
+            transitions=count,
             trajectory=trajectories.initial(key, position, self.max_depth),
             step_size=zero,
             tuning=start_tuning(zero + 1),
             info=Info(zero, zero, count, count, jnp.zeros((), bool), zero),
             tally=Tally(count, count, count),
-            choice=Choice(shared.diagonal_only, shared.curvature_ratio),
+            choice=Choice(shared.diagonal_only, shared.curvature_ratio, count),
+            spare_starts=jax.lax.map(posterior.initial_position, jax.random.split(key, SPARE_STARTS)),
         )
 
     def step(
@@ -157,7 +171,7 @@ class NUTS(Chains):
         trajectory = state.trajectory
         point, end = leapfrog(posterior, trajectory.end, trajectory.direction * state.step_size, shared.metric)
         trajectory, error, turning = trajectories.extend(trajectory, point, end)
-        fresh, diverging = state.transitions < 0, error > self.divergence_threshold
+        fresh, diverging = state.fresh, error > self.divergence_threshold
         broken = turning | diverging
 
         def merge(carry: tuple[Trajectory, Array]) -> tuple[Trajectory, Array]:
@@ -165,8 +179,8 @@ class NUTS(Chains):
             return joined, broken | turning | (joined.depth >= shared.limit(stage)) | fresh
 
         def begin(state: State) -> State:
-            state = self._draw(state, point, fresh, diverging, shared, stage)
             own = jax.random.fold_in(key, state.transitions)
+            state = self._draw(state, point, diverging, shared, stage)
             return state._replace(trajectory=trajectories.begin(state.trajectory, state.draw, own, shared.metric))
 
         complete = broken | (trajectory.subtree.size >= (1 << trajectory.depth)) | fresh
@@ -175,9 +189,9 @@ class NUTS(Chains):
         record = Record(state.draw.position, state.draw.gradient, state.draw.log_density, state.info)
         return state, record, ended & ~fresh
 
-    def _draw(self, state: State, point: Point, fresh: Array, diverging: Array, shared: Shared, stage: Stage) -> State:
+    def _draw(self, state: State, point: Point, diverging: Array, shared: Shared, stage: Stage) -> State:
         """Make the trajectory's proposal (at first: the starting point) the current draw, and tune the step size."""
-        tree, depth = state.trajectory.tree, state.trajectory.depth
+        fresh, tree, depth = state.fresh, state.trajectory.tree, state.trajectory.depth
         acceptance = tree.accept_sum / jnp.maximum(tree.size, 1).astype(tree.accept_sum.dtype)
         tuning = select(fresh, state.tuning, tune(state.tuning, acceptance - self.target_accept))
         kept = ~fresh & (stage.kind == SAMPLE)
@@ -185,6 +199,7 @@ class NUTS(Chains):
         counts = jnp.stack([kept, kept & (depth >= shared.limit(stage)), kept & moved]).astype(jnp.int32)
         return state._replace(
             draw=select(fresh, point, tree.proposal),
+            fresh=jnp.zeros_like(fresh),
             transitions=state.transitions + 1,
             info=Info(tree.energy, acceptance, tree.size, depth, diverging, state.step_size),
             tuning=tuning,
@@ -194,21 +209,35 @@ class NUTS(Chains):
 
     def done(self, state: State) -> Array:
         """Whether the start has no finite density: nothing to sample."""
-        return (state.transitions >= 0) & ~jnp.isfinite(state.draw.log_density)
+        return ~state.fresh & ~jnp.isfinite(state.draw.log_density)
 
     def adapt(self, state: State, shared: Shared, records: Record, counts: Array, stage: Stage) -> tuple[State, Shared]:
         """Pool the lanes into a common step size, and at the end of a window into a common metric."""
         averages = jnp.exp(state.tuning.log_average)
         window = Window(records.position, records.gradient, records.lp, records.info.tree_depth)
-        shared = pool(shared, window, averages, counts, stage, automatic=self.metric == "auto")
-        tuning, choice = start_tuning(shared.step_size), Choice(shared.diagonal_only, shared.curvature_ratio)
+        lost = find_lost(window, counts, state.choice.warmup_moves > 0, stage)
+        shared = pool(shared, window, averages, counts, lost, stage, automatic=self.metric == "auto")
+        tuning, points = start_tuning(shared.step_size), Point(records.position, records.lp, records.gradient)
 
-        def restart(lane: State) -> State:
-            end = lane.trajectory.end._replace(gradient=shared.metric.transpose(lane.draw.gradient))
-            trajectory = lane.trajectory._replace(left=end, right=end, end=end)
-            return lane._replace(trajectory=trajectory, step_size=shared.step_size, tuning=tuning, choice=choice)
+        def restart(lane: State, lost: Array, other: Array, index: Array) -> State:
+            draw = select(lost, jax.tree.map(lambda x: x[other, index], points), lane.draw)
+            moves, anew = lane.choice.warmup_moves, lost & (stage.kind == SEARCH)
+            spare = trajectories.initial(
+                lane.trajectory.choices.leaf_key,
+                lane.spare_starts[jnp.minimum(moves, SPARE_STARTS - 1)],
+                self.max_depth,
+            )
+            started = trajectories.start_from(lane.trajectory, draw, lane.trajectory.end.momentum, shared.metric)
+            return lane._replace(
+                draw=draw,
+                fresh=lane.fresh | anew,
+                trajectory=select(anew, spare, started),
+                step_size=shared.step_size,
+                tuning=tuning,
+                choice=Choice(shared.diagonal_only, shared.curvature_ratio, moves + lost.astype(moves.dtype)),
+            )
 
-        return jax.vmap(restart)(state), shared
+        return jax.vmap(restart)(state, lost, *replacements(lost, counts)), shared
 
     def finish(self, posterior: Posterior, key: Key, state: State) -> Final:
         """The status; draws are in the records."""
@@ -219,10 +248,12 @@ class NUTS(Chains):
         return Final(Outputs(state.choice._asdict()), state.draw.log_density, status)
 
     def choices(self, statistics: Mapping[str, np.ndarray]) -> dict[str, str]:
-        """Whether the metric is diagonal, if that was left to the warm-up."""
-        if self.metric != "auto":
-            return {}
-        # Lanes of a dataset agree; quarantined datasets have no ratio.
-        ratio, diagonal = statistics["curvature_ratio"][:, 0], statistics["diagonal_metric"][:, 0]
-        known = ~np.isnan(ratio)
-        return {"metric": in_words(ratio[known], diagonal[known].astype(bool))}
+        """Whether the metric is diagonal, if that was left to the warm-up, and how many chains it moved."""
+        moves = statistics["warmup_moves"]
+        made = {"starts": moves_in_words(moves)} if (moves > 0).any() else {}
+        if self.metric == "auto":
+            # Lanes of a dataset agree; quarantined datasets have no ratio.
+            ratio, diagonal = statistics["curvature_ratio"][:, 0], statistics["diagonal_metric"][:, 0]
+            known = ~np.isnan(ratio)
+            made["metric"] = in_words(ratio[known], diagonal[known].astype(bool))
+        return made

@@ -116,19 +116,17 @@ def begin(trajectory: Trajectory, draw: Point, key: Key, metric: Metric) -> Traj
     uniform = jax.random.uniform(key, (dim + 2 * depths,), draw.position.dtype, minval=-edge, maxval=1.0)
     gaussian, signs, joins = uniform[:dim], uniform[dim : dim + depths], uniform[dim + depths :]
     momentum = jnp.sqrt(2.0).astype(gaussian.dtype) * jax.lax.erf_inv(gaussian)
+    choices = Choices(leaf_key, jnp.where(signs > 0, 1.0, -1.0).astype(signs.dtype), (joins + 1) / 2)
+    return start_from(trajectory._replace(choices=choices), draw, momentum, metric)
+
+
+def start_from(trajectory: Trajectory, draw: Point, momentum: Float[Array, " dim"], metric: Metric) -> Trajectory:
+    """The trajectory with its random choices, at its start from a draw with a whitened momentum."""
     energy = total_energy(momentum, draw.log_density)
     start = PhasePoint(draw.position, momentum, metric.transpose(draw.gradient))
     zero, count = jnp.zeros_like(energy), jnp.zeros_like(trajectory.depth)
-    return _open_subtree(
-        trajectory._replace(
-            left=start,
-            right=start,
-            tree=Tree(draw, energy, zero, momentum, zero, count),
-            start_energy=energy,
-            depth=count,
-            choices=Choices(leaf_key, jnp.where(signs > 0, 1.0, -1.0).astype(signs.dtype), (joins + 1) / 2),
-        )
-    )
+    tree = Tree(draw, energy, zero, momentum, zero, count)
+    return _open_subtree(trajectory._replace(left=start, right=start, tree=tree, start_energy=energy, depth=count))
 
 
 def merge(trajectory: Trajectory, broken: Bool[Array, ""]) -> tuple[Trajectory, Bool[Array, ""]]:

@@ -30,7 +30,7 @@ from jaxlatent.typing import Array
 EARLY_DEPTH = 6
 #: Windows at least this long say whether chains have mixed, and whether correlations are left out of the metric: the first of the usual
 #: warm-up (80) often begins outside the typical set.
-_SETTLED, _DECIDING = 80, 100
+SETTLED, _DECIDING = 80, 100
 #: Correlations are left out above this curvature ratio.
 _BENT = 2.0
 #: Chains are unmixed if the ratio of between-chain to within-chain variance is higher (R-hat above 1.7); their trees become shallow if
@@ -75,7 +75,9 @@ class Window(NamedTuple):
     depth: Array
 
 
-def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage: Stage, automatic: bool) -> Shared:
+def pool(
+    shared: Shared, window: Window, step_sizes: Array, counts: Array, lost: Array, stage: Stage, automatic: bool
+) -> Shared:
     """Pool the lanes of one dataset at the end of a stage into new shared values.
 
     Args:
@@ -83,17 +85,19 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
         window: the draws of the stage.
         step_sizes: averaged step size of each lane, ``(lane,)``.
         counts: number of draws of each lane, ``(lane,)``.
+        lost: whether a lane is in a mode without mass, ``(lane,)``: it teaches nothing.
         stage: the stage that ended.
         automatic: whether correlations may be left out of the metric.
     """
     index = jnp.arange(window.lp.shape[1], dtype=counts.dtype)
     valid = index < counts[:, None]
     level = jnp.sum(jnp.where(valid, window.lp, 0.0), 1) / jnp.maximum(counts, 1).astype(window.lp.dtype)
+    level = jnp.where(lost, -jnp.inf, level)
     trusted = _trusted(level, counts, window.draws.shape[-1])
     step_size = _pool_step_sizes(jnp.where(trusted & (step_sizes > 0), step_sizes, jnp.nan), shared.step_size)
     counted = valid & trusted[:, None]
-    learn = (stage.kind == WINDOW) & trusted.any()
-    typical = jnp.nanmedian(jnp.where(counted, window.lp, jnp.nan)) - _depth_of_typical_set(window.draws.shape[-1])
+    learn = (stage.kind <= WINDOW) & trusted.any()
+    typical = jnp.nanmedian(jnp.where(counted, window.lp, jnp.nan)) - depth_of_typical_set(window.draws.shape[-1])
     weights = (counted & (window.lp >= typical)).astype(window.draws.dtype)
     fresh, ratio = select(
         learn, estimate(window.draws, window.gradients, weights, shared.metric), (shared.metric, shared.curvature_ratio)
@@ -103,7 +107,7 @@ def pool(shared: Shared, window: Window, step_sizes: Array, counts: Array, stage
     running = valid & (index >= counts[:, None] // 2) & (jnp.isfinite(level) & (counts > 1))[:, None]
     deepest = running & (window.depth >= shared.limit(stage))
     capped = jnp.sum(deepest, dtype=level.dtype) > _CAPPED * jnp.sum(running, dtype=level.dtype)
-    unmixed = jnp.where(stage.steps >= _SETTLED, capped & _unmixed(window.draws, running), shared.unmixed)
+    unmixed = jnp.where(stage.steps >= SETTLED, capped & _unmixed(window.draws, running), shared.unmixed)
     metric = fresh.flattened(diagonal_only)
     return Shared(metric, step_size.astype(shared.step_size.dtype), ratio, diagonal_only, unmixed)
 
@@ -148,9 +152,9 @@ def _trusted(level: Array, counts: Array, dim: int) -> Array:
     """Whether the mean log density of each lane is finite and not far below the median lane's."""
     finite = jnp.isfinite(level) & (counts > 1)
     median = jnp.nanmedian(jnp.where(finite, level, jnp.nan))
-    return finite & (level >= median - _depth_of_typical_set(dim))
+    return finite & (level >= median - depth_of_typical_set(dim))
 
 
-def _depth_of_typical_set(dim: int) -> float:
+def depth_of_typical_set(dim: int) -> float:
     """Log densities further below the median are not those of equilibrium, where their standard deviation is about sqrt(dim / 2)."""
     return float(5.0 + 3.0 * np.sqrt(dim / 2))
