@@ -61,8 +61,7 @@ def main():
         drawn, component = result.conditional().sample(seed=1)
         plots.labelled_draws(x, drawn[0], component[0], bottom)
         bottom.set_ylim(-0.1, 1.1)
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    plots.save(figure, FIGURE)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import jaxlatent as jl
+from jaxlatent import plots
 from jaxlatent.models import emissions, hierarchical, hmm
 
 jl.use_cpu_cores()
@@ -88,9 +89,8 @@ def main():
     axes.axhline(best["weights"][engaged, 0], color="0.5", lw=1, ls="--", label="population")
     axes.set_xticks(place, [f"{sessions[i]}" for i in order])
     axes.set(xlabel="trials of the animal", ylabel="weight of the stimulus when engaged", ylim=(0, 10))
-    axes.legend(frameon=False, fontsize=8, ncols=2)
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    axes.legend(fontsize=8, ncols=2)
+    plots.save(figure, FIGURE)
     assert scores["hierarchical"].bits > max(scores["pooled"].bits, scores["separate"].bits)
 
 

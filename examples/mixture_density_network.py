@@ -78,8 +78,7 @@ def main():
     axes[1, 1].set_title("predictive density")
     plots.pit(unseen.pit(), ax=axes[1, 2])
     axes[1, 2].set_title("calibration on new data")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    plots.save(figure, FIGURE)
     plots.component_curves(at_grid, grid).savefig(CURVES, dpi=120)
 
 

@@ -98,8 +98,7 @@ def main():
     axes[1, 1].set(title="draws that know their component", ylim=(-0.1, 1.1))
     plots.density_map(at_grid, grid, np.linspace(-0.1, 1.1, 200), axes[1, 2])
     axes[1, 2].set_title("predictive density")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    plots.save(figure, FIGURE)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.models import InputDriven, emissions, hmm
 from jaxlatent.plots import _dwell
-from jaxlatent.plots._common import COLOURS, colours_of
 from jaxlatent.plots.state_parameters import wrapped
+from jaxlatent.plots.style import COLOURS, colours_of
 
 MODEL = hmm(2, emissions.BernoulliRegression(2))
 SESSIONS = ["monday", "tuesday", "wednesday"]

@@ -16,7 +16,7 @@ import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.datasets import Dataset
 from jaxlatent.demos.census import Fits
-from jaxlatent.plots._common import COLOURS, style
+from jaxlatent.plots.style import COLOURS, style
 
 _DPI = 150
 

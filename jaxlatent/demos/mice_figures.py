@@ -14,7 +14,7 @@ import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.datasets import INPUTS
 from jaxlatent.demos.mice_recovery import Recovery
-from jaxlatent.plots._common import COLOURS, GREY, style
+from jaxlatent.plots.style import COLOURS, GREY, style
 
 _DPI = 150
 

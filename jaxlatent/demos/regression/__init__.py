@@ -69,7 +69,7 @@ def run(
     from rich.console import Console
 
     from jaxlatent.demos.regression.page import Page  # matplotlib is loaded only now
-    from jaxlatent.plots._common import style
+    from jaxlatent.plots.style import style
 
     console = console or Console()
     handed = {}
