@@ -60,7 +60,7 @@ def show(x, y, states, found, draws):
     ends = np.array([0.0, 10.0])
     for k in range(3):
         left.plot(x[states == k], y[states == k], ".", ms=3, alpha=0.4, color=f"C{k}")
-        left.plot(ends, found["weights"][k] * ends + found["biases"][k], color=f"C{k}", label=f"state {k}, EM")
+        left.plot(ends, found["weights"][k] * ends + found["biases"][k], color=f"C{k}", label=f"state {k}")
         left.plot(
             ends,
             TRUTH["weights"][k] * ends + TRUTH["biases"][k],

@@ -90,8 +90,8 @@ def show(y, states, exact, sampled, fits):
     """Data with exact and simulated probabilities of state 1; the likelihood along three runs of EM."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(10, 6.5), layout="constrained", height_ratios=[1.3, 1])
     above.plot(y, ".", color="0.7", ms=4, label="y")
-    above.fill_between(np.arange(STEPS), states, step="mid", color="0.9", lw=0, label="state")
-    above.plot(exact, color="C4", lw=4, alpha=0.5, label="P(state 1), exact")
+    above.fill_between(np.arange(STEPS), states, step="mid", color="0.9", lw=0, label="state 1")
+    above.plot(exact, color="C4", lw=4, alpha=0.5, label="its probability, exact")
     for name, style in (("Gibbs", "C0--"), ("Metropolis-Hastings", "k:")):
         above.plot(sampled[name], style, lw=1.2, label=name)
     above.set(xlabel="step", xlim=(0, STEPS))
@@ -99,7 +99,7 @@ def show(y, states, exact, sampled, fits):
     top = fits["exact EM"].objective[0]
     for (name, fit), colour, line in zip(fits.items(), ("C4", "C1", "C0"), ("-", "-", "--"), strict=True):
         wide = {"lw": 4, "alpha": 0.5} if name == "exact EM" else {}
-        below.semilogy(top - fit.trace[0][:40], line, color=colour, label=name, **wide)
+        below.semilogy(top - fit.trace[0][:40], line, color=colour, label=name, nonpositive="mask", **wide)
     below.set(xlabel="iteration", ylabel="nats below the maximum", ylim=(1e-4, None))
     below.legend(loc="upper right")
     plots.save(figure, FIGURE)

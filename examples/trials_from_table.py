@@ -75,10 +75,10 @@ def main():
     one = frame[(frame["animal"] == "Ada") & (frame["session"] == "day 0")].sort_values("trial")
     with plots.style():
         figure, axes = plt.subplots(figsize=(9, 2.6), layout="constrained")
-    axes.fill_between(one["trial"], one["engaged"], step="mid", color="0.85", lw=0, label="engaged")
-    axes.plot(one["trial"], one["p_engaged"], label="probability of being engaged")
-    axes.set(xlabel="trial", ylabel="P(engaged)", ylim=(-0.05, 1.05), title="Ada, day 0")
-    figure.legend(loc="outside upper right", ncols=2, frameon=False)
+        axes.fill_between(one["trial"], one["engaged"], step="mid", color="0.85", lw=0, label="engaged")
+        axes.plot(one["trial"], one["p_engaged"], label="probability of being engaged")
+        axes.set(xlabel="trial", ylabel="P(engaged)", ylim=(-0.05, 1.05), title="Ada, day 0")
+        figure.legend(loc="outside upper right", ncols=2)
     plots.save(figure, FIGURE)
     assert right.min() > 0.8
 

@@ -114,8 +114,10 @@ def driven(one):
 
 @pytest.fixture(autouse=True)
 def close():
+    before = dict(matplotlib.rcParams)
     yield
     plt.close("all")
+    assert dict(matplotlib.rcParams) == before, "a figure changed the settings of the user"
 
 
 def shown(ax, label):

@@ -37,7 +37,11 @@ _STYLE = {
     "svg.hashsalt": "jaxlatent",
     "pdf.fonttype": 42,
 }
-_NO_DATE = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+#: Of vector files, neither dates nor versions.
+_METADATA = {
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 #: Artists of more points are pixels inside a vector file: it would be large and slow to show.
 _MOST_POINTS = 2000
 
@@ -68,13 +72,13 @@ def save(figure: Figure, path: str | Path, dpi: float = 300) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix in _NO_DATE:
+    if path.suffix in _METADATA:
         for line in figure.findobj(Line2D):
             line.set_rasterized(line.get_rasterized() or np.size(line.get_xdata()) > _MOST_POINTS)
         for cloud in figure.findobj(PathCollection):
             cloud.set_rasterized(cloud.get_rasterized() or np.size(cloud.get_offsets()) // 2 > _MOST_POINTS)
     with style():
-        figure.savefig(path, dpi=dpi, metadata=_NO_DATE.get(path.suffix))
+        figure.savefig(path, dpi=dpi, metadata=_METADATA.get(path.suffix))
     return path
 
 

@@ -59,7 +59,7 @@ def run(
 
     Args:
         names: of the rows; all by default.
-        out: directory for the figures, ``NAME.png``, and model graphs, ``NAME_graph.png``; created if missing.
+        out: directory for the figures, ``NAME.svg``, and model graphs, ``NAME_graph.svg``; created if missing.
         seed: of the simulated data and of the sampler.
         console: where to print.
 
