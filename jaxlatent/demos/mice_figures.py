@@ -53,5 +53,6 @@ def _recovery(recovered: Recovery) -> Figure:
             ax.plot(*recovered.population[:, state, i], "+", color=colours[state], markersize=10)
         ax.set(title=name, xlabel="true weight")
     axes[0].set_ylabel("fitted weight")
+    axes[0].plot([], [], "k+", markersize=5, label="population")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, markerscale=2)
     return figure

@@ -17,10 +17,12 @@ _DPI = 160
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """A context for the figures of a page: names that hold dollars are text, not mathematics."""
+    """A context for the figures of a page: the style of all figures; names that hold dollars are text, not mathematics."""
     import matplotlib as mpl
 
-    with mpl.rc_context({"text.parse_math": False}):
+    from jaxlatent.plots.style import style
+
+    with style(), mpl.rc_context({"text.parse_math": False}):
         yield
 
 
@@ -34,11 +36,8 @@ def image(figure: "Figure", alternative: str, caption: str) -> Html:
         alternative: what it shows, for those who do not see it.
         caption: below it.
     """
-    from jaxlatent.plots.style import style
-
     buffer = io.StringIO()
-    with style():
-        figure.savefig(buffer, format="svg", dpi=_DPI, transparent=True, metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", dpi=_DPI, transparent=True, metadata={"Date": None, "Creator": None})
     encoded = base64.b64encode(buffer.getvalue().encode()).decode()
     width = round(figure.get_size_inches()[0] * 96)
     picture = element("img", src=f"data:image/svg+xml;base64,{encoded}", alt=alternative, width=width)

@@ -63,5 +63,7 @@ def chains(result: Result, count: int = 4, figure: Figure | None = None) -> Figu
         grid[-1, 0].set_xlabel("draw")
         grid[-1, 1].set_xlabel("rank among all draws")
         if len(lanes) <= len(COLOURS):
-            figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+            handles = figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+            for line in handles.get_lines():
+                line.set_linewidth(2.0)
     return figure
