@@ -18,6 +18,7 @@ import numpyro.distributions as dist
 from scipy import stats
 
 import jaxlatent as jl
+from jaxlatent import plots
 
 jl.use_cpu_cores()
 mpl.use("Agg")
@@ -37,22 +38,24 @@ CHOICES = {
 }
 
 
+@plots.style()
 def show(truth, prior, y, beliefs, draws):
     """Prior and data, then the belief after ever more draws: exact, and as a histogram of NUTS's draws."""
-    figure, axes = plt.subplots(1, 2 + len(SIZES), figsize=(16, 3), layout="constrained")
+    figure, axes = plt.subplots(1, 2 + len(SIZES), figsize=(14, 2.7), layout="constrained")
     grid = np.linspace(*beliefs[0].ppf([0.0005, 0.9995]), 400)
-    axes[0].plot(grid, np.exp(prior.log_prob(grid)), "C1")
+    axes[0].plot(grid, np.exp(prior.log_prob(grid)), "C0")
     axes[0].set(title="prior", ylim=(0, None), xlabel="parameter")
     axes[1].hist(y, 30, color="0.7", density=True)
     axes[1].set(title="likelihood at the truth", xlabel="one value")
     for ax, size, belief, drawn in zip(axes[2:], SIZES, beliefs, draws, strict=True):
-        ax.hist(drawn, 30, density=True, color="C0", alpha=0.3)
+        ax.hist(drawn, 30, density=True, color="C0", alpha=0.3, label="NUTS")
         near = np.linspace(*belief.ppf([0.0005, 0.9995]), 400)
-        ax.plot(near, belief.pdf(near), "C0")
-        ax.axvline(truth, color="k", ls="--", lw=0.8)
+        ax.plot(near, belief.pdf(near), "C0", label="exact")
+        ax.axvline(truth, color="k", ls="--", lw=0.8, label="truth")
         ax.set(title=f"{size:,} draws", yticks=[], xlabel="parameter")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    axes[0].set_ylabel("density")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    plots.save(figure, FIGURE)
 
 
 def main():

@@ -52,17 +52,17 @@ def main():
 
     x, y = DATA["x"][:, 0], DATA["y"]
     grid = np.linspace(x.min(), x.max(), 200)
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), layout="constrained")
-    for (top, bottom), (name, result) in zip(axes.T, fits.items(), strict=True):
-        at_grid = result.conditional({"x": grid[:, None]})
-        plots.density_map(at_grid, grid, np.linspace(-0.1, 1.1, 200), top)
-        top.plot(x, y, ".", color="k", markersize=1, alpha=0.2)
-        top.set_title(name)
-        drawn, component = result.conditional().sample(seed=1)
-        plots.labelled_draws(x, drawn[0], component[0], bottom)
-        bottom.set_ylim(-0.1, 1.1)
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    with plots.style():
+        figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), layout="constrained")
+        for (top, bottom), (name, result) in zip(axes.T, fits.items(), strict=True):
+            at_grid = result.conditional({"x": grid[:, None]})
+            plots.density_map(at_grid, grid, np.linspace(-0.1, 1.1, 200), top)
+            top.plot(x, y, ".", color="k", markersize=1, alpha=0.2)
+            top.set_title(name)
+            drawn, component = result.conditional().sample(seed=1)
+            plots.labelled_draws(x, drawn[0], component[0], bottom)
+            bottom.set_ylim(-0.1, 1.1)
+    plots.save(figure, FIGURE)
 
 
 if __name__ == "__main__":

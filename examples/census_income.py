@@ -72,7 +72,7 @@ def main() -> None:
     predicted = results["pooling"].predict(seed=1)["income"] / data["total"]
     observed = data["income"] / data["total"]
     ax = plots.validation(observed.reshape(7, 2), predicted.reshape(-1, 7, 2), education, ["women", "men"])
-    ax.figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "census_income.png", dpi=150)
+    plots.save(ax.figure, sys.argv[1] if len(sys.argv) > 1 else "census_income.png")
 
 
 if __name__ == "__main__":

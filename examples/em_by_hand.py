@@ -15,6 +15,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 import jaxlatent as jl
+from jaxlatent import plots
 
 jl.use_cpu_cores()
 mpl.use("Agg")
@@ -46,6 +47,7 @@ def simulate(seed, visitors=500):
     return {"hours": hours, "catch": np.where(idle, 0, rng.poisson(np.exp(TRUTH["a"] + TRUTH["b"] * hours)))}, idle
 
 
+@plots.style()
 def show(data, belongs, found, trace):
     """Catches coloured by responsibility with the rate of those who fish; the climb."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", width_ratios=[1.5, 1])
@@ -53,14 +55,15 @@ def show(data, belongs, found, trace):
     points = left.scatter(data["hours"], data["catch"] + jitter, s=10, c=belongs, cmap="viridis_r", vmin=0, vmax=1)
     figure.colorbar(points, ax=left, label="probability of not fishing")
     hours = np.linspace(0, 4, 100)
-    left.plot(hours, np.exp(found["a"] + found["b"] * hours), "C3", label="rate of those who fish, EM")
+    left.plot(hours, np.exp(found["a"] + found["b"] * hours), "C1", label="rate of those who fish, EM")
     left.plot(hours, np.exp(TRUTH["a"] + TRUTH["b"] * hours), "k--", lw=0.8, label="truth")
     left.set(xlabel="hours", ylabel="catch")
-    left.legend(frameon=False)
-    right.semilogy(np.nanmax(trace) - trace.T, lw=0.9)
-    right.set(xlabel="iteration", ylabel="log joint still to gain, by restart", ylim=(1e-3, None))
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    for restart, one in enumerate(trace):
+        right.semilogy(np.nanmax(trace) - one, "osD^vP"[restart] + "-", ms=3, mfc="white", label=restart)
+    right.set(xlabel="iteration", ylabel="log joint still to gain, nats", ylim=(1e-3, None))
+    right.legend(title="restart")
+    plots.save(figure, FIGURE)
 
 
 def main():

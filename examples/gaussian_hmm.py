@@ -15,7 +15,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 import jaxlatent as jl
-from jaxlatent import diagnostics
+from jaxlatent import diagnostics, plots
 from jaxlatent.models import Stationary, emissions, hmm
 
 jl.use_cpu_cores()
@@ -38,6 +38,7 @@ def simulate(seed):
     return chain.sample_with_states(jax.random.key(seed))
 
 
+@plots.style()
 def show(y, states, path, em, draws):
     """Sequence 0 with its true and most likely states; what was recovered, with 94% intervals, against the truth."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(9, 6), layout="constrained")
@@ -45,9 +46,9 @@ def show(y, states, path, em, draws):
         at = np.flatnonzero(states[0] == k)
         above.plot(at, y[0, at], ".", color=f"C{k}", label=f"state {k}, true")
         above.axhline(mean, color=f"C{k}", lw=0.5)
-    above.plot(em["means"][path[0]], color="k", lw=0.7, label="mean on the most likely path")
+    above.plot(em["means"][path[0]], color="k", lw=0.7, drawstyle="steps-mid", label="mean on the most likely path")
     above.set(xlabel="step", ylabel="y of sequence 0", xlim=(-1, 200))
-    above.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    above.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     flat = lambda p, lead=0: np.concatenate([np.reshape(p[k], (*np.shape(p[k])[:lead], -1)) for k in AXES], -1)
     low, high = np.quantile(flat(draws, 2) - flat(TRUTH), [0.03, 0.97], axis=(0, 1))
     at = np.arange(len(low))
@@ -57,9 +58,8 @@ def show(y, states, path, em, draws):
     below.set(ylabel="estimate - truth")
     pairs = [f"A{i}{j}" for i in range(3) for j in range(3)]
     below.set_xticks(at, [*(f"pi{k}" for k in range(3)), *pairs, *(f"{w}{k}" for w in ("m", "v") for k in range(3))])
-    below.legend(frameon=False, loc="upper right")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    plots.save(figure, FIGURE)
 
 
 def main():

@@ -17,6 +17,7 @@ import numpyro.distributions as dist
 from scipy.stats import multivariate_normal
 
 import jaxlatent as jl
+from jaxlatent import plots
 from jaxlatent.models import gaussian_mixture
 
 jl.use_cpu_cores()
@@ -50,6 +51,7 @@ def contours(ax, mean, cov, **style):
     ax.contour(grid[..., 0], grid[..., 1], density / density.max(), levels=[0.1, 0.4, 0.8], linewidths=0.9, **style)
 
 
+@plots.style()
 def show(y, belongs, found, trace):
     """The start, the fit, and how it came about."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained", width_ratios=[1, 1, 0.8])
@@ -63,9 +65,8 @@ def show(y, belongs, found, trace):
                 contours(ax, TRUTH["means"][k], TRUTH["covs"][k], colors="0.3", linestyles="dashed", alpha=0.4)
         ax.set(title=title, xlabel="$y_0$", ylabel="$y_1$", xlim=(-4, 8), ylim=(-4, 11))
     axes[2].plot(np.arange(len(trace)), trace, ".-")
-    axes[2].set(title="EM never goes down", xlabel="iteration", ylabel="log likelihood + log prior")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    axes[2].set(title="EM never goes down", xlabel="iteration", ylabel="log likelihood + log prior, nats")
+    plots.save(figure, FIGURE)
 
 
 def main():

@@ -15,6 +15,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 import jaxlatent as jl
+from jaxlatent import plots
 from jaxlatent.diagnostics import match_parameters, match_states, permute, relabel, rhat
 from jaxlatent.models import emissions, hmm
 
@@ -52,17 +53,26 @@ bayesian = jl.Model(
 )
 
 
+@plots.style()
 def show(x, y, states, found, draws):
     """The lines through the points of each state, and parameters against the truth."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained", width_ratios=[1, 1.4])
     ends = np.array([0.0, 10.0])
     for k in range(3):
         left.plot(x[states == k], y[states == k], ".", ms=3, alpha=0.4, color=f"C{k}")
-        left.plot(ends, found["weights"][k] * ends + found["biases"][k], color=f"C{k}", label=f"state {k}, EM")
-        left.plot(ends, TRUTH["weights"][k] * ends + TRUTH["biases"][k], "--", color="k", lw=0.8)
-    left.set(xlabel="x", ylabel="y (dashed: true lines)")
-    left.legend(frameon=False)
+        left.plot(ends, found["weights"][k] * ends + found["biases"][k], color=f"C{k}", label=f"state {k}")
+        left.plot(
+            ends,
+            TRUTH["weights"][k] * ends + TRUTH["biases"][k],
+            "--",
+            color="k",
+            lw=0.8,
+            label="truth" if k == 2 else None,
+        )
+    left.set(xlabel="x", ylabel="y")
+    left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1)
     names, place = ["weights", "biases", "sigma", "transition_matrix"], 0
+    ticks = {}
     for name in names:
         size = np.size(TRUTH[name])
         at = place + np.arange(size)
@@ -70,12 +80,13 @@ def show(x, y, states, found, draws):
         right.vlines(at, low, high, color="C0", lw=5, alpha=0.4, label="NUTS, 94%" if place == 0 else None)
         right.plot(at, np.ravel(found[name]), "C0o", ms=5, label="EM" if place == 0 else None)
         right.plot(at, np.ravel(TRUTH[name]), "k_", ms=12, label="truth" if place == 0 else None)
-        right.text(at.mean(), 2.75, name.replace("_", " "), ha="center")
+        ticks[at.mean()] = name.replace("_", "\n")
         place += size + 1
-    right.set(xticks=[], ylim=(-1.7, 3.0), ylabel="value")
-    right.legend(frameon=False, loc="lower right", ncols=3)
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    right.set_xticks(list(ticks), ticks.values())
+    right.set_ylabel("value")
+    right.tick_params(axis="x", length=0)
+    right.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    plots.save(figure, FIGURE)
 
 
 def main():

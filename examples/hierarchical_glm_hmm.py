@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import jaxlatent as jl
+from jaxlatent import plots
 from jaxlatent.models import emissions, hierarchical, hmm
 
 jl.use_cpu_cores()
@@ -77,20 +78,22 @@ def main():
     own = draws.params["animal_weights"][..., engaged, 0].reshape(-1, ANIMALS)
     sessions = frame.groupby("animal", sort=False).size().to_numpy()
     order = np.argsort(sessions)
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    place = np.arange(ANIMALS)
-    low, middle, high = np.quantile(own[:, order], [0.05, 0.5, 0.95], 0)
-    axes.vlines(place, low, high, color="C0", lw=4, alpha=0.4, label="hierarchical, 90 % of the posterior")
-    axes.plot(place, middle, "o", color="C0")
-    axes.plot(place + 0.15, best["animal_weights"][order, engaged, 0], "s", color="C2", ms=5, label="hierarchical, EM")
-    axes.plot(place - 0.15, alone[order], "x", color="C1", label="separate")
-    axes.plot(place, truth[order, 0, 0], "_", color="black", ms=16, mew=2, label="truth")
-    axes.axhline(best["weights"][engaged, 0], color="0.5", lw=1, ls="--", label="population")
-    axes.set_xticks(place, [f"{sessions[i]}" for i in order])
-    axes.set(xlabel="trials of the animal", ylabel="weight of the stimulus when engaged", ylim=(0, 10))
-    axes.legend(frameon=False, fontsize=8, ncols=2)
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    with plots.style():
+        figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+        place = np.arange(ANIMALS)
+        low, middle, high = np.quantile(own[:, order], [0.05, 0.5, 0.95], 0)
+        axes.vlines(place, low, high, color="C0", lw=4, alpha=0.4, label="hierarchical, 90 % of the posterior")
+        axes.plot(place, middle, "o", color="C0")
+        axes.plot(
+            place + 0.15, best["animal_weights"][order, engaged, 0], "s", color="C2", ms=5, label="hierarchical, EM"
+        )
+        axes.plot(place - 0.15, alone[order], "x", color="C1", label="separate")
+        axes.plot(place, truth[order, 0, 0], "_", color="black", ms=16, mew=2, label="truth")
+        axes.axhline(best["weights"][engaged, 0], color="0.5", lw=1, ls="--", label="population")
+        axes.set_xticks(place, [f"{sessions[i]}" for i in order])
+        axes.set(xlabel="trials of the animal", ylabel="weight of the stimulus when engaged", ylim=(0, None))
+        figure.legend(loc="outside upper center", ncols=3)
+    plots.save(figure, FIGURE)
     assert scores["hierarchical"].bits > max(scores["pooled"].bits, scores["separate"].bits)
 
 

@@ -81,25 +81,28 @@ def main():
     assert np.nanmin(np.diff(em.trace, axis=1)) > -1e-2, "EM never falls"
     assert advi.best().trace[0, -1000:].mean() > 825 and linear.best().statistics["khat"][0] < 0.7
 
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), layout="constrained")
-    plots.labelled_draws(X, Y, labels, axes[0, 0])
-    for k in range(3):
-        axes[0, 0].plot(grid, lines.params["weights"][k, 0] * grid + lines.params["biases"][k], color="k", lw=0.8)
-    axes[0, 0].set(title=f"three lines, hard assignment ({rounds} rounds)", ylim=(-0.1, 1.1))
-    plots.elbo(advi, axes[0, 1])
-    axes[0, 1].set_title("mean-field ADVI")
-    axes[0, 2].plot(X, Y, ".", color="0.7", markersize=2)
-    plots.component_bands(at_grid, grid, axes[0, 2])
-    axes[0, 2].set(title="experts, mean and 2 deviations", ylim=(-0.1, 1.1))
-    axes[1, 0].plot(X, Y, ".", color="0.7", markersize=2)
-    axes[1, 0].plot(grid, at_grid.mean(), color="k")
-    axes[1, 0].set(title="the mean misses the middle", xlabel="x", ylabel="y")
-    plots.labelled_draws(X, drawn[0], component[0], axes[1, 1])
-    axes[1, 1].set(title="draws that know their component", ylim=(-0.1, 1.1))
-    plots.density_map(at_grid, grid, np.linspace(-0.1, 1.1, 200), axes[1, 2])
-    axes[1, 2].set_title("predictive density")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    # Lines have the colours of the experts of their branches: both are ordered by their mean.
+    means = lambda values, labels: [values[labels == k].mean() for k in range(3)]
+    alike = np.argsort(means(drawn[0], component[0]))[np.argsort(np.argsort(means(Y, labels)))]
+    with plots.style():
+        figure, axes = plt.subplots(2, 3, figsize=(12, 6.6), layout="constrained")
+        plots.labelled_draws(X, Y, alike[labels], axes[0, 0])
+        for k in range(3):
+            axes[0, 0].plot(grid, lines.params["weights"][k, 0] * grid + lines.params["biases"][k], color="k", lw=0.8)
+        axes[0, 0].set(title=f"three lines, hard assignment ({rounds} rounds)", ylim=(-0.1, 1.1))
+        plots.elbo(advi, axes[0, 1])
+        axes[0, 1].set_title("mean-field ADVI")
+        axes[0, 2].plot(X, Y, ".", color="0.7", markersize=2)
+        plots.component_bands(at_grid, grid, axes[0, 2])
+        axes[0, 2].set(title="experts, mean and 2 deviations", ylim=(-0.1, 1.1))
+        axes[1, 0].plot(X, Y, ".", color="0.7", markersize=2)
+        axes[1, 0].plot(grid, at_grid.mean(), color="k")
+        axes[1, 0].set(title="the mean misses the middle", xlabel="x", ylabel="y")
+        plots.labelled_draws(X, drawn[0], component[0], axes[1, 1])
+        axes[1, 1].set(title="draws that know their component", ylim=(-0.1, 1.1))
+        plots.density_map(at_grid, grid, np.linspace(-0.1, 1.1, 200), axes[1, 2])
+        axes[1, 2].set_title("predictive density")
+    plots.save(figure, FIGURE)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 import jaxlatent as jl
+from jaxlatent import plots
 from jaxlatent.diagnostics import match_parameters, permute, relabel, rhat
 
 jl.use_cpu_cores()
@@ -55,6 +56,7 @@ def simulate(seed):
     return x, rng.normal(TRUTH["slope"][line] * x + TRUTH["intercept"][line], TRUTH["sigma"][line])
 
 
+@plots.style()
 def show(x, y, belongs, before, after):
     """Points coloured by line, and the slopes of all chains before and after."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained", width_ratios=[1.2, 1, 1])
@@ -66,12 +68,17 @@ def show(x, y, belongs, before, after):
     axes[0].set(xlabel="x", ylabel="y")
     for ax, draws, title in zip(axes[1:], (before, after), ("as sampled", "labels in order"), strict=True):
         for k, colour in enumerate(("#3B4CC0", "#B40426")):
-            ax.plot(draws["slope"][..., k].ravel(), color=colour, lw=0.5, label=f"label {k}")
-            ax.axhline(TRUTH["slope"][k], color="k", lw=0.8, ls="--")
+            slopes = draws["slope"][..., k]
+            at = np.arange(slopes.size).reshape(slopes.shape)
+            for chain, one in enumerate(
+                slopes
+            ):  # a line each, or strokes would join the end of one to the start of the next
+                ax.plot(at[chain], one, color=colour, lw=0.5, label=f"label {k}" if chain == 0 else None)
+            ax.axhline(TRUTH["slope"][k], color="k", lw=0.8, ls="--", label="truth" if k == 1 else None)
         ax.set(title=f"slopes, {title}", xlabel="draw, chain after chain", ylim=(-0.8, 1.2))
-    axes[1].legend(frameon=False, loc="upper right", ncols=2)
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    axes[1].set_ylabel("slope")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    plots.save(figure, FIGURE)
 
 
 def main():

@@ -13,6 +13,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 import jaxlatent as jl
+from jaxlatent import plots
 
 jl.use_cpu_cores()
 mpl.use("Agg")
@@ -41,6 +42,7 @@ def table(result, truth):
         assert abs(draws.mean() - value) < 4 * draws.std() and float(jl.diagnostics.rhat(draws)) < 1.01
 
 
+@plots.style()
 def show(y, first, x, z, second):
     """The predictive density with its uncertainty; the line, its uncertainty, and that of new points."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
@@ -51,20 +53,19 @@ def show(y, first, x, z, second):
     left.fill_between(grid, *np.quantile(densities, [0.03, 0.97], axis=0), color="C0", alpha=0.5, label="94% of draws")
     left.plot(grid, densities.mean(0), "C0", lw=1, label="predictive density")
     left.set(xlabel="y", ylabel="density")
-    left.legend(frameon=False)
+    left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     order = np.argsort(x)
     lines = second.params["w"].reshape(-1, 1) * x[order] + second.params["c"].reshape(-1, 1)
     new = second.predict(seed=3)["y"].reshape(-1, len(x))[:, order]
-    right.plot(x, z, ".", color="0.75", ms=3)
+    right.plot(x, z, ".", color="0.75", ms=3, label="data")
     right.fill_between(
-        x[order], *np.quantile(new, [0.03, 0.97], axis=0), color="C1", alpha=0.2, label="new points, 94%"
+        x[order], *np.quantile(new, [0.03, 0.97], axis=0), color="C5", alpha=0.3, label="new points, 94%"
     )
     right.fill_between(x[order], *np.quantile(lines, [0.03, 0.97], axis=0), color="C0", alpha=0.7, label="line, 94%")
     right.plot(x[order], 0.5 * x[order] + 5, "k--", lw=0.8, label="truth")
     right.set(xlabel="x", ylabel="y")
-    right.legend(frameon=False, loc="upper left")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    right.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
+    plots.save(figure, FIGURE)
 
 
 def main():

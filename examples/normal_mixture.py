@@ -14,6 +14,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 import jaxlatent as jl
+from jaxlatent import plots
 from jaxlatent.diagnostics import match_parameters, permute, relabel, rhat
 
 jl.use_cpu_cores()
@@ -43,6 +44,7 @@ def normal(y, mean):
     return np.exp(-((y - mean) ** 2) / 2) / np.sqrt(2 * np.pi)
 
 
+@plots.style()
 def show(y, draws):
     """Data with the density that draws imply; the draws themselves."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", width_ratios=[1.6, 1])
@@ -53,14 +55,13 @@ def show(y, draws):
     left.fill_between(grid, *np.quantile(density, [0.03, 0.97], axis=0), color="C0", alpha=0.4, label="94% of draws")
     left.plot(grid, (TRUTH["weights"] * normal(grid[:, None], TRUTH["means"])).sum(-1), "k--", lw=0.8, label="truth")
     left.set(xlabel="y", ylabel="density")
-    left.legend(frameon=False)
+    left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     for k in range(2):
         right.plot(draws["weights"][..., k].ravel(), draws["means"][..., k].ravel(), ".", ms=2, label=f"component {k}")
         right.plot(TRUTH["weights"][k], TRUTH["means"][k], "k+", ms=14)
     right.set(xlabel="weight", ylabel="mean (cross: truth)")
-    right.legend(frameon=False, loc="center")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    right.legend(loc="center", markerscale=4)
+    plots.save(figure, FIGURE)
 
 
 def main():

@@ -16,6 +16,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 import jaxlatent as jl
+from jaxlatent import plots
 from jaxlatent.latent import markov
 
 jl.use_cpu_cores()
@@ -84,23 +85,24 @@ def metropolis(key, y, p):
     return paths, accepted.mean()
 
 
+@plots.style()
 def show(y, states, exact, sampled, fits):
     """Data with exact and simulated probabilities of state 1; the likelihood along three runs of EM."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(10, 6.5), layout="constrained", height_ratios=[1.3, 1])
     above.plot(y, ".", color="0.7", ms=4, label="y")
-    above.step(np.arange(STEPS), states, where="mid", color="k", lw=0.7, label="state")
-    above.plot(exact, color="C3", lw=2, label="P(state 1), exact")
-    for name, style in (("Gibbs", "C0--"), ("Metropolis-Hastings", "C2:")):
+    above.fill_between(np.arange(STEPS), states, step="mid", color="0.9", lw=0, label="state 1")
+    above.plot(exact, color="C4", lw=4, alpha=0.5, label="its probability, exact")
+    for name, style in (("Gibbs", "C0--"), ("Metropolis-Hastings", "k:")):
         above.plot(sampled[name], style, lw=1.2, label=name)
     above.set(xlabel="step", xlim=(0, STEPS))
-    above.legend(ncols=5, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    above.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     top = fits["exact EM"].objective[0]
-    for name, fit in fits.items():
-        below.semilogy(top - fit.trace[0][:40], label=name)
-    below.set(xlabel="iteration", ylabel="log likelihood below its maximum", ylim=(1e-4, None))
-    below.legend(frameon=False, loc="upper right")
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    for (name, fit), colour, line in zip(fits.items(), ("C4", "C1", "C0"), ("-", "-", "--"), strict=True):
+        wide = {"lw": 4, "alpha": 0.5} if name == "exact EM" else {}
+        below.semilogy(top - fit.trace[0][:40], line, color=colour, label=name, nonpositive="mask", **wide)
+    below.set(xlabel="iteration", ylabel="nats below the maximum", ylim=(1e-4, None))
+    below.legend(loc="upper right")
+    plots.save(figure, FIGURE)
 
 
 def main():

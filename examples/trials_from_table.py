@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import jaxlatent as jl
+from jaxlatent import plots
 
 jl.use_cpu_cores()
 mpl.use("Agg")
@@ -72,12 +73,13 @@ def main():
     print(draws["Ada"].summary(["weights"]))
 
     one = frame[(frame["animal"] == "Ada") & (frame["session"] == "day 0")].sort_values("trial")
-    figure, axes = plt.subplots(figsize=(9, 3), layout="constrained")
-    axes.fill_between(one["trial"], one["engaged"], step="mid", alpha=0.2, label="engaged")
-    axes.plot(one["trial"], one["p_engaged"], label="probability of being engaged")
-    axes.set(xlabel="trial", ylim=(-0.05, 1.05), title="Ada, day 0")
-    axes.legend(frameon=False, loc="lower right")
-    figure.savefig(FIGURE, dpi=120)
+    with plots.style():
+        figure, axes = plt.subplots(figsize=(9, 2.6), layout="constrained")
+        axes.fill_between(one["trial"], one["engaged"], step="mid", color="0.85", lw=0, label="engaged")
+        axes.plot(one["trial"], one["p_engaged"], label="probability of being engaged")
+        axes.set(xlabel="trial", ylabel="P(engaged)", ylim=(-0.05, 1.05), title="Ada, day 0")
+        figure.legend(loc="outside upper right", ncols=2)
+    plots.save(figure, FIGURE)
     assert right.min() > 0.8
 
 

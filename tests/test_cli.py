@@ -158,7 +158,7 @@ def test_the_census_demo_runs_its_five_models(tmp_path, centring):
 def test_the_census_demo_writes_figures(demo):
     _, out = demo
     for name in FIGURES:
-        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+        assert (out / "figures" / f"{name}.svg").stat().st_size > 5000
 
 
 def test_the_draws_are_read_by_xarray_and_arviz(demo):

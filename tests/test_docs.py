@@ -56,8 +56,8 @@ def test_links_and_pictures_of_the_pages_are_there():
 
 def test_pictures_are_small_and_used():
     pages = "".join(page.read_text() for page in PAGES)
-    for picture in DOCS.rglob("*.png"):
-        assert picture.stat().st_size < 100_000, picture
+    for picture in [*DOCS.rglob("*.png"), *DOCS.rglob("*.svg")]:
+        assert picture.stat().st_size < 150_000, picture
         assert f"{picture.parent.name}/{picture.name}" in pages, picture
 
 

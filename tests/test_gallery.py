@@ -78,8 +78,8 @@ def test_the_row_prints_and_draws_and_finds_the_truth(rows, name):
     found = rows[name]
     text = rows.text.getvalue()
     assert f"{name}: {regression.ROWS[name].line}" in text
-    assert (rows.out / f"{name}.png").stat().st_size > 10_000
-    assert (rows.out / f"{name}_graph.png").stat().st_size > 3_000
+    assert (rows.out / f"{name}.svg").stat().st_size > 10_000
+    assert (rows.out / f"{name}_graph.svg").stat().st_size > 3_000
     assert "nan" not in text
     if name in (*CONFOUNDS, "coin"):
         return
@@ -274,7 +274,7 @@ def test_the_command_runs_one_row(tmp_path):
     result = CliRunner().invoke(cli.app, ["demo", "regression/coin", "--out", str(tmp_path), "--seed", "1"])
     assert result.exit_code == 0, result.output
     assert "probability of heads" in result.output
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["coin.png", "coin_graph.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coin.svg", "coin_graph.svg"]
 
 
 def test_the_command_lists_the_rows_and_corrects_names():

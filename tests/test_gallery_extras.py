@@ -38,7 +38,7 @@ def rows(tmp_path_factory):
         if name not in done:
             text = io.StringIO()
             found = regression.run([name], out, console=Console(file=text, width=132))[name]
-            done[name] = found, text.getvalue(), out / f"{name}.png"
+            done[name] = found, text.getvalue(), out / f"{name}.svg"
         return done[name]
 
     return row

@@ -462,5 +462,5 @@ def test_the_gallery_writes_a_figure_of_each_model(tmp_path, monkeypatch):
 
     monkeypatch.setattr(graphs, "models", lambda: iter([("tiny", TINY, {}), ("c3", MODELS["C3"], DATA)]))
     written = graphs.run(tmp_path / "new", Console(quiet=True))
-    assert [path.name for path in written] == ["graph_tiny.png", "graph_c3.png", "graphs.md"]
+    assert [path.name for path in written] == ["graph_tiny.svg", "graph_c3.svg", "graphs.md"]
     assert written[-1].read_text().count("```mermaid") == 2

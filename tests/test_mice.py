@@ -84,8 +84,8 @@ def test_the_study_recovers_the_truth(tmp_path):
     np.testing.assert_allclose(weights.to_numpy(), recovered.animals[1].ravel(), rtol=1e-5)
     assert (tmp_path / "report.html").stat().st_size > 10_000
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
-        "choice.png",
-        "states.png",
-        "animals.png",
-        "recovery.png",
+        "choice.svg",
+        "states.svg",
+        "animals.svg",
+        "recovery.svg",
     }

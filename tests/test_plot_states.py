@@ -18,8 +18,8 @@ import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.models import InputDriven, emissions, hmm
 from jaxlatent.plots import _dwell
-from jaxlatent.plots._common import COLOURS, colours_of
 from jaxlatent.plots.state_parameters import wrapped
+from jaxlatent.plots.style import COLOURS, colours_of
 
 MODEL = hmm(2, emissions.BernoulliRegression(2))
 SESSIONS = ["monday", "tuesday", "wednesday"]
@@ -114,8 +114,10 @@ def driven(one):
 
 @pytest.fixture(autouse=True)
 def close():
+    before = dict(matplotlib.rcParams)
     yield
     plt.close("all")
+    assert dict(matplotlib.rcParams) == before, "a figure changed the settings of the user"
 
 
 def shown(ax, label):

@@ -11,10 +11,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpyro.distributions as dist
 import pytest
-from matplotlib.text import Text
 
 import jaxlatent as jl
 from jaxlatent import plots
+from jaxlatent.plots.style import COLOURS
 
 LABELS = ["one", "two", "three"]
 
@@ -27,14 +27,20 @@ def results():
         dims={"mu": ("group",)},
     )
     data, coords = {"y": np.array([-1.0, 0.0, 1.0])}, {"group": LABELS}
-    engines = {"draws": jl.NUTS(chains=2, warmup=50, draws=50), "point": jl.Optimize(), "advi": jl.ADVI(max_iter=200)}
+    engines = {
+        "draws": jl.NUTS(chains=2, warmup=50, draws=50),
+        "point": jl.Optimize(),
+        "advi": jl.ADVI(restarts=2, max_iter=200),
+    }
     return {name: jl.fit(model, data, engine, seed=0, coords=coords) for name, engine in engines.items()}
 
 
 @pytest.fixture(autouse=True)
 def close():
+    before = dict(matplotlib.rcParams)
     yield
     plt.close("all")
+    assert dict(matplotlib.rcParams) == before, "a figure changed the settings of the user"
 
 
 def test_every_part_has_its_panel(results):
@@ -44,16 +50,21 @@ def test_every_part_has_its_panel(results):
 
 
 def test_forest_compares_results(results):
-    figure = plots.forest({"this": results["draws"], "that": results["draws"]}, "mu")
-    figure.canvas.draw()
-    texts = [text.get_text() for text in figure.findobj(Text)]
-    assert all(any(label in text for text in texts) for label in (*LABELS, "this", "that"))
+    (ax,) = plots.forest({"this": results["draws"], "that": results["draws"]}, "mu").axes
+    assert [text.get_text() for text in ax.get_yticklabels()] == [f"mu[{label}]" for label in LABELS]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["this", "that"]
+    this, that = ax.lines
+    for line in (this, that):
+        np.testing.assert_allclose(line.get_xdata(), np.median(results["draws"].params["mu"], (0, 1)))
+    # From top to bottom in the order of the legend.
+    assert ax.yaxis_inverted() and (this.get_ydata() < that.get_ydata()).all()
+    assert this.get_color() != that.get_color()
 
 
 def test_elbo_draws_each_lane(results):
     ax = plt.subplots()[1]
     assert plots.elbo(results["advi"], ax=ax) is ax
-    assert len(ax.lines) == 1
+    assert len(ax.lines) == 2
 
 
 def test_restarts_are_drawn_below_the_best_in_order():
@@ -168,3 +179,72 @@ def test_the_checks_of_arviz_in_both_its_lines(results, tmp_path):
         plots.checks(results["point"], seed=1)
     with pytest.raises(jl.InputError, match="chains of a Hamiltonian sampler"):
         plots.checks(results["advi"], seed=1)
+
+
+def drawn_boxes(figure):
+    """Legends of axes and of the figure, and the insides of all axes, in pixels."""
+    figure.canvas.draw()
+    legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]
+    return [one.get_window_extent() for one in legends], [ax.get_window_extent() for ax in figure.axes]
+
+
+def test_legends_stand_beside_what_is_drawn(results, predicted):
+    chains, several = results["draws"], {"this": results["draws"], "that": results["draws"]}
+    values = np.random.default_rng(0).normal(size=(4, 50, 3))
+    figures = [
+        plots.chains(chains),
+        plots.geweke(chains, "mu"),
+        plots.forest(several, "mu"),
+        plots.elbo(results["advi"]).figure,
+        plots.restarts(results["advi"]).figure,
+        plots.shrinkage([-1.0, 1.0, 3.0], values, LABELS, population=1.0)[0].figure,
+        plots.component_bands(*predicted).figure,
+        plots.component_curves(*predicted),
+        plots.labelled_draws([0.0, 1.0], [5.0, 6.0], [1, 0]).figure,
+    ]
+    for i, figure in enumerate(figures):
+        legends, insides = drawn_boxes(figure)
+        assert len(legends) == 1, i
+        (box,) = legends
+        for inside in insides:
+            # Two boxes overlap where both their widths and their heights do.
+            wide, high = (
+                min(box.x1, inside.x1) - max(box.x0, inside.x0),
+                min(box.y1, inside.y1) - max(box.y0, inside.y0),
+            )
+            assert min(wide, high) < 1, i
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1, i
+
+
+def test_a_chain_has_one_colour_in_all_figures(results):
+    figures = plots.chains(results["draws"]), plots.geweke(results["draws"], "mu")
+    for chain, colour in enumerate(COLOURS[:2]):
+        lines = [line for figure in figures for ax in figure.axes for line in ax.lines]
+        assert {line.get_color() for line in lines if line.get_label() == f"chain {chain}"} == {colour}
+
+
+def test_settings_are_those_of_the_user_after_an_error(results, monkeypatch):
+    before, ax = dict(matplotlib.rcParams), plt.subplots()[1]
+    monkeypatch.setattr(ax, "plot", None)
+    with pytest.raises(TypeError, match="not callable"):
+        plots.elbo(results["advi"], ax)
+    with pytest.raises(ValueError, match="no_such_format"):
+        plots.save(plt.figure(), "figure.no_such_format")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_files_are_sharp_and_vectors_hold_text(tmp_path):
+    with plots.style():
+        figure, ax = plt.subplots(figsize=(3, 2))
+        ax.plot([0, 1], label="few points")
+        ax.set_xlabel("a name to search for")
+    path = plots.save(figure, tmp_path / "new folder" / "figure.png")
+    assert plt.imread(path).shape[:2] == (600, 900)
+    assert plt.imread(plots.save(figure, tmp_path / "figure.png", dpi=100)).shape[:2] == (200, 300)
+
+    svg = plots.save(figure, tmp_path / "figure.svg").read_text()
+    assert "a name to search for</text>" in svg and "<image" not in svg
+    assert plots.save(figure, tmp_path / "again.svg").read_text() == svg
+    ax.plot(np.zeros(5000), label="many points")
+    assert plots.save(figure, tmp_path / "figure.svg").read_text().count("<image") == 1
+    assert plots.save(figure, tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")

@@ -20,7 +20,7 @@ def test_snippets_run_in_order_and_print_what_the_page_says(one_device, tmp_path
     printed = run_docs.run(blocks, tmp_path, {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"})
     assert "theta[A]" in printed[0] and "(20, 2, 200, 8)" in printed[1]
     assert not run_docs.differences(blocks, printed)
-    assert (tmp_path / "schools.png").exists()
+    assert (tmp_path / "schools.svg").exists()
 
 
 def test_the_readme_is_short():

@@ -16,11 +16,10 @@ import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.datasets import Dataset
 from jaxlatent.demos.census import Fits
-from jaxlatent.plots._common import COLOURS, style
-
-_DPI = 150
+from jaxlatent.plots.style import COLOURS, style
 
 
+@style()
 def draw(folder: Path, fits: Mapping[str, Fits], dataset: Dataset, predicted: np.ndarray, seed: int) -> list[Path]:
     """Draw and save all figures.
 
@@ -53,8 +52,7 @@ def draw(folder: Path, fits: Mapping[str, Fits], dataset: Dataset, predicted: np
     }
     written = []
     for name, figure in figures.items():
-        written.append(folder / f"{name}.png")
-        figure.savefig(written[-1], dpi=_DPI)
+        written.append(plots.save(figure, folder / f"{name}.svg"))
         plt.close(figure)
     return written
 
@@ -62,28 +60,27 @@ def draw(folder: Path, fits: Mapping[str, Fits], dataset: Dataset, predicted: np
 def _shrinkage(result: jl.Result, log_odds: np.ndarray, education: list[str], sex: list[str]) -> Axes:
     """Shrinkage of women (left) and of men, with effect ``bm`` (right)."""
     layout = {"figsize": (11.0, 4.6), "layout": "constrained", "sharex": True, "sharey": "row", "height_ratios": (3, 2)}
-    with style():
-        grid = plt.subplots(2, 2, **layout)[1]
+    grid = plt.subplots(2, 2, **layout)[1]
     for column, title in enumerate(sex):
         shift = column * result.params["bm"]
         alpha, population = result.params["alpha"] + shift[..., None], float((result.params["a"] + shift).mean())
         axes = tuple(grid[:, column])
         plots.shrinkage(log_odds[:, column], alpha, education, population, "log odds of > $50,000", axes)
+        axes[0].get_legend().remove()
         axes[0].set_title(title)
     for ax in grid[:, 1]:
         ax.set_ylabel("")
-    grid[0, 1].get_legend().remove()
     first: Axes = grid[0, 0]
+    first.figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return first
 
 
 def _doctorates(counts: np.ndarray, observed: int, total: int) -> Axes:
     """The predictive distribution of the number of women with doctorates above 50,000 dollars."""
-    with style():
-        ax: Axes = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
+    ax: Axes = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     values, times = np.unique(counts, return_counts=True)
     ax.bar(values, times / counts.size, color=COLOURS[0], width=0.8, label="predicted")
     ax.axvline(observed, color=COLOURS[1], linestyle="--", label=f"observed: {observed}")
     ax.set(xlabel=f"women with doctorates above $50,000 a year, of {total}", ylabel="probability")
-    ax.figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    ax.figure.legend(loc="outside upper center", ncols=2)
     return ax

@@ -46,7 +46,7 @@ def run(
     """Run the whole analysis.
 
     Args:
-        out: directory for ``figures/*.png``, ``draws/*.nc`` and ``summary.csv``; created if missing.
+        out: directory for ``figures/*.svg``, ``draws/*.nc`` and ``summary.csv``; created if missing.
         chains: of NUTS.
         warmup: warm-up transitions per chain.
         draws: kept transitions per chain.

@@ -15,8 +15,7 @@ from rich.console import Console
 import jaxlatent as jl
 from jaxlatent.datasets import census_income, inverse_problem
 from jaxlatent.demos import census
-
-_DPI = 200
+from jaxlatent.plots import save
 
 
 def run(out: Path, console: Console) -> list[Path]:
@@ -34,8 +33,7 @@ def run(out: Path, console: Console) -> list[Path]:
     for name, model, data in models():
         graph = model.graph(data)
         figure: Any = graph.draw().figure
-        written.append(out / f"graph_{name}.png")
-        figure.savefig(written[-1], dpi=_DPI)
+        written.append(save(figure, out / f"graph_{name}.svg"))
         plt.close(figure)
         page += [f"## {graph.name}", f"```mermaid\n{graph.mermaid()}```"]
     written.append(out / "graphs.md")

@@ -29,7 +29,7 @@ def run(
     """Run the whole study; the defaults are a twentieth of that of Ashwood et al. (2022).
 
     Args:
-        out: folder for ``trials.csv``, ``weights.csv``, ``report.html`` and ``figures/*.png``; created if missing.
+        out: folder for ``trials.csv``, ``weights.csv``, ``report.html`` and ``figures/*.svg``; created if missing.
         animals, sessions: number of animals, and of sessions of each on average; see `jaxlatent.datasets.mice`.
         candidates: numbers of states.
         restarts: random starts of each fit to all animals.

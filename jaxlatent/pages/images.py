@@ -17,10 +17,12 @@ _DPI = 160
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """A context for the figures of a page: names that hold dollars are text, not mathematics, and equal figures have equal bytes."""
+    """A context for the figures of a page: the style of all figures; names that hold dollars are text, not mathematics."""
     import matplotlib as mpl
 
-    with mpl.rc_context({"text.parse_math": False, "svg.hashsalt": "jaxlatent"}):
+    from jaxlatent.plots.style import style
+
+    with style(), mpl.rc_context({"text.parse_math": False}):
         yield
 
 

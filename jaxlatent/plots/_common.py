@@ -1,48 +1,15 @@
-"""Shared parts of figures: colours, panels, and the scalar parts of a parameter with labels."""
+"""Shared parts of figures: panels, and the scalar parts of a parameter with labels."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.results.result import Result
 from jaxlatent.results.summary import labels
-
-#: Okabe and Ito (2008): distinguishable with colour vision deficiencies and in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
-GREY = "#7F7F7F"
-
-_STYLE = {
-    "font.size": 9.0,
-    "axes.titlesize": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.prop_cycle": cycler(color=COLOURS),
-    "legend.frameon": False,
-    "lines.linewidth": 1.0,
-}
-
-
-def colours_of(number: int) -> list[Any]:
-    """So many colours, for lines and labels that go together: the first of `COLOURS`, and of many an even part of a colour map."""
-    if number <= len(COLOURS):
-        return list(COLOURS[:number])
-    return [tuple(colour) for colour in mpl.colormaps["viridis"](np.linspace(0, 1, number))]
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """A context with the style of the package for new axes."""
-    with mpl.rc_context(_STYLE):
-        yield
 
 
 def panels(count: int, columns: int, width: float = 2.3, height: float = 1.8) -> tuple[Figure, list[Axes]]:

@@ -18,7 +18,7 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.masks import widen
 from jaxlatent.plots import _chains
-from jaxlatent.plots._common import colours_of
+from jaxlatent.plots.style import colours_of
 from jaxlatent.results.result import Result
 
 #: Most draws whose states are computed, and the most probabilities that are held for them.

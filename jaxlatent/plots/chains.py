@@ -7,7 +7,8 @@ from scipy.stats import rankdata
 
 from jaxlatent.diagnostics import rhat
 from jaxlatent.errors import require
-from jaxlatent.plots._common import COLOURS, GREY, parts, style
+from jaxlatent.plots._common import parts
+from jaxlatent.plots.style import COLOURS, GREY, colours_of, style
 from jaxlatent.results.result import Result
 
 _BINS = 20
@@ -44,12 +45,12 @@ def chains(result: Result, count: int = 4, figure: Figure | None = None) -> Figu
     with style():
         figure = figure or plt.figure(layout="constrained")
         figure.set_size_inches(8.4, 0.6 + 1.5 * len(worst))
+        colours = [colours_of(len(made))[lane] for lane in lanes]
         grid = figure.subplots(len(worst), 2, squeeze=False, width_ratios=(3, 2))
         for part, (trace, ranks) in zip(worst, grid, strict=True):
             values = draws[..., part]
             ordered = rankdata(values).reshape(values.shape)
-            for lane, one, rank, diverged in zip(lanes, values, ordered, diverging, strict=True):
-                colour = COLOURS[lane % len(COLOURS)]
+            for lane, colour, one, rank, diverged in zip(lanes, colours, values, ordered, diverging, strict=True):
                 trace.plot(one, color=colour, linewidth=0.5, alpha=0.8, rasterized=True, label=f"chain {lane}")
                 if diverged.ndim:
                     where = np.flatnonzero(diverged)
@@ -57,8 +58,12 @@ def chains(result: Result, count: int = 4, figure: Figure | None = None) -> Figu
                 counts, edges = np.histogram(rank, _BINS, (0.5, values.size + 0.5))
                 ranks.stairs(counts, edges, baseline=None, color=colour)
             ranks.axhline(values.shape[1] / _BINS, color=GREY, linewidth=0.6)
-            trace.set_title(labels[part], loc="left", parse_math=False)
+            trace.set_title(labels[part], parse_math=False)
             ranks.set_ylim(bottom=0)
         grid[-1, 0].set_xlabel("draw")
         grid[-1, 1].set_xlabel("rank among all draws")
+        if len(lanes) <= len(COLOURS):
+            handles = figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+            for line in handles.get_lines():
+                line.set_linewidth(2.0)
     return figure

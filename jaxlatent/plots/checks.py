@@ -1,15 +1,17 @@
 """ArviZ's figures of a fit, for ArviZ 0.x and 1.x."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from jaxlatent._compat.arviz import is_former_arviz
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.plots._common import parts
+from jaxlatent.plots.style import FONT_SIZE, style
 from jaxlatent.results.result import Result
 
 
@@ -59,29 +61,6 @@ def checks(
                 remedy=did_you_mean(name, figures),
             )
     return {name: _figure(figures[name]) for name in only or figures}
-
-
-def forest(results: Mapping[str, Result], name: str) -> Figure:
-    """Intervals of a parameter or derived quantity in several fits: ArviZ's ``plot_forest``.
-
-    Args:
-        results: draws of one dataset, by label.
-        name: of a parameter or derived quantity of all fits.
-
-    Raises:
-        InputError: for a fit without draws, of several datasets, or without such a name.
-    """
-    az = _arviz()
-    for result in results.values():
-        parts(result, name)
-    several = {label: result.to_arviz() for label, result in results.items()}
-    if is_former_arviz():
-        return _figure(
-            lambda: az.plot_forest(
-                list(several.values()), model_names=list(several), var_names=[name], combined=True, figsize=(8, 6)
-            )
-        )
-    return _figure(lambda: az.plot_forest(several, var_names=[name], combined=True).add_legend("model"))
 
 
 def _arviz() -> Any:
@@ -146,8 +125,13 @@ def _latter(idata: Any, named: dict[str, Any], panels: int) -> dict[str, Callabl
 def _figure(draw: Callable[[], Any]) -> Figure:
     """The figure made by a call, whose return type differs between functions."""
     before = set(plt.get_fignums())
-    draw()
+    with style():
+        draw()
     (made,) = set(plt.get_fignums()) - before
     figure: Figure = plt.figure(made)
     figure.set_layout_engine("constrained")  # keeps labels from being cut off
+    for text in figure.findobj(Text):
+        text.set_fontsize(FONT_SIZE)  # ArviZ's grow with the figure
+    for ax in figure.axes:
+        ax.tick_params(labelsize=FONT_SIZE)
     return figure

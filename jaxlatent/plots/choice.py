@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from jaxlatent.errors import InputError
-from jaxlatent.plots._common import COLOURS, GREY, style
+from jaxlatent.plots.style import COLOURS, GREY, style
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from jaxlatent.plots._common import COLOURS, GREY, axes_or_new, style
+from jaxlatent.plots._common import axes_or_new
+from jaxlatent.plots.style import COLOURS, GREY, colours_of, legend, style
 from jaxlatent.results.conditional import Conditional
 
 
@@ -43,17 +44,18 @@ def labelled_draws(
         x: inputs.
         values: draws.
         labels: of the components, from 0; all of one shape.
-        ax: where to draw; a new figure by default.
+        ax: where to draw, without a legend; a new figure by default.
         size: of a point.
     """
     x, values, labels = (np.ravel(np.asarray(one)) for one in (x, values, labels))
     with style():
-        ax = axes_or_new(ax)
-        for k in np.unique(labels):
+        own, ax = ax is None, axes_or_new(ax)
+        for k, colour in enumerate(colours_of(int(labels.max(initial=0)) + 1)):
             mine = labels == k
-            colour = COLOURS[k % len(COLOURS)]
             ax.plot(x[mine], values[mine], ".", color=colour, markersize=size, mew=0, alpha=0.6, label=f"component {k}")
         ax.set(xlabel="x", ylabel="y")
+        if own:
+            legend(ax)
     return ax
 
 
@@ -63,21 +65,24 @@ def component_bands(conditional: Conditional, x: ArrayLike, ax: Axes | None = No
     Args:
         conditional: at the inputs ``x``, of one dataset and one lane.
         x: ``(rows,)``, increasing.
-        ax: where to draw; a new figure by default.
+        ax: where to draw, without a legend; a new figure by default.
         deviations: half the width of the band.
     """
     x = np.asarray(x)
     parts = conditional.components()
     with style():
-        ax = axes_or_new(ax)
-        for k, colour in enumerate(np.resize(COLOURS, parts.weights.shape[-1])):
+        own, ax = ax is None, axes_or_new(ax)
+        for k, colour in enumerate(colours_of(parts.weights.shape[-1])):
             mean, off = parts.means[:, k], deviations * parts.scales[:, k]
             for i in range(len(x) - 1):
                 weight = float(parts.weights[i : i + 2, k].mean())
                 two = slice(i, i + 2)
                 ax.fill_between(x[two], (mean - off)[two], (mean + off)[two], color=colour, alpha=0.3 * weight, lw=0)
                 ax.plot(x[two], mean[two], color=colour, alpha=0.1 + 0.9 * weight, lw=1.5)
+            ax.fill_between([], [], [], color=colour, label=f"component {k}")
         ax.set(xlabel="x", ylabel="y")
+        if own:
+            legend(ax)
     return ax
 
 
@@ -93,7 +98,7 @@ def component_curves(conditional: Conditional, x: ArrayLike) -> Figure:
         figure: Figure
         figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), layout="constrained")
         for ax, (name, curves) in zip(axes, parts._asdict().items(), strict=True):
-            for k, colour in enumerate(np.resize(COLOURS, curves.shape[-1])):
+            for k, colour in enumerate(colours_of(curves.shape[-1])):
                 ax.plot(np.asarray(x), curves[:, k], color=colour, label=f"component {k}")
             ax.set(title=name, xlabel="x")
         handles, names = axes[0].get_legend_handles_labels()

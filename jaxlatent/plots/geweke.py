@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxlatent.diagnostics import geweke as geweke_scores
-from jaxlatent.plots._common import COLOURS, GREY, panels, parts, style
+from jaxlatent.plots._common import panels, parts
+from jaxlatent.plots.style import COLOURS, GREY, colours_of, style
 from jaxlatent.results.result import Result
 
 
@@ -25,9 +26,11 @@ def geweke(result: Result, name: str, intervals: int = 15) -> Figure:
         for ax, label, part in zip(axes, labels, np.moveaxis(np.asarray(scores), 2, 0), strict=True):
             ax.axhspan(-2, 2, color=GREY, alpha=0.25, linewidth=0)
             ax.axhline(0, color=GREY, linewidth=0.6)
-            for i, chain in enumerate(part):
-                ax.plot(starts, chain, "o", color=COLOURS[i % len(COLOURS)], markersize=2.5)
-            ax.set_title(label, loc="left")
+            for i, (chain, colour) in enumerate(zip(part, colours_of(len(part)), strict=True)):
+                ax.plot(starts, chain, "o", color=colour, markersize=2.5, label=f"chain {i}")
+            ax.set_title(label)
+        if len(draws) <= len(COLOURS):
+            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
         figure.supxlabel("first draw of the comparison", fontsize="medium")
         figure.supylabel("z-score, beginning against end", fontsize="medium")
     return figure

@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from jaxlatent.errors import InputError
-from jaxlatent.plots._common import COLOURS, axes_or_new, style
+from jaxlatent.plots._common import axes_or_new
+from jaxlatent.plots.style import COLOURS, colours_of, legend, style
 from jaxlatent.results.result import Result
 
 
@@ -29,7 +30,7 @@ def elbo(result: Result, ax: Axes | None = None, label: str = "ELBO (nats)") -> 
     with style():
         ax = axes_or_new(ax)
         tails = []
-        for lane, (history, colour) in enumerate(zip(result.trace, np.resize(COLOURS, len(result.trace)), strict=True)):
+        for lane, (history, colour) in enumerate(zip(result.trace, colours_of(len(result.trace)), strict=True)):
             history = history[np.isfinite(history)]
             ax.plot(np.arange(1, len(history) + 1), history, color=colour, label=f"lane {lane}")
             tails.append(history[len(history) // 2 :])
@@ -40,5 +41,5 @@ def elbo(result: Result, ax: Axes | None = None, label: str = "ELBO (nats)") -> 
             ax.set_ylim(low - 2 * room, high + 0.5 * room)
         ax.set(xlabel="iteration", ylabel=label)
         if 1 < len(result.trace) <= len(COLOURS):
-            ax.legend(ncols=2, loc="lower right")
+            legend(ax)
     return ax

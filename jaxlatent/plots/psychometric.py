@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from jaxlatent.errors import InputError, did_you_mean, require
-from jaxlatent.plots._common import GREY, axes_or_new, style
+from jaxlatent.plots._common import axes_or_new
 from jaxlatent.plots._hidden import Hidden, hidden_of
+from jaxlatent.plots.style import GREY, legend, style
 from jaxlatent.results.result import Result
 
 #: Up to so many values of an input are shown each, more of them in this many bins of equal counts.
@@ -57,7 +58,7 @@ def psychometric(
     with style():
         ax = axes_or_new(ax, 3.4, 2.8)
         draw_psychometric(hidden, ax, input, choice, others, prob)
-        ax.legend(title="state", loc="best")
+        legend(ax, "state")
     return ax
 
 

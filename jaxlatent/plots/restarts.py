@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from jaxlatent.errors import InputError
-from jaxlatent.plots._common import COLOURS, GREY, axes_or_new, style
+from jaxlatent.plots._common import axes_or_new
+from jaxlatent.plots.style import COLOURS, GREY, legend, style
 from jaxlatent.results.result import Result
 from jaxlatent.status import has_failed
 
@@ -35,9 +36,10 @@ def restarts(result: Result, within: float = 1.0, ax: Axes | None = None) -> Axe
     with style():
         ax = axes_or_new(ax)
         ax.axhspan(0, within, color=GREY, alpha=0.2, lw=0, label=f"within {within:g} nat{'' if within == 1 else 's'}")
-        few = len(below) <= len(COLOURS)
+        few, names = len(below) <= len(COLOURS), result.names
         for i, one in enumerate(below):
-            (line,) = ax.plot(np.arange(1, len(one) + 1), one, marker="o", markersize=3, color=COLOURS[i if few else 0])
+            colour, label = COLOURS[i if few else 0], str(names[i]) if few and names else "_"
+            (line,) = ax.plot(np.arange(1, len(one) + 1), one, "o-", markersize=3, color=colour, label=label)
             line.set(alpha=None if few else max(0.05, 8 / len(below)), rasterized=not few)
         ax.set_yscale("symlog", linthresh=within)
         worst = np.max(below, initial=within, where=np.isfinite(below))
@@ -45,5 +47,5 @@ def restarts(result: Result, within: float = 1.0, ax: Axes | None = None) -> Axe
         ax.set_xlim(0.5, below.shape[1] + 0.5)
         ax.yaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.legend(loc="lower left")
+        legend(ax)
     return ax

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from jaxlatent.plots._common import COLOURS, GREY, style
+from jaxlatent.plots.style import COLOURS, GREY, style
 
 
 def shrinkage(
@@ -41,7 +41,7 @@ def shrinkage(
         above.errorbar(x + 0.1, means, 2 * sds, fmt="o", color=COLOURS[0], markersize=4, label="posterior mean ± 2 sd")
         above.plot(x - 0.1, observed, "o", color="black", markerfacecolor="white", markersize=4, label="observed")
         above.set_ylabel(quantity)
-        above.legend(loc="best")
+        above.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
         below.axhline(0, color="black", linewidth=0.6)
         below.errorbar(x, means - observed, 2 * sds, fmt="o", color=COLOURS[0], markersize=4)
         below.set_ylabel("posterior less observed")

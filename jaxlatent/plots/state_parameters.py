@@ -9,8 +9,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from jaxlatent.plots._common import GREY, axes_or_new, style
+from jaxlatent.plots._common import axes_or_new
 from jaxlatent.plots._hidden import Hidden, hidden_of
+from jaxlatent.plots.style import GREY, legend, style
 from jaxlatent.results.label_axes import label_axes
 from jaxlatent.results.result import Result
 
@@ -45,7 +46,7 @@ def state_weights(
     with style():
         ax = axes_or_new(ax, 4.0, 2.8)
         draw_weights(hidden, ax, prob)
-        ax.legend(title="state", loc="best")
+        legend(ax, "state")
     return ax
 
 

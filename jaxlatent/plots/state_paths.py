@@ -10,9 +10,10 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from jaxlatent.errors import InputError
 from jaxlatent.masks import widen
 from jaxlatent.plots import _dwell
-from jaxlatent.plots._common import GREY, axes_or_new, style
+from jaxlatent.plots._common import axes_or_new
 from jaxlatent.plots._hidden import Hidden, hidden_of
 from jaxlatent.plots.psychometric import place_of
+from jaxlatent.plots.style import GREY, legend, style
 from jaxlatent.results.result import Result
 
 #: A session: its number or label; of a batch the name of the dataset, or that and the session.
@@ -89,7 +90,7 @@ def dwell_times(result: Result, ax: Axes | None = None, *, coords: Mapping[str, 
     with style():
         ax = axes_or_new(ax, 3.4, 2.8)
         draw_dwell_times(hidden, ax)
-        ax.legend(title="state", loc="best")
+        legend(ax, "state")
     return ax
 
 
@@ -113,7 +114,7 @@ def draw_session(hidden: Hidden, ax: Axes, session: Session) -> None:
     low, high = (_mark_choices if hidden.categories else _mark_values)(hidden, ax, steps, values, seen)
     ax.set(xlim=(0.5, length + 0.5), ylim=(low, high), yticks=[0, 0.5, 1], ylabel="P(state)")
     ax.set_xlabel("trial" if hidden.categories else "step")
-    ax.set_title(title, loc="left")
+    ax.set_title(title)
 
 
 def _sequence_of(hidden: Hidden, session: Session) -> tuple[int, int, str]:
@@ -205,4 +206,4 @@ def draw_dwell_times(hidden: Hidden, ax: Axes) -> None:
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     unit = "trials" if hidden.categories else "steps"
     ax.set(xlabel=f"dwell time ({unit})", ylabel="share of visits", ylim=(0, None))
-    ax.set_title("inputs drive transitions: no law" if hidden.varying else "dashed: geometric law", loc="left")
+    ax.set_title("inputs drive transitions: no law" if hidden.varying else "dashed: geometric law")

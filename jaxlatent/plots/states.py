@@ -8,11 +8,11 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from jaxlatent.plots._common import style
 from jaxlatent.plots._hidden import hidden_of
 from jaxlatent.plots.psychometric import Others, draw_psychometric
 from jaxlatent.plots.state_parameters import draw_transitions, draw_weights
 from jaxlatent.plots.state_paths import Session, draw_dwell_times, draw_occupancy, draw_session
+from jaxlatent.plots.style import style
 from jaxlatent.results.result import Result
 
 #: A figure of less than so many inches is one column of a page.

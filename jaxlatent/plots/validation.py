@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from jaxlatent.errors import InputError
-from jaxlatent.plots._common import COLOURS, axes_or_new, style
+from jaxlatent.plots._common import axes_or_new
+from jaxlatent.plots.style import colours_of, style
 
 
 def validation(
@@ -44,7 +45,7 @@ def validation(
         ax = axes_or_new(ax, 6.5, 3.8)
         places = np.arange(len(labels))
         offsets = 0.24 * (np.arange(len(groups)) - (len(groups) - 1) / 2)
-        for k, (group, offset, colour) in enumerate(zip(groups, offsets, np.resize(COLOURS, len(groups)), strict=True)):
+        for k, (group, offset, colour) in enumerate(zip(groups, offsets, colours_of(len(groups)), strict=True)):
             x = places + offset
             ax.vlines(x, low[:, k], high[:, k], color=colour, linewidth=5, alpha=0.35)
             ax.plot(x, means[:, k], "_", color=colour, markersize=9, markeredgewidth=1.5, label=f"{group}, predicted")

@@ -59,7 +59,7 @@ def run(
 
     Args:
         names: of the rows; all by default.
-        out: directory for the figures, ``NAME.png``, and model graphs, ``NAME_graph.png``; created if missing.
+        out: directory for the figures, ``NAME.svg``, and model graphs, ``NAME_graph.svg``; created if missing.
         seed: of the simulated data and of the sampler.
         console: where to print.
 
@@ -69,7 +69,7 @@ def run(
     from rich.console import Console
 
     from jaxlatent.demos.regression.page import Page  # matplotlib is loaded only now
-    from jaxlatent.plots._common import style
+    from jaxlatent.plots.style import style
 
     console = console or Console()
     handed = {}

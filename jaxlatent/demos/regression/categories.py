@@ -10,7 +10,7 @@ import jaxlatent as jl
 from jaxlatent import plots
 from jaxlatent.demos.regression.figures import TRUTH
 from jaxlatent.demos.regression.page import Page
-from jaxlatent.plots._common import COLOURS
+from jaxlatent.plots.style import COLOURS
 
 NUTS = jl.NUTS(chains=4, warmup=500, draws=500)
 SOILS = ["sand", "loam", "clay", "peat"]

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from jaxlatent.plots._common import COLOURS
+from jaxlatent.plots.style import COLOURS
 
 #: Style of the truth in figures.
 TRUTH = {"color": COLOURS[1], "zorder": 3}

@@ -10,7 +10,7 @@ from scipy import stats
 import jaxlatent as jl
 from jaxlatent.demos.regression.figures import TRUTH
 from jaxlatent.demos.regression.page import Page
-from jaxlatent.plots._common import COLOURS, GREY
+from jaxlatent.plots.style import COLOURS, GREY
 
 NUTS = jl.NUTS(chains=4, warmup=500, draws=500)
 SEGMENTS, SUBJECTS = 40, 16
@@ -145,11 +145,11 @@ def varying_effects(page: Page) -> dict[str, Any]:
     left.plot(at, effects.mean(0)[order], "o", color=COLOURS[0], markersize=4, label="posterior mean")
     left.plot(at, true[order, 1], "_", markersize=8, markeredgewidth=2, label="truth", **TRUTH)
     left.set(xlabel="segments, by true effect", ylabel="effect of the treatment", xticks=[])
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=4)
     grid = np.linspace(-1, 1, 200)
-    right.hist(rho, 40, density=True, color=COLOURS[5])
+    right.hist(rho, 40, density=True, color=COLOURS[5], label="posterior")
     right.plot(grid, stats.beta(2, 2, loc=-1, scale=2).pdf(grid), "--", color=GREY, label="prior, LKJ(2)")
-    right.axvline(RHO, linewidth=2, **TRUTH)
+    right.axvline(RHO, linewidth=2, label="truth", **TRUTH)
     right.set(xlabel="correlation of baseline and effect", ylabel="density", xlim=(-1, 1))
     right.legend(loc="upper right")
     page.figure(figure)

@@ -12,7 +12,7 @@ from scipy import stats
 import jaxlatent as jl
 from jaxlatent.demos.regression.figures import TRUTH
 from jaxlatent.demos.regression.page import Page
-from jaxlatent.plots._common import COLOURS
+from jaxlatent.plots.style import COLOURS
 
 NUTS = jl.NUTS(chains=4, warmup=300, draws=400, max_depth=7)
 TRAINED = jl.Optimize(restarts=8, standard_errors=False)

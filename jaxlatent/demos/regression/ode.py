@@ -13,7 +13,7 @@ import jaxlatent as jl
 from jaxlatent.demos.regression.figures import TRUTH
 from jaxlatent.demos.regression.page import Page, plus_minus
 from jaxlatent.errors import InputError
-from jaxlatent.plots._common import COLOURS
+from jaxlatent.plots.style import COLOURS
 from jaxlatent.typing import Array
 
 NUTS = jl.NUTS(chains=4, warmup=500, draws=500)

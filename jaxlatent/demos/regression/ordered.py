@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 import jaxlatent as jl
 from jaxlatent.demos.regression.figures import TRUTH, intervals
 from jaxlatent.demos.regression.page import Page, plus_minus
-from jaxlatent.plots._common import COLOURS
+from jaxlatent.plots.style import COLOURS
 
 NUTS = jl.NUTS(chains=4, warmup=500, draws=500)
 ANSWERS = ["very bad", "bad", "fair", "good", "very good"]

@@ -15,8 +15,7 @@ from rich.console import Console
 
 import jaxlatent as jl
 from jaxlatent.demos.printing import print_table
-
-_DPI = 150
+from jaxlatent.plots import save
 
 
 @dataclass(frozen=True)
@@ -111,15 +110,13 @@ class Page:
         return least
 
     def graph(self, result: jl.Result) -> None:
-        """Draw the model of a result, ``NAME_graph.png``."""
+        """Draw the model of a result, ``NAME_graph.svg``."""
         model: jl.Model = cast(Any, result.posterior.density).model
         self.figure(model.graph(result.posterior.data).draw().figure, f"{self.name}_graph")
 
     def figure(self, figure: Any, name: str = "") -> None:
-        """Save the figure of the row, ``NAME.png``, or another one."""
-        path = self.out / f"{name or self.name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=_DPI)
+        """Save the figure of the row, ``NAME.svg``, or another one."""
+        path = save(figure, self.out / f"{name or self.name}.svg")
         plt.close(figure)
         self.console.print(f"figure: {path}", style="dim", highlight=False, soft_wrap=True)
 
