@@ -67,7 +67,7 @@ def fit(
         segment: records between two synchronisations with the host.
         until: a rule to stop sampling early, see `jaxlatent.until`.
         on_bad_data: for a dataset of a batch that fails the checks (NaN, shapes, supports): "raise" an error before any work, or
-            "quarantine" it: its lanes have that status and NaN, ``result.problems`` says why, and the others are fitted as without it.
+            "quarantine" it: its lanes have that status and NaN, ``result.quarantined`` says why, and the others are fitted as without it.
             A dataset of a batch that passes the checks but has no finite log density is always quarantined.
         store: where to keep the run: a path or an address that fsspec knows, where nothing is yet. Draws and the state of the run are
             written there as it goes, and not kept in memory: the result reads them when asked. After a crash `jaxlatent.resume` goes
