@@ -24,8 +24,8 @@ _OF_JAX = "The error occurred while tracing"
 #: Remedies for functions of a model that JAX cannot trace.
 _TRACED: dict[type[Exception], str] = {
     jax.errors.TracerArrayConversionError: "compute with jax.numpy instead of NumPy or SciPy: jnp.exp(...), not np.exp(...).",
-    jax.errors.ConcretizationTypeError: "choose by jnp.where(condition, this, other) instead of `if`, and leave out float(...) and int(...): parameters "
-    "and data are traced, and have no values yet.",
+    jax.errors.ConcretizationTypeError: "choose by jnp.where(condition, this, other) instead of `if`, without float(...) and int(...): "
+    "values are traced.",
 }
 
 Result = TypeVar("Result")
