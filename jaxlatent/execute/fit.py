@@ -62,8 +62,9 @@ def fit(
             (``jax.devices()`` after ``jax.distributed.initialize()``) all of them make the same call, and each gets the whole result.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
             `Result`: its best point, or the last draw of each chain. Uniform(-2, 2) in unconstrained space by default.
-        progress: None shows a live line on a terminal or in a notebook and nothing elsewhere; True prints plain lines elsewhere; False
-            shows nothing.
+        progress: None shows a live line on a terminal or in a notebook and nothing elsewhere; True prints lines elsewhere, one a minute;
+            False shows nothing. They say what is done, how many iterations a lane makes in a second, divergences of kept draws, and the
+            time that is left.
         segment: records between two synchronisations with the host.
         until: a rule to stop sampling early, see `jaxlatent.until`.
         on_bad_data: for a dataset of a batch that fails the checks (NaN, shapes, supports): "raise" an error before any work, or
