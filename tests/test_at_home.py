@@ -121,6 +121,11 @@ MISTAKES = {
     "inputs the other way round": (hmm(2, emissions.LinearRegression(2)), {"y": Y, "x": X.T}, ["transposed", r"x\.T"]),
     "other inputs": (hmm(2, emissions.LinearRegression(3)), {"y": Y, "x": X}, ["num_inputs=2"]),
     "no inputs": (hmm(2, emissions.LinearRegression(2)), {"y": Y}, ["data 'x'", r"\{\*\*data, 'x': x\}"]),
+    "inputs not in sequences": (
+        hmm(2, emissions.LinearRegression(2)),
+        {"y": [Y[:10], Y[10:]], "x": X},
+        ["cut the covariates into the same sequences as y"],
+    ),
     "capital letters": (hmm(2, emissions.LinearRegression(2)), {"y": Y, "X": X}, ["data 'x'", "did you mean 'X'"]),
     "no dict": (observing(lambda p: dist.Normal(p.mu, 1.0)), {"y": Y}, ["returns Normal", '"y": dist.Normal']),
     "NumPy": (observing(lambda p: {"y": dist.Normal(np.exp(p.mu), 1.0)}), {"y": Y}, [r"jnp\.exp"]),
@@ -160,6 +165,23 @@ def test_results_refuse_them_too():
             use()
 
 
+def test_a_numpyro_model_that_counts_values_several_times_is_a_warning():
+    def line(x, y=None):
+        w = numpyro.sample("w", dist.Normal(0.0, 1.0).expand([2]).to_event(1))
+        numpyro.sample("y", dist.Normal(x @ w, 1.0), obs=y)
+
+    def coin(y=None):
+        p = numpyro.sample("p", dist.Dirichlet(jnp.ones(3)))
+        with numpyro.plate("row", 40):
+            numpyro.sample("y", dist.Categorical(p), obs=y)
+
+    with pytest.warns(UserWarning, match=r"'y'.*count several times.*y\[:, 0\]"):
+        jl.from_numpyro(line, X, y=Y[:, None])
+    with pytest.raises(jl.InputError, match="type float"):
+        jl.from_numpyro(coin, y=LABELS + 0.0)
+    jl.from_numpyro(line, X, y=Y), jl.from_numpyro(coin, y=LABELS)
+
+
 def test_what_is_seldom_meant_is_a_warning():
     with pytest.warns(UserWarning, match="40 sequences of 2 steps.*Gaussian\\(2\\)"):
         jl.condition(hmm(2, emissions.Gaussian()), {"y": X})
@@ -176,6 +198,8 @@ def test_messages_hold_no_dumps_and_a_remedy_that_fits():
         (lambda: jl.select(MIXTURE, [1, 2], {"y": Y}, ENGINE, seed=0), "lambda K"),
         (lambda: jl.select(lambda K: MIXTURE, 3, {"y": Y}, ENGINE, seed=0), "range"),
         (lambda: jl.cross_validate(MIXTURE, {"y": Y}, ENGINE, seed=0, by="rows"), "did you mean 'row'"),
+        (lambda: jl.fit(MIXTURE, ENGINE, {"y": Y}, seed=0), "model, data, engine, seed"),
+        (lambda: jl.fit(MIXTURE, {"y": Y}, jl.NUTS(), seed=0, until=400), r"jl\.until\(ess=400"),
         (lambda: jl.NUTS(chains=0), "remedy:   give at least 1 chain"),
     ):
         with pytest.raises(jl.InputError, match=words) as caught:

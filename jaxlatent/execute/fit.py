@@ -97,6 +97,13 @@ def fit(
         expected="'raise' or 'quarantine'",
     )
     require(
+        until is None or isinstance(until, Until),
+        "fit(until=...)",
+        got=until,
+        expected="a stopping rule",
+        remedy="write until=jl.until(ess=400, rhat=1.01).",
+    )
+    require(
         until is None or engine.kind == "chains",
         "fit(until=...)",
         got=engine,
@@ -169,5 +176,7 @@ def _check_engine(engine: Any) -> None:
             "fit(engine)",
             got=f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__,
             expected="an engine with its settings: an object with every member of `jaxlatent.engines.base.Engine`",
-            remedy="pass jl.NUTS() or another engine, with parentheses.",
+            remedy="the order is fit(model, data, engine, seed)."
+            if isinstance(engine, Mapping | Batch)
+            else "pass jl.NUTS() or another engine, with parentheses.",
         )

@@ -13,6 +13,7 @@ from jaxlatent.distributions.factor import Factor
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.errors import InputError, or_add
 from jaxlatent.graph.naming import name_of, require_distribution
+from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.typing import Data
 
 
@@ -71,12 +72,14 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 remedy=(
                     f"give the column as a vector, {name}[..., 0]; or "
                     if shape_of(data[name]) == (*d.shape(), 1)
+                    else f"cut the covariates into the same sequences as {name}, {{name: [x_1, x_2, ...]}}; or "
+                    if isinstance(d, HiddenMarkov) and len(shape_of(data[name])) > len(d.shape())
                     else ""
                 )
                 + "give the observation one value for each row of the covariates; bring distributions of other shapes into "
                 "that of the data with `.expand` and `.to_event`; mask missing values with jl.Masked(values, mask).",
             )
-        _require_codes(name, d, data[name])
+        require_codes(name, d, data[name])
         if 0 in d.shape():
             raise InputError(
                 f"observation {name!r}",
@@ -86,7 +89,7 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
             )
 
 
-def _require_codes(name: str, d: dist.Distribution, value: Any) -> None:
+def require_codes(name: str, d: dist.Distribution, value: Any) -> None:
     """Raise `InputError` where a distribution counts with its values, as categories do, and these are no integers."""
     values, mask = split(value)
     dtype = jnp.result_type(values)
