@@ -8,6 +8,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+#: The most letters of a value in a message.
+_LONGEST = 200
+
 
 class JaxlatentError(Exception):
     """Base class of the errors of the package."""
@@ -56,10 +59,25 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     )
 
 
-def require(holds: bool, what: str, *, got: Any, expected: str, remedy: str = "change this setting.") -> None:
-    """Raise `InputError` unless ``holds``; for settings."""
+def or_add(name: str, known: Iterable[str]) -> str:
+    """A remedy for data without the entry ``name``: the closest known spelling, or how to add it."""
+    close = difflib.get_close_matches(name.lower(), {other.lower() for other in known}, n=1)
+    return did_you_mean(name, known) if close else f"add it, as in {{**data, {name!r}: {name}}}."
+
+
+def brief(value: Any) -> str:
+    """A value in a message: of arrays and tables the shape instead of their numbers."""
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def require(holds: bool, what: str, *, got: Any, expected: str, remedy: str | None = None) -> None:
+    """Raise `InputError` unless ``holds``; for settings. The remedy is what was expected, unless there is more to say."""
     if not holds:
-        raise InputError(what, got=repr(got), expected=expected, remedy=remedy)
+        raise InputError(what, got=brief(got), expected=expected, remedy=remedy or f"give {expected}.")
 
 
 def listed(labels: Sequence[str], most: int = 4) -> str:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.errors import InputError, require
+from jaxlatent.errors import InputError, brief, require
 from jaxlatent.typing import AnyArray, Key
 
 #: Far from the small integers that users fold into their own keys.
@@ -75,7 +75,7 @@ def as_key(seed: int | Key, what: str = "fit") -> Key:
         return seed
     raise InputError(
         f"{what}(seed=...)",
-        got=f"{type(seed).__name__} {seed!r}",
+        got=f"{type(seed).__name__} {seed!r}" if np.ndim(seed) == 0 else brief(seed),
         expected="an int or a typed JAX key",
         remedy="pass an int, or jax.random.key(0) instead of jax.random.PRNGKey(0).",
     )

@@ -61,7 +61,7 @@ def arrays(result):
     """Whatever a result holds."""
     return {
         name: jax.tree.map(np.asarray, getattr(result, name))
-        for name in ("params", "derived", "positions", "statistics", "objective", "status", "trace", "problems")
+        for name in ("params", "derived", "positions", "statistics", "objective", "status", "trace", "quarantined")
     }
 
 

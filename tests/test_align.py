@@ -172,12 +172,12 @@ def test_lanes_that_failed_stay_as_they_are(points):
         data = jl.batch({"a": series(0), "bad": bad, "c": series(2)})
         fit = jl.fit(MODEL, data, jl.EM(restarts=3, max_iter=30), seed=0, on_bad_data="quarantine")
     aligned = fit.align(points["b"])
-    assert aligned.problems == fit.problems and np.isnan(aligned.params["means"][1]).all()
+    assert aligned.quarantined == fit.quarantined and np.isnan(aligned.params["means"][1]).all()
     assert np.isnan(aligned.statistics["agreement"][1]).all()
     np.testing.assert_allclose(aligned["a"].params["means"], points.align(points["b"]).params["means"][0])
     with pytest.raises(jl.InputError, match="only failed lanes"):
         points["a"].align(fit["bad"])
-    renamed = replace(fit, names=("a", "b", "c"), problems={})
+    renamed = replace(fit, names=("a", "b", "c"), quarantined={})
     with pytest.raises(jl.InputError, match=r"whose lanes all failed for 'b'"):
         points.align(renamed)
     same(fit.align(fit).params, aligned.align(fit).params)

@@ -254,7 +254,7 @@ SEQUENCES = {"y": np.arange(12.0).reshape(3, 4)}
         (MEANS, ROWS, {"by": np.arange(6) // 3, "folds": np.arange(6) % 2}, "a group in several folds"),
         (MEANS, ROWS, {"by": ["a", "a", None, "b", "b", "c"]}, "1 missing labels"),
         (MEANS, ROWS, {"by": "sequence"}, "by='row'"),
-        (MEANS, ROWS, {"by": "animal"}, "pass the labels themselves"),
+        (MEANS, ROWS, {"by": "animal"}, "Labels of groups are given as an array"),
         (MEANS, ROWS, {"by": "row", "fold": 3}, "did you mean 'folds'"),
         (MEANS, ROWS, {"by": "row", "shard": (0, 2)}, "lacks some of the folds"),
         (NORMALS, SEQUENCES, {"by": "row"}, "by='sequence'"),

@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import jax
@@ -19,7 +20,7 @@ from monte_carlo import check_moments
 import jaxlatent as jl
 from jaxlatent._compat.fusion_emitters import QUICK
 from jaxlatent.engines.chains import mark_unmixed
-from jaxlatent.execute import chunks, programs
+from jaxlatent.execute import chunks, programs, progress
 
 
 def make(key=None):
@@ -437,7 +438,9 @@ def test_lanes_start_around_the_origin_by_default():
 def test_progress_is_plain_lines_off_a_terminal(capsys, full):
     jl.fit(MODEL, D0, FULL, 3, progress=True)
     written = capsys.readouterr()
-    assert "110/110" in written.err and "\x1b" not in written.err and written.out == ""
+    first, *_, last = written.err.splitlines()
+    assert first.endswith("NUTS: compiling") and "110/110" in last and "it/s" in last and " divergences" in last
+    assert "\x1b" not in written.err and written.out == ""
     for quiet in (None, False):
         jl.fit(MODEL, D0, FULL, 3, progress=quiet)
         assert capsys.readouterr() == ("", "")
@@ -449,5 +452,18 @@ def test_progress_is_one_live_line_on_a_terminal(capsys, full, monkeypatch):
     jl.fit(MODEL, D0, FULL, 3)
     written = capsys.readouterr()
     assert "110/110" in written.err and "\x1b" in written.err and "NUTS" in written.err and written.out == ""
+    assert all(word in written.err for word in ("compiling", "it/s", "divergences"))
     jl.fit(MODEL, D0, FULL, 3, progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_has_a_line_at_once_one_after_seconds_one_a_minute_and_the_last(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with progress.progress_line("fit", 50, True) as report:
+        for done in range(1, 50):
+            now[0] += 4.0
+            report(done, "")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "fit: compiling"
+    assert [int(line.split()[1].partition("/")[0]) for line in lines[1:]] == [2, 17, 32, 47, 49]

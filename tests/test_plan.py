@@ -65,7 +65,7 @@ def test_groups_are_all_at_once(engine, tmp_path):
         close(stored, whole)
     assert len(os.listdir(tmp_path / "x")) > 2
     close(jl.open(tmp_path / "x", model), whole)
-    assert whole.problems == stored.problems and np.isnan(stored["no number"].objective).all()
+    assert whole.quarantined == stored.quarantined and np.isnan(stored["no number"].objective).all()
 
 
 def test_starts_and_ends_take_no_more_than_steps(monkeypatch):

@@ -36,14 +36,14 @@ def test_the_others_are_what_they_would_be_with_a_sound_dataset_in_its_place(eng
     for name in ("first", "last"):
         np.testing.assert_array_equal(result[name].params["rate"], sound[name].params["rate"])
         assert not set(result[name].status) & {jl.Status.QUARANTINED, jl.Status.NON_FINITE}
-    assert result.problems.keys() == BAD.keys() and result.failed == tuple(BAD)
+    assert result.quarantined.keys() == BAD.keys() and result.failed == tuple(BAD)
     for name in BAD:
         one = result[name]
         expected = jl.Status.NON_FINITE if name == "huge" else jl.Status.QUARANTINED
-        assert (one.status == expected).all() and name in one.problems[name]
+        assert (one.status == expected).all() and name in one.quarantined[name]
         for value in (*one.params.values(), *one.derived.values(), one.positions, one.objective):
             assert np.isnan(value).all()
-    assert "Poisson" in result.problems["support"] and "1 of 4 values not finite" in result.problems["nan"]
+    assert "Poisson" in result.quarantined["support"] and "1 of 4 values not finite" in result.quarantined["nan"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def points():
 
 def test_data_without_a_finite_density_get_a_status_unasked(points):
     assert (points["huge"].status == jl.Status.NON_FINITE).all() and points.failed == ("huge",)
-    assert "likelihood of 'z'" in points.problems["huge"]
+    assert "likelihood of 'z'" in points.quarantined["huge"]
     with pytest.raises(jl.InputError, match="likelihood of 'z'"):
         jl.fit(MODEL, BAD["huge"], jl.Optimize(), 0)
 

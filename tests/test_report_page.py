@@ -236,7 +236,7 @@ def test_names_are_text(made, tmp_path):
 
 def test_what_failed_is_told_and_costs_the_others_nothing(made):
     result, page = made("broken")
-    (reason,) = result.problems.values()
+    (reason,) = result.quarantined.values()
     assert reason in page.words("pre", "convergence")
     each = page.table("Each dataset")
     assert each["status"]["bad"] == "2 QUARANTINED" and "non finite" in each["findings"]["far"]

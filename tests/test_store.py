@@ -77,7 +77,7 @@ def equal(one, other):
     assert (one.trace is None) == (other.trace is None)
     if one.trace is not None:
         np.testing.assert_array_equal(one.trace, other.trace)
-    assert one.names == other.names and one.coords == other.coords and one.problems == other.problems
+    assert one.names == other.names and one.coords == other.coords and one.quarantined == other.quarantined
     assert tuple(one.params) == tuple(other.params)
 
 
@@ -177,7 +177,7 @@ def test_stopping_rules_and_quarantine_go_on_too(tmp_path, killed_at):
             jl.Status.QUARANTINED
         }
         equal(whole, jl.resume(tmp_path / "x", MODEL))
-    assert "not finite" in whole.problems["b"]
+    assert "not finite" in whole.quarantined["b"]
     # A run that its rule has ended stays as it is.
     equal(whole, jl.resume(tmp_path / "x", MODEL, draws=800))
 

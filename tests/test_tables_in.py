@@ -494,7 +494,7 @@ NAMED = [
 
 @pytest.mark.parametrize(("emissions", "name", "dims"), NAMED, ids=lambda x: type(x).__name__)
 def test_the_dimensions_of_ready_families_have_the_lengths_of_their_parameters(emissions, name, dims):
-    y = np.zeros((2, 9) + (2,) * emissions.event_dim, np.int32 if "probs" in name else np.float32)
+    y = np.zeros((2, 9) + (2,) * emissions.event_dim, np.int32 if "category" in dims or "probs" in name else np.float32)
     data = {"y": y, "x": np.zeros((2, 9, 2), np.float32), "u": np.zeros((2, 9, 4), np.float32)}
     lengths = {"state": 5, "next_state": 5, "component": 5, "input": 2, "lag": 2, "category": 3, "feature": 2}
     lengths["other_feature"] = 2

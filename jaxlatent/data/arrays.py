@@ -13,11 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlatent.data.namespace import Namespace
+from jaxlatent.data.namespace import Namespace, missing_data
 from jaxlatent.data.reading import check_finite, narrow, read
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, or_add
 from jaxlatent.masks import widen
 from jaxlatent.typing import Array, Data, Leaf
+
+#: What the messages of JAX about traced values go on with.
+_OF_JAX = "The error occurred while tracing"
+#: Remedies for functions of a model that JAX cannot trace.
+_TRACED: dict[type[Exception], str] = {
+    jax.errors.TracerArrayConversionError: "compute with jax.numpy instead of NumPy or SciPy: jnp.exp(...), not np.exp(...).",
+    jax.errors.ConcretizationTypeError: "choose by jnp.where(condition, this, other) instead of `if`, without float(...) and int(...): "
+    "values are traced.",
+}
 
 Result = TypeVar("Result")
 Tree = TypeVar("Tree")
@@ -94,12 +103,21 @@ def blamed(
     except InputError:
         raise
     except Exception as error:
+        name = missing_data(error)
+        if name is not None:
+            raise InputError(
+                f"data {name!r}, which {what} reads",
+                got=f"no data {name!r} (there are: {', '.join(map(repr, data)) or 'none'})",
+                expected=f"an entry {name!r} of the data",
+                remedy=or_add(name, data),
+            ) from error
         shapes = ", ".join(f"{name}: {shape_of(value)}" for name, value in data.items())
         raise InputError(
             what,
-            got=f"{type(error).__name__}: {error}",
+            # What follows in JAX's messages are lines of this package.
+            got=f"{type(error).__name__}: {str(error).partition(_OF_JAX)[0].rstrip()}",
             expected=f"a function that runs on these data: {{{shapes}}}",
-            remedy=remedy,
+            remedy=next((advice for kind, advice in _TRACED.items() if isinstance(error, kind)), remedy),
         ) from error
 
 

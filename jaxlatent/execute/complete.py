@@ -72,7 +72,7 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
         engine=engine,
         names=quarantine.names,
         coords=job.coords,
-        problems=quarantine.problems,
+        quarantined=quarantine.problems,
         provenance=origin,
         **fields,
     )

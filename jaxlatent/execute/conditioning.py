@@ -1,6 +1,6 @@
 """The posterior of a fit from its arguments, after the checks on the host."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxlatent.data.arrays import as_data
 from jaxlatent.data.batches import Batch, labelled
 from jaxlatent.errors import InputError, require
 from jaxlatent.execute.quarantine import Quarantine
-from jaxlatent.model.checks import check_fit, warn_of_unread
+from jaxlatent.model.checks import check_fit, warn_of_data
 from jaxlatent.model.dims import check_dims
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.condition import unguided
@@ -46,6 +46,7 @@ def conditioned_for(
             "fit(posterior, data, ...)",
             got=type(data).__name__,
             expected="None: a posterior holds its data",
+            remedy="leave the data out; for other data fit the model, or condition it on them.",
         )
         first = model if model.names is None else model.one(0)
         density = model.density
@@ -60,7 +61,9 @@ def conditioned_for(
             "fit(model, ...)",
             got=type(model).__name__,
             expected="a jaxlatent.Model or a jaxlatent.Posterior",
-            remedy="wrap NumPyro models with jl.from_numpyro, PyMC models with jl.from_pymc, bare functions with jl.from_log_density.",
+            remedy="the model comes first, then the data."
+            if isinstance(model, Mapping | Batch)
+            else "wrap NumPyro models with jl.from_numpyro, PyMC models with jl.from_pymc, bare functions with jl.from_log_density.",
         )
     batch = data if isinstance(data, Batch) else None
     quarantine = Quarantine(batch.names if batch else None, wanted, batch.problems if batch else {}, whole)
@@ -72,5 +75,5 @@ def conditioned_for(
                 check_fit(model, one, label)
             except InputError as problem:
                 quarantine.add(dataset, problem)
-    warn_of_unread(model, arrays, stacklevel=3)
+    warn_of_data(model, arrays, stacklevel=3)
     return unguided(model, batch or arrays), quarantine

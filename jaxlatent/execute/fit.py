@@ -62,12 +62,13 @@ def fit(
             (``jax.devices()`` after ``jax.distributed.initialize()``) all of them make the same call, and each gets the whole result.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
             `Result`: its best point, or the last draw of each chain. Uniform(-2, 2) in unconstrained space by default.
-        progress: None shows a live line on a terminal or in a notebook and nothing elsewhere; True prints plain lines elsewhere; False
-            shows nothing.
+        progress: None shows a live line on a terminal or in a notebook and nothing elsewhere; True prints lines elsewhere, one a minute;
+            False shows nothing. They say what is done, how many iterations a lane makes in a second, divergences of kept draws, and the
+            time that is left.
         segment: records between two synchronisations with the host.
         until: a rule to stop sampling early, see `jaxlatent.until`.
         on_bad_data: for a dataset of a batch that fails the checks (NaN, shapes, supports): "raise" an error before any work, or
-            "quarantine" it: its lanes have that status and NaN, ``result.problems`` says why, and the others are fitted as without it.
+            "quarantine" it: its lanes have that status and NaN, ``result.quarantined`` says why, and the others are fitted as without it.
             A dataset of a batch that passes the checks but has no finite log density is always quarantined.
         store: where to keep the run: a path or an address that fsspec knows, where nothing is yet. Draws and the state of the run are
             written there as it goes, and not kept in memory: the result reads them when asked. After a crash `jaxlatent.resume` goes
@@ -94,6 +95,13 @@ def fit(
         "fit(on_bad_data=...)",
         got=on_bad_data,
         expected="'raise' or 'quarantine'",
+    )
+    require(
+        until is None or isinstance(until, Until),
+        "fit(until=...)",
+        got=until,
+        expected="a stopping rule",
+        remedy="write until=jl.until(ess=400, rhat=1.01).",
     )
     require(
         until is None or engine.kind == "chains",
@@ -168,5 +176,7 @@ def _check_engine(engine: Any) -> None:
             "fit(engine)",
             got=f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__,
             expected="an engine with its settings: an object with every member of `jaxlatent.engines.base.Engine`",
-            remedy="pass jl.NUTS() or another engine, with parentheses.",
+            remedy="the order is fit(model, data, engine, seed)."
+            if isinstance(engine, Mapping | Batch)
+            else "pass jl.NUTS() or another engine, with parentheses.",
         )

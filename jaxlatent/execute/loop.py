@@ -13,7 +13,7 @@ from jaxlatent.execute import programs
 from jaxlatent.execute.grid import Grid, on_host
 from jaxlatent.execute.interrupts import defer_interrupts
 from jaxlatent.execute.outputs import named_records
-from jaxlatent.execute.progress import Report, about
+from jaxlatent.execute.progress import Report, about, pace
 from jaxlatent.execute.session import Session, copy_buffers, remaining
 from jaxlatent.execute.sinks import Sink
 from jaxlatent.execute.stopping import Monitor
@@ -70,7 +70,7 @@ def run_stages(
     waiting = patience(grid, posterior)
     seconds = {True: 0.0, False: 0.0}
     begun = done = int(on_host(session.done))
-    total, kept = sum(stage.steps for stage in stages), 0
+    total, kept, diverged = sum(stage.steps for stage in stages), 0, None
     try:
         for stage in [] if early else remaining(stages, done):
             clock = time.perf_counter()
@@ -87,6 +87,8 @@ def run_stages(
                     del outputs
                     sink.append(records)
                     kept += stage.steps
+                    if "diverging" in records.statistics:
+                        diverged = (diverged or 0) + int(np.sum(records.statistics["diverging"]))
                     monitor.update(records.positions)
                     early = bool(np.all(counts < stage.steps) or not monitor.running.any())
                 else:
@@ -96,9 +98,16 @@ def run_stages(
                 del emitted
                 sink.commit(session, early)
             done += stage.steps
-            seconds[stage.keep] += time.perf_counter() - clock
+            took = time.perf_counter() - clock
+            seconds[stage.keep] += took
             left = (total - done) * sum(seconds.values()) / (done - begun)
-            report(done, ("" if stage.keep else "warm-up, ") + about(left))
+            notes = [
+                "" if stage.keep else "warm-up",
+                pace(stage.steps, took),
+                "" if diverged is None else f"{diverged:,} divergences",
+                "" if early else about(left),
+            ]
+            report(done, ", ".join(filter(None, notes)))
             if early:
                 break
     except KeyboardInterrupt:

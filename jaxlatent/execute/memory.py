@@ -48,7 +48,7 @@ def as_bytes(memory: int | float | str) -> int:
         "memory",
         got=repr(memory),
         expected='bytes as a number or a text, such as "8GiB"',
-        remedy="change this setting.",
+        remedy='write the unit after the number, as in "500 MB"; or leave it out, for what is free.',
     )
 
 

@@ -80,6 +80,4 @@ class Quarantine:
     def __str__(self) -> str:
         listed = ", ".join(repr(name) for name in list(self.problems)[:8])
         verb = "was" if len(self.problems) == 1 else "were"
-        return (
-            f"{len(self.problems)} of {len(self.status)} datasets {verb} quarantined ({listed}): see result.problems."
-        )
+        return f"{len(self.problems)} of {len(self.status)} datasets {verb} quarantined ({listed}): see result.quarantined."

@@ -11,7 +11,7 @@ from jax import export
 
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.engines.base import Engine, Stage
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.execute.chunks import map_lanes
 from jaxlatent.execute.initial_position import initial_position
 from jaxlatent.execute.session import Emitted, Session, advance, begin, pool
@@ -62,6 +62,13 @@ def run(posterior: Posterior, engine: Engine, key: Key, init: Array | None = Non
     Raises:
         InputError: inside ``jax.shard_map`` without ``check_vma=False``, and of data whose types name axes of a mesh.
     """
+    require(
+        isinstance(posterior, Posterior),
+        "jl.run(posterior, ...)",
+        got=posterior,
+        expected="a posterior of one dataset",
+        remedy="give jl.condition(model, data), or a posterior of jl.from_numpyro, jl.from_pymc or jl.from_log_density.",
+    )
     with _explained(), tracing_for(posterior, key, init):
         return _run(posterior, engine, key, init)
 

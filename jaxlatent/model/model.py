@@ -130,7 +130,15 @@ class Model(ByValue):
             return {}
         values = as_namespace(data)
         derived = None if self.derived is None else partial(self.deterministic, params, values)
-        observed = dict(self.likelihood(Namespace("parameter", params, further=derived), values))
+        observed = self.likelihood(Namespace("parameter", params, further=derived), values)
+        if not isinstance(observed, Mapping):
+            raise InputError(
+                "the likelihood",
+                got=f"a function that returns {type(observed).__name__}",
+                expected="a dict of observation to distribution",
+                remedy='name the observation, as in {"y": dist.Normal(p.mu, p.sigma)}; nothing is sampled there.',
+            )
+        observed = dict(observed)
         for name, d in observed.items():
             if isinstance(d, dist.Distribution) and name in values:
                 observed[name] = expand_to(d, jnp.shape(values[name]))

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxlatent.data.arrays import shape_of
+from jaxlatent.data.arrays import shape_of, split
 from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.factor import Factor
-from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.distributions.masking import masked_log_prob
+from jaxlatent.errors import InputError, or_add
 from jaxlatent.graph.naming import name_of, require_distribution
+from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.typing import Data
 
 
@@ -58,7 +62,7 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 f"observation {name!r}",
                 got=f"data named {sorted(data)}",
                 expected=f"data for every name that the likelihood returns: {sorted(observed)}",
-                remedy=did_you_mean(name, data) + " Or add it to the data.",
+                remedy=or_add(name, data),
             )
         if shape_of(data[name]) != tuple(d.shape()):
             raise InputError(
@@ -68,11 +72,14 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 remedy=(
                     f"give the column as a vector, {name}[..., 0]; or "
                     if shape_of(data[name]) == (*d.shape(), 1)
+                    else f"cut the covariates into the same sequences as {name}, {{name: [x_1, x_2, ...]}}; or "
+                    if isinstance(d, HiddenMarkov) and len(shape_of(data[name])) > len(d.shape())
                     else ""
                 )
                 + "give the observation one value for each row of the covariates; bring distributions of other shapes into "
                 "that of the data with `.expand` and `.to_event`; mask missing values with jl.Masked(values, mask).",
             )
+        require_codes(name, d, data[name])
         if 0 in d.shape():
             raise InputError(
                 f"observation {name!r}",
@@ -80,3 +87,20 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 expected="at least one value",
                 remedy="check how the data were selected; for draws from the prior use jl.sample_prior.",
             )
+
+
+def require_codes(name: str, d: dist.Distribution, value: Any) -> None:
+    """Raise `InputError` where a distribution counts with its values, as categories do, and these are no integers."""
+    values, mask = split(value)
+    dtype = jnp.result_type(values)
+    if d.support is None or not d.support.is_discrete or jnp.issubdtype(dtype, jnp.integer):
+        return
+    try:
+        jax.eval_shape(lambda x, mask: masked_log_prob(d, x, mask), values, mask)
+    except TypeError as error:
+        raise InputError(
+            f"observation {name!r}",
+            got=f"values of type {dtype}",
+            expected=f"integers, which {name_of(d)} counts from 0",
+            remedy=f"give {name}.astype(int), once missing values (NaN) are masked; or {name}.argmax(-1) of one-hot rows.",
+        ) from error

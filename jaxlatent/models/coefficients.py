@@ -11,7 +11,7 @@ from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.centring import noncentred
 from jaxlatent.errors import InputError, require
 from jaxlatent.models.parts import Priors, columns, rows
-from jaxlatent.models.units import Units, units_of_inputs
+from jaxlatent.models.units import Units, axis_remedy, units_of_inputs
 from jaxlatent.typing import Array
 
 #: The scale of a prior: relative to the data ("auto"), absolute (a number), or a flat prior (None).
@@ -44,7 +44,7 @@ def require_inputs(x: Array, num_inputs: int, name: str = "x") -> None:
             f"data {name!r}",
             got=f"shape {jnp.shape(x)}",
             expected=f"(..., {num_inputs}), the inputs on the last axis",
-            remedy=f"for one input, give {name}[..., None].",
+            remedy=axis_remedy(name, jnp.shape(x), num_inputs, "num_inputs"),
         )
 
 

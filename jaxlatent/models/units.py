@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxlatent.data.namespace import Namespace, mask_of
-from jaxlatent.errors import InputError, did_you_mean
+from jaxlatent.errors import InputError, or_add
 from jaxlatent.masks import widen
 from jaxlatent.models.parts import rows
 from jaxlatent.typing import Array, ArrayLike
@@ -30,6 +30,13 @@ def units_of(values: Array, seen: Array | None) -> Units:
     None rather than a constant mask, which XLA would fold at compile time, at microseconds per row.
     """
     values = jnp.asarray(values, jnp.result_type(float))
+    if not values.shape[0]:
+        raise InputError(
+            "the rows of the data",
+            got="none",
+            expected="at least one",
+            remedy="check how the data were selected.",
+        )
     if seen is not None:
         seen = widen(seen, values.ndim)
     kept: Callable[[Array, ArrayLike], Array] = lambda x, otherwise: (
@@ -48,6 +55,15 @@ def units_of(values: Array, seen: Array | None) -> Units:
     spread = scale * jnp.sqrt(jnp.sum((off / scale) ** 2, 0) / count)
     centre = origin + middle
     return Units(centre, jnp.where(spread > 0, spread, jnp.where(centre == 0, 1.0, jnp.abs(centre))))
+
+
+def axis_remedy(name: str, shape: tuple[int, ...], size: int, setting: str) -> str:
+    """What to do about data whose last axis is not of the ``size`` that the model has as a ``setting``."""
+    if shape[-2:-1] == (size,):
+        return f"it looks transposed: give {name}.T." if len(shape) == 2 else f"give np.swapaxes({name}, -1, -2)."
+    if size == 1:
+        return f"give {name}[..., None]."
+    return f"give arrays with {size} entries there" + (f", or set {setting}={shape[-1]}." if len(shape) > 1 else ".")
 
 
 def seen_steps(d: Namespace, leading: tuple[int, ...]) -> Array | None:
@@ -69,14 +85,16 @@ def units_of_y(d: Namespace, dim: int | None = None) -> Units:
             "a prior in units of the data",
             got=f"data without the observation 'y': {sorted(d)}",
             expected="'y' among the data, as in a fit",
-            remedy=f"{did_you_mean('y', d)} Or add it, or give numbers for the 'auto' settings of the emissions, such as prior_scale=2.0.",
+            remedy=f"{or_add('y', d)} Or give numbers for the 'auto' settings of the emissions, such as prior_scale=2.0.",
         )
     if dim is not None and d.y.shape[-1:] != (dim,):
         raise InputError(
             "data 'y'",
             got=f"shape {d.y.shape}",
             expected=f"(..., {dim}), the entries of each observation on the last axis",
-            remedy="leave out `dim` for scalar observations.",
+            remedy=axis_remedy("y", d.y.shape, dim, "dim")
+            if d.y.ndim > 1
+            else "leave out `dim` for scalar observations.",
         )
     event_dim = 0 if dim is None else 1
     leading = d.y.shape[: d.y.ndim - event_dim]

@@ -35,7 +35,7 @@ def convergence_parts(study: Study) -> list[Html]:
         parts.append(table(lane_table(study), f"Each {study.lanes}"))
     else:
         parts.append(table(dataset_table(study), "Each dataset, those with findings first"))
-    return [*parts, *_problems(study), *_findings(study), *_figures(study)]
+    return [*parts, *_quarantined(study), *_findings(study), *_figures(study)]
 
 
 def facts(study: Study) -> list[tuple[str, str]]:
@@ -136,11 +136,11 @@ def _statuses(study: Study) -> Html:
     return table(frame, f"How the {study.lanes}s ended", f"{study.name}.status")
 
 
-def _problems(study: Study) -> list[Html]:
-    problems = study.result.problems
-    if not problems:
+def _quarantined(study: Study) -> list[Html]:
+    reasons = study.result.quarantined
+    if not reasons:
         return []
-    told = [join(element("h4", text(name)), preformatted(reason)) for name, reason in problems.items()]
+    told = [join(element("h4", text(name)), preformatted(reason)) for name, reason in reasons.items()]
     return [element("h3", text("Datasets that were not fitted")), *told]
 
 

@@ -86,7 +86,7 @@ def observed_by(result: Result) -> dict[str, Any]:
 
 def total_observed(result: Result) -> int:
     """The number of observed values of all datasets that were fitted."""
-    fitted = np.array([name not in result.problems for name in result.names or (None,)])
+    fitted = np.array([name not in result.quarantined for name in result.names or (None,)])
     return int(sum(one.observed[fitted].sum() for one in counts_of(result).values()))
 
 
@@ -101,7 +101,7 @@ def _counted(result: Result, counts: Mapping[str, Counts]) -> pd.DataFrame:
         columns |= {f"observed values{of}": one.observed, f"masked values{of}": one.masked}
     index = pd.Index(["all data"] if result.names is None else list(result.names), name="dataset", tupleize_cols=False)
     frame = pd.DataFrame(columns, index)
-    bad = [name in result.problems for name in index]
+    bad = [name in result.quarantined for name in index]
     if any(bad):
         frame = frame.astype(object)
         frame.loc[bad, :] = "not fitted"

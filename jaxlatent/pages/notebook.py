@@ -41,7 +41,9 @@ def result_html(result: Result) -> Html:
     ]
     if result.names is not None:
         parts.append(_first(dataset_table(study), "Datasets", "result.summary()"))
-        parts += [paragraph(f"{name} was not fitted: {reason}") for name, reason in list(result.problems.items())[:3]]
+        parts += [
+            paragraph(f"{name} was not fitted: {reason}") for name, reason in list(result.quarantined.items())[:3]
+        ]
     else:
         parts.append(_first(lane_table(study), f"Each {study.lanes}", "result.status"))
         if study.summary is not None:

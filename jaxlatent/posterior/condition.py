@@ -6,7 +6,7 @@ import jax
 
 from jaxlatent.data.arrays import as_data
 from jaxlatent.data.batches import Batch, labelled
-from jaxlatent.model.checks import check_fit, warn_of_unread
+from jaxlatent.model.checks import check_fit, warn_of_data
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.guides import find_guides
 from jaxlatent.posterior.model_density import ModelDensity
@@ -37,7 +37,7 @@ def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
     ):
         for label, one in labelled(data):
             check_fit(model, one, label)
-        warn_of_unread(model, first, stacklevel=2)
+        warn_of_data(model, first, stacklevel=2)
     return conditioned(model, data)
 
 

@@ -62,9 +62,9 @@ def data_groups(result: Fitted) -> dict[str, dict[str, np.ndarray]]:
         "observed_data": _with_nan(result._observations(names)),
         "constant_data": _with_nan(result.posterior.density.covariates(result.posterior.data, names)),
     }
-    if result.names is not None and result.problems:
+    if result.names is not None and result.quarantined:
         # The data of a quarantined dataset are those of another one.
-        bad = np.isin(np.arange(len(result.names)), [result.names.index(name) for name in result.problems])
+        bad = np.isin(np.arange(len(result.names)), [result.names.index(name) for name in result.quarantined])
         groups = {name: {k: _fill_nan(v, ~bad) for k, v in group.items()} for name, group in groups.items()}
     return groups
 

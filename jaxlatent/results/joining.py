@@ -35,7 +35,7 @@ def joined(path: str, results: Sequence[Result], datasets: Sequence[int] | None 
         first,
         posterior=_joined_posterior([r.posterior for r in results], order),
         names=tuple(names[i] for i in order),
-        problems={name: text for r in results for name, text in r.problems.items()},
+        quarantined={name: text for r in results for name, text in r.quarantined.items()},
         provenance=origin,
         objective=rows([r.objective for r in results]),
         status=rows([r.status for r in results]),

@@ -29,7 +29,7 @@ def opened(files: Files, posterior: Posterior | None, engine: Engine) -> Result:
         engine=engine,
         names=None if names is None else tuple(names),
         coords=run["coords"],
-        problems={names[i]: text for i, text in run["problems"]},
+        quarantined={names[i] if names else i: text for i, text in run["problems"]},
         provenance=Provenance(**run["provenance"]),
         **fields_of(files),
     )

@@ -36,7 +36,7 @@ class Outcome:
     names: tuple[Any, ...] | None
     provenance: Provenance
     coords: dict[str, list[Any]] = field(default_factory=dict)
-    problems: dict[Any, str] = field(default_factory=dict)
+    quarantined: dict[Any, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.params, dict):
@@ -128,8 +128,8 @@ class Outcome:
             for name in _ARRAYS
             if (values := getattr(self, name)) is not None
         }
-        problems = {name: self.problems[name] for name in names if name in self.problems}
-        return replace(self, posterior=self.posterior.some(rows), names=tuple(names), problems=problems, **picked)
+        reasons = {name: self.quarantined[name] for name in names if name in self.quarantined}
+        return replace(self, posterior=self.posterior.some(rows), names=tuple(names), quarantined=reasons, **picked)
 
     def best(self) -> Self:
         """The lane of highest objective that did not fail, for each dataset; point fits lose their lane axis.
@@ -228,8 +228,8 @@ class Outcome:
             return replace(self, **picked)
         posterior = self.posterior.one(dataset)
         name = (self.names or ())[dataset]
-        problems = {name: self.problems[name]} if name in self.problems else {}
-        return replace(self, posterior=posterior, names=None, problems=problems, **picked)
+        reasons = {name: self.quarantined[name]} if name in self.quarantined else {}
+        return replace(self, posterior=posterior, names=None, quarantined=reasons, **picked)
 
 
 def _shape(values: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:

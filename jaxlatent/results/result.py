@@ -31,7 +31,7 @@ class Result(Fitted):
         trace: history of the objective, ``(dataset?, lane, iteration)``, for engines that optimise.
         names: of the datasets; None for one dataset.
         coords: labels of named dimensions.
-        problems: reasons for quarantined datasets, by name; their values are NaN.
+        quarantined: messages of quarantined datasets, by name; their values are NaN.
         provenance: see `Provenance`.
     """
 
@@ -103,6 +103,26 @@ class Result(Fitted):
             with findings; ``to_frame()`` has one row a dataset, and ``result.check()[name]`` is the same as ``result[name].check()``.
         """
         return report.check(self)
+
+    @property
+    def problems(self) -> Any:
+        """The datasets whose fit went wrong, as a pandas ``DataFrame`` with a row for each; empty if all went well.
+
+        The part of `check` that looks at lanes and chains: it needs no model, and takes milliseconds a dataset. Draws of a store are read
+        one dataset at a time.
+
+        Columns, of which a table has those that apply:
+
+        - ``status`` of the lanes, such as ``"3 OK, 1 STUCK"``;
+        - of chains the largest ``r_hat`` and the least ``ess`` (effective sample size, bulk or tail) of all parameters, and the numbers of
+          ``divergences`` and of transitions ``at_max_depth``, the limit of NUTS;
+        - of approximations the largest Pareto ``khat``;
+        - of engines that optimise the number of restarts ``agreeing``, within a nat of the best;
+        - ``findings``, by name: ``result[name].check()`` says what to do, and ``result.quarantined[name]`` why a dataset was set aside.
+
+        The index is the name of the ``dataset``, as for ``batch.select(result.problems.index)``; 0 for one dataset.
+        """
+        return report.problems(self)
 
     def report(self, path: str | os.PathLike[str], title: str | None = None) -> None:
         """Write the result as a page that any browser opens from the disk: one HTML file, which loads nothing and runs no script.

@@ -49,7 +49,7 @@ def about(
         "recipe": recipe_of(density.model) if isinstance(density, ModelDensity) else None,
         "kind": engine.kind,
         "coords": {dim: [_label(value) for value in values] for dim, values in coords.items()},
-        "problems": [[(names or ()).index(name), text] for name, text in problems.items()],
+        "problems": [[0 if names is None else names.index(name), text] for name, text in problems.items()],
     }
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def summarise(result: Fitted, names: Sequence[str] | None, prob: float) -> "pd.DataFrame":
     """See `jaxlatent.Result.summary`."""
     values = {**result.params, **result.derived}
+    names = [names] if isinstance(names, str) else names
     for name in names or ():
         if name not in values:
             raise InputError(

@@ -155,6 +155,13 @@ def select(
     Raises:
         InputError: before any fit; see `jaxlatent.cross_validate`.
     """
+    require(
+        callable(build) and isinstance(candidates, Iterable),
+        "select(build, candidates, ...)",
+        got=build if not callable(build) else candidates,
+        expected="a function of a candidate that returns a model, and candidates",
+        remedy="write select(lambda K: jl.models.hmm(K, emissions), range(1, 7), data, ...).",
+    )
     candidates = list(candidates)
     require(
         len(candidates) > 0 and len(set(candidates)) == len(candidates),

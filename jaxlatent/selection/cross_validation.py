@@ -99,7 +99,7 @@ class CrossValidation:
             self.table.to_string(float_format="{:.4f}".format),
         ]
         if not np.isfinite(self.total.nats):
-            lines.append("A fold has no finite score: see result.status, and result.problems for what failed.")
+            lines.append("A fold has no finite score: see result.problems.")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -179,10 +179,12 @@ def whole_of(validation: CrossValidation, names: tuple[Any, ...] | None) -> Resu
     found = validation.result.select(whole_names(names))
     posterior = found.posterior.nameless
     named = batched(posterior.density, posterior.data, names, posterior.guides)
-    problems = {
-        name: found.problems[own] for name, own in zip(names, whole_names(names), strict=True) if own in found.problems
+    reasons = {
+        name: found.quarantined[own]
+        for name, own in zip(names, whole_names(names), strict=True)
+        if own in found.quarantined
     }
-    return replace(found, posterior=named, names=names, problems=problems)
+    return replace(found, posterior=named, names=names, quarantined=reasons)
 
 
 def whole_names(names: tuple[Any, ...] | None) -> tuple[str, ...]:

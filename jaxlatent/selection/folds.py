@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import numpy as np
 
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.selection.layout import Layout
 from jaxlatent.typing import Array, Key
 
@@ -94,9 +94,7 @@ def _check_way(by: str | None, layout: Layout) -> None:
             "cross_validate(by=...)",
             got=repr(by),
             expected=f"one of {_WAYS}, or labels of groups, one for each row or sequence",
-            remedy="pass the labels themselves rather than their name."
-            if by.isidentifier()
-            else "change this setting.",
+            remedy=f"{did_you_mean(by, _WAYS)} Labels of groups are given as an array, not by its name.",
         )
     alone = "the only sequence has no parts to leave out: use by='forward', or split it into a list of sequences."
     if layout.kind == "row" and by == "sequence":

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import shape_of
 from jaxlatent.errors import InputError, listed
+from jaxlatent.model.checks.axes import check_axes, doubts
 from jaxlatent.model.checks.indices import check_indices
 from jaxlatent.model.checks.masks import check_masks
 from jaxlatent.model.checks.terms import Purpose, reading_of, some_params, unread
@@ -48,8 +49,8 @@ def unread_allowed() -> Iterator[None]:
         _allowed.reset(token)
 
 
-def warn_of_unread(model: Model, data: Data, stacklevel: int) -> None:
-    """Warn of entries of the data of a fit that nothing in the model reads, as misspelled ones are.
+def warn_of_data(model: Model, data: Data, stacklevel: int) -> None:
+    """Warn of entries of the data of a fit that nothing in the model reads, as misspelled ones are, and of what is seldom meant.
 
     Args:
         model: the declaration.
@@ -64,6 +65,8 @@ def warn_of_unread(model: Model, data: Data, stacklevel: int) -> None:
             f"{listed([repr(name) for name in known], most=12)}. Leave out what has no use, or check the names.",
             stacklevel=stacklevel + 1,
         )
+    for sentence in doubts(reading_of(model, _described(model, data), data, "fit").axes, data):
+        warnings.warn(f"{model.name}: {sentence}.", stacklevel=stacklevel + 1)
 
 
 def _described(model: Model, data: Data) -> dict[str, Any]:
@@ -110,5 +113,6 @@ def _check(
             expected="sequences of unequal length as a list of arrays",
             remedy=f"split what has a row a step, {{{split}}}; jl.sklearn's estimators take lengths.",
         )
+    check_axes({} if purpose == "predict" else reading.axes, data, purpose == "fit", label)
     check_indices(model, params, data, purpose, reading, label)
     check_masks(model, params, data, purpose, reading, whole, label)

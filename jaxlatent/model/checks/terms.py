@@ -9,12 +9,14 @@ from typing import Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data.arrays import as_namespace, blamed, shapes_of, split
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.graph.tracing import arrays_in
+from jaxlatent.model.checks.axes import Axes, axes_of
 from jaxlatent.model.checks.program import Program, flatten
 from jaxlatent.model.coordinates import constrain
 from jaxlatent.model.model import Model
@@ -56,6 +58,7 @@ class Reading:
         reads: the sources of each prior, likelihood and derived quantity.
         observations: names that the likelihood returns.
         entries: names of the data that a function asks for, if only for a shape, and of the observations.
+        axes: of the observations in the data, by name.
     """
 
     program: Program
@@ -63,6 +66,7 @@ class Reading:
     reads: dict[str, frozenset[str]]
     observations: tuple[str, ...]
     entries: frozenset[str]
+    axes: dict[str, Axes]
 
 
 def reading_of(model: Model, params: Mapping[str, Any], data: Data, purpose: Purpose) -> Reading:
@@ -75,12 +79,16 @@ def _reading_of(model: Model, params: Shapes, data: Shapes, purpose: Purpose) ->
     owners: list[str] = []
     observations: list[str] = []
     entries: set[str] = set()
+    axes: dict[str, Axes] = {}
 
     def arrays(params: Params, data: Data) -> list[Array]:
         drawn = blamed("the likelihood", lambda: model.mediators(params, data), data) if purpose == "predict" else {}
         values = as_namespace({**data, **drawn}, entries)
         observed = blamed("the likelihood", lambda: model.observed(params, values), data)
         observations[:] = list(observed)
+        axes.update(
+            {name: axes_of(d) for name, d in observed.items() if name in data and isinstance(d, dist.Distribution)}
+        )
         if purpose == "score":
             check_observed(observed, data)
         things: dict[str, Any] = {f"the likelihood of {name!r}": d for name, d in observed.items()}
@@ -100,7 +108,7 @@ def _reading_of(model: Model, params: Shapes, data: Shapes, purpose: Purpose) ->
         # A literal reads nothing.
         read = known.get(output, frozenset()) if isinstance(output, int) else frozenset()
         reads[what] = reads.get(what, frozenset()) | read
-    return Reading(program, sources, reads, tuple(observations), frozenset(entries).union(observations))
+    return Reading(program, sources, reads, tuple(observations), frozenset(entries).union(observations), axes)
 
 
 def unread(model: Model, params: Mapping[str, Any], data: Data, purpose: Purpose) -> list[str]:

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from jaxlatent.data.arrays import Masked, as_data, blamed
 from jaxlatent.data.batches import Batch
 from jaxlatent.errors import InputError
 from jaxlatent.model.pickling import ByValue
+from jaxlatent.model.shapes import require_codes
 from jaxlatent.posterior.density import Density, Guides
 from jaxlatent.posterior.posterior import Posterior, batched
 from jaxlatent.typing import AnyArray, Array, Data, Key, Params, Position
@@ -300,6 +302,7 @@ def _density(
     sites = draft._start(data)
     _check_continuous(sites)
     _check_whole(sites)
+    _check_observations(sites)
     args, keywords = draft._arguments(data)
     start = {n: site["value"] for n, site in sites.items() if site["type"] == "sample" and not site["is_observed"]}
     latent = dict(sorted(jax.eval_shape(lambda values: unconstrain_fn(fn, args, keywords, values), start).items()))
@@ -335,6 +338,22 @@ def _check_whole(sites: Sites) -> None:
                 got=f"{some} of {site['args'][0]} rows, drawn anew at every evaluation",
                 expected="plates without subsample_size",
                 remedy="leave subsample_size out; jl.Optimize(batch_size=...) draws rows itself.",
+            )
+
+
+def _check_observations(sites: Sites) -> None:
+    """Check that the values of observed sites are integers where these count; warn where NumPyro counts values several times."""
+    for name, site in sites.items():
+        if not _is_observed(site):
+            continue
+        d, value, mask = _unmasked(site)
+        require_codes(name, d, value if mask is None else Masked(value, mask))
+        counted = _expanded(d, value).batch_shape
+        if value.size > 1 and math.prod(counted) > math.prod(value.shape[: value.ndim - d.event_dim]):
+            warnings.warn(
+                f"the site {name!r}: values of shape {value.shape} and a distribution of batch shape {d.batch_shape} broadcast to "
+                f"{counted}, so that values count several times. If that is not meant, give both one shape, as in y[:, 0] for a column.",
+                stacklevel=4,
             )
 
 

@@ -1,4 +1,4 @@
-"""`Result.check`: a report of the problems of a fit, with remedies."""
+"""`Result.check` and `Result.problems`: the problems of a fit, as a report with remedies and as a table."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,17 +8,15 @@ from jaxlatent.results.fitted import Fitted
 from jaxlatent.results.report.covariates import unstandardised
 from jaxlatent.results.report.finding import Finding
 from jaxlatent.results.report.geometry import ridges, tails
-from jaxlatent.results.report.lanes import disagreements, divergences, failures, no_movement, poor_fits, too_few_draws
+from jaxlatent.results.report.lane_checks import check_lanes
 from jaxlatent.results.report.latent import components
 from jaxlatent.results.report.modelling import bounds, conflicts, duplicates, separations
+from jaxlatent.results.report.problems import problems
 from jaxlatent.results.report.report import Report, Reports
-from jaxlatent.results.report.view import View, view_of
-
-_Check = Callable[[View], Iterator[Finding]]
+from jaxlatent.results.report.view import View
 
 #: In the order of the report, most severe first.
-_CHAINS: tuple[_Check, ...] = (divergences, disagreements, too_few_draws)
-_DRAWS: tuple[_Check, ...] = (duplicates, ridges, separations, conflicts, bounds, tails)
+_DRAWS: tuple[Callable[[View], Iterator[Finding]], ...] = (duplicates, ridges, separations, conflicts, bounds, tails)
 
 
 def check(result: Fitted) -> Report | Reports:
@@ -30,17 +28,14 @@ def check(result: Fitted) -> Report | Reports:
 
 
 def _check_one(result: Fitted) -> Report:
-    found = [*failures(result), *no_movement(result), *poor_fits(result)]
-    found += unstandardised(result.posterior.data, result.params)
+    checked = check_lanes(result)
+    found = [*checked.findings, *unstandardised(result.posterior.data, result.params)]
     if not result.has_draws:
         found += components(result)
-    elif not any(finding.fatal for finding in found):
-        chains = result.engine.kind == "chains"
-        # Lanes of an approximation are not chains of one posterior: only the best is checked.
-        view = view_of(result if chains else result.best())
-        for run_check in (*_CHAINS, *_DRAWS) if chains else _DRAWS:
-            found += run_check(view)
+    elif checked.view is not None:
+        for run_check in _DRAWS:
+            found += run_check(checked.view)
     return Report(tuple(found))
 
 
-__all__ = ["Finding", "Report", "Reports", "check"]
+__all__ = ["Finding", "Report", "Reports", "check", "problems"]

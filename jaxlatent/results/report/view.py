@@ -37,8 +37,6 @@ class View:
         moving: which parts are not constant.
         draws: ``(chain, draw, part)``.
         r_hat, ess: by part; ``ess`` is the smaller of bulk and tail.
-        observed: abstract distributions of the observations; empty for a bare log density.
-        switching: names of parameters with label switching.
     """
 
     result: Fitted
@@ -49,8 +47,6 @@ class View:
     draws: np.ndarray
     r_hat: np.ndarray
     ess: np.ndarray
-    observed: Mapping[str, dist.Distribution]
-    switching: tuple[str, ...]
 
     @property
     def flat(self) -> np.ndarray:
@@ -60,7 +56,7 @@ class View:
     @property
     def first(self) -> dict[str, Array]:
         """The parameters at the first draw."""
-        return _first(self.result)
+        return {name: jnp.asarray(value[0, 0]) for name, value in self.result.params.items()}
 
     @property
     def mixing(self) -> np.ndarray:
@@ -68,6 +64,19 @@ class View:
         chains, draws = self.draws.shape[:2]
         mixing: np.ndarray = (self.r_hat < 1.05) | (self.ess > max(5 * chains, MIXING * chains * draws))
         return mixing
+
+    @cached_property
+    def observed(self) -> Mapping[str, dist.Distribution]:
+        """Abstract distributions of the observations, which compute nothing; empty without a model."""
+        found: Mapping[str, dist.Distribution] = jax.eval_shape(
+            self.result.posterior.density.observed, self.first, self.result.posterior.data
+        )
+        return found
+
+    @cached_property
+    def switching(self) -> tuple[str, ...]:
+        """Names of parameters with label switching."""
+        return _switching(self.result, self.observed) if np.any(self.r_hat > 1.05) else ()
 
     @cached_property
     def prior(self) -> np.ndarray | None:
@@ -91,14 +100,7 @@ def view_of(result: Fitted) -> View:
     names, texts = zip(*(part for part, moves in zip(parts, moving, strict=True) if moves), strict=True)
     found = {name: values[0] for name, values in diagnostics(draws[None]).items()}
     ess = np.minimum(found["ess_bulk"], found["ess_tail"])
-    # Abstract evaluation, which computes and compiles nothing.
-    observed = jax.eval_shape(result.posterior.density.observed, _first(result), result.posterior.data)
-    switching = _switching(result, observed) if np.any(found["r_hat"] > 1.05) else ()
-    return View(result, unfailed, names, texts, moving, draws, found["r_hat"], ess, observed, switching)
-
-
-def _first(result: Fitted) -> dict[str, Array]:
-    return {name: jnp.asarray(value[0, 0]) for name, value in result.params.items()}
+    return View(result, unfailed, names, texts, moving, draws, found["r_hat"], ess)
 
 
 def _prior(result: Fitted) -> np.ndarray | None:
