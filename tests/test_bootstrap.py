@@ -190,6 +190,7 @@ def states():
     return jl.bootstrap(STATES, chains(), EM, 0, replicates=100)
 
 
+@pytest.mark.slow
 def test_standard_errors_of_a_hidden_markov_model_are_those_of_the_observed_information(states):
     """By `jax.hessian` of the forward recursion in the natural parameters, at the estimates."""
     given = states.original.posterior.data["y"]
@@ -322,6 +323,7 @@ def test_statistics_under_the_smaller_model_have_the_exact_distribution():
     np.testing.assert_array_equal(given["y"].values, found.replicates[0].posterior.data["y"].values)
 
 
+@pytest.mark.slow
 def test_p_values_of_a_batch_are_those_of_each_dataset():
     """Uniform where the smaller model holds; small where it does not."""
     slopes = {f"{slope}, {i}": slope for slope in (0.0, 1.0) for i in range(8)}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from often import often
 
 import jaxlatent as jl
 from jaxlatent.models import emissions, mixture_density_network, mixture_of_experts, regression_mixture
@@ -24,7 +25,7 @@ def column(data):
     return {**data, "y": jl.Masked(y.values[:, None], y.mask[:, None]) if isinstance(y, jl.Masked) else y[:, None]}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", often(list(MODELS), ["choices", "network"]))
 def test_a_column_gives_the_answers_of_a_vector(name):
     model, engine, y = MODELS[name]
     data, new = {"x": X, "y": jl.Masked(y, SEEN)}, {**NEW, "y": y[:7]}
@@ -60,6 +61,7 @@ def test_a_column_is_held_out_as_a_vector_is():
     np.testing.assert_allclose(one.scores, two.scores, rtol=2e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_columns_of_unequal_datasets():
     model, engine, _ = MODELS["experts"]
     batches = [jl.batch([{"x": X, "y": y}, {"x": X[:40], "y": y[:40]}]) for y in (Y, Y[:, None])]

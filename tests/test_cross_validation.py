@@ -149,6 +149,7 @@ def test_rows_under_nuts_are_scored_by_their_predictive_density(by):
     assert "agreed" not in found.table
 
 
+@pytest.mark.slow
 def test_blocks_of_the_only_sequence_are_scored_given_all_before():
     rng = np.random.default_rng(6)
     x = rng.normal(size=(30, 2)).astype(np.float32)

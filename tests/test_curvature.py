@@ -44,6 +44,7 @@ BY_SOLVER, IN_CLOSED_FORM = decay(solved), decay(lambda p, d: p.start * jnp.exp(
 DATA = {"u": LEVELS, "t": TIMES}
 
 
+@pytest.mark.slow
 def test_a_mode_its_errors_and_those_of_derived_quantities_are_those_of_the_solution():
     ours, theirs = (jl.fit(model, DATA, jl.Optimize(), seed=0).summary() for model in (BY_SOLVER, IN_CLOSED_FORM))
     np.testing.assert_allclose(ours["value"], theirs["value"], rtol=5e-3)

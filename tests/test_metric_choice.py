@@ -52,6 +52,7 @@ def test_a_plain_regression_costs_what_it_costs_with_a_dense_metric():
     assert np.all(auto < 1.2 * dense.mean()) and np.all(auto < 10), (auto, dense)
 
 
+@pytest.mark.slow
 def test_a_bent_posterior_diverges_no_more_than_with_a_diagonal_metric():
     auto, diag = (fit(banana, metric).statistics["diverging"].sum() for metric in ("auto", "diag"))
     # Divergences come in runs of a few, where a chain stays a while: about 5 times the variance of Poisson counts.

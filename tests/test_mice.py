@@ -65,6 +65,7 @@ def test_wrong_sizes_are_named(wrong):
         mice(**{"animals": 2, "sessions": 2, **wrong})
 
 
+@pytest.mark.slow
 def test_the_study_recovers_the_truth(tmp_path):
     console = Console(record=True, width=80)
     # Enough trials that each state of each animal has hundreds; one candidate, since each compiles.

@@ -100,7 +100,7 @@ def sequences(lengths):
     return {"y": [y for y, _ in drawn], "u": [u for _, u in drawn]}
 
 
-@pytest.mark.parametrize("lengths", often([(101,), (35, 30, 33), (33, 33), (9,) * 19], [(35, 30, 33)]), ids=str)
+@pytest.mark.parametrize("lengths", often([(101,), (35, 30, 33), (33, 33), (9,) * 19], [(33, 33)]), ids=str)
 def test_steps_and_sequences_are_padded_alike(lengths):
     """Whole fits: `find_starts`, E-steps, M-steps, statuses."""
     model = jl.models.hmm(2, emissions.Gaussian(1), jl.models.InputDriven(1))

@@ -52,7 +52,7 @@ def test_groups_follow_from_the_memory():
     assert "in 2 groups (3, 2 datasets), one after the other" in str(half)
 
 
-@pytest.mark.parametrize("engine", often(["NUTS", "EM", "Optimize"], ["NUTS", "EM"]))
+@pytest.mark.parametrize("engine", often(["NUTS", "EM", "Optimize"], ["NUTS"]))
 def test_groups_are_all_at_once(engine, tmp_path):
     model, data = (HMM, ANIMALS) if engine == "EM" else (MODEL, RAGGED)
     engine = SHORT.get(engine, ENGINES[engine])
@@ -68,6 +68,7 @@ def test_groups_are_all_at_once(engine, tmp_path):
     assert whole.quarantined == stored.quarantined and np.isnan(stored["no number"].objective).all()
 
 
+@pytest.mark.slow
 def test_starts_and_ends_take_no_more_than_steps(monkeypatch):
     """What fits while it runs must not run out of memory at its end: lanes start and finish in chunks, as they step."""
     found, bytes_of = [], programs._bytes
@@ -86,6 +87,7 @@ def test_starts_and_ends_take_no_more_than_steps(monkeypatch):
     assert all(eight < 1.5 * one for eight, one in zip(many, few, strict=True))
 
 
+@pytest.mark.slow
 def test_by_default_a_fit_takes_what_is_free(monkeypatch):
     engine = ENGINES["Optimize"]
     whole = jl.fit(MODEL, SOUND, engine, 0)

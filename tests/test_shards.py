@@ -53,7 +53,7 @@ def close(one, other, rows=slice(None)):
             np.testing.assert_allclose(value, getattr(other, field)[name][rows], rtol=2e-3, atol=2e-3, err_msg=name)
 
 
-@pytest.mark.parametrize("engine", often(list(ENGINES), ["NUTS", "EM"]))
+@pytest.mark.parametrize("engine", often(list(ENGINES), ["NUTS"]))
 def test_a_batch_is_a_loop_is_shards_is_a_resumed_run(engine, tmp_path, monkeypatch):
     model, data = case(engine)
     engine = SHORT.get(engine, ENGINES[engine])
