@@ -205,15 +205,15 @@ def test_restarts_of_an_approximation_in_two_modes_are_no_chains():
 
 
 def test_a_chain_in_a_mode_without_mass_is_told_by_how_much():
-    """The data cannot tell the sign of ``mu``, the prior can."""
+    """The data cannot tell the sign of ``mu``, the prior can; a few nats more and warm-up would have moved the chain."""
     model = jl.Model(
-        prior={"mu": dist.Normal(4.0, 1.5)},
+        prior={"mu": dist.Normal(4.0, 1.9)},
         likelihood=lambda p, d: {"y": dist.Normal(jnp.abs(p.mu), 0.1).expand([20])},
     )
     fit = jl.fit(model, FIVE, NUTS, 1, init={"mu": np.array([5.0, -5.0, 5.0, 5.0])})
     (finding,) = fit.check().findings
     size = np.abs(fit.params["mu"]).mean()
-    nats = ((4 + size) ** 2 - (4 - size) ** 2) / 2 / 1.5**2
+    nats = ((4 + size) ** 2 - (4 - size) ** 2) / 2 / 1.9**2
     assert finding.illness == "stuck chain" and f"chain 1 is {nats:.0f} nats below" in finding.what, finding.what
     assert "init=result.best()" in finding.remedy
 

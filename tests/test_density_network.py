@@ -273,7 +273,7 @@ def test_bad_settings_are_told(settings, message):
         (lambda: mixture_density_network(2, 1, scale_floor=0.0), "scale_floor"),
         (
             lambda: jl.fit(mixture_density_network(2, 1), {"x": np.zeros(3), "y": np.zeros(3)}, jl.Optimize(), seed=0),
-            "for one input, give x",
+            r"give x\[\.\.\., None\]",
         ),
     ],
 )

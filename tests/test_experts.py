@@ -113,7 +113,7 @@ def test_experts_on_events_and_counts(name):
 
 
 def test_inputs_of_the_wrong_shape_are_told():
-    with pytest.raises(jl.InputError, match=r"for one input, give x\[..., None\]"):
+    with pytest.raises(jl.InputError, match=r"give x\[..., None\]"):
         jl.fit(MODEL, {"x": DATA["x"][:, 0], "y": DATA["y"]}, jl.EM(), seed=0)
 
 

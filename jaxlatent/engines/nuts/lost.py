@@ -41,9 +41,9 @@ def replacements(lost: Array, counts: Array) -> tuple[Array, Array]:
 
     Lost lanes are dealt to the others in turn, at draws spread over the second half of the window.
     """
-    lanes = jnp.arange(lost.shape[0])
-    kept = jnp.nonzero(~lost, size=lost.shape[0], fill_value=0)[0]
-    source = kept[lanes % jnp.maximum(jnp.sum(~lost), 1)]
+    lanes = jnp.arange(lost.shape[0], dtype=counts.dtype)
+    kept = jnp.nonzero(~lost, size=lost.shape[0], fill_value=0)[0].astype(counts.dtype)
+    source = kept[lanes % jnp.maximum(jnp.sum(~lost, dtype=counts.dtype), 1)]
     back = (lanes + 1) * counts[source] // (2 * (lost.shape[0] + 1))
     return source, jnp.maximum(counts[source] - 1 - back, 0)
 

@@ -101,6 +101,9 @@ class State(NamedTuple):
 class NUTS(Chains):
     """The no-U-turn sampler with warm-up shared by the chains of a dataset.
 
+    A chain that warm-up finds in a mode without mass begins anew, or late in the warm-up goes on from a draw of another
+    (`jaxlatent.engines.nuts.lost`); the statistic ``warmup_moves`` counts it.
+
     Args:
         chains: lanes per dataset.
         warmup: transitions per chain that adapt step size and metric; not kept.
@@ -151,6 +154,7 @@ class NUTS(Chains):
     def init(self, posterior: Posterior, key: Key, position: Position, shared: Shared) -> State:
         """A lane before the evaluation of its first position, which is done by a leapfrog step of size zero."""
         zeros, zero, count = jnp.zeros_like(position), jnp.zeros((), position.dtype), jnp.zeros((), jnp.int32)
+        key, *spare_keys = jax.random.split(key, 1 + SPARE_STARTS)
         return State(
             draw=Point(position, zero, zeros),
             fresh=jnp.ones((), bool),
@@ -161,7 +165,7 @@ class NUTS(Chains):
             info=Info(zero, zero, count, count, jnp.zeros((), bool), zero),
             tally=Tally(count, count, count),
             choice=Choice(shared.diagonal_only, shared.curvature_ratio, count),
-            spare_starts=jax.lax.map(posterior.initial_position, jax.random.split(key, SPARE_STARTS)),
+            spare_starts=jax.lax.map(posterior.initial_position, jnp.stack(spare_keys)),
         )
 
     def step(
