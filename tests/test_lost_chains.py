@@ -9,7 +9,7 @@ import pytest
 import jaxlatent as jl
 from jaxlatent.engines.base import Stage
 from jaxlatent.engines.hmc.stages import LAST, SEARCH, WINDOW
-from jaxlatent.engines.nuts.lost import SPARE_STARTS, find_lost, replacements
+from jaxlatent.engines.nuts.lost import find_lost, replacements
 from jaxlatent.engines.nuts.warmup import Window
 
 LENGTH, DIM = 100, 6
@@ -46,6 +46,12 @@ def test_a_chain_that_does_not_move_is_lost_whatever_its_height():
     stuck = window([1.0, 1.0, 1.0], [0.0] * 3)
     stuck.draws[1], stuck.lp[1] = stuck.draws[1, 0], 1e3
     assert lost(stuck) == [False, True, False]
+
+
+def test_a_direction_without_curvature_gives_a_chain_no_infinite_mass():
+    flat = window([1.0, 1.0], [0.0, 0.0])
+    flat.gradients[1, :, 0] = 3.0
+    assert lost(flat) == [False, False]
 
 
 def test_no_chain_is_lost_in_a_short_window_or_at_the_end_or_alone():
@@ -107,16 +113,18 @@ def test_modes_that_share_the_mass_are_both_kept_and_the_chains_unmixed():
     assert split.any() and (result.status[split] == jl.Status.UNMIXED).all()
 
 
-def test_a_chain_that_begins_anew_may_find_the_heavier_mode():
-    """One chain in four begins in the mode that has all the mass, so that four miss it in a third of all fits, sixteen in a hundredth."""
-    prior = {"x": dist.ImproperUniform(dist.constraints.real_vector, (), (2,))}
-    centres = 12.0 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float32)
-    log_masses = np.array([0.0, -60.0, -60.0, -60.0], np.float32)
+def test_chains_that_begin_anew_find_the_heavier_mode():
+    """One start in four is in the mode that has all the mass: four chains miss it in 0.75**4 = 0.32 of all fits, if none begins anew.
+
+    With two more starts for each lost chain it is 0.12 (by simulation of the starts alone); 200 fits have a standard error below 0.04.
+    """
 
     def likelihood(p, d):
-        return {"f": jl.Factor(jax.nn.logsumexp(log_masses - 0.5 * jnp.sum((p.x - centres) ** 2, -1)) + 0 * d.zero)}
+        quadrant = 2 * (p.x[0] < 0) + (p.x[1] < 0)
+        return {"f": jl.Factor(d.log_masses[quadrant] - 0.5 * jnp.sum((jnp.abs(p.x) - 12.0) ** 2))}
 
-    data = jl.batch([{"zero": np.float32(0)}] * 40)
+    prior = {"x": dist.ImproperUniform(dist.constraints.real_vector, (), (2,))}
+    data = jl.batch([{"log_masses": np.array([0.0, -60.0, -120.0, -180.0], np.float32)}] * 200)
     result = jl.fit(jl.Model(prior, likelihood), data, jl.NUTS(warmup=500, draws=50), seed=0)
-    right = (result.params["x"] > 0).all((1, 2, 3))
-    assert SPARE_STARTS == 3 and right.mean() > 0.9
+    missed = 1 - (result.params["x"] > 0).all((1, 2, 3)).mean()
+    assert missed < 0.2, missed
