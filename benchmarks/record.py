@@ -29,6 +29,8 @@ PACKAGES = (
     "hmmlearn",
     "torch",
     "nutpie",
+    "pystan",
+    "httpstan",
     "pymc",
     "pytensor",
     "numba",

@@ -1,6 +1,7 @@
 """A run is an object: taken off the devices between two stages, it goes on, on any number of them, as if nothing had happened."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -8,8 +9,11 @@ import pytest
 import jaxlatent as jl
 from jaxlatent.engines.base import Stage
 from jaxlatent.execute import programs
+from jaxlatent.execute import session as sessions
 from jaxlatent.execute.grid import make_grid
 from jaxlatent.execute.session import remaining, to_devices, to_host
+from jaxlatent.keys import streams
+from tests.engine_grid import ENGINES
 
 MODEL = jl.Model(
     {"mu": dist.Normal(0.0, 2.0), "tau": dist.HalfNormal(2.0)},
@@ -80,6 +84,34 @@ def test_a_session_goes_on_on_other_numbers_of_devices():
         for grid in (few, all_of_them)
     )
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def types(tree):
+    return jax.tree.map(jax.typeof, tree)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_no_stage_changes_the_types_of_a_session(name):
+    # Or `advance` and `pool` are compiled twice: a NaN without a type, in one field, cost every first fit by NUTS two seconds.
+    engine = ENGINES[name](2)
+    *others, last = engine.schedule(4)
+    model = jl.models.hmm(2, jl.models.emissions.Gaussian()) if name == "EM" else MODEL
+    posterior = jax.tree.map(lambda x: x[None], jl.condition(model, {"y": np.zeros(3, np.float32)}))
+    keys = streams(jax.random.key(0), np.arange(1), engine.lanes)
+
+    def walk(posterior, keys):
+        session = sessions.begin(engine, posterior, keys, jnp.zeros((1, engine.lanes, posterior.dim)))
+        seen = [types(session)]
+        for stage in (*others[:1], last):
+            now, wanted = Stage(*map(np.int32, stage)), jnp.full((1, engine.lanes), stage.steps, jnp.int32)
+            session, emitted = sessions.advance(engine, posterior, session, now, wanted, stage.steps)
+            if not stage.keep:
+                session = sessions.pool(engine, engine.lanes, session, emitted, now)
+            seen.append(types(session))
+        assert seen[1:] == seen[:1] * (len(seen) - 1)
+        return session
+
+    jax.eval_shape(walk, posterior, keys)
 
 
 def test_what_is_left_of_a_schedule_does_not_depend_on_how_it_was_cut():

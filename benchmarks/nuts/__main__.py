@@ -50,13 +50,14 @@ def child(args):
 
 
 def environment(args, cache):
-    """The child's environment: JAX's, PyTensor's and Numba's caches absent or empty, devices as the competitor sets them up."""
+    """The child's environment: all caches of compiled programs absent or empty, devices as the competitor sets them up."""
     env = {name: value for name, value in os.environ.items() if name not in ("JAX_COMPILATION_CACHE_DIR", "XLA_FLAGS")}
     flags = [flag for flag in (env.get("PYTENSOR_FLAGS"), f"base_compiledir={cache}") if flag]
     return env | {
         "JAX_ENABLE_X64": str(int(args.x64)),
         "PYTENSOR_FLAGS": ",".join(flags),
         "NUMBA_CACHE_DIR": cache,
+        "XDG_CACHE_HOME": cache,
     }
 
 

@@ -18,6 +18,7 @@ class Case:
         numpyro: a model function that takes the data by name.
         informed: makes the model in the coordinates that a user of jaxlatent would choose, if these are others.
         pymc: makes a PyMC model, the data conditioned on; None where there is none.
+        stan: a Stan program, which takes the data by name, indices from zero.
         start: named values near which all chains of all samplers start, for posteriors with several modes; None for each sampler's own.
     """
 
@@ -27,4 +28,5 @@ class Case:
     numpyro: Callable[..., None]
     informed: Callable[[], jl.Model] | None = None
     pymc: Callable[[], Any] | None = None
+    stan: str | None = None
     start: Mapping[str, Any] | None = None

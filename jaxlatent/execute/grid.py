@@ -40,7 +40,7 @@ class Grid(NamedTuple):
         return PartitionSpec(*_AXES[:leading])
 
     def constrain(self, tree: SamePyTree, leading: int) -> SamePyTree:
-        """Constrain the sharding of ``tree`` to `spec` inside jit, and drop weak types, which would make programs recompile."""
+        """Constrain the sharding of ``tree`` to `spec` inside jit, see also `drop_weak_types`."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
         laid: SamePyTree = jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_drop_weak_type(x), sharding), tree)
         return laid
@@ -132,6 +132,12 @@ def _to_numpy(x: Any) -> Any:
     if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         return np.asarray(x)
     return jax.random.wrap_key_data(jnp.asarray(np.asarray(jax.random.key_data(x))), impl=jax.random.key_impl(x))
+
+
+def drop_weak_types(tree: SamePyTree) -> SamePyTree:
+    """The same without weak types, which the first operation loses: programs would be compiled for both."""
+    strong: SamePyTree = jax.tree.map(_drop_weak_type, tree)
+    return strong
 
 
 def _drop_weak_type(x: jax.Array) -> jax.Array:

@@ -1,6 +1,6 @@
 """`run`: a pure, traceable fit, for use inside another package's ``jit``, ``vmap`` or ``shard_map``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -116,7 +116,7 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
 
     # As in `fit`, whatever the precision: the session counts in 32 bits.
     rows = Stage(*cast(Any, [jnp.asarray(column, jnp.int32) for column in zip(*stages, strict=True)]))
-    session, emitted = jax.lax.scan(row, _drop_weak_types(begin(engine, batched, keys, init[None])), rows)
+    session, emitted = jax.lax.scan(row, begin(engine, batched, keys, init[None]), rows)
     kept = [i for i, stage in enumerate(stages) if stage.keep]
     valid = jnp.concatenate(
         [jnp.arange(stages[i].steps, dtype=jnp.int32) < emitted.counts[i, 0, :, None] for i in kept], 1
@@ -134,8 +134,3 @@ def _run(posterior: Posterior, engine: Engine, key: Key, init: Array | None) -> 
     # A `Run` does not hold the trace of an optimisation.
     statistics.pop("objective", None)
     return Run(params, positions, statistics, final.objective, final.status)
-
-
-def _drop_weak_types(tree: Any) -> Any:
-    keyed: Callable[[Array], bool] = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-    return jax.tree.map(lambda x: x if keyed(x) else jax.lax.convert_element_type(x, x.dtype), tree)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxlatent.engines.base import Engine, Stage
 from jaxlatent.execute.chunks import map_lanes
 from jaxlatent.execute.drive import adapt, drive
-from jaxlatent.execute.grid import Grid, on_host
+from jaxlatent.execute.grid import Grid, drop_weak_types, on_host
 from jaxlatent.keys import Streams
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.typing import Array, Key, PyTree
@@ -56,6 +56,8 @@ def begin(engine: Engine, posterior: Posterior, keys: Streams, positions: Array)
     """The initial session of lanes that start at ``positions`` ``(dataset, lane, dim)``."""
     shared = jax.vmap(engine.shared)(posterior, keys.shared)
     states = map_lanes(engine.init, posterior, (keys.init, positions), (shared,))
+    # A weak type is none after the first step, and all programs of the run would be compiled for both.
+    states, shared = drop_weak_types((states, shared))
     return Session(jnp.zeros((), jnp.int32), keys.step, keys.finish, states, shared)
 
 

@@ -62,4 +62,20 @@ def numpyro_model(y):
     numpyro.factor("y", jnp.sum(logsumexp(log_alpha, axis=1)))
 
 
-CASE = Case(DATA, ("initial", "transitions", "means", "sds"), model, numpyro_model, start=TRUTH)
+STAN = """
+data { array[3] vector[200] y; }
+parameters { simplex[3] initial; array[3] simplex[3] transitions; ordered[3] means; vector<lower=0>[3] sds; }
+model {
+  means ~ normal(0, 5);
+  sds ~ normal(0, 3);
+  matrix[3, 3] rows;
+  for (k in 1:3) rows[k] = transitions[k]';
+  for (i in 1:3) {
+    matrix[3, 200] emitted;
+    for (t in 1:200) for (k in 1:3) emitted[k, t] = normal_lpdf(y[i][t] | means[k], sds[k]);
+    target += hmm_marginal(emitted, rows, initial);
+  }
+}
+"""
+
+CASE = Case(DATA, ("initial", "transitions", "means", "sds"), model, numpyro_model, start=TRUTH, stan=STAN)

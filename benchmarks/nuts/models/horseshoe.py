@@ -53,4 +53,17 @@ def pymc_model():
     return model
 
 
-CASE = Case(DATA, ("overall", "local", "slopes", "noise"), model, numpyro_model, pymc=pymc_model)
+STAN = """
+data { matrix[100, 200] x; vector[100] y; }
+parameters { real<lower=0> overall; vector<lower=0>[200] local; vector[200] z; real<lower=0> noise; }
+transformed parameters { vector[200] slopes = overall * local .* z; }
+model {
+  overall ~ cauchy(0, 0.1);
+  local ~ cauchy(0, 1);
+  z ~ std_normal();
+  noise ~ normal(0, 2);
+  y ~ normal(x * slopes, noise);
+}
+"""
+
+CASE = Case(DATA, ("overall", "local", "slopes", "noise"), model, numpyro_model, pymc=pymc_model, stan=STAN)

@@ -51,4 +51,16 @@ def pymc_model():
     return model
 
 
-CASE = Case(DATA, ("ability", "spread", "difficulty", "slope"), model, numpyro_model, pymc=pymc_model)
+STAN = """
+data { array[200, 50] int y; }
+parameters { vector[200] ability; real<lower=0> spread; vector[50] difficulty; vector<lower=0>[50] slope; }
+model {
+  ability ~ std_normal();
+  spread ~ normal(0, 2);
+  difficulty ~ normal(0, spread);
+  slope ~ lognormal(0, 0.5);
+  for (i in 1:200) y[i] ~ bernoulli_logit(slope .* (ability[i] - difficulty));
+}
+"""
+
+CASE = Case(DATA, ("ability", "spread", "difficulty", "slope"), model, numpyro_model, pymc=pymc_model, stan=STAN)

@@ -42,4 +42,14 @@ def pymc_model():
     return model
 
 
-CASE = Case(DATA, ("intercept", "slopes"), model, numpyro_model, pymc=pymc_model)
+STAN = """
+data { matrix[2000, 20] x; array[2000] int y; }
+parameters { real intercept; vector[20] slopes; }
+model {
+  intercept ~ normal(0, 5);
+  slopes ~ normal(0, 2.5);
+  y ~ bernoulli_logit_glm(x, intercept, slopes);
+}
+"""
+
+CASE = Case(DATA, ("intercept", "slopes"), model, numpyro_model, pymc=pymc_model, stan=STAN)

@@ -45,4 +45,31 @@ def numpyro_model(y):
     numpyro.sample("y", observed(weights, means, sds), obs=y)
 
 
-CASE = Case(DATA, ("weights", "means", "sds"), model, numpyro_model, start=TRUTH)
+def pymc_model():
+    import pymc as pm
+
+    in_order = pm.distributions.transforms.ordered
+    with pm.Model() as model:
+        weights = pm.Dirichlet("weights", np.ones(COUNT), initval=TRUTH["weights"])
+        means = pm.Normal("means", 0.0, 5.0, shape=COUNT, transform=in_order, initval=TRUTH["means"])
+        sds = pm.HalfNormal("sds", 2.0, shape=COUNT, initval=TRUTH["sds"])
+        pm.NormalMixture("y", weights, means, sds, observed=DATA["y"])
+    return model
+
+
+STAN = """
+data { vector[1000] y; }
+parameters { simplex[3] weights; ordered[3] means; vector<lower=0>[3] sds; }
+model {
+  means ~ normal(0, 5);
+  sds ~ normal(0, 2);
+  vector[3] log_weights = log(weights);
+  for (n in 1:1000) {
+    vector[3] terms = log_weights;
+    for (k in 1:3) terms[k] += normal_lpdf(y[n] | means[k], sds[k]);
+    target += log_sum_exp(terms);
+  }
+}
+"""
+
+CASE = Case(DATA, ("weights", "means", "sds"), model, numpyro_model, start=TRUTH, pymc=pymc_model, stan=STAN)

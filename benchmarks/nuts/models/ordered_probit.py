@@ -52,4 +52,37 @@ def numpyro_model(x, group, y):
     numpyro.sample("y", graded(effects[group] + slope * x, cuts), obs=y)
 
 
-CASE = Case(DATA, ("spread", "effects", "slope", "cuts"), model, numpyro_model, informed=lambda: model(jl.informed))
+def pymc_model():
+    import pymc as pm
+
+    in_order = pm.distributions.transforms.ordered
+    with pm.Model() as model:
+        effects = pm.Deterministic("effects", pm.HalfNormal("spread", 1.0) * pm.Normal("z", 0.0, 1.0, shape=GROUPS))
+        cuts = pm.Normal("cuts", 0.0, 2.0, shape=CUTS, transform=in_order, initval=np.linspace(-1.0, 1.0, CUTS))
+        mean = effects[DATA["group"]] + pm.Normal("slope", 0.0, 1.0) * DATA["x"]
+        pm.OrderedProbit("y", eta=mean, cutpoints=cuts, compute_p=False, observed=DATA["y"])
+    return model
+
+
+STAN = """
+data { vector[1000] x; array[1000] int group; array[1000] int y; }
+parameters { real<lower=0> spread; vector[40] z; real slope; ordered[4] cuts; }
+transformed parameters { vector[40] effects = spread * z; }
+model {
+  spread ~ std_normal();
+  z ~ std_normal();
+  slope ~ std_normal();
+  cuts ~ normal(0, 2);
+  for (n in 1:1000) y[n] + 1 ~ ordered_probit(effects[group[n] + 1] + slope * x[n], cuts);
+}
+"""
+
+CASE = Case(
+    DATA,
+    ("spread", "effects", "slope", "cuts"),
+    model,
+    numpyro_model,
+    informed=lambda: model(jl.informed),
+    pymc=pymc_model,
+    stan=STAN,
+)

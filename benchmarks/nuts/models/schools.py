@@ -41,4 +41,18 @@ def pymc_model():
     return model
 
 
-CASE = Case(DATA, ("mu", "tau", "theta"), model, numpyro_model, informed=lambda: model(jl.informed), pymc=pymc_model)
+STAN = """
+data { array[8] real y; array[8] real sigma; }
+parameters { real mu; real<lower=0> tau; vector[8] z; }
+transformed parameters { vector[8] theta = mu + tau * z; }
+model {
+  mu ~ normal(0, 5);
+  tau ~ cauchy(0, 5);
+  z ~ std_normal();
+  y ~ normal(theta, sigma);
+}
+"""
+
+CASE = Case(
+    DATA, ("mu", "tau", "theta"), model, numpyro_model, informed=lambda: model(jl.informed), pymc=pymc_model, stan=STAN
+)

@@ -48,4 +48,16 @@ def pymc_model():
     return model
 
 
-CASE = Case(DATA, ("sigma", "nu", "walk"), model, numpyro_model, pymc=pymc_model)
+STAN = """
+data { vector[1000] returns; }
+parameters { real<lower=0> sigma; real<lower=0> nu; vector[1000] walk; }
+model {
+  sigma ~ exponential(20);
+  nu ~ exponential(0.1);
+  walk[1] ~ normal(0, sigma);
+  walk[2:] ~ normal(walk[:999], sigma);
+  returns ~ student_t(nu, 0, exp(walk));
+}
+"""
+
+CASE = Case(DATA, ("sigma", "nu", "walk"), model, numpyro_model, pymc=pymc_model, stan=STAN)
