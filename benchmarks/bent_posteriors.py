@@ -7,45 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from numpyro.distributions import constraints
 
 import jaxlatent as jl
-from benchmarks.posteriordb.data import load_data
+from benchmarks.posteriordb.populations import eight_schools
+from benchmarks.posteriordb.series import hmm_example
 from jaxlatent.datasets import census_income
 from jaxlatent.demos import census
 
 ModelAndData = tuple[jl.Model, dict[str, Any]]
-
-
-def eight_schools(coordinates: Callable[[Any], Any]) -> ModelAndData:
-    """The eight schools, with the priors of posteriordb."""
-    d = load_data("eight_schools")
-    model = jl.Model(
-        prior={
-            "mu": dist.Normal(0.0, 5.0),
-            "tau": dist.HalfCauchy(5.0),
-            "theta": lambda p: coordinates(dist.Normal(p.mu, p.tau).expand([8]).to_event(1)),
-        },
-        likelihood=lambda p, d: {"y": dist.Normal(p.theta, d.sigma)},
-    )
-    return model, {"y": d["y"].astype(float), "sigma": d["sigma"].astype(float)}
-
-
-def hmm_example() -> ModelAndData:
-    """Two hidden states with normal emissions, of posteriordb; its first state is not modelled, here it is uniform."""
-    flat_simplex = dist.Dirichlet(jnp.ones(2))
-    model = jl.Model(
-        prior={
-            "theta1": flat_simplex,
-            "theta2": flat_simplex,
-            "mu": dist.ImproperUniform(constraints.positive_ordered_vector, (), (2,)),
-        },
-        likelihood=lambda p, d: {
-            "y": jl.HiddenMarkov(jnp.array([0.5, 0.5]), jnp.stack([p.theta1, p.theta2]), dist.Normal(p.mu, 1.0)),
-            "prior of mu": jl.Factor(dist.Normal(jnp.array([3.0, 10.0]), 1.0).log_prob(p.mu).sum()),
-        },
-    )
-    return model, {"y": load_data("hmm_example")["y"]}
 
 
 def census_model(model: jl.Model) -> ModelAndData:

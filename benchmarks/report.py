@@ -51,7 +51,10 @@ def last_session(lines):
 def condition(lines):
     """Where and when, and how busy the machine was."""
     first, loads = lines[0], [one["load"] for one in lines]
-    wide = "64" if any(one.get("x64") for one in lines) else "32"
+    bits = {competitor_of(one): 64 if one.get("x64") else 32 for one in lines}
+    wide = "32" if 64 not in bits.values() else "64"
+    if len(set(bits.values())) > 1:
+        wide = f"32 ({', '.join(name for name, width in bits.items() if width == 64)}: 64)"
     return (
         f"**Condition:** {first['hardware']['cpu']}, {first['hardware']['cores']} cores, load {min(loads)} to {max(loads)}; Python "
         f"{first['versions']['python']}, JAX {first['versions']['jax']}, {wide} bits; {first['date'][:16].replace('T', ', ')}."
@@ -61,7 +64,11 @@ def condition(lines):
 def nuts(lines):
     """The table of each model, and the geometric means of the ratios."""
     one, rounds = lines[0], len({entry["seed"] for entry in lines})
-    peers = ", ".join(f"{name} {one['versions'][name]}" for name in ("numpyro", "blackjax") if name in one["versions"])
+    peers = ", ".join(
+        f"{name} {one['versions'][name]}"
+        for name in ("numpyro", "blackjax", "nutpie", "pystan")
+        if name in one["versions"]
+    )
     page = [
         f"{one['chains']} chains of {one['warmup']} + {one['draws']} iterations, medians of {rounds} round(s), every run a fresh process.",
         f"{peers}.",
@@ -119,6 +126,11 @@ def draw(lines, path):
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+def competitor_of(line):
+    """Who was measured."""
+    return line.get("competitor") or line["contender"]
 
 
 def case_of(line):

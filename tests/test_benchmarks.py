@@ -1,5 +1,9 @@
 """The benchmarks compare like with like: the density of jaxlatent's models is that of the peers', up to a constant."""
 
+import json
+import zipfile
+from math import exp, lgamma, sqrt
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -43,7 +47,7 @@ def test_all_samplers_are_given_the_same_density(name, x64):
 
 
 @pytest.mark.parametrize(
-    "name", ["C3", "schools", "logistic", "item_response", "volatility", "horseshoe"]
+    "name", ["C3", "schools", "logistic", "mixture", "item_response", "volatility", "ordered_probit", "horseshoe"]
 )  # C5: other coordinates
 def test_pymc_is_given_the_same_density(name, x64):
     """With `make test-peers`, which installs PyMC."""
@@ -82,3 +86,39 @@ def test_a_page_is_written_of_the_measurements(tmp_path, monkeypatch):
     # Twice the seconds for as many effective draws; the earlier session does not count.
     assert "| numpyro_parallel | 2 | 1 |" in page and "99" not in page
     assert (tmp_path / "nuts.svg").exists()
+
+
+@pytest.mark.parametrize("fault", [None, "mean", "sd"])
+def test_a_posterior_is_compared_with_its_reference(tmp_path, monkeypatch, x64, fault):
+    """Of a regression with flat priors, whose moments are known."""
+    from benchmarks.posteriordb import __main__ as posteriordb
+
+    rng = np.random.default_rng(0)
+    work = np.repeat([1, 2, 3, 4], 15)
+    score = 80.0 + 4.0 * work + 20.0 * rng.normal(size=work.size)
+    x = np.column_stack([np.ones(work.size), *(work == level for level in (2, 3, 4))])
+    best, squares, *_ = np.linalg.lstsq(x, score, rcond=None)
+    free = len(x) - 5
+    variance = np.append(np.diag(np.linalg.inv(x.T @ x)), 1.0) * squares / (free - 2)
+    mean = np.append(best, sqrt(squares[0] / 2) * exp(lgamma((free - 1) / 2) - lgamma(free / 2)))
+    variance[-1] -= mean[-1] ** 2
+    if fault == "mean":
+        mean[2] += 0.5 * sqrt(variance[2])
+    if fault == "sd":
+        variance[1] *= 1.5
+
+    name, data = "kidiq_with_mom_work-kidscore_mom_work", {"mom_work": work.tolist(), "kid_score": score.tolist()}
+    names = [f"beta[{i}]" for i in (1, 2, 3, 4)] + ["sigma"]
+    for kind, values in (("mean_value", mean), ("mean_squared_value", variance + mean**2)):
+        folder = tmp_path / "reference_posteriors" / "summary_statistics" / kind / kind
+        folder.mkdir(parents=True)
+        entry = {"names": names, kind: values.tolist(), "mcse_mean": [0.0] * 5}
+        (folder / f"{name}.json").write_text(json.dumps(entry))
+    (tmp_path / "posteriors").mkdir()
+    (tmp_path / "posteriors" / f"{name}.json").write_text(json.dumps({"reference_posterior_name": name}))
+    (tmp_path / "data" / "data").mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "data" / "data" / "kidiq_with_mom_work.json.zip", "w") as archive:
+        archive.writestr("kidiq_with_mom_work.json", json.dumps(data))
+    monkeypatch.setenv("POSTERIORDB", str(tmp_path))
+    figures = posteriordb.measured(name, {"chains": 4, "warmup": 300, "draws": 1000}, seed=0)
+    assert figures["agrees"] is (fault is None), figures

@@ -170,7 +170,13 @@ def test_a_column_is_answered_with_how_to_make_it_a_vector():
 
 @pytest.mark.parametrize(
     "prior",
-    [dist.Normal(0.0, 2.0), dist.HalfNormal(2.0), dist.LogNormal(0.0, 1.0), dist.Exponential(1.0)],
+    [
+        dist.Normal(0.0, 2.0),
+        dist.HalfNormal(2.0),
+        dist.LogNormal(0.0, 1.0),
+        dist.Exponential(1.0),
+        dist.TruncatedNormal(1.0, 2.0, low=0.0),
+    ],
     ids=lambda d: type(d).__name__,
 )
 def test_an_ordered_prior_of_equal_entries_is_that_of_order_statistics(prior):
@@ -196,8 +202,13 @@ def test_an_ordered_prior_of_different_entries_is_theirs_on_increasing_vectors()
 
 @pytest.mark.parametrize(
     "prior",
-    [dist.Normal(0.0, 1.0), dist.Beta(1.0, 2.0).expand([3]), dist.MultivariateNormal(jnp.zeros(3), jnp.eye(3))],
-    ids=["scalar", "bounded", "correlated"],
+    [
+        dist.Normal(0.0, 1.0),
+        dist.Beta(1.0, 2.0).expand([3]),
+        dist.TruncatedNormal(0.0, 1.0, low=1.0).expand([3]),
+        dist.MultivariateNormal(jnp.zeros(3), jnp.eye(3)),
+    ],
+    ids=["scalar", "bounded", "above one", "correlated"],
 )
 def test_other_priors_are_not_ordered(prior):
     with pytest.raises(jl.InputError, match="a vector of independent entries"):

@@ -1,9 +1,10 @@
-"""The regressions of posteriordb, each as a model and its data, under the names of posteriordb.
+"""Regressions, each as a model and its data, under the names of posteriordb.
 
 Linear regressions have the columns of `design` and a residual scale; flat priors where Stan's program states none.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -73,13 +74,14 @@ def mesquite() -> ModelAndData:
     return linear(columns(*(d[name] for name in names)), d["weight"])
 
 
-def logmesquite_logvash() -> ModelAndData:
-    """Their logarithms, by volume, area, shape and height."""
+def log_mesquite(*names: str) -> ModelAndData:
+    """Logarithms of weights, by logarithms of the named measures and the group."""
     d = load_data("mesquite")
     area = d["diam1"] * d["diam2"]
-    shape = d["diam1"] / d["diam2"]
-    logs = (np.log(v) for v in (area * d["canopy_height"], area, shape, d["total_height"]))
-    return linear(columns(*logs, d["group"]), np.log(d["weight"]))
+    measures = {**d, "area": area, "volume": area * d["canopy_height"], "shape": d["diam1"] / d["diam2"]}
+    logs = [np.log(measures[name]) for name in names]
+    # The model of the volume alone leaves the group out.
+    return linear(columns(*logs) if names == ("volume",) else columns(*logs, d["group"]), np.log(d["weight"]))
 
 
 def nes(year: int) -> ModelAndData:
@@ -172,56 +174,57 @@ def glm_poisson() -> ModelAndData:
     return model, {"x": columns(d["year"], d["year"] ** 2, d["year"] ** 3), "C": d["C"]}
 
 
+def interaction(x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Two columns and their product, with an intercept."""
+    return columns(x, z, x * z)
+
+
 CAUCHY = dist.HalfCauchy(2.5)
 MOM_WORK = "kidiq_with_mom_work"
 
 REGRESSIONS: dict[str, Callable[[], ModelAndData]] = {
-    "kidscore_momhs": lambda: kidiq(lambda d: columns(d["mom_hs"]), CAUCHY),
-    "kidscore_momiq": lambda: kidiq(lambda d: columns(d["mom_iq"]), CAUCHY),
-    "kidscore_momhsiq": lambda: kidiq(lambda d: columns(d["mom_hs"], d["mom_iq"]), CAUCHY),
-    "kidscore_interaction": lambda: kidiq(
-        lambda d: columns(d["mom_hs"], d["mom_iq"], d["mom_hs"] * d["mom_iq"]), CAUCHY
+    "kidiq-kidscore_momhs": lambda: kidiq(lambda d: columns(d["mom_hs"]), CAUCHY),
+    "kidiq-kidscore_momiq": lambda: kidiq(lambda d: columns(d["mom_iq"]), CAUCHY),
+    "kidiq-kidscore_momhsiq": lambda: kidiq(lambda d: columns(d["mom_hs"], d["mom_iq"]), CAUCHY),
+    "kidiq-kidscore_interaction": lambda: kidiq(lambda d: interaction(d["mom_hs"], d["mom_iq"]), CAUCHY),
+    "kidiq_with_mom_work-kidscore_interaction_c": lambda: kidiq(
+        lambda d: interaction(d["mom_hs"] - d["mom_hs"].mean(), d["mom_iq"] - d["mom_iq"].mean()), FLAT_SCALE, MOM_WORK
     ),
-    "kidscore_interaction_c2": lambda: kidiq(
-        lambda d: columns(d["mom_hs"] - 0.5, d["mom_iq"] - 100, (d["mom_hs"] - 0.5) * (d["mom_iq"] - 100)),
-        FLAT_SCALE,
-        MOM_WORK,
+    "kidiq_with_mom_work-kidscore_interaction_c2": lambda: kidiq(
+        lambda d: interaction(d["mom_hs"] - 0.5, d["mom_iq"] - 100), FLAT_SCALE, MOM_WORK
     ),
-    "kidscore_mom_work": lambda: kidiq(
+    "kidiq_with_mom_work-kidscore_interaction_z": lambda: kidiq(
+        lambda d: interaction(standardised(d["mom_hs"]) / 2, standardised(d["mom_iq"]) / 2), FLAT_SCALE, MOM_WORK
+    ),
+    "kidiq_with_mom_work-kidscore_mom_work": lambda: kidiq(
         lambda d: columns(*(d["mom_work"] == level for level in (2, 3, 4))), FLAT_SCALE, MOM_WORK
     ),
-    "earn_height": lambda: earnings(lambda d: columns(d["height"]), np.asarray),
-    "log10earn_height": lambda: earnings(lambda d: columns(d["height"]), np.log10),
-    "logearn_height": lambda: earnings(lambda d: columns(d["height"])),
-    "logearn_height_male": lambda: earnings(lambda d: columns(d["height"], d["male"])),
-    "logearn_interaction": lambda: earnings(lambda d: columns(d["height"], d["male"], d["height"] * d["male"])),
-    "logearn_interaction_z": lambda: earnings(
-        lambda d: columns(standardised(d["height"]), d["male"], standardised(d["height"]) * d["male"])
+    "earnings-earn_height": lambda: earnings(lambda d: columns(d["height"]), np.asarray),
+    "earnings-log10earn_height": lambda: earnings(lambda d: columns(d["height"]), np.log10),
+    "earnings-logearn_height": lambda: earnings(lambda d: columns(d["height"])),
+    "earnings-logearn_height_male": lambda: earnings(lambda d: columns(d["height"], d["male"])),
+    "earnings-logearn_interaction": lambda: earnings(lambda d: interaction(d["height"], d["male"])),
+    "earnings-logearn_interaction_z": lambda: earnings(lambda d: interaction(standardised(d["height"]), d["male"])),
+    "earnings-logearn_logheight_male": lambda: earnings(lambda d: columns(np.log(d["height"]), d["male"])),
+    "mesquite-mesquite": mesquite,
+    "mesquite-logmesquite": lambda: log_mesquite("diam1", "diam2", "canopy_height", "total_height", "density"),
+    "mesquite-logmesquite_logva": lambda: log_mesquite("volume", "area"),
+    "mesquite-logmesquite_logvas": lambda: log_mesquite("volume", "area", "shape", "total_height", "density"),
+    "mesquite-logmesquite_logvash": lambda: log_mesquite("volume", "area", "shape", "total_height"),
+    "mesquite-logmesquite_logvolume": lambda: log_mesquite("volume"),
+    **{f"nes{year}-nes": partial(nes, year) for year in range(1972, 2001, 4)},
+    "sblrc-blr": lambda: sblr("sblrc"),
+    "sblri-blr": lambda: sblr("sblri"),
+    "kilpisjarvi_mod-kilpisjarvi": kilpisjarvi,
+    "sesame_data-sesame_one_pred_a": sesame,
+    "radon_mn-radon_pooled": radon_pooled,
+    "wells_data-wells_dist": lambda: wells(lambda d: columns(d["dist"])),
+    "wells_data-wells_interaction_model": lambda: wells(lambda d: interaction(d["dist"] / 100, d["arsenic"])),
+    "wells_data-wells_interaction_c_model": lambda: wells(
+        lambda d: interaction((d["dist"] - d["dist"].mean()) / 100, d["arsenic"] - d["arsenic"].mean())
     ),
-    "logearn_logheight_male": lambda: earnings(lambda d: columns(np.log(d["height"]), d["male"])),
-    "mesquite": mesquite,
-    "logmesquite_logvash": logmesquite_logvash,
-    "nes1972": lambda: nes(1972),
-    "nes1988": lambda: nes(1988),
-    "nes2000": lambda: nes(2000),
-    "sblrc": lambda: sblr("sblrc"),
-    "sblri": lambda: sblr("sblri"),
-    "kilpisjarvi": kilpisjarvi,
-    "sesame_one_pred_a": sesame,
-    "radon_pooled": radon_pooled,
-    "wells_dist": lambda: wells(lambda d: columns(d["dist"])),
-    "wells_interaction_model": lambda: wells(
-        lambda d: columns(d["dist"] / 100, d["arsenic"], d["dist"] / 100 * d["arsenic"])
-    ),
-    "wells_interaction_c_model": lambda: wells(
-        lambda d: columns(
-            (d["dist"] - d["dist"].mean()) / 100,
-            d["arsenic"] - d["arsenic"].mean(),
-            (d["dist"] - d["dist"].mean()) / 100 * (d["arsenic"] - d["arsenic"].mean()),
-        )
-    ),
-    "nes_logit_model": nes_logit,
-    "GLM_Binomial_model": glm_binomial,
-    "GLM_Poisson_model": glm_poisson,
-    "diamonds": diamonds,
+    "nes_logit_data-nes_logit_model": nes_logit,
+    "GLM_Binomial_data-GLM_Binomial_model": glm_binomial,
+    "GLM_Poisson_Data-GLM_Poisson_model": glm_poisson,
+    "diamonds-diamonds": diamonds,
 }

@@ -63,8 +63,7 @@ def ordered(d: dist.Distribution) -> Ordered:
     """
     base = d.base_dist if isinstance(d, dist.Independent) else d
     plain = base.base_dist if isinstance(base, dist.ExpandedDistribution) else base
-    supports = (constraints.real, constraints.positive, constraints.nonnegative)
-    if len(d.shape()) != 1 or plain.event_shape or not any(plain.support is support for support in supports):
+    if len(d.shape()) != 1 or plain.event_shape or not (plain.support is constraints.real or _positive(plain.support)):
         raise InputError(
             "ordered(...)",
             got=f"{type(plain).__name__} of shape {d.shape()}",
@@ -72,3 +71,10 @@ def ordered(d: dist.Distribution) -> Ordered:
             remedy="for example dist.Normal(0.0, 5.0).expand([3]).",
         )
     return Ordered(plain if plain.shape() in ((), d.shape()) else base, d.shape()[0])
+
+
+def _positive(support: constraints.Constraint) -> bool:
+    """Whether a support is that of the positive numbers, which a truncated distribution tells by its bound."""
+    kinds = tuple(type(kind(0.0)) for kind in (constraints.greater_than, constraints.greater_than_eq))
+    bound = support.lower_bound if isinstance(support, kinds) else None
+    return bound is not None and isinstance(bound, int | float) and bound == 0
