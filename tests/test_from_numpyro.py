@@ -150,6 +150,24 @@ def test_a_plate_that_draws_its_rows_is_refused():
     assert jl.from_numpyro(whole, Y).dim
 
 
+def test_a_sampler_is_no_model(wrong_types):
+    from numpyro.infer import MCMC
+    from numpyro.infer import NUTS as Kernel
+
+    kernel = Kernel(lambda y: numpyro.sample("y", dist.Normal(0.0, 1.0), obs=y))
+    for other in (kernel, MCMC(kernel, num_warmup=1, num_samples=1)):
+        with pytest.raises(jl.InputError, match=f"type {type(other).__name__}\n(.|\n)*the function that"):
+            jl.from_numpyro(other, Y)
+
+
+def test_a_model_without_observations_is_told_to_be_its_prior():
+    def forgotten(x, y=None):
+        numpyro.sample("y", dist.Normal(numpyro.sample("mu", dist.Normal(0.0, 5.0)) * x, 1.0), obs=y)
+
+    with pytest.warns(UserWarning, match="the posterior is the prior of mu, y"):
+        jl.from_numpyro(forgotten, Y)
+
+
 def test_a_factor_is_no_observation():
     def penalised(y):
         mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))

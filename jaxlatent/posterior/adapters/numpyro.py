@@ -205,8 +205,15 @@ def from_numpyro(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Posterior
         **kwargs: its keyword arguments.
 
     Raises:
-        InputError: for arguments that the model does not take or that are not numeric, and for discrete latent sites.
+        InputError: for what is no function, for arguments that the model does not take or that are not numeric, and for discrete latent sites.
     """
+    if not callable(fn):
+        raise InputError(
+            "from_numpyro(fn, ...)",
+            got=f"an object of type {type(fn).__name__}",
+            expected="a NumPyro model: the function",
+            remedy="give the function that numpyro.infer.NUTS and MCMC take, and after it its arguments.",
+        )
     batch = next((arg for arg in args if isinstance(arg, Batch)), None)
     if batch is None:
         given, positional = _bound(fn, args, kwargs)
@@ -342,7 +349,14 @@ def _check_whole(sites: Sites) -> None:
 
 
 def _check_observations(sites: Sites) -> None:
-    """Check that the values of observed sites are integers where these count; warn where NumPyro counts values several times."""
+    """Check that the values of observed sites are integers where these count; warn where NumPyro counts values several times, or none."""
+    samples = {name: site for name, site in sites.items() if site["type"] == "sample"}
+    if samples and not any(site["is_observed"] for site in samples.values()):
+        warnings.warn(
+            f"no site of the model is observed, so the posterior is the prior of {', '.join(samples)}. If that is not meant, give the "
+            "observations: the argument of the model that it hands on as obs=...",
+            stacklevel=4,
+        )
     for name, site in sites.items():
         if not _is_observed(site):
             continue
