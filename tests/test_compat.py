@@ -21,6 +21,7 @@ from scipy.stats import kstest
 
 import jaxlatent as jl
 from jaxlatent._compat.binomial import draw
+from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.fusion_emitters import QUICK
 from jaxlatent._compat.one_kernel import one_kernel
 from jaxlatent._compat.short_generator import short_key
@@ -289,6 +290,28 @@ def test_the_choice_of_code_generators_is_made_where_it_exists():
         assert not QUICK
         with pytest.raises(RuntimeError):
             choose()
+
+
+def test_brief_programs_are_optimised_for_large_arguments_only(monkeypatch):
+    """And all compile: XLA has the option."""
+    products_only()  # which compiles once
+    levels = []
+    jit = jax.jit
+
+    def seen(fn, *, compiler_options=None, **settings):
+        levels.append((compiler_options or {}).get("xla_backend_optimization_level"))
+        return jit(fn, compiler_options=compiler_options, **settings)
+
+    monkeypatch.setattr(jax, "jit", seen)
+    small, large = jnp.arange(4.0), jnp.arange(5.0)
+    wave = lambda x: jnp.sin(x) + jax.random.key_data(jax.random.key(0))[0]
+    brief = compiled(quick=True, brief=small.nbytes)(wave)
+    for x, level in ((small, 0), (large, None), (small, 0)):
+        np.testing.assert_allclose(brief(x), wave(x), rtol=1e-6)
+        assert level in levels
+    assert levels == [0, None], "one program of each kind"
+    compiled(quick=True)(wave)(small)
+    assert levels[2:] == [None]
 
 
 def test_sums_are_still_given_to_ynnpack_elsewhere():

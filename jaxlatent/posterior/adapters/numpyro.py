@@ -205,7 +205,7 @@ def from_numpyro(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Posterior
         **kwargs: its keyword arguments.
 
     Raises:
-        InputError: for what is no function, for arguments that the model does not take or that are not numeric, and for discrete latent sites.
+        InputError: for what is no function, arguments that the model does not take or that are not numeric, and discrete latent sites.
     """
     if not callable(fn):
         raise InputError(
