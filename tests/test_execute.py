@@ -20,7 +20,7 @@ from monte_carlo import check_moments
 import jaxlatent as jl
 from jaxlatent._compat.fusion_emitters import QUICK
 from jaxlatent.engines.chains import mark_unmixed
-from jaxlatent.execute import chunks, programs, progress
+from jaxlatent.execute import chunks, devices, programs, progress
 
 
 def make(key=None):
@@ -166,6 +166,19 @@ def test_a_second_fit_of_equal_shapes_compiles_nothing(full):
     with compilations() as seen:
         jax.jit(lambda x: x * 1.23)(2.0)
     assert seen, "the counter sees nothing at all"
+
+
+@pytest.mark.parametrize(
+    ("cores", "chains", "seconds", "told"),
+    [(8, 2, 0.0, True), (1, 2, 0.0, False), (8, 1, 0.0, False), (8, 2, 1e6, False)],
+)
+def test_a_long_fit_says_that_cores_are_idle(monkeypatch, recwarn, cores, chains, seconds, told):
+    monkeypatch.setattr(devices, "cpu_cores", lambda: cores)
+    monkeypatch.setattr(devices, "_LONG", seconds)
+    warnings.simplefilter("always")
+    jl.fit(MODEL, D0, replace(FULL, chains=chains), 3)
+    said = [one for one in recwarn if "on one of the 8 cores" in str(one.message)]
+    assert len(said) == told
 
 
 def loops():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from engine_grid import ENGINES
 
 import jaxlatent as jl
 from jaxlatent.engines.base import Stage
@@ -13,7 +14,6 @@ from jaxlatent.execute import session as sessions
 from jaxlatent.execute.grid import make_grid
 from jaxlatent.execute.session import remaining, to_devices, to_host
 from jaxlatent.keys import streams
-from tests.engine_grid import ENGINES
 
 MODEL = jl.Model(
     {"mu": dist.Normal(0.0, 2.0), "tau": dist.HalfNormal(2.0)},

@@ -12,7 +12,7 @@ import numpy as np
 from jaxlatent.engines.base import Engine, settings
 from jaxlatent.execute import programs
 from jaxlatent.execute.begin import begin_job, devices_of
-from jaxlatent.execute.devices import own_devices
+from jaxlatent.execute.devices import idle_cores, own_devices
 from jaxlatent.execute.job import Job
 from jaxlatent.execute.loop import compile_stages, run_stages
 from jaxlatent.execute.outputs import named
@@ -53,6 +53,9 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
     fields = quarantine.blank(fields)
     choices = engine.choices(fields["statistics"])
     fields = jax.tree.map(lambda x: x[0] if quarantine.names is None else x, fields)
+    idle = idle_cores(devices, grid.datasets * grid.lanes, sum(ended.seconds.values()))
+    if idle is not None:
+        warnings.warn(idle, stacklevel=4)
     timings = {
         "compile": compiled,
         "warmup": ended.seconds[False],

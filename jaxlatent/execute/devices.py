@@ -10,6 +10,9 @@ import jax
 
 from jaxlatent.errors import InputError
 
+#: Seconds of computing after which a fit says that cores are idle.
+_LONG = 10.0
+
 
 def cpu_cores() -> int:
     """The number of CPU cores that this process may use."""
@@ -36,6 +39,23 @@ def use_cpu_cores(count: int | None = None) -> None:
                 expected="a call before the first JAX computation of the process",
                 remedy="move it to the top of the program, right after the imports.",
             ) from None
+
+
+def idle_cores(devices: Sequence[Any], lanes: int, seconds: float) -> str | None:
+    """What to say after a long fit of several lanes on one core of many.
+
+    Args:
+        devices: that the fit used.
+        lanes: of all datasets.
+        seconds: that it computed.
+    """
+    alone = devices[0].platform == "cpu" and jax.local_device_count("cpu") == 1
+    if not alone or lanes == 1 or seconds < _LONG or cpu_cores() == 1:
+        return None
+    return (
+        f"the {lanes} lanes of this fit shared one JAX device, which mostly computes on one of the {cpu_cores()} cores. With "
+        "jl.use_cpu_cores() at the top of the program, before the first computation of JAX, lanes run on all of them."
+    )
 
 
 def free_memory(device: Any) -> int:
