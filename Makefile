@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 # deletes it.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/jaxlatent-tests
 VERSIONS := compat layers results session store plots streams pickling em_peers nuts_kernel platforms diagnostics_convergence
+DEVICES = $(shell grep -l 'mark\.devices' tests/test_*.py)
 TESTS := JAX_COMPILATION_CACHE_DIR=$(CACHE) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 $(BIN)/python -m pytest
 
 .PHONY: demo test test-64 test-slow test-versions test-peers lint types docs bench clean
@@ -21,7 +22,7 @@ demo: $(VENV)/.installed  ## census income, from raw counts to a finished analys
 
 test: $(VENV)/.installed  ## the test suite on two workers: all of it on one device, the laws about devices on two and eight
 	$(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow'
-	$(TESTS) --devices 2 -m 'not slow' & two=$$!; $(TESTS) --devices 8 -m 'not slow' && wait $$two
+	$(TESTS) --devices 2 -m 'not slow' $(DEVICES) & two=$$!; $(TESTS) --devices 8 -m 'not slow' $(DEVICES) && wait $$two
 
 test-64: $(VENV)/.installed  ## the test suite in 64 bits, on one device
 	$(TESTS) --bits 64 -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow'
