@@ -194,18 +194,15 @@ def _is_row_wise(density: ModelDensity, data: Data, padded: Data, rows: Rows, le
         density, tuple((name, *_structure(value, rows.axes[name])) for name, value in data.items())
     )
     try:
-        if density.model.shapes(_one(padded)).sites != density.sites:
+        if verdict == [False] or density.model.shapes(_one(padded)).sites != density.sites:
             return False
+        # Pad by a thirtieth at least, so that a dependence on the number of rows exceeds rounding.
+        enough = lambda had, made: made if made - had >= had / 32 else round_up(had + had // 8)
+        more = tuple(map(enough, rows.leading, lengths))
+        many = _terms(density, padded if more == lengths else _append(data, rows, more, _last))
         if not verdict:
-            # Pad by a thirtieth at least, so that a dependence on the number of rows exceeds rounding.
-            enough = lambda had, made: made if made - had >= had / 32 else round_up(had + had // 8)
-            more = tuple(map(enough, rows.leading, lengths))
-            many = padded if more == lengths else _append(data, rows, more, _last)
-            verdict.append(_equal(_terms(density, data), _terms(density, many)))
-        if not verdict[0]:
-            return False
-        other = _append(data, rows, lengths, _farthest)
-        return _equal(_terms(density, padded), _terms(density, other), exactly=True)
+            verdict.append(_equal(_terms(density, data), many))
+        return verdict[0] and _equal(many, _terms(density, _append(data, rows, more, _farthest)), exactly=True)
     except Exception:  # the user's function may raise anything when given more rows
         return False
 
@@ -222,7 +219,7 @@ def _structure(value: Any, axes: int) -> tuple[Any, ...]:
     return axes, values.shape[1 + axes :], values.dtype, None if mask is None else mask.ndim
 
 
-@compiled("density", quick=True)
+@compiled("density", quick=True, brief=2**18)
 def _terms(density: ModelDensity, data: Data) -> tuple[PyTree, PyTree]:
     """Scalar terms and pointwise log likelihoods at a few positions, all leading with ``(dataset, position)``."""
     key = key_for(Purpose.CHECK, 0)

@@ -70,7 +70,7 @@ def place_starts(grid: Grid, posterior: Posterior, params: Params) -> tuple[Arra
     return found
 
 
-@_start("grid", "engine")
+@_between("grid", "engine")
 def begin(grid: Grid, engine: Engine, posterior: Posterior, keys: Streams, positions: Array) -> Session:
     """The initial session of all lanes."""
     one, two = grid.spec(1), grid.spec(2)
