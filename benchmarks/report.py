@@ -78,6 +78,8 @@ def nuts(lines):
         "",
         "![Least bulk ESS a second, compilation included](nuts.svg)",
     ]
+    for title, column in (("compilation included", "ESS/s cold"), ("compiled", "ESS/s run")):
+        page += ["", f"### Least bulk ESS a second, {title}", "", *overview(lines, column)]
     for model in dict.fromkeys(entry["model"] for entry in lines):
         rows = table.rows([entry for entry in lines if entry["model"] == model])
         titles = list(next(iter(rows.values())))
@@ -91,6 +93,19 @@ def nuts(lines):
         row(["---", "---:", "---:"]),
     ]
     page += [row([name, *map(number, means)]) for name, means in geometric_means(lines).items()]
+    return page
+
+
+def overview(lines, column):
+    """A table of one column, a row a model; the last column is that of the better jaxlatent over the best of the others."""
+    names = list(dict.fromkeys(entry["competitor"] for entry in lines))
+    page = [row(["", *names, "jaxlatent over the best"]), row(["---", *["---:"] * (len(names) + 1)])]
+    for model in dict.fromkeys(entry["model"] for entry in lines):
+        values = {name: found[column] for name, found in table.rows([e for e in lines if e["model"] == model]).items()}
+        own = [value for name, value in values.items() if name.startswith("jaxlatent")]
+        others = [value for name, value in values.items() if not name.startswith("jaxlatent")]
+        over = max(own) / max(others) if own and others else math.nan
+        page.append(row([model, *(number(values.get(name)) for name in names), number(over)]))
     return page
 
 

@@ -85,6 +85,7 @@ def test_a_page_is_written_of_the_measurements(tmp_path, monkeypatch):
     page = report.write().read_text()
     # Twice the seconds for as many effective draws; the earlier session does not count.
     assert "| numpyro_parallel | 2 | 1 |" in page and "99" not in page
+    assert "| schools | 50 | 25 | 2 |" in page, "cold: 100 effective draws in 2 s and in 4"
     assert (tmp_path / "nuts.svg").exists()
 
 
