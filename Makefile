@@ -31,7 +31,7 @@ test-slow: $(VENV)/.installed  ## long statistical runs
 	$(TESTS) -m slow
 
 test-versions: $(VENV)/.installed  ## what depends on the versions of JAX, NumPyro and ArviZ, for a second interpreter: PYTHON=, VENV=
-	$(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(addprefix tests/test_,$(addsuffix .py,$(VERSIONS)))
+	$(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' -k 'not killed' $(addprefix tests/test_,$(addsuffix .py,$(VERSIONS)))
 
 test-peers: $(VENV)/.installed  ## models of PyMC, which is installed for it, against PyMC itself
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,pymc]'

@@ -171,3 +171,20 @@ def test_a_mask_of_sequences_is_that_of_their_steps(steps):
         for mask in (kept, np.repeat(kept[:, None], steps, 1))
     ]
     np.testing.assert_allclose(*draws, rtol=1e-5)
+
+
+@pytest.mark.parametrize("narrow", range(3), ids=["initial", "transitions", "means"])
+def test_constants_of_32_bits_serve_a_model_under_64(x64, narrow):
+    values = [np.array([0.25, 0.75]), np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([-1.0, 1.5])]
+    y = jnp.array([0.5, -1.25, 2.0, 1.0])
+
+    def log_prob(initial, transitions, means):
+        return jl.HiddenMarkov(initial, transitions, dist.Normal(means, 1.0)).log_prob(y)
+
+    given = [jnp.asarray(value, jnp.float32 if i == narrow else jnp.float64) for i, value in enumerate(values)]
+    exact = log_prob(*map(jnp.asarray, values))
+    np.testing.assert_allclose(log_prob(*given), exact, rtol=1e-12)
+    np.testing.assert_allclose(jax.grad(log_prob)(*given), jax.grad(log_prob)(*map(jnp.asarray, values)), rtol=1e-6)
+    model = jl.HiddenMarkov(*given[:2], dist.Normal(given[2], 1.0))
+    assert np.allclose(model.smooth(y).probs.sum(-1), 1.0) and model.most_likely_states(y)[0].shape == (4,)
+    assert model.sample_states(jax.random.key(0), y).shape == (4,)

@@ -113,6 +113,7 @@ def test_modes_that_share_the_mass_are_both_kept_and_the_chains_unmixed():
     assert split.any() and (result.status[split] == jl.Status.UNMIXED).all()
 
 
+@pytest.mark.slow
 def test_chains_that_begin_anew_find_the_heavier_mode():
     """One start in four is in the mode that has all the mass: four chains miss it in 0.75**4 = 0.32 of all fits, if none begins anew.
 

@@ -68,9 +68,14 @@ class Problem(NamedTuple):
 def arrange(
     initial_probs: Array, transition_matrix: Array, log_likelihoods: Array, mask: AnyArray | None, method: Method | None
 ) -> Problem:
-    """Check shapes and move sequences to the last axis. Arguments as in `log_normalizer`."""
+    """Check shapes, promote to one type, and move sequences to the last axis. Arguments as in `log_normalizer`."""
     *leading, steps, states = log_likelihoods.shape
     _check(initial_probs, transition_matrix, log_likelihoods, mask, method)
+    # Constants of a model that was written under 32 bits stay so under 64, and loops take no mixtures.
+    dtype = jnp.result_type(initial_probs, transition_matrix, log_likelihoods)
+    initial_probs, transition_matrix, log_likelihoods = (
+        x.astype(dtype) for x in (initial_probs, transition_matrix, log_likelihoods)
+    )
 
     def batch(x: Array, event: int) -> Array:
         """Flatten sequences to the last axis, of length 1 if all share ``x``."""
