@@ -77,4 +77,4 @@ def _positive(support: constraints.Constraint) -> bool:
     """Whether a support is that of the positive numbers, which a truncated distribution tells by its bound."""
     kinds = tuple(type(kind(0.0)) for kind in (constraints.greater_than, constraints.greater_than_eq))
     bound = support.lower_bound if isinstance(support, kinds) else None
-    return bound is not None and isinstance(bound, int | float) and bound == 0
+    return isinstance(bound, int | float) and bound == 0

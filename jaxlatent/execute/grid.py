@@ -40,7 +40,7 @@ class Grid(NamedTuple):
         return PartitionSpec(*_AXES[:leading])
 
     def constrain(self, tree: SamePyTree, leading: int) -> SamePyTree:
-        """Constrain the sharding of ``tree`` to `spec` inside jit, see also `drop_weak_types`."""
+        """Constrain the sharding of ``tree`` to `spec` inside jit, without weak types (`drop_weak_types`)."""
         sharding = NamedSharding(self.mesh, self.spec(leading))
         laid: SamePyTree = jax.tree.map(lambda x: jax.lax.with_sharding_constraint(_drop_weak_type(x), sharding), tree)
         return laid
