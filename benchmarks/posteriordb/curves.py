@@ -133,7 +133,11 @@ def lotka_volterra() -> ModelAndData:
 
 
 def elimination() -> ModelAndData:
-    """Concentration of a drug that is absorbed, and eliminated by the law of Michaelis and Menten."""
+    """Concentration of a drug that is absorbed, and eliminated by the law of Michaelis and Menten.
+
+    ``K_m`` and ``V_m`` have no variance: with ``V_m / K_m`` fixed the likelihood tends to a positive limit (elimination in proportion to
+    the concentration), and the density of ``K_m`` falls as its third power. So the standard deviations of two samples do not agree.
+    """
     d = load_data("one_comp_mm_elim_abs")
 
     def concentrations(p: Any, d: Any) -> jax.Array:
