@@ -108,7 +108,7 @@ def test_the_curvature_ratio_is_that_of_the_moments(spread):
     """Closed form: x has variance exp(s**2 / 2) and mean curvature exp(s**2 / 2), v has s**2 and 1 / s**2 + 1 / 2."""
     many = neck(spread, length=20_000)
     weights = jnp.ones((LANES, 20_000))
-    _, ratio = estimate(many.draws, many.gradients, weights, identity("dense", DIM, 0))
+    ratio = estimate(many.draws, many.gradients, weights, identity("dense", DIM, 0)).curvature_ratio
     expected = max(np.exp(spread**2), 1 + spread**2 / 2)
     # The heaviest tail is that of the squared gradient; 80,000 draws know its mean to 1%, for these spreads, and its noise to 2%.
     np.testing.assert_allclose(ratio, expected, rtol=0.06)
@@ -116,7 +116,7 @@ def test_the_curvature_ratio_is_that_of_the_moments(spread):
 
 def test_noise_does_not_bend_a_posterior_of_many_dimensions():
     draws, gradients = jax.random.normal(jax.random.key(2), (2, LANES, LENGTH, 60))
-    _, ratio = estimate(draws, gradients, jnp.ones((LANES, LENGTH)), identity("dense", 60, 0))
+    ratio = estimate(draws, gradients, jnp.ones((LANES, LENGTH)), identity("dense", 60, 0)).curvature_ratio
     # Independent of each other, they are at the edge; the product of their largest eigenvalues would be four times as large.
     assert 0.5 < ratio < 1.1
 
@@ -127,6 +127,15 @@ def test_correlations_are_left_out_where_the_curvature_varies(spread, bent):
     assert bool(shared.diagonal_only) == bent and (shared.curvature_ratio > 2) == bent
     # Turned, the two coordinates are correlated as soon as their variances differ, as at a spread of 0.3.
     assert (correlation(shared) == 0.0) == bent
+
+
+@pytest.mark.parametrize("kind", ["diag", "dense", "low_rank"])
+def test_a_metric_without_correlations_is_that_of_the_standard_deviations(kind):
+    many, ones = neck(0.7), jnp.ones((LANES, LENGTH))
+    diagonal = estimate(many.draws, many.gradients, ones, identity(kind, DIM, 1)).diagonal
+    deviations = np.sqrt(np.var(many.draws, 1, ddof=1).mean(0))
+    np.testing.assert_allclose(jax.vmap(diagonal.forward)(jnp.eye(DIM)), np.diag(deviations), rtol=1e-5)
+    np.testing.assert_allclose(jax.vmap(diagonal.transpose)(jnp.eye(DIM)), np.diag(deviations), rtol=1e-5)
 
 
 def test_a_later_window_brings_correlations_back():

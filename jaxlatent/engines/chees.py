@@ -236,11 +236,9 @@ class ChEES(Chains):
         """At the end of a window, estimate the metric and set step size and length to their averages."""
         index = jnp.arange(records.lp.shape[1], dtype=counts.dtype)
         weights = (index < counts[:, None]) & ~self.done(state)[:, None]
-        fresh, _ = metrics.estimate(
-            records.position, records.gradient, weights.astype(state.energy.dtype), shared.metric
-        )
+        fresh = metrics.estimate(records.position, records.gradient, weights.astype(state.energy.dtype), shared.metric)
         learn = (stage.kind <= WINDOW) & weights.any()
-        metric = select(learn, fresh, shared.metric)
+        metric = select(learn, fresh.metric, shared.metric)
         known = shared.tuning.seen > 0
         step_size = jnp.where(known, jnp.exp(shared.tuning.log_average), shared.step_size)
         log_length = jnp.where(known, shared.average, shared.log_length)

@@ -3,9 +3,13 @@ r"""The mass matrix and its estimators, as a whitening map ``L``: inverse mass m
 In whitened momenta :math:`r = L^T p` the kinetic energy is :math:`|r|^2 / 2` and every U-turn check a plain dot product, so only the
 leapfrog step uses ``L``.
 
-The diagonal, dense and low-rank estimators all minimise the Fisher divergence between a Gaussian and the posterior from draws ``q`` *and*
-gradients ``g`` (Seyboldt, Carlson and Carpenter 2024): the optimum is the geometric mean of cov(q) and cov(g)\ :sup:`-1`. For a Gaussian
-target it is exact after ``dim + 1`` draws, where the sample covariance is still noisy.
+The dense and low-rank estimators minimise the Fisher divergence between a Gaussian and the posterior from draws ``q`` *and* gradients
+``g`` (Seyboldt, Carlson and Carpenter 2024): the optimum is the geometric mean of cov(q) and cov(g)\ :sup:`-1`. For a Gaussian target it
+is exact after ``dim + 1`` draws, where the sample covariance is still noisy.
+
+The diagonal estimator is the standard deviation of the draws. Where coordinates are correlated, or the curvature varies, the mean squared
+gradient of a coordinate is that of the narrowest place, and the geometric mean would shorten the steps of the very coordinates that need
+long ones: it gave half the effective draws a gradient on a horseshoe, two thirds on correlated regressions (`benchmarks.metric_choice`).
 
 Of a Gaussian the two are equal, so that every eigenvalue of cov(q) cov(g) is 1. In general cov(g) is the mean curvature, and the
 eigenvalues are at least 1: the variance of a direction times its mean curvature. Where the curvature varies strongly, as in the neck of
@@ -18,7 +22,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxlatent.typing import Array, Bool, Float
+from jaxlatent.typing import Array, Float
 
 #: Weight of the identity, in draws, against the empirical moments of a window with no more draws than dimensions; with more it falls off,
 #: since it biases the narrow directions of an ill-conditioned posterior most, whose shape ``dim + 1`` draws determine.
@@ -50,12 +54,10 @@ class Metric(NamedTuple):
         r""":math:`L^T g`."""
         return self._core(self.scale * g, transpose=True)
 
-    def flattened(self, flat: Bool[Array, ""]) -> "Metric":
-        """Only the diagonal part if ``flat``, with unchanged shapes."""
-        if self.spread.shape[-1]:
-            return self._replace(spread=jnp.where(flat, 1.0, self.spread))
+    def diagonal(self, scale: Float[Array, " dim"]) -> "Metric":
+        """``diag(scale)``, in the shapes of this metric."""
         rows, columns = self.matrix.shape
-        return self._replace(matrix=jnp.where(flat, jnp.eye(rows, columns), self.matrix))
+        return Metric(scale, jnp.eye(rows, columns), jnp.ones_like(self.spread))
 
     def _core(self, x: Array, transpose: bool) -> Array:
         if self.matrix.shape[-1] == 0:
@@ -75,13 +77,29 @@ def identity(kind: str, dim: int, rank: int) -> Metric:
     return Metric(jnp.ones(dim), jnp.eye(dim, columns), jnp.ones(columns))
 
 
+class Estimate(NamedTuple):
+    """What a window teaches.
+
+    Attributes:
+        metric: of the kind that was asked for.
+        diagonal: without correlations, in the shapes of ``metric``.
+        curvature_ratio: the largest ratio, over directions, of the mean curvature to that of a Gaussian with the covariance of the draws,
+            relative to noise; a low-rank metric measures it within the span of some draws and gradients, a diagonal one along the
+            coordinates.
+    """
+
+    metric: Metric
+    diagonal: Metric
+    curvature_ratio: Float[Array, ""]
+
+
 def estimate(
     draws: Float[Array, "lane n dim"],
     gradients: Float[Array, "lane n dim"],
     weights: Float[Array, "lane n"],
     like: Metric,
-) -> tuple[Metric, Float[Array, ""]]:
-    """Estimate the metric, and the curvature ratio, from a window of draws and gradients.
+) -> Estimate:
+    """Estimate the metric from a window of draws and gradients.
 
     Moments are taken about each lane's own mean, so that lanes that are still far apart do not inflate the metric.
 
@@ -90,25 +108,25 @@ def estimate(
         gradients: of the log density at the draws.
         weights: 1 for a draw to use, 0 for padding or a lane to leave out.
         like: a metric of the kind to estimate, used where the estimate is not finite.
-
-    Returns:
-        The metric, and the largest ratio, over directions, of the mean curvature to that of a Gaussian with the covariance of the draws,
-        relative to noise; a low-rank metric measures it within the span of some draws and gradients, a diagonal one along the coordinates.
     """
     q, total = _centred(draws, weights)
     g, _ = _centred(gradients, weights)
     variance_q, variance_g = jnp.sum(q**2, 0) / total, jnp.sum(g**2, 0) / total
+    deviation = jnp.sqrt(variance_q)
+    diagonal = like.diagonal(jnp.where(jnp.isfinite(deviation) & (deviation > 0), deviation, like.scale))
+    if like.matrix.shape[-1] == 0:
+        return Estimate(diagonal, diagonal, jnp.max(variance_q * variance_g))
     tiny = jnp.finfo(q.dtype).tiny
     scale = jnp.clip((variance_q + tiny) / (variance_g + tiny), 1e-20, 1e20) ** 0.25
     scale = jnp.where(jnp.isfinite(scale) & (variance_q > 0), scale, like.scale)
-    if like.matrix.shape[-1] == 0:
-        return like._replace(scale=scale), jnp.max(variance_q * variance_g)
     q, g = q / scale, g * scale
     if like.spread.shape[-1] == 0:
         matrix, largest = _lower_factor(_moment(q, total), _moment(g, total))
-        return like._replace(scale=scale, matrix=matrix), largest / _noise(q.shape[-1], total)
-    matrix, spread, ratio = _low_rank(q, g, weights.reshape(-1), total, like.spread.shape[-1])
-    return like._replace(scale=scale, matrix=matrix, spread=spread), ratio
+        metric, ratio = Metric(scale, matrix, like.spread), largest / _noise(q.shape[-1], total)
+    else:
+        matrix, spread, ratio = _low_rank(q, g, weights.reshape(-1), total, like.spread.shape[-1])
+        metric = Metric(scale, matrix, spread)
+    return Estimate(metric, diagonal, ratio)
 
 
 def _centred(

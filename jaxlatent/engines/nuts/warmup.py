@@ -99,16 +99,15 @@ def pool(
     learn = (stage.kind <= WINDOW) & trusted.any()
     typical = jnp.nanmedian(jnp.where(counted, window.lp, jnp.nan)) - depth_of_typical_set(window.draws.shape[-1])
     weights = (counted & (window.lp >= typical)).astype(window.draws.dtype)
-    fresh, ratio = select(
-        learn, estimate(window.draws, window.gradients, weights, shared.metric), (shared.metric, shared.curvature_ratio)
-    )
+    fresh = estimate(window.draws, window.gradients, weights, shared.metric)
+    ratio = jnp.where(learn, fresh.curvature_ratio, shared.curvature_ratio)
     decides = learn & automatic & (stage.steps >= _DECIDING)
     diagonal_only = jnp.where(decides, ~(ratio <= _BENT), shared.diagonal_only)
     running = valid & (index >= counts[:, None] // 2) & (jnp.isfinite(level) & (counts > 1))[:, None]
     deepest = running & (window.depth >= shared.limit(stage))
     capped = jnp.sum(deepest, dtype=level.dtype) > _CAPPED * jnp.sum(running, dtype=level.dtype)
     unmixed = jnp.where(stage.steps >= SETTLED, capped & _unmixed(window.draws, running), shared.unmixed)
-    metric = fresh.flattened(diagonal_only)
+    metric = select(learn, select(diagonal_only, fresh.diagonal, fresh.metric), shared.metric)
     return Shared(metric, step_size.astype(shared.step_size.dtype), ratio, diagonal_only, unmixed)
 
 
