@@ -119,13 +119,17 @@ class Fitted(Outcome):
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Posterior probabilities of hidden states or components, ``(..., K)`` by observation, with the leading axes of `params`.
 
+        A sequence ends with its last observed step; later steps have probabilities of 0, as have missing values of mixtures.
+
         Args:
             data: other data; those of the fit by default.
         """
         return self._require_hidden(self._computed(hidden.smooth, data, self.has_draws), "smooth")
 
     def most_likely_states(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
-        """The most likely path of every sequence (Viterbi), or label of every value; -1 where masked or past the end.
+        """The most likely path of every sequence (Viterbi), or label of every value.
+
+        -1 after the last observed step of a sequence, and for missing values of mixtures.
 
         Args:
             data: other data; those of the fit by default.
@@ -135,7 +139,7 @@ class Fitted(Outcome):
         )
 
     def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
-        """Paths or labels drawn given the data, one for each draw of the parameters; -1 where masked or past the end.
+        """Paths or labels drawn given the data, one for each draw of the parameters; -1 as in `most_likely_states`.
 
         Args:
             seed: required, an int or a typed JAX key.
@@ -147,7 +151,8 @@ class Fitted(Outcome):
     def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Draw the next ``steps`` values of every sequence, once for each draw of the parameters.
 
-        For hidden Markov models without inputs; with inputs, simulate with `predict`.
+        They follow the last *observed* step: missing steps at the end of a sequence are the first of its forecast. For hidden Markov
+        models without inputs; with inputs, simulate with `predict`.
 
         Args:
             steps: number of steps.
