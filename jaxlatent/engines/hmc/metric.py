@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxlatent.engines.base import when
 from jaxlatent.typing import Array, Float
 
 #: Weight of the identity, in draws, against the empirical moments of a window with no more draws than dimensions; with more it falls off,
@@ -66,7 +67,9 @@ class Metric(NamedTuple):
         # transposes, and may emit a product that it cannot compile (`jaxlatent._compat.small_products`).
         if self.spread.shape[-1] == 0:
             return x @ (self.matrix if transpose else self.matrix.T)
-        return x + ((self.spread - 1.0) * (x @ self.matrix)) @ self.matrix.T
+        # Without directions, as where correlations are left out, the two products are not computed.
+        known = jnp.any(self.spread != 1.0)
+        return when(known, lambda x: x + ((self.spread - 1.0) * (x @ self.matrix)) @ self.matrix.T, x)
 
 
 def identity(kind: str, dim: int, rank: int) -> Metric:
