@@ -25,7 +25,7 @@ from jaxlatent.engines.hmc.stages import SAMPLE, SEARCH, sampler_stages
 from jaxlatent.engines.nuts import trajectory as trajectories
 from jaxlatent.engines.nuts.lost import SPARE_STARTS, find_lost, moves_in_words, replacements
 from jaxlatent.engines.nuts.trajectory import Trajectory
-from jaxlatent.engines.nuts.warmup import EARLY_DEPTH, Shared, Window, in_words, pool
+from jaxlatent.engines.nuts.warmup import CAREFUL, EARLY_DEPTH, Shared, Window, in_words, pool
 from jaxlatent.errors import require
 from jaxlatent.masks import select
 from jaxlatent.posterior.posterior import Posterior
@@ -109,9 +109,9 @@ class NUTS(Chains):
         warmup: transitions per chain that adapt step size and metric; not kept.
         draws: kept transitions per chain.
         target_accept: target of the mean acceptance probability; raise it against divergences.
-        metric: "diag", "dense", "low_rank", or "auto": dense up to 200 dimensions, low rank above, and diagonal where the
-            curvature of the posterior varies strongly (see `jaxlatent.engines.nuts.warmup`). The statistics ``diagonal_metric`` and
-            ``curvature_ratio`` of a result say which it was, and why.
+        metric: "diag", "dense", "low_rank", or "auto": dense up to 200 dimensions, low rank above, and diagonal, with a target of at
+            least 0.9, where the curvature of the posterior varies strongly (see `jaxlatent.engines.nuts.warmup`). The statistics
+            ``diagonal_metric`` and ``curvature_ratio`` of a result say which it was, and why.
         rank: number of directions of the low-rank metric.
         max_depth: maximum number of doublings of a trajectory.
         divergence_threshold: energy error above which a trajectory is divergent.
@@ -197,7 +197,7 @@ class NUTS(Chains):
         """Make the trajectory's proposal (at first: the starting point) the current draw, and tune the step size."""
         fresh, tree, depth = state.fresh, state.trajectory.tree, state.trajectory.depth
         acceptance = tree.accept_sum / jnp.maximum(tree.size, 1).astype(tree.accept_sum.dtype)
-        tuning = select(fresh, state.tuning, tune(state.tuning, acceptance - self.target_accept))
+        tuning = select(fresh, state.tuning, tune(state.tuning, acceptance - self._target(shared)))
         kept = ~fresh & (stage.kind == SAMPLE)
         moved = jnp.any(tree.proposal.position != state.draw.position)
         counts = jnp.stack([kept, kept & (depth >= shared.limit(stage)), kept & moved]).astype(jnp.int32)
@@ -210,6 +210,11 @@ class NUTS(Chains):
             tally=Tally(*(jnp.stack(state.tally) + counts)),
             step_size=jnp.where(stage.kind == SAMPLE, shared.step_size, jnp.exp(tuning.log_step)),
         )
+
+    def _target(self, shared: Shared) -> Array | float:
+        if self.metric != "auto":
+            return self.target_accept
+        return jnp.where(shared.diagonal_only, max(self.target_accept, CAREFUL), self.target_accept)
 
     def done(self, state: State) -> Array:
         """Whether the start has no finite density: nothing to sample."""

@@ -8,8 +8,9 @@ them, far out along one direction, would outweigh all others.
 A dense or low-rank metric helps where the posterior is near a Gaussian, often by a factor of ten. Where the curvature varies (a banana, a
 funnel), correlations learned in the bulk are wrong in the tails: at the same mean acceptance such a metric diverges there and misses
 them. So ``metric="auto"`` leaves correlations out of the metric where the curvature ratio of the latest window is high
-(`jaxlatent.engines.hmc.metric`). Every later window decides anew. Divergences are no evidence of it: while dual averaging still tries
-step sizes, a transition in a hundred diverges on a plain regression too, and under a diagonal metric several of them.
+(`jaxlatent.engines.hmc.metric`), and makes steps smaller: one that does well in most places is too long in the narrowest, which traps
+chains. Every later window decides anew. Divergences are no evidence of it: while dual averaging still tries step sizes, a transition in a
+hundred diverges on a plain regression too, and under a diagonal metric several of them.
 
 If the chains of a dataset have not mixed although most trajectories reach the depth limit, its trees are kept shallow until they do: it
 would take a thousand gradients per draw, and all other datasets would wait.
@@ -31,8 +32,8 @@ EARLY_DEPTH = 6
 #: Windows at least this long say whether chains have mixed, and whether correlations are left out of the metric: the first of the usual
 #: warm-up (80) often begins outside the typical set.
 SETTLED, _DECIDING = 80, 100
-#: Correlations are left out above this curvature ratio.
-_BENT = 2.0
+#: Correlations are left out above this curvature ratio, and steps tuned to at least this mean acceptance.
+_BENT, CAREFUL = 2.0, 0.9
 #: Chains are unmixed if the ratio of between-chain to within-chain variance is higher (R-hat above 1.7); their trees become shallow if
 #: also a larger fraction of trajectories reaches the depth limit. Both in the second half of a window, after its first, too long steps.
 _SHALLOW_TREES_RATIO, _CAPPED = 2.0, 0.75
@@ -115,7 +116,7 @@ def in_words(ratios: np.ndarray, diagonal: np.ndarray) -> str:
     """What became of the metric of each dataset, and why, from its curvature ratio and whether it is diagonal."""
     if not ratios.size:
         return "as at the start, since no window taught it"
-    kind = "diagonal" if diagonal.all() else "with correlations"
+    kind = f"diagonal, and an acceptance of at least {CAREFUL:g}" if diagonal.all() else "with correlations"
     if diagonal.any() and not diagonal.all():
         kind = f"diagonal for {diagonal.sum()} of {diagonal.size} datasets, with correlations for the others"
     low, high = (f"{bound:.3g}" for bound in (ratios.min(), ratios.max()))
