@@ -152,7 +152,7 @@ def too_few_draws(view: View) -> Iterator[Finding]:
     if not len(few):
         return
     least = few[np.argmin(view.ess[few])]
-    seen = f"{view.labels[least]} has an effective sample size of {view.ess[least]:.0f} and an R-hat of {view.r_hat[least]:.2f}"
+    seen = f"{view.labels[least]} has an effective sample size of {view.ess[least]:.0f} and an R-hat of {view.r_hat[least]:.3f}"
     if view.ess[least] < MIXING * chains * draws:
         remedy = "Draws are strongly autocorrelated: reparameterise (jl.informed, jl.noncentred, centred predictors) rather than draw more."
     else:
