@@ -13,6 +13,7 @@ import jaxlatent as jl
 from jaxlatent.datasets import inverse_problem
 from jaxlatent.keys import streams
 from jaxlatent.models import Network, mixture_density_network
+from jaxlatent.results.conditional import make_conditional
 
 DATA = inverse_problem(200).data
 RNG = np.random.default_rng(0)
@@ -175,6 +176,44 @@ def test_predictions_of_a_batch_lead_with_datasets_and_lanes():
     draws = jl.fit(model, both, jl.Laplace(draws=50), seed=0).conditional({"x": np.array([1.0, 2.0])})
     assert draws.mean().shape == (2, 2) and draws.quantile([0.1, 0.9]).shape == (2, 2, 2)
     assert draws.sample(seed=0, draws=7)[0].shape == (2, 7, 2)
+
+
+def at(d, value=1.0):
+    """The predictions of one observation of distribution ``d(p)`` for four rows, at one value of its parameter."""
+    model = jl.Model({"a": dist.LogNormal(0.0, 1.0)}, lambda p, data: {"y": d(p)})
+    posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], jl.condition(model, {"y": np.ones(4)}))
+    return make_conditional(posterior, {"a": jnp.full((1, 1), value)}, False, None, lambda x: x[0, 0])
+
+
+def mixture_of_gammas(y):
+    return 0.5 * stats.gamma(2).cdf(y) + 0.5 * stats.gamma(50).cdf(y)
+
+
+@pytest.mark.parametrize(
+    ("d", "cdf", "modes"),
+    [
+        (lambda p: dist.Gamma(2.0, p.a), stats.gamma(2).cdf, [1.0]),
+        (lambda p: dist.LogNormal(3.0 * p.a, 2.0), stats.lognorm(2, scale=np.exp(3)).cdf, [np.exp(-1)]),
+        (lambda p: dist.Cauchy(p.a, 3.0), stats.cauchy(1, 3).cdf, [1.0]),
+        (lambda p: dist.Normal(1e5 * p.a, 1e3), stats.norm(1e5, 1e3).cdf, [1e5]),
+        (
+            lambda p: dist.MixtureSameFamily(
+                dist.Categorical(probs=jnp.array([0.5, 0.5])), dist.Gamma(jnp.array([2.0, 50.0]) * p.a, 1.0)
+            ),
+            mixture_of_gammas,
+            [1.0, 49.0],
+        ),
+    ],
+    ids=["gamma", "log-normal", "cauchy", "far from zero", "gammas"],
+)
+def test_quantiles_and_modes_need_no_moments_and_no_values_outside_the_support(d, cdf, modes):
+    found, levels = at(d), np.array([0.001, 0.05, 0.5, 0.9, 0.999])
+    quantiles = found.quantile(levels)
+    assert quantiles.shape == (4, 5)
+    np.testing.assert_allclose(cdf(quantiles[2].astype(float)), levels, atol=2e-6)
+    np.testing.assert_allclose(found.modes()[3, : len(modes)], modes, rtol=0.01)
+    assert np.isnan(found.modes()[:, len(modes) :]).all()
+    assert np.isnan(at(d, np.nan).quantile(levels)).all()
 
 
 def test_masked_rows_are_not_judged(trained):

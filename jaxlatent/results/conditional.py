@@ -16,19 +16,18 @@ from jax.scipy.special import logsumexp
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.centring import family_of
+from jaxlatent.distributions.cumulative import cdf
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.latent import hidden_in
-from jaxlatent.model.expansion import compact
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.results.quantiles import grid_between, quantiles
 from jaxlatent.typing import AnyArray, Array, ArrayLike, Data, Key, Params, PyTree
 
-#: Bisection steps for a quantile, from a few standard deviations to float32 precision.
-_BISECTIONS = 32
-#: Grid points of the search for modes.
-_GRID = 512
+#: Levels between which modes are searched, and the number of grid points of the search.
+_LEVELS, _GRID = np.clip(np.linspace(0, 1, 33), 1e-3, 1 - 1e-3), 512
 
 
 class Components(NamedTuple):
@@ -95,31 +94,24 @@ class Conditional:
             expected="a list of probabilities in (0, 1)",
             remedy="as in [0.05, 0.95].",
         )
-        self._require("quantiles and modes", lambda d: not d.is_discrete, "a continuous distribution")
-        mean, variance = self._moments()
-        # Bounds by Chebyshev's inequality.
-        wide = np.sqrt(variance)[..., None] / np.sqrt(np.minimum(levels, 1 - levels))
-        low, high = mean[..., None] - wide, mean[..., None] + wide
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            below = self._below(middle) < levels
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return self.strip((low + high) / 2)
+        return self.strip(self._quantile(levels))
 
     def modes(self, most: int = 5) -> np.ndarray:
         """The modes of the density, highest first: ``(rows, most)``, padded with NaN.
 
-        Found on a grid of 512 values over the range of all rows, and refined by a parabola through the log density.
+        Found on a grid of 512 values of each row, between the quantiles at 0.001 and 0.999, and refined by a parabola through the log
+        density; a peak at an end of the support is none.
         """
-        ends = self.quantile([1e-3, 1 - 1e-3])
-        grid = np.linspace(ends[..., 0].min(), ends[..., 1].max(), _GRID)
-        height = np.log(np.maximum(self.density(grid), np.finfo(np.float32).tiny))
-        left, here, right = height[..., :-2], height[..., 1:-1], height[..., 2:]
-        peak = (here > left) & (here >= right)
-        bend = np.where(peak, left - 2 * here + right, -1.0)
-        places = np.where(peak, grid[1:-1] + 0.5 * (grid[1] - grid[0]) * (left - right) / bend, np.nan)
-        order = np.argsort(np.where(peak, -here, np.inf), -1, kind="stable")[..., :most]
-        return np.take_along_axis(places, order, -1)
+        grid = grid_between(self._quantile(_LEVELS), _LEVELS, _GRID)
+        height = np.log(np.maximum(self._averaged(_density, grid), np.finfo(np.float32).tiny))
+        slope = np.diff(height) / np.maximum(np.diff(grid), np.finfo(np.float32).tiny)
+        before, after = slope[..., :-1], slope[..., 1:]
+        peak = (before > 0) & (after <= 0)
+        # The slope between two points is that of the parabola in their middle.
+        share = before / np.where(peak, before - after, 1.0)
+        places = (grid[..., :-2] + grid[..., 1:-1] + share * (grid[..., 2:] - grid[..., :-2])) / 2
+        order = np.argsort(np.where(peak, -height[..., 1:-1], np.inf), -1, kind="stable")[..., :most]
+        return self.strip(np.take_along_axis(np.where(peak, places, np.nan), order, -1))
 
     def sample(self, seed: int | Key, draws: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draws ``(draws, rows, *event)`` and their components ``(draws, rows)``, 0 without components.
@@ -163,6 +155,11 @@ class Conditional:
         below: np.ndarray = self._averaged(_cdf, y)
         return below
 
+    def _quantile(self, levels: np.ndarray) -> np.ndarray:
+        self._require("quantiles and modes", lambda d: not d.is_discrete, "a continuous distribution")
+        self._require_scalar()
+        return quantiles(self._below, levels, (*self._leading, *self._distribution().batch_shape, len(levels)))
+
     def _averaged(self, one: Callable[..., Any], y: Any) -> Any:
         try:
             return jax.tree.map(np.asarray, _averaged(self.posterior, self.params, y, self.name, one))
@@ -173,27 +170,38 @@ class Conditional:
         self._require("densities and distribution functions", lambda d: d.event_dim == 0, "scalar observations")
 
     def _require(self, what: str, fine: Callable[[Any], bool], expected: str) -> None:
-        """Raise `InputError` unless ``fine(d)`` of the distribution of the observation, of which shapes alone are known."""
+        """Raise `InputError` unless ``fine(d)`` of the distribution of the observation."""
+        d = self._distribution()
+        require(
+            fine(d),
+            f"{what} of {self.name!r}",
+            got=_describe(d),
+            expected=expected,
+            remedy="use log_score() or sample().",
+        )
+
+    def _distribution(self) -> Any:
+        """The distribution of the observation, of which shapes alone are known."""
         found: list[Any] = []
         first = jax.tree.map(lambda x: x[0, 0, 0], self.params)
         one = self.posterior.one(0)
         jax.eval_shape(
             lambda params, data: found.append(one.density.observed(params, data)[self.name]), first, one.data
         )
-        require(
-            fine(found[0]),
-            f"{what} of {self.name!r}",
-            got=_describe(found[0]),
-            expected=expected,
-            remedy="use log_score() or sample().",
-        )
+        return found[0]
+
+    @property
+    def _leading(self) -> tuple[int, ...]:
+        """The numbers of datasets and lanes."""
+        return next(iter(self.params.values())).shape[:2]
 
     def _grid(self, y: Sequence[float] | ArrayLike) -> Array:
         values = jnp.asarray(np.asarray(y))
         require(
             values.ndim == 1, "a grid of values", got=np.shape(y), expected="one axis", remedy="pass a list of values."
         )
-        return jnp.broadcast_to(values, (*next(iter(self.params.values())).shape[:2], 1, len(values)))
+        rows = (1,) * len(self._distribution().batch_shape)
+        return jnp.broadcast_to(values, (*self._leading, *rows, len(values)))
 
     def _observed(self) -> tuple[Array, Array]:
         """The observation and its mask, ``(dataset, lane, rows, *event)``."""
@@ -209,8 +217,7 @@ class Conditional:
                 remedy="add it to the data of result.conditional(data).",
             )
         value, mask = split(found)
-        lanes = next(iter(self.params.values())).shape[1]
-        return jnp.repeat(value[:, None], lanes, 1), jnp.ones((), bool) if mask is None else mask[:, None]
+        return jnp.repeat(value[:, None], self._leading[1], 1), jnp.ones((), bool) if mask is None else mask[:, None]
 
 
 def _family(d: Any) -> Any:
@@ -250,7 +257,7 @@ def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
 
 def _cdf(d: dist.Distribution, y: Array) -> Array:
     """The distribution function at values ``(rows or 1, G)``: ``(rows, G)``."""
-    below = compact(d).cdf(jnp.moveaxis(y, -1, 0))
+    below = cdf(d, jnp.moveaxis(y, -1, 0))
     return jnp.moveaxis(jnp.broadcast_to(below, (y.shape[-1], *d.batch_shape)), 0, -1)
 
 
