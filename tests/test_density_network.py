@@ -185,6 +185,17 @@ def at(d, value=1.0):
     return make_conditional(posterior, {"a": jnp.full((1, 1), value)}, False, None, lambda x: x[0, 0])
 
 
+@pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (300.0, 0.3), (1e5, 10.0)])
+def test_the_variance_is_that_of_the_draws_however_large_the_mean(mean, sd):
+    model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, sd)})
+    posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], jl.condition(model, {"y": np.zeros(4)}))
+    draws = np.random.default_rng(0).normal(mean, sd / 3, (1, 4, 1000)).astype(np.float32)
+    found = make_conditional(posterior, {"mu": draws}, True, None, lambda x: x[0])
+    exact = draws.astype(float)
+    np.testing.assert_allclose(found.mean(), exact.mean(), rtol=2e-7, atol=1e-6)
+    np.testing.assert_allclose(found.variance(), sd**2 + exact.var(), rtol=1e-4)
+
+
 def mixture_of_gammas(y):
     return 0.5 * stats.gamma(2).cdf(y) + 0.5 * stats.gamma(50).cdf(y)
 

@@ -146,8 +146,8 @@ class Conditional:
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         self._require("moments", _ordered, "numbers or vectors whose distribution has a mean")
-        mean, square, variance = self._averaged(_moments, ())
-        return mean, variance + np.maximum(square - mean**2, 0.0)
+        mean = self._averaged(_mean, ())
+        return mean, self._averaged(_variance, mean)
 
     def _below(self, y: Array | np.ndarray) -> np.ndarray:
         self._require_scalar()
@@ -236,8 +236,15 @@ def _describe(d: Any) -> str:
     return f"{mixture}{type(_family(d)).__name__} of event shape {d.event_shape}"
 
 
-def _moments(d: dist.Distribution, y: Any) -> tuple[Array, Array, Array]:
-    return d.mean, d.mean**2, d.variance
+def _mean(d: dist.Distribution, y: Any) -> Array:
+    mean: Array = d.mean
+    return mean
+
+
+def _variance(d: dist.Distribution, mean: Array) -> Array:
+    """Of the values around the ``mean`` of all draws: a difference of mean squares would lose it where the mean is large."""
+    variance: Array = d.variance + (d.mean - mean) ** 2
+    return variance
 
 
 def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
@@ -271,11 +278,12 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
 
     def lane(posterior: Posterior, params: Params, y: PyTree) -> PyTree:
         at: Callable[[Params], PyTree] = lambda params: one(posterior.density.observed(params, posterior.data)[name], y)
-        like = jax.eval_shape(at, jax.tree.map(lambda x: x[0], params))
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-        add = lambda total, params: (jax.tree.map(jnp.add, total, at(params)), None)
-        total, _ = jax.lax.scan(add, zeros, params)
-        return jax.tree.map(lambda x: x / next(iter(params.values())).shape[0], total)
+        # Sums of differences from the first: of many large numbers, a sum in float32 is coarser than they vary.
+        first = jax.tree.map(lambda x: jnp.where(jnp.isfinite(x), x, 0), at(jax.tree.map(lambda x: x[0], params)))
+        add = lambda total, params: (jax.tree.map(lambda t, x, x0: t + (x - x0), total, at(params), first), None)
+        total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, first), params)
+        draws = next(iter(params.values())).shape[0]
+        return jax.tree.map(lambda x0, t: x0 + t / draws, first, total)
 
     return over_lanes(lane, (1, 0, 0))(posterior, params, y)
 
