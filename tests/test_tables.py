@@ -207,6 +207,22 @@ def test_each_dataset_of_a_ragged_batch_has_its_own_rows_in_arviz():
     assert fit.to_arviz()["observed_data"]["y"].sizes["row"] == 11
 
 
+def test_each_dataset_of_a_ragged_batch_has_results_for_its_own_rows():
+    data = {"short": line(3), "long": line(9), "gaps": line(8, missing=(2, 7))}
+    fit = jl.fit(LINE, jl.batch(data), jl.Laplace(draws=30), 0)
+    for name, one in data.items():
+        n, own = len(one["x"]), fit[name]
+        means = own.params["slope"][0][:, None] * one["x"]
+        seen = ~np.ma.getmaskarray(one["y"])
+        assert own.predict(0)["y"].shape == own.log_likelihood()["y"].shape == (1, 30, n)
+        terms = np.where(seen, norm.logpdf(np.ma.getdata(one["y"]), means), 0.0)
+        np.testing.assert_allclose(own.log_likelihood()["y"][0], terms, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(own.conditional().mean(), means.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(np.isnan(own.conditional().log_score()), ~seen)
+        assert own.predict(0, {"x": np.zeros(5)})["y"].shape == (1, 30, 5)
+    assert fit.predict(0)["y"].shape == (3, 1, 30, 9)
+
+
 def test_sequences_of_a_ragged_batch_have_their_own_number_and_steps_in_arviz():
     model = jl.Model(
         {"slope": dist.Normal(0.0, 10.0)}, lambda p, d: {"y": dist.Normal(p.slope * d.x, 1.0)}, key="lines"

@@ -10,7 +10,6 @@ from jaxlatent.errors import InputError
 from jaxlatent.masks import widen
 from jaxlatent.results import container
 from jaxlatent.results.fitted import Fitted
-from jaxlatent.results.padding import without_padding
 
 
 def to_arviz(result: Fitted, predictions: int | None) -> Any:
@@ -48,8 +47,6 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
         groups["constant_data"] = container.dataset(data["constant_data"], single, axes, coords)
         if predictions is not None:
             groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
-    if result.names is None:
-        groups = without_padding(groups, result.posterior.data, terms)
     return container.inference_data(groups)
 
 
@@ -60,7 +57,7 @@ def data_groups(result: Fitted) -> dict[str, dict[str, np.ndarray]]:
         return {}
     groups = {
         "observed_data": _with_nan(result._observations(names)),
-        "constant_data": _with_nan(result.posterior.density.covariates(result.posterior.data, names)),
+        "constant_data": _with_nan(result._unpadded(result.posterior.density.covariates(result.posterior.data, names))),
     }
     if result.names is not None and result.quarantined:
         # The data of a quarantined dataset are those of another one.
