@@ -178,11 +178,32 @@ def test_predictions_of_a_batch_lead_with_datasets_and_lanes():
     assert draws.sample(seed=0, draws=7)[0].shape == (2, 7, 2)
 
 
-def at(d, value=1.0):
-    """The predictions of one observation of distribution ``d(p)`` for four rows, at one value of its parameter."""
+def at(d, value=1.0, y=(1.0, 1.0, 1.0, 1.0)):
+    """The predictions of one observation of distribution ``d(p)``, at one value of its parameter."""
     model = jl.Model({"a": dist.LogNormal(0.0, 1.0)}, lambda p, data: {"y": d(p)})
-    posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], jl.condition(model, {"y": np.ones(4)}))
+    posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], jl.condition(model, {"y": np.asarray(y)}))
     return make_conditional(posterior, {"a": jnp.full((1, 1), value)}, False, None, lambda x: x[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("d", "law"),
+    [
+        (lambda p: dist.Poisson(0.1 * p.a), stats.poisson(0.1)),
+        (lambda p: dist.NegativeBinomial2(3.0 * p.a, 2.0), stats.nbinom(2, 0.4)),
+    ],
+    ids=["poisson", "negative binomial"],
+)
+def test_counts_are_calibrated_under_their_own_distribution(d, law):
+    y = law.rvs(4000, random_state=0)
+    found, probs = at(d, y=y), np.array([0.5, 0.8, 0.9])
+    pit = found.pit(seed=1)
+    assert np.all((pit >= law.cdf(y - 1) - 1e-5) & (pit <= law.cdf(y) + 1e-5))
+    # False alarms in one of ten thousand.
+    assert stats.kstest(pit, "uniform").pvalue > 1e-4
+    assert np.all(np.abs(found.coverage(probs, seed=1) - probs) < 4 * np.sqrt(probs * (1 - probs) / len(y)))
+    for call in (found.pit, lambda: found.coverage(probs)):
+        with pytest.raises(jl.InputError, match=r"pit\(seed=0\)"):
+            call()
 
 
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (300.0, 0.3), (1e5, 10.0)])

@@ -126,10 +126,32 @@ class Conditional:
         values, labels = _sampled(self.posterior, params, keys, self.name)
         return self.strip(np.asarray(values)), self.strip(np.asarray(labels))
 
-    def pit(self) -> np.ndarray:
-        """The distribution function at the observation, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked."""
+    def pit(self, seed: int | Key | None = None) -> np.ndarray:
+        """The distribution function at the observation, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked.
+
+        Of discrete observations it is drawn between the function below the observation and at it (Smith 1985; Czado, Gneiting and Held
+        2009, section 2.1), which makes it uniform too.
+
+        Args:
+            seed: of the draws; required for discrete observations, and of no effect on continuous ones.
+
+        Raises:
+            InputError: for discrete observations without a seed, data without the observation, and without a distribution function.
+        """
         value, seen = self._observed()
-        return self.strip(np.where(seen, self._below(value[..., None])[..., 0], np.nan))
+        below = self._below(value[..., None])[..., 0]
+        if self._distribution().is_discrete:
+            if seed is None:
+                raise InputError(
+                    f"pit() and coverage() of {self.name!r}",
+                    got=f"{_describe(self._distribution())}, which is discrete, and no seed",
+                    expected="a seed: of discrete values these are randomised",
+                    remedy="use pit(seed=0) or coverage(probs, seed=0).",
+                )
+            least = self._below(value[..., None] - 1)[..., 0]
+            share = jax.random.uniform(key_for(Purpose.PIT, seed), below.shape, below.dtype)
+            below = least + np.asarray(share) * (below - least)
+        return self.strip(np.where(seen, below, np.nan))
 
     def log_score(self) -> np.ndarray:
         """The log predictive density of the observation, ``(rows,)``, in nats: higher is better; NaN if masked."""
@@ -138,9 +160,14 @@ class Conditional:
         score = logsumexp(each, 2) - jnp.log(each.shape[2])
         return self.strip(np.where(seen, score, np.nan))
 
-    def coverage(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
-        """The fraction of observations in central intervals of probabilities ``(Q,)``: ``(Q,)``, close to them if calibrated."""
-        off = np.abs(self.pit() - 0.5)[..., None]
+    def coverage(self, probs: Sequence[float] | ArrayLike, seed: int | Key | None = None) -> np.ndarray:
+        """The fraction of observations in central intervals of probabilities ``(Q,)``: ``(Q,)``, close to them if calibrated.
+
+        Args:
+            probs: of the intervals.
+            seed: as of `pit`: discrete observations at an end of an interval are in it with some probability.
+        """
+        off = np.abs(self.pit(seed) - 0.5)[..., None]
         inside: np.ndarray = np.nanmean(np.where(np.isnan(off), np.nan, off <= np.asarray(probs) / 2), -2)
         return inside
 
