@@ -206,6 +206,31 @@ def test_counts_are_calibrated_under_their_own_distribution(d, law):
             call()
 
 
+ORDERED = np.diff(1 / (1 + np.exp(1.0 - np.array([-np.inf, -1.0, 0.5, np.inf]))))
+GAMMAS = dist.MixtureSameFamily(dist.Categorical(probs=jnp.array([0.5, 0.5])), dist.Gamma(jnp.array([2.0, 5.0]), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("d", "law"),
+    [
+        (dist.OrderedLogistic(1.0, jnp.array([-1.0, 0.5])), stats.rv_discrete(values=(range(3), ORDERED)).pmf),
+        (dist.Categorical(probs=jnp.array([0.2, 0.8])), stats.bernoulli(0.8).pmf),
+        (dist.DiscreteUniform(1, 3), stats.randint(1, 4).pmf),
+        (dist.Poisson(2.0), stats.poisson(2).pmf),
+        (dist.Exponential(2.0), stats.expon(scale=0.5).pdf),
+        (dist.Beta(2.0, 3.0), stats.beta(2, 3).pdf),
+        (GAMMAS, lambda y: 0.5 * stats.gamma(2).pdf(y) + 0.5 * stats.gamma(5).pdf(y)),
+    ],
+    ids=["ordered", "categories", "integers", "counts", "exponential", "beta", "gammas"],
+)
+def test_the_density_is_0_outside_the_support_and_takes_whole_numbers_as_floats(d, law):
+    y = [-1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 40.0]
+    y = y if d.is_discrete else [*y[:2], 1e-3, *y[3:]]
+    found = at(lambda p: d, y=np.ones(4, int if d.is_discrete else float)).density(y)
+    assert found.shape == (4, 8)
+    np.testing.assert_allclose(found[0], law(np.array(y)), rtol=2e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (300.0, 0.3), (1e5, 10.0)])
 def test_the_variance_is_that_of_the_draws_however_large_the_mean(mean, sd):
     model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, sd)})

@@ -14,10 +14,10 @@ from scipy.special import logsumexp
 
 import jaxlatent as jl
 from jaxlatent.distributions.bernoulli import BernoulliLogits
-from jaxlatent.distributions.cumulative import cdf
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.distributions.normals import InverseWishart, Normals
+from jaxlatent.distributions.pointwise import cdf
 
 PI = jnp.array([0.5, 0.3, 0.2])
 A = jnp.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]])

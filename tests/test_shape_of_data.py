@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import jaxlatent as jl
-from jaxlatent.distributions.cumulative import cdf
+from jaxlatent.distributions.pointwise import cdf
 from jaxlatent.latent import expect, hidden_in
 from jaxlatent.model.expansion import expand_to
 

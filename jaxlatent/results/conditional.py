@@ -16,8 +16,8 @@ from jax.scipy.special import logsumexp
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.centring import family_of
-from jaxlatent.distributions.cumulative import cdf
 from jaxlatent.distributions.factor import Factor
+from jaxlatent.distributions.pointwise import cdf, density
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.latent import hidden_in
@@ -79,7 +79,7 @@ class Conditional:
         return self.strip(self._below(self._grid(y)))
 
     def density(self, y: Sequence[float] | ArrayLike) -> np.ndarray:
-        """The density at values ``(G,)``: ``(rows, G)``; scalar observations only."""
+        """The density at values ``(G,)``, of counts and categories their probabilities: ``(rows, G)``; scalar observations only."""
         self._require_scalar()
         return self.strip(self._averaged(_density, self._grid(y)))
 
@@ -290,13 +290,17 @@ def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
 
 
 def _cdf(d: dist.Distribution, y: Array) -> Array:
-    """The distribution function at values ``(rows or 1, G)``: ``(rows, G)``."""
-    below = cdf(d, jnp.moveaxis(y, -1, 0))
-    return jnp.moveaxis(jnp.broadcast_to(below, (y.shape[-1], *d.batch_shape)), 0, -1)
+    return _at_values(cdf, d, y)
 
 
 def _density(d: dist.Distribution, y: Array) -> Array:
-    return jnp.moveaxis(jnp.exp(d.log_prob(jnp.moveaxis(y, -1, 0))), 0, -1)
+    return _at_values(density, d, y)
+
+
+def _at_values(one: Callable[[Any, Array], Array], d: dist.Distribution, y: Array) -> Array:
+    """``one(d, value)`` at values ``(rows or 1, G)``: ``(rows, G)``."""
+    found = one(d, jnp.moveaxis(y, -1, 0))
+    return jnp.moveaxis(jnp.broadcast_to(found, (y.shape[-1], *d.batch_shape)), 0, -1)
 
 
 @compiled("name", "one")
