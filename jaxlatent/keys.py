@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     LIKELIHOOD_RATIO_TEST = _FIRST + 15
     SPLIT_AND_MERGE = _FIRST + 16
     SIMULATE = _FIRST + 17
+    PIT = _FIRST + 18
 
 
 class Streams(NamedTuple):

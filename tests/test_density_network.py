@@ -13,6 +13,7 @@ import jaxlatent as jl
 from jaxlatent.datasets import inverse_problem
 from jaxlatent.keys import streams
 from jaxlatent.models import Network, mixture_density_network
+from jaxlatent.results.conditional import make_conditional
 
 DATA = inverse_problem(200).data
 RNG = np.random.default_rng(0)
@@ -175,6 +176,101 @@ def test_predictions_of_a_batch_lead_with_datasets_and_lanes():
     draws = jl.fit(model, both, jl.Laplace(draws=50), seed=0).conditional({"x": np.array([1.0, 2.0])})
     assert draws.mean().shape == (2, 2) and draws.quantile([0.1, 0.9]).shape == (2, 2, 2)
     assert draws.sample(seed=0, draws=7)[0].shape == (2, 7, 2)
+
+
+def at(d, value=1.0, y=(1.0, 1.0, 1.0, 1.0)):
+    """The predictions of one observation of distribution ``d(p)``, at one value of its parameter."""
+    model = jl.Model({"a": dist.LogNormal(0.0, 1.0)}, lambda p, data: {"y": d(p)})
+    posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], jl.condition(model, {"y": np.asarray(y)}))
+    return make_conditional(posterior, {"a": jnp.full((1, 1), value)}, False, None, lambda x: x[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("d", "law"),
+    [
+        (lambda p: dist.Poisson(0.1 * p.a), stats.poisson(0.1)),
+        (lambda p: dist.NegativeBinomial2(3.0 * p.a, 2.0), stats.nbinom(2, 0.4)),
+    ],
+    ids=["poisson", "negative binomial"],
+)
+def test_counts_are_calibrated_under_their_own_distribution(d, law):
+    y = law.rvs(4000, random_state=0)
+    found, probs = at(d, y=y), np.array([0.5, 0.8, 0.9])
+    pit = found.pit(seed=1)
+    assert np.all((pit >= law.cdf(y - 1) - 1e-5) & (pit <= law.cdf(y) + 1e-5))
+    # False alarms in one of ten thousand.
+    assert stats.kstest(pit, "uniform").pvalue > 1e-4
+    assert np.all(np.abs(found.coverage(probs, seed=1) - probs) < 4 * np.sqrt(probs * (1 - probs) / len(y)))
+    for call in (found.pit, lambda: found.coverage(probs)):
+        with pytest.raises(jl.InputError, match=r"pit\(seed=0\)"):
+            call()
+
+
+ORDERED = np.diff(1 / (1 + np.exp(1.0 - np.array([-np.inf, -1.0, 0.5, np.inf]))))
+GAMMAS = dist.MixtureSameFamily(dist.Categorical(probs=jnp.array([0.5, 0.5])), dist.Gamma(jnp.array([2.0, 5.0]), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("d", "law"),
+    [
+        (dist.OrderedLogistic(1.0, jnp.array([-1.0, 0.5])), stats.rv_discrete(values=(range(3), ORDERED)).pmf),
+        (dist.Categorical(probs=jnp.array([0.2, 0.8])), stats.bernoulli(0.8).pmf),
+        (dist.DiscreteUniform(1, 3), stats.randint(1, 4).pmf),
+        (dist.Poisson(2.0), stats.poisson(2).pmf),
+        (dist.Exponential(2.0), stats.expon(scale=0.5).pdf),
+        (dist.Beta(2.0, 3.0), stats.beta(2, 3).pdf),
+        (GAMMAS, lambda y: 0.5 * stats.gamma(2).pdf(y) + 0.5 * stats.gamma(5).pdf(y)),
+    ],
+    ids=["ordered", "categories", "integers", "counts", "exponential", "beta", "gammas"],
+)
+def test_the_density_is_0_outside_the_support_and_takes_whole_numbers_as_floats(d, law):
+    y = [-1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 40.0]
+    y = y if d.is_discrete else [*y[:2], 1e-3, *y[3:]]
+    found = at(lambda p: d, y=np.ones(4, int if d.is_discrete else float)).density(y)
+    assert found.shape == (4, 8)
+    np.testing.assert_allclose(found[0], law(np.array(y)), rtol=2e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (300.0, 0.3), (1e5, 10.0)])
+def test_the_variance_is_that_of_the_draws_however_large_the_mean(mean, sd):
+    model = jl.Model({"mu": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.mu, sd)})
+    posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], jl.condition(model, {"y": np.zeros(4)}))
+    draws = np.random.default_rng(0).normal(mean, sd / 3, (1, 4, 1000)).astype(np.float32)
+    found = make_conditional(posterior, {"mu": draws}, True, None, lambda x: x[0])
+    exact = draws.astype(float)
+    np.testing.assert_allclose(found.mean(), exact.mean(), rtol=2e-7, atol=1e-6)
+    np.testing.assert_allclose(found.variance(), sd**2 + exact.var(), rtol=1e-4)
+
+
+def mixture_of_gammas(y):
+    return 0.5 * stats.gamma(2).cdf(y) + 0.5 * stats.gamma(50).cdf(y)
+
+
+@pytest.mark.parametrize(
+    ("d", "cdf", "modes"),
+    [
+        (lambda p: dist.Gamma(2.0, p.a), stats.gamma(2).cdf, [1.0]),
+        (lambda p: dist.LogNormal(3.0 * p.a, 2.0), stats.lognorm(2, scale=np.exp(3)).cdf, [np.exp(-1)]),
+        (lambda p: dist.Cauchy(p.a, 3.0), stats.cauchy(1, 3).cdf, [1.0]),
+        (lambda p: dist.Normal(1e5 * p.a, 1e3), stats.norm(1e5, 1e3).cdf, [1e5]),
+        (
+            lambda p: dist.MixtureSameFamily(
+                dist.Categorical(probs=jnp.array([0.5, 0.5])), dist.Gamma(jnp.array([2.0, 50.0]) * p.a, 1.0)
+            ),
+            mixture_of_gammas,
+            [1.0, 49.0],
+        ),
+    ],
+    ids=["gamma", "log-normal", "cauchy", "far from zero", "gammas"],
+)
+def test_quantiles_and_modes_need_no_moments_and_no_values_outside_the_support(d, cdf, modes):
+    found, levels = at(d), np.array([0.001, 0.05, 0.5, 0.9, 0.999])
+    quantiles = found.quantile(levels)
+    assert quantiles.shape == (4, 5)
+    np.testing.assert_allclose(cdf(quantiles[2].astype(float)), levels, atol=2e-6)
+    np.testing.assert_allclose(found.modes()[3, : len(modes)], modes, rtol=0.01)
+    assert np.isnan(found.modes()[:, len(modes) :]).all()
+    assert np.isnan(at(d, np.nan).quantile(levels)).all()
 
 
 def test_masked_rows_are_not_judged(trained):

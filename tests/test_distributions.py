@@ -17,6 +17,7 @@ from jaxlatent.distributions.bernoulli import BernoulliLogits
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.distributions.normals import InverseWishart, Normals
+from jaxlatent.distributions.pointwise import cdf
 
 PI = jnp.array([0.5, 0.3, 0.2])
 A = jnp.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]])
@@ -252,3 +253,47 @@ def test_components_the_same_for_all_values_are_spread_over_none(name):
     sums = (jax.value_and_grad(lambda x, d=d: d(x).log_prob(value).sum()) for d in (one, other))
     for a, b in zip(*(jax.jit(total)(loc) for total in sums), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+LOG_NORMAL = dist.LogNormal(0.3, 0.8)
+WEIGHTS = dist.Categorical(probs=jnp.array([0.3, 0.7]))
+S = scipy.stats
+#: Of NumPyro, and the same of SciPy.
+NUMBERS = {
+    "beta": (dist.Beta(2.0, 3.0), S.beta(2, 3).cdf),
+    "cauchy": (dist.Cauchy(1.0, 2.0), S.cauchy(1, 2).cdf),
+    "exponential": (dist.Exponential(2.0), S.expon(scale=0.5).cdf),
+    "gamma": (dist.Gamma(2.0, 1.5), S.gamma(2, scale=1 / 1.5).cdf),
+    "gamma mixture": (
+        dist.MixtureSameFamily(WEIGHTS, dist.Gamma(jnp.array([2.0, 5.0]), 1.0)).expand([4]),
+        lambda y: 0.3 * S.gamma(2).cdf(y) + 0.7 * S.gamma(5).cdf(y),
+    ),
+    "half-normal": (dist.HalfNormal(2.0), S.halfnorm(scale=2).cdf),
+    "inverse gamma": (dist.InverseGamma(3.0, 2.0), S.invgamma(3, scale=2).cdf),
+    "levy": (dist.Levy(1.0, 2.0), S.levy(1, 2).cdf),
+    "log-normal": (LOG_NORMAL.expand([3]), S.lognorm(0.8, scale=np.exp(0.3)).cdf),
+    "log-uniform": (dist.LogUniform(1.0, 5.0), S.loguniform(1, 5).cdf),
+    "mixture of supports": (
+        dist.MixtureGeneral(
+            WEIGHTS, [dist.Normal(0.0, 1.0), dist.Exponential(1.0)], support=dist.constraints.real
+        ).expand([2]),
+        lambda y: 0.3 * S.norm.cdf(y) + 0.7 * S.expon.cdf(y),
+    ),
+    "pareto": (dist.Pareto(2.0, 1.5), S.pareto(1.5, scale=2).cdf),
+    "poisson": (dist.Poisson(2.0), S.poisson(2).cdf),
+    "shifted": (
+        dist.TransformedDistribution(LOG_NORMAL, dist.transforms.AffineTransform(2.0, -1.0)),
+        lambda y: S.lognorm(0.8, scale=np.exp(0.3)).sf(2 - y),
+    ),
+    "truncated": (dist.TruncatedNormal(0.0, 1.0, low=-0.5, high=0.5), S.truncnorm(-0.5, 0.5).cdf),
+    "uniform integers": (dist.DiscreteUniform(1, 3), S.randint(1, 4).cdf),
+    "weibull": (dist.Weibull(2.0, 1.5), S.weibull_min(1.5, scale=2).cdf),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_distribution_function_is_0_below_the_support_and_1_above_it(name):
+    d, exact = NUMBERS[name]
+    y = np.array([-1e38, -2e19, -2.5, -0.3, 0.0, 1e-9, 0.4, 1.0, 2.0, 2.7, 6.0, 2e19, 1e38], np.float32)
+    found = np.asarray(jax.jit(lambda y: cdf(d, y))(y))
+    np.testing.assert_allclose(found, exact(y.astype(float)), rtol=2e-5, atol=2e-6)

@@ -14,6 +14,7 @@ import pytest
 
 import jaxlatent as jl
 from jaxlatent import plots
+from jaxlatent.plots.checks import _of_seen
 from jaxlatent.plots.style import COLOURS
 
 LABELS = ["one", "two", "three"]
@@ -179,6 +180,17 @@ def test_the_checks_of_arviz_in_both_its_lines(results, tmp_path):
         plots.checks(results["point"], seed=1)
     with pytest.raises(jl.InputError, match="chains of a Hamiltonian sampler"):
         plots.checks(results["advi"], seed=1)
+
+
+def test_calibration_is_that_of_the_observed_values():
+    y = np.random.default_rng(0).normal(size=12)
+    y[::4] = 100.0
+    model = jl.Model({"m": dist.Normal(0.0, 1.0)}, lambda p, d: {"y": dist.Normal(p.m, 1.0)})
+    gaps = jl.fit(model, {"y": jl.Masked(y, y < 100)}, jl.NUTS(chains=2, warmup=50, draws=50), 0)
+    assert plots.checks(gaps, seed=1, only=["loo_pit"]).keys() == {"loo_pit"}
+    seen = _of_seen(gaps.to_arviz(predictions=1), "y")
+    np.testing.assert_allclose(seen["observed_data"]["y"].values, y[y < 100], rtol=1e-6)
+    assert dict(seen["posterior_predictive"]["y"].sizes) == {"chain": 2, "draw": 50, "y_seen": 9}
 
 
 def drawn_boxes(figure):

@@ -194,17 +194,35 @@ def test_each_dataset_of_a_ragged_batch_has_its_own_rows_in_arviz():
         np.testing.assert_array_equal(idata["constant_data"]["x"].values, one["x"])
         terms = norm.logpdf(np.ma.getdata(one["y"]), fit.params["slope"][fit.names.index(name)][..., None] * one["x"])
         seen = ~np.ma.getmaskarray(one["y"])
-        np.testing.assert_allclose(
-            idata["log_likelihood"]["y"].values[..., seen], terms[..., seen], rtol=1e-3, atol=1e-4
-        )
-        for group in ("log_likelihood", "posterior_predictive"):
-            assert dict(idata[group]["y"].sizes) == {"chain": 4, "draw": 250, "row": n}
-    theirs, own = az.loo(each["short"], reff=1), fit["short"].loo()
-    assert theirs.n_data_points == own.n_observations == 6
-    # ArviZ 0.2x divides the variance over observations by their number.
-    factor = np.sqrt(6 / 5) if az.__version__.startswith("0") else 1.0
-    np.testing.assert_allclose(theirs.se * factor, own.se, rtol=1e-2)
+        np.testing.assert_allclose(idata["log_likelihood"]["y"].values, terms[..., seen], rtol=1e-3, atol=1e-4)
+        assert dict(idata["posterior_predictive"]["y"].sizes) == {"chain": 4, "draw": 250, "row": n}
+    for name, n in (("short", 6), ("gaps", 6)):
+        theirs, own = az.loo(each[name], reff=1), fit[name].loo()
+        assert theirs.n_data_points == own.n_observations == n
+        # ArviZ 0.2x divides the variance over observations by their number.
+        factor = np.sqrt(n / (n - 1)) if az.__version__.startswith("0") else 1.0
+        np.testing.assert_allclose(theirs.se * factor, own.se, rtol=1e-2)
+        np.testing.assert_allclose(theirs.elpd_loo if factor > 1 else theirs.elpd, own.elpd, rtol=1e-3)
+    assert dict(each["gaps"]["log_likelihood"]["y"].sizes) == {"chain": 4, "draw": 250, "y_seen": 6}
+    assert each["gaps"]["log_likelihood"]["y_seen"].values.tolist() == [0, 1, 3, 4, 5, 6]
+    assert np.isnan(fit.to_arviz()["log_likelihood"]["y"].sel(dataset="gaps").values).any((0, 1)).sum() == 2 + 3
     assert fit.to_arviz()["observed_data"]["y"].sizes["row"] == 11
+
+
+def test_each_dataset_of_a_ragged_batch_has_results_for_its_own_rows():
+    data = {"short": line(3), "long": line(9), "gaps": line(8, missing=(2, 7))}
+    fit = jl.fit(LINE, jl.batch(data), jl.Laplace(draws=30), 0)
+    for name, one in data.items():
+        n, own = len(one["x"]), fit[name]
+        means = own.params["slope"][0][:, None] * one["x"]
+        seen = ~np.ma.getmaskarray(one["y"])
+        assert own.predict(0)["y"].shape == own.log_likelihood()["y"].shape == (1, 30, n)
+        terms = np.where(seen, norm.logpdf(np.ma.getdata(one["y"]), means), 0.0)
+        np.testing.assert_allclose(own.log_likelihood()["y"][0], terms, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(own.conditional().mean(), means.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(np.isnan(own.conditional().log_score()), ~seen)
+        assert own.predict(0, {"x": np.zeros(5)})["y"].shape == (1, 30, 5)
+    assert fit.predict(0)["y"].shape == (3, 1, 30, 9)
 
 
 def test_sequences_of_a_ragged_batch_have_their_own_number_and_steps_in_arviz():
@@ -217,7 +235,8 @@ def test_sequences_of_a_ragged_batch_have_their_own_number_and_steps_in_arviz():
     for i, one in enumerate(data):
         shape = (len(one["y"]), max(map(len, one["y"])))
         observed = fit[i].to_arviz()["observed_data"]["y"].values
-        assert observed.shape == shape and fit[i].to_arviz()["log_likelihood"]["y"].shape == (2, 20, *shape)
+        assert observed.shape == shape
+        assert fit[i].to_arviz()["log_likelihood"]["y"].shape[2:] == ((sum(map(len, one["y"])),))
         np.testing.assert_array_equal(observed[~np.isnan(observed)], np.concatenate(one["y"]))
 
 

@@ -36,17 +36,6 @@ def expand_to(d: dist.Distribution, shape: tuple[int, ...]) -> dist.Distribution
     return d.expand(batch)
 
 
-def compact(d: dist.Distribution) -> dist.Distribution:
-    """Undo the expansion of ``d``: NumPyro's expanded distributions have no ``cdf``."""
-    if isinstance(d, dist.ExpandedDistribution):
-        return compact(d.base_dist)
-    if isinstance(d, dist.MixtureSameFamily) and isinstance(d.component_distribution, dist.ExpandedDistribution):
-        return type(d)(d.mixing_distribution, d.component_distribution.base_dist)
-    if isinstance(d, dist.MixtureGeneral):
-        return dist.MixtureGeneral(d.mixing_distribution, [compact(part) for part in d.component_distributions])
-    return d
-
-
 def _broadcasts(batch: tuple[int, ...], shape: tuple[int, ...], event: tuple[int, ...]) -> bool:
     """Whether values of ``shape`` are events of shape ``event``, and ``batch`` broadcasts to what is left."""
     leading = shape[: len(shape) - len(event)]

@@ -104,7 +104,7 @@ class Hidden:
     @cached_property
     def inputs(self) -> np.ndarray | None:
         """Inputs ``(D, N, T, P)`` of the regressions that states emit; None for other emissions."""
-        data, dims = self.result.posterior.data, self.result.posterior.density.dims
+        data, dims = self.result._own_data(), self.result.posterior.density.dims
         if dims.get("weights", ())[-1:] != ("input",) or not isinstance(data, Mapping):
             return None
         x, steps = np.asarray(split(data["x"])[0]), self.observed[1].shape

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -12,6 +13,7 @@ from jaxlatent._compat.arviz import is_former_arviz
 from jaxlatent.errors import InputError, did_you_mean, require
 from jaxlatent.plots._common import parts
 from jaxlatent.plots.style import FONT_SIZE, style
+from jaxlatent.results.container import inference_data
 from jaxlatent.results.result import Result
 
 
@@ -50,7 +52,9 @@ def checks(
     idata: Any = result.to_arviz(predictions=seed)
     named = {"var_names": shown}
     figures = (
-        _former(idata, named, observed[0], len(labels)) if is_former_arviz() else _latter(idata, named, len(labels))
+        _former(idata, named, observed[0], len(labels))
+        if is_former_arviz()
+        else _latter(idata, named, observed[0], len(labels))
     )
     for name in only or ():
         if name not in figures:
@@ -87,9 +91,30 @@ def _former(idata: Any, named: dict[str, Any], observed: str, panels: int) -> di
         "forest": lambda: az.plot_forest(idata, combined=True, **named),
         "predictive": lambda: az.plot_ppc(idata, num_pp_samples=50),
         "intervals": lambda: _predictive_forest(idata, observed),
-        "loo_pit": lambda: az.plot_loo_pit(idata, y=observed),
+        "loo_pit": lambda: az.plot_loo_pit(_of_seen(idata, observed), y=observed),
         "pareto_k": lambda: az.plot_khat(az.loo(idata, pointwise=True)),
     }
+
+
+def _of_seen(idata: Any, observed: str) -> Any:
+    """The groups of leave-one-out, all of observed values alone where some are masked, as log_likelihood is."""
+    import xarray as xr
+
+    axis, terms = f"{observed}_seen", idata["log_likelihood"]
+    if axis not in terms.dims:
+        return idata
+    there = ~np.isnan(idata["observed_data"][observed].values)
+
+    def cut(group: str, leading: tuple[str, ...]) -> Any:
+        values = idata[group][observed].values[..., there]
+        return xr.Dataset({observed: ((*leading, axis), values)}, {axis: terms[axis].values})
+
+    whole = {group: xr.Dataset(idata[group].data_vars) for group in ("posterior", "log_likelihood")}
+    data = {
+        "observed_data": cut("observed_data", ()),
+        "posterior_predictive": cut("posterior_predictive", ("chain", "draw")),
+    }
+    return inference_data({**whole, **data})
 
 
 def _predictive_forest(idata: Any, observed: str) -> None:
@@ -100,7 +125,7 @@ def _predictive_forest(idata: Any, observed: str) -> None:
     ax.legend()
 
 
-def _latter(idata: Any, named: dict[str, Any], panels: int) -> dict[str, Callable[[], Any]]:
+def _latter(idata: Any, named: dict[str, Any], observed: str, panels: int) -> dict[str, Callable[[], Any]]:
     """The figures of ArviZ 1.x."""
     az = _arviz()
 
@@ -117,7 +142,7 @@ def _latter(idata: Any, named: dict[str, Any], panels: int) -> dict[str, Callabl
         "forest": lambda: az.plot_forest(idata, combined=True, **named),
         "predictive": lambda: az.plot_ppc_dist(idata),
         "intervals": lambda: az.plot_ppc_interval(idata),
-        "loo_pit": lambda: az.plot_loo_pit(idata),
+        "loo_pit": lambda: az.plot_loo_pit(_of_seen(idata, observed)),
         "pareto_k": lambda: az.plot_khat(az.loo(idata, pointwise=True)),
     }
 

@@ -148,7 +148,8 @@ def binned(x: np.ndarray, y: np.ndarray, all_x: np.ndarray) -> tuple[np.ndarray,
     kept = np.flatnonzero(number >= _FEWEST)
     mean: Callable[[np.ndarray], np.ndarray] = lambda values: np.bincount(place, values)[kept] / number[kept]
     middle = mean(y)
-    spread = np.sqrt(np.maximum(mean(y**2) - middle**2, 0))
+    every = np.bincount(place, y) / np.maximum(number, 1)
+    spread = np.sqrt(mean((y - every[place]) ** 2))
     return mean(x), middle, spread / np.sqrt(number[kept])
 
 

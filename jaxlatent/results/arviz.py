@@ -9,8 +9,8 @@ from jaxlatent.data.arrays import split
 from jaxlatent.errors import InputError
 from jaxlatent.masks import widen
 from jaxlatent.results import container
+from jaxlatent.results.accuracy import seen
 from jaxlatent.results.fitted import Fitted
-from jaxlatent.results.padding import without_padding
 
 
 def to_arviz(result: Fitted, predictions: int | None) -> Any:
@@ -41,16 +41,38 @@ def to_arviz(result: Fitted, predictions: int | None) -> Any:
     if terms:
         single = ("dataset",) if result.names is not None else ()
         data = data_groups(result)
-        groups["log_likelihood"] = make(terms, result.leading)
+        groups["log_likelihood"] = _log_likelihood(result, terms)
         groups["observed_data"] = make(data["observed_data"], single)
         # A covariate may have the name of a parameter, but not its dimensions.
         axes = result.posterior.density.covariate_dims
         groups["constant_data"] = container.dataset(data["constant_data"], single, axes, coords)
         if predictions is not None:
             groups["posterior_predictive"] = make(result.predict(predictions), result.leading)
-    if result.names is None:
-        groups = without_padding(groups, result.posterior.data, terms)
     return container.inference_data(groups)
+
+
+def _log_likelihood(result: Fitted, terms: Mapping[str, np.ndarray]) -> Any:
+    """The group of terms that count.
+
+    ArviZ counts every number that it finds, and NaN makes its criteria NaN. So of one dataset, an observation with masked values has those
+    that were seen, on one axis; of a batch, whose datasets may have different ones, it has NaN.
+    """
+    dims, coords, kept = dict(result.posterior.density.dims), _coords(result), dict(terms)
+    observations, many = result._observations(terms), result.names is not None
+    for name, term in terms.items():
+        there = seen(observations[name], (*term.shape[:many], *term.shape[len(result.leading) :]))
+        if there.all():
+            continue
+        if many:
+            kept[name] = np.where(
+                there.reshape(len(there), *(1,) * (len(result.leading) - 1), *there.shape[1:]), term, np.nan
+            )
+            continue
+        places, axis = np.flatnonzero(there), f"{name}_seen"
+        own = coords.get(dims[name][0]) if there.ndim == 1 and name in dims else None
+        kept[name] = term[..., there]
+        dims[name], coords[axis] = (axis,), [own[i] for i in places] if own is not None else places.tolist()
+    return container.dataset(kept, result.leading, dims, coords)
 
 
 def data_groups(result: Fitted) -> dict[str, dict[str, np.ndarray]]:
@@ -60,7 +82,7 @@ def data_groups(result: Fitted) -> dict[str, dict[str, np.ndarray]]:
         return {}
     groups = {
         "observed_data": _with_nan(result._observations(names)),
-        "constant_data": _with_nan(result.posterior.density.covariates(result.posterior.data, names)),
+        "constant_data": _with_nan(result._unpadded(result.posterior.density.covariates(result.posterior.data, names))),
     }
     if result.names is not None and result.quarantined:
         # The data of a quarantined dataset are those of another one.

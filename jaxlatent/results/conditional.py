@@ -17,18 +17,17 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.factor import Factor
+from jaxlatent.distributions.pointwise import cdf, density
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.latent import hidden_in
-from jaxlatent.model.expansion import compact
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.results.quantiles import grid_between, quantiles
 from jaxlatent.typing import AnyArray, Array, ArrayLike, Data, Key, Params, PyTree
 
-#: Bisection steps for a quantile, from a few standard deviations to float32 precision.
-_BISECTIONS = 32
-#: Grid points of the search for modes.
-_GRID = 512
+#: Levels between which modes are searched, and the number of grid points of the search.
+_LEVELS, _GRID = np.clip(np.linspace(0, 1, 33), 1e-3, 1 - 1e-3), 512
 
 
 class Components(NamedTuple):
@@ -80,7 +79,7 @@ class Conditional:
         return self.strip(self._below(self._grid(y)))
 
     def density(self, y: Sequence[float] | ArrayLike) -> np.ndarray:
-        """The density at values ``(G,)``: ``(rows, G)``; scalar observations only."""
+        """The density at values ``(G,)``, of counts and categories their probabilities: ``(rows, G)``; scalar observations only."""
         self._require_scalar()
         return self.strip(self._averaged(_density, self._grid(y)))
 
@@ -95,31 +94,24 @@ class Conditional:
             expected="a list of probabilities in (0, 1)",
             remedy="as in [0.05, 0.95].",
         )
-        self._require("quantiles and modes", lambda d: not d.is_discrete, "a continuous distribution")
-        mean, variance = self._moments()
-        # Bounds by Chebyshev's inequality.
-        wide = np.sqrt(variance)[..., None] / np.sqrt(np.minimum(levels, 1 - levels))
-        low, high = mean[..., None] - wide, mean[..., None] + wide
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            below = self._below(middle) < levels
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return self.strip((low + high) / 2)
+        return self.strip(self._quantile(levels))
 
     def modes(self, most: int = 5) -> np.ndarray:
         """The modes of the density, highest first: ``(rows, most)``, padded with NaN.
 
-        Found on a grid of 512 values over the range of all rows, and refined by a parabola through the log density.
+        Found on a grid of 512 values of each row, between the quantiles at 0.001 and 0.999, and refined by a parabola through the log
+        density; a peak at an end of the support is none.
         """
-        ends = self.quantile([1e-3, 1 - 1e-3])
-        grid = np.linspace(ends[..., 0].min(), ends[..., 1].max(), _GRID)
-        height = np.log(np.maximum(self.density(grid), np.finfo(np.float32).tiny))
-        left, here, right = height[..., :-2], height[..., 1:-1], height[..., 2:]
-        peak = (here > left) & (here >= right)
-        bend = np.where(peak, left - 2 * here + right, -1.0)
-        places = np.where(peak, grid[1:-1] + 0.5 * (grid[1] - grid[0]) * (left - right) / bend, np.nan)
-        order = np.argsort(np.where(peak, -here, np.inf), -1, kind="stable")[..., :most]
-        return np.take_along_axis(places, order, -1)
+        grid = grid_between(self._quantile(_LEVELS), _LEVELS, _GRID)
+        height = np.log(np.maximum(self._averaged(_density, grid), np.finfo(np.float32).tiny))
+        slope = np.diff(height) / np.maximum(np.diff(grid), np.finfo(np.float32).tiny)
+        before, after = slope[..., :-1], slope[..., 1:]
+        peak = (before > 0) & (after <= 0)
+        # The slope between two points is that of the parabola in their middle.
+        share = before / np.where(peak, before - after, 1.0)
+        places = (grid[..., :-2] + grid[..., 1:-1] + share * (grid[..., 2:] - grid[..., :-2])) / 2
+        order = np.argsort(np.where(peak, -height[..., 1:-1], np.inf), -1, kind="stable")[..., :most]
+        return self.strip(np.take_along_axis(np.where(peak, places, np.nan), order, -1))
 
     def sample(self, seed: int | Key, draws: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draws ``(draws, rows, *event)`` and their components ``(draws, rows)``, 0 without components.
@@ -134,10 +126,32 @@ class Conditional:
         values, labels = _sampled(self.posterior, params, keys, self.name)
         return self.strip(np.asarray(values)), self.strip(np.asarray(labels))
 
-    def pit(self) -> np.ndarray:
-        """The distribution function at the observation, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked."""
+    def pit(self, seed: int | Key | None = None) -> np.ndarray:
+        """The distribution function at the observation, ``(rows,)``: uniform if calibrated (Dawid 1984); NaN if masked.
+
+        Of discrete observations it is drawn between the function below the observation and at it (Smith 1985; Czado, Gneiting and Held
+        2009, section 2.1), which makes it uniform too.
+
+        Args:
+            seed: of the draws; required for discrete observations, and of no effect on continuous ones.
+
+        Raises:
+            InputError: for discrete observations without a seed, data without the observation, and without a distribution function.
+        """
         value, seen = self._observed()
-        return self.strip(np.where(seen, self._below(value[..., None])[..., 0], np.nan))
+        below = self._below(value[..., None])[..., 0]
+        if self._distribution().is_discrete:
+            if seed is None:
+                raise InputError(
+                    f"pit() and coverage() of {self.name!r}",
+                    got=f"{_describe(self._distribution())}, which is discrete, and no seed",
+                    expected="a seed: of discrete values these are randomised",
+                    remedy="use pit(seed=0) or coverage(probs, seed=0).",
+                )
+            least = self._below(value[..., None] - 1)[..., 0]
+            share = jax.random.uniform(key_for(Purpose.PIT, seed), below.shape, below.dtype)
+            below = least + np.asarray(share) * (below - least)
+        return self.strip(np.where(seen, below, np.nan))
 
     def log_score(self) -> np.ndarray:
         """The log predictive density of the observation, ``(rows,)``, in nats: higher is better; NaN if masked."""
@@ -146,22 +160,32 @@ class Conditional:
         score = logsumexp(each, 2) - jnp.log(each.shape[2])
         return self.strip(np.where(seen, score, np.nan))
 
-    def coverage(self, probs: Sequence[float] | ArrayLike) -> np.ndarray:
-        """The fraction of observations in central intervals of probabilities ``(Q,)``: ``(Q,)``, close to them if calibrated."""
-        off = np.abs(self.pit() - 0.5)[..., None]
+    def coverage(self, probs: Sequence[float] | ArrayLike, seed: int | Key | None = None) -> np.ndarray:
+        """The fraction of observations in central intervals of probabilities ``(Q,)``: ``(Q,)``, close to them if calibrated.
+
+        Args:
+            probs: of the intervals.
+            seed: as of `pit`: discrete observations at an end of an interval are in it with some probability.
+        """
+        off = np.abs(self.pit(seed) - 0.5)[..., None]
         inside: np.ndarray = np.nanmean(np.where(np.isnan(off), np.nan, off <= np.asarray(probs) / 2), -2)
         return inside
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         self._require("moments", _ordered, "numbers or vectors whose distribution has a mean")
-        mean, square, variance = self._averaged(_moments, ())
-        return mean, variance + np.maximum(square - mean**2, 0.0)
+        mean = self._averaged(_mean, ())
+        return mean, self._averaged(_variance, mean)
 
     def _below(self, y: Array | np.ndarray) -> np.ndarray:
         self._require_scalar()
         self._require("a distribution function", _ordered, "numbers whose distribution has one")
         below: np.ndarray = self._averaged(_cdf, y)
         return below
+
+    def _quantile(self, levels: np.ndarray) -> np.ndarray:
+        self._require("quantiles and modes", lambda d: not d.is_discrete, "a continuous distribution")
+        self._require_scalar()
+        return quantiles(self._below, levels, (*self._leading, *self._distribution().batch_shape, len(levels)))
 
     def _averaged(self, one: Callable[..., Any], y: Any) -> Any:
         try:
@@ -173,27 +197,38 @@ class Conditional:
         self._require("densities and distribution functions", lambda d: d.event_dim == 0, "scalar observations")
 
     def _require(self, what: str, fine: Callable[[Any], bool], expected: str) -> None:
-        """Raise `InputError` unless ``fine(d)`` of the distribution of the observation, of which shapes alone are known."""
+        """Raise `InputError` unless ``fine(d)`` of the distribution of the observation."""
+        d = self._distribution()
+        require(
+            fine(d),
+            f"{what} of {self.name!r}",
+            got=_describe(d),
+            expected=expected,
+            remedy="use log_score() or sample().",
+        )
+
+    def _distribution(self) -> Any:
+        """The distribution of the observation, of which shapes alone are known."""
         found: list[Any] = []
         first = jax.tree.map(lambda x: x[0, 0, 0], self.params)
         one = self.posterior.one(0)
         jax.eval_shape(
             lambda params, data: found.append(one.density.observed(params, data)[self.name]), first, one.data
         )
-        require(
-            fine(found[0]),
-            f"{what} of {self.name!r}",
-            got=_describe(found[0]),
-            expected=expected,
-            remedy="use log_score() or sample().",
-        )
+        return found[0]
+
+    @property
+    def _leading(self) -> tuple[int, ...]:
+        """The numbers of datasets and lanes."""
+        return next(iter(self.params.values())).shape[:2]
 
     def _grid(self, y: Sequence[float] | ArrayLike) -> Array:
         values = jnp.asarray(np.asarray(y))
         require(
             values.ndim == 1, "a grid of values", got=np.shape(y), expected="one axis", remedy="pass a list of values."
         )
-        return jnp.broadcast_to(values, (*next(iter(self.params.values())).shape[:2], 1, len(values)))
+        rows = (1,) * len(self._distribution().batch_shape)
+        return jnp.broadcast_to(values, (*self._leading, *rows, len(values)))
 
     def _observed(self) -> tuple[Array, Array]:
         """The observation and its mask, ``(dataset, lane, rows, *event)``."""
@@ -209,8 +244,7 @@ class Conditional:
                 remedy="add it to the data of result.conditional(data).",
             )
         value, mask = split(found)
-        lanes = next(iter(self.params.values())).shape[1]
-        return jnp.repeat(value[:, None], lanes, 1), jnp.ones((), bool) if mask is None else mask[:, None]
+        return jnp.repeat(value[:, None], self._leading[1], 1), jnp.ones((), bool) if mask is None else mask[:, None]
 
 
 def _family(d: Any) -> Any:
@@ -229,8 +263,15 @@ def _describe(d: Any) -> str:
     return f"{mixture}{type(_family(d)).__name__} of event shape {d.event_shape}"
 
 
-def _moments(d: dist.Distribution, y: Any) -> tuple[Array, Array, Array]:
-    return d.mean, d.mean**2, d.variance
+def _mean(d: dist.Distribution, y: Any) -> Array:
+    mean: Array = d.mean
+    return mean
+
+
+def _variance(d: dist.Distribution, mean: Array) -> Array:
+    """Of the values around the ``mean`` of all draws: a difference of mean squares would lose it where the mean is large."""
+    variance: Array = d.variance + (d.mean - mean) ** 2
+    return variance
 
 
 def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
@@ -249,13 +290,17 @@ def _components(d: Any, y: Any) -> tuple[Array, Array, Array]:
 
 
 def _cdf(d: dist.Distribution, y: Array) -> Array:
-    """The distribution function at values ``(rows or 1, G)``: ``(rows, G)``."""
-    below = compact(d).cdf(jnp.moveaxis(y, -1, 0))
-    return jnp.moveaxis(jnp.broadcast_to(below, (y.shape[-1], *d.batch_shape)), 0, -1)
+    return _at_values(cdf, d, y)
 
 
 def _density(d: dist.Distribution, y: Array) -> Array:
-    return jnp.moveaxis(jnp.exp(d.log_prob(jnp.moveaxis(y, -1, 0))), 0, -1)
+    return _at_values(density, d, y)
+
+
+def _at_values(one: Callable[[Any, Array], Array], d: dist.Distribution, y: Array) -> Array:
+    """``one(d, value)`` at values ``(rows or 1, G)``: ``(rows, G)``."""
+    found = one(d, jnp.moveaxis(y, -1, 0))
+    return jnp.moveaxis(jnp.broadcast_to(found, (y.shape[-1], *d.batch_shape)), 0, -1)
 
 
 @compiled("name", "one")
@@ -264,11 +309,12 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
 
     def lane(posterior: Posterior, params: Params, y: PyTree) -> PyTree:
         at: Callable[[Params], PyTree] = lambda params: one(posterior.density.observed(params, posterior.data)[name], y)
-        like = jax.eval_shape(at, jax.tree.map(lambda x: x[0], params))
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-        add = lambda total, params: (jax.tree.map(jnp.add, total, at(params)), None)
-        total, _ = jax.lax.scan(add, zeros, params)
-        return jax.tree.map(lambda x: x / next(iter(params.values())).shape[0], total)
+        # Sums of differences from the first: of many large numbers, a sum in float32 is coarser than they vary.
+        first = jax.tree.map(lambda x: jnp.where(jnp.isfinite(x), x, 0), at(jax.tree.map(lambda x: x[0], params)))
+        add = lambda total, params: (jax.tree.map(lambda t, x, x0: t + (x - x0), total, at(params), first), None)
+        total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, first), params)
+        draws = next(iter(params.values())).shape[0]
+        return jax.tree.map(lambda x0, t: x0 + t / draws, first, total)
 
     return over_lanes(lane, (1, 0, 0))(posterior, params, y)
 

@@ -23,6 +23,7 @@ from jaxlatent.posterior.support import require_support
 from jaxlatent.results import accuracy, conditional, hidden, predictive, scores
 from jaxlatent.results.conditional import Conditional
 from jaxlatent.results.outcome import Outcome, part_of
+from jaxlatent.results.padding import unpadded
 from jaxlatent.results.standard_errors import standard_errors
 from jaxlatent.typing import Data, Key
 
@@ -105,7 +106,7 @@ class Fitted(Outcome):
             fit = self._with_new_levels(key_levels, data)
         draws = fit._computed(predictive.predict, data, key, self.has_draws, use="predict")
         self._require(draws, "predict")
-        return self._ungridded(draws)
+        return self._by_row(self._ungridded(draws), data)
 
     def conditional(self, data: Data | Batch | None = None, name: str | None = None) -> Conditional:
         """The predictive distribution of an observation at each row: moments, quantiles, densities, draws, calibration.
@@ -114,7 +115,8 @@ class Fitted(Outcome):
             data: other inputs, and observations for calibration and scores; those of the fit by default.
             name: of the observation, if there are several.
         """
-        return self._computed(conditional.make_conditional, data, self.has_draws, name, self._stripped, use="predict")
+        own = self if data is not None else replace(self, posterior=replace(self.posterior, data=self._own_data()))
+        return own._computed(conditional.make_conditional, data, self.has_draws, name, self._stripped, use="predict")
 
     def smooth(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Posterior probabilities of hidden states or components, ``(..., K)`` by observation, with the leading axes of `params`.
@@ -124,7 +126,7 @@ class Fitted(Outcome):
         Args:
             data: other data; those of the fit by default.
         """
-        return self._require_hidden(self._computed(hidden.smooth, data, self.has_draws), "smooth")
+        return self._require_hidden(self._computed(hidden.smooth, data, self.has_draws), "smooth", data)
 
     def most_likely_states(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The most likely path of every sequence (Viterbi), or label of every value.
@@ -134,9 +136,8 @@ class Fitted(Outcome):
         Args:
             data: other data; those of the fit by default.
         """
-        return self._require_hidden(
-            self._computed(hidden.most_likely, data, self.has_draws)[0], "most_likely_states", -1
-        )
+        found = self._computed(hidden.most_likely, data, self.has_draws)[0]
+        return self._require_hidden(found, "most_likely_states", data, -1)
 
     def sample_states(self, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Paths or labels drawn given the data, one for each draw of the parameters; -1 as in `most_likely_states`.
@@ -146,7 +147,7 @@ class Fitted(Outcome):
             data: other data; those of the fit by default.
         """
         drawn = self._computed(hidden.sample, data, key_for(Purpose.SAMPLE_STATES, seed), self.has_draws)
-        return self._require_hidden(drawn, "sample_states", -1)
+        return self._require_hidden(drawn, "sample_states", data, -1)
 
     def forecast(self, steps: int, seed: int | Key, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """Draw the next ``steps`` values of every sequence, once for each draw of the parameters.
@@ -166,7 +167,7 @@ class Fitted(Outcome):
             expected="a whole number, at least 1",
         )
         drawn = self._computed(hidden.forecast, data, key_for(Purpose.FORECAST, seed), steps, self.has_draws)
-        return self._require_hidden(drawn, "forecast")
+        return self._require_hidden(drawn, "forecast", data)
 
     def score(self, data: Data | Batch | None = None) -> np.ndarray:
         """Log likelihood in nats per observed value, with the leading axes of `params`; on held-out data a measure of predictive accuracy.
@@ -203,7 +204,9 @@ class Fitted(Outcome):
         self._require(found, "criteria")
         return self._ungridded(found)
 
-    def _require_hidden(self, values: Mapping[str, Any], what: str, fill: float = np.nan) -> dict[str, np.ndarray]:
+    def _require_hidden(
+        self, values: Mapping[str, Any], what: str, data: Data | Batch | None, fill: float = np.nan
+    ) -> dict[str, np.ndarray]:
         if isinstance(self.posterior.density, Absent):
             self._require(values, what)
         if not values:
@@ -213,7 +216,8 @@ class Fitted(Outcome):
                 expected="a HiddenMarkov" + ("" if what == "forecast" else " or a mixture distribution"),
                 remedy="use result.predict().",
             )
-        return self._ungridded(values, fill)
+        own = self._ungridded(values, fill)
+        return own if what == "forecast" else self._by_row(own, data)
 
     def waic(self) -> Any:
         """The widely applicable information criterion (Watanabe 2010), over all observations of a dataset.
@@ -268,7 +272,21 @@ class Fitted(Outcome):
 
     def _terms(self, data: Data | Batch | None = None) -> dict[str, np.ndarray]:
         """The pointwise log likelihood; empty for a bare log density."""
-        return self._ungridded(self._computed(predictive.log_likelihood, data, self.has_draws))
+        return self._by_row(self._ungridded(self._computed(predictive.log_likelihood, data, self.has_draws)), data)
+
+    def _by_row(self, values: dict[str, Any], data: Data | Batch | None = None) -> dict[str, Any]:
+        """Values that lead like `params`, of one dataset of a ragged batch without the rows that only the longer ones have."""
+        return values if data is not None else self._unpadded(values, len(self.leading))
+
+    def _unpadded(self, values: Mapping[str, Any], leading: int = 0) -> dict[str, Any]:
+        return (
+            dict(values) if self.names is not None else unpadded(values, leading, self.posterior.data, self._observed)
+        )
+
+    def _own_data(self) -> Any:
+        """The data of the fit; of one dataset of a ragged batch without padding."""
+        data = self.posterior.data
+        return self._unpadded(data) if isinstance(data, Mapping) else data
 
     def _observed(self) -> tuple[str, ...]:
         """Names of the observations that have a likelihood; none for a bare log density."""
@@ -279,7 +297,7 @@ class Fitted(Outcome):
     def _observations(self, names: Collection[str]) -> dict[str, Any]:
         """The observed values by name, `jaxlatent.Masked` where some are missing, None where there are none."""
         found = predictive.observations(*self._at_first_draws(), tuple(names))
-        return found if self.names is not None else jax.tree.map(lambda x: x[0], found)
+        return found if self.names is not None else self._unpadded(jax.tree.map(lambda x: x[0], found))
 
     def _at_first_draws(self) -> tuple[Posterior, dict[str, Any]]:
         """The posterior and one value of the parameters, leading with ``dataset``."""

@@ -89,7 +89,11 @@ class Outcome:
         return not self.has_draws and len(_shape(self.unconstrained, "position")) == (1 if self.names is None else 2)
 
     def __getitem__(self, dataset: Any) -> Self:
-        """The result of one dataset of a batch, by name."""
+        """The result of one dataset of a batch, by name.
+
+        What follows from it, such as predictions and log likelihoods, is of its own rows, without those that only longer datasets have.
+        A model without covariates by row cannot tell these from missing values: there they stay, masked.
+        """
         if self.names is None or dataset not in self.names:
             remedy = "use the result itself." if self.names is None else "use result.names to see them."
             for field_name in ("params", "derived"):

@@ -167,6 +167,10 @@ class Result(Fitted):
         posterior_predictive if asked for. Masked values are NaN. For one dataset of a ragged batch, as in ``result[name].to_arviz()``, rows
         that only the longer datasets have are left out; if a model has no covariates by row, these are like missing values, and stay.
 
+        ArviZ counts all that is in log_likelihood, so that of one dataset it holds observed values alone, and ``az.loo`` agrees with `loo`:
+        an observation ``y`` with masked values has one axis there, ``y_seen``, of labels of its rows, or of places in the flat array. In
+        that of a batch masked values are NaN.
+
         Args:
             predictions: a seed; adds posterior predictive draws.
         """
