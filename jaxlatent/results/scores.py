@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
-from jaxlatent.latent import unit_shape
-from jaxlatent.masks import cover
+from jaxlatent.latent import modelled, unit_shape
+from jaxlatent.masks import cover, widen
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import hidden, predictive
 from jaxlatent.typing import AnyArray, Array, Params
@@ -44,7 +44,7 @@ def criteria(posterior: Posterior, params: Mapping[str, AnyArray]) -> dict[str, 
 
 
 def seen(posterior: Posterior, params: Mapping[str, AnyArray], draws: bool) -> np.ndarray:
-    """The number of observed values, over all observations, by dataset."""
+    """The number of observed values that have a density, over all observations, by dataset."""
     first = jax.tree.map(lambda x: x[:, 0, 0] if draws else x[:, 0], params)
     return np.asarray(_seen(posterior, first), float)
 
@@ -61,8 +61,13 @@ def _seen(posterior: Posterior, params: Params) -> Array:
         for name, d in observed.items():
             observation = density.observation(name, params, data)
             if observation is not None:
-                mask, units = split(observation)[1], unit_shape(d)
-                total += math.prod(units) if mask is None else jnp.sum(cover(mask, units))
+                mask, own, units = split(observation)[1], modelled(d), unit_shape(d)
+                if mask is None and own is None:
+                    total += math.prod(units)
+                    continue
+                observed_there = jnp.ones(units, bool) if mask is None else cover(mask, units)
+                counted = observed_there if own is None else observed_there & widen(own, observed_there.ndim)
+                total += jnp.sum(counted)
         return total
 
     return jax.vmap(one)(posterior, params)

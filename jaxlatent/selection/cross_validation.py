@@ -25,7 +25,7 @@ from jaxlatent.results.result import Result
 from jaxlatent.selection.arguments import check_model, check_options
 from jaxlatent.selection.folds import Folds, make_folds
 from jaxlatent.selection.held_out import BITS, Mean, Scores, columns_of, mean_of, score_units
-from jaxlatent.selection.layout import Layout, counts_of, layout_of, masks_of, repeated
+from jaxlatent.selection.layout import Layout, counts_of, layout_of, masks_of, repeated, scored_of
 from jaxlatent.typing import Data, Key
 
 if TYPE_CHECKING:
@@ -105,96 +105,11 @@ class CrossValidation:
     __repr__ = __str__
 
 
-def cross_validate(
-    model: Model,
-    data: Data | Batch,
-    engine: Engine,
-    seed: int | Key,
-    *,
-    folds: Any = 5,
-    by: Any = None,
-    **options: Any,
-) -> CrossValidation:
-    """Fit a model to all but each fold of the data, as one batch, and score what was held out.
+class Study(NamedTuple):
+    """The data of a cross-validation, as given and stacked: what is held out of them, and when."""
 
-    The refits are exact: no approximation as in leave-one-out by importance sampling. Default priors in units of the data know the
-    training data only.
-
-    Args:
-        model: of rows or sequences; see `jaxlatent.models`, or your own.
-        data: one dataset, or a batch, of which every dataset has folds of its own.
-        engine: any. For the standard errors of draws see also ``result.result.check()``.
-        seed: an int or a typed JAX key, for the folds and the fits.
-        folds: a number of folds, to which units are assigned at random, equally many to each (or one more); or the fold of every row
-            or sequence, as whole numbers, negative where it is never held out; for a batch such an array for each dataset, as a list or
-            by name, or one for all.
-        by: what is held out as a whole; None for sequences where the model has them, and rows elsewhere:
-
-            - "sequence": sequences of a hidden Markov model.
-            - "row": rows of other models, which are independent given the parameters.
-            - "forward": in the order of the data, which is that of time, there are ``folds + 1`` blocks of about equally many units. Each
-              but the first is held out from a fit to all before it. Units are sequences or rows, or where there is only one sequence its
-              steps: then a block is scored given all steps before it, and is one unit of the standard error. As ``folds``, an array
-              numbers the blocks, of which the least is for training only.
-            - an array of labels, one for each sequence or row: groups, such as animals, are held out as a whole. For draws the score is
-              still the sum of those of the rows or sequences, each averaged over draws.
-        options: of `jaxlatent.fit`, such as ``store``, ``memory``, ``devices`` or ``progress``.
-
-    Returns:
-        A `CrossValidation`, which prints as a table.
-
-    Raises:
-        InputError: before any fit, for more folds than units, folds without training observations, ways of holding out that do not fit the
-            model, models whose observed values depend on those of other rows, and unknown options.
-    """
-    return validated(model, data, engine, seed, folds, by, options, whole=False)
-
-
-def validated(
-    model: Model,
-    data: Data | Batch,
-    engine: Engine,
-    seed: int | Key,
-    folds: Any,
-    by: Any,
-    options: Mapping[str, Any],
-    whole: bool,
-) -> CrossValidation:
-    """Like `cross_validate`; with ``whole`` the batch also has every dataset as it is, after the folds of all of them."""
-    check_model("cross_validate", model, "in whose data values can be masked")
-    check_options("cross_validate", options, ("folds", "by"), "folds")
-    key = key_for(Purpose.CROSS_VALIDATE, seed)
-    study = _study(model, data, folds, by, jax.random.fold_in(key, 0))
-    batch = study.batch(study.folds.training(), whole)
-    labelled = {**options, "coords": coords_for(model, data, options.get("coords"))}
-    result = fit(model, batch, engine, jax.random.fold_in(key, 1), **labelled)
-    scored = replace(study.batch(study.folds.scored(), whole), problems={})
-    return _summarised(study, result, score_units(result, scored, study.layout, study.folds, study.counts))
-
-
-def whole_of(validation: CrossValidation, names: tuple[Any, ...] | None) -> Result:
-    """The fits to all data, of `validated` with ``whole``, under the ``names`` of their datasets; None for one dataset."""
-    if names is None:
-        return validation.result[ALL]
-    found = validation.result.select(whole_names(names))
-    posterior = found.posterior.nameless
-    named = batched(posterior.density, posterior.data, names, posterior.guides)
-    reasons = {
-        name: found.quarantined[own]
-        for name, own in zip(names, whole_names(names), strict=True)
-        if own in found.quarantined
-    }
-    return replace(found, posterior=named, names=names, quarantined=reasons)
-
-
-def whole_names(names: tuple[Any, ...] | None) -> tuple[str, ...]:
-    """The names of the fits to all data."""
-    return (ALL,) if names is None else tuple(f"{name}, {ALL}" for name in names)
-
-
-class _Study(NamedTuple):
-    """The data of a cross-validation, stacked: what is held out of them, and when."""
-
+    model: Model
+    given: Data | Batch
     names: tuple[Any, ...] | None
     data: dict[str, Any]
     problems: Mapping[Any, InputError]
@@ -237,8 +152,87 @@ class _Study(NamedTuple):
         return Batch(made.data, made.names, problems)
 
 
-def _study(model: Model, data: Data | Batch, folds: Any, by: Any, key: Key) -> _Study:
-    """The data, checked, and their folds."""
+def cross_validate(
+    model: Model,
+    data: Data | Batch,
+    engine: Engine,
+    seed: int | Key,
+    *,
+    folds: Any = 5,
+    by: Any = None,
+    **options: Any,
+) -> CrossValidation:
+    """Fit a model to all but each fold of the data, as one batch, and score what was held out.
+
+    The refits are exact: no approximation as in leave-one-out by importance sampling. Default priors in units of the data know the
+    training data only.
+
+    Args:
+        model: of rows or sequences; see `jaxlatent.models`, or your own.
+        data: one dataset, or a batch, of which every dataset has folds of its own.
+        engine: any. For the standard errors of draws see also ``result.result.check()``.
+        seed: an int or a typed JAX key, for the folds and the fits.
+        folds: a number of folds, to which units are assigned at random, equally many to each (or one more); or the fold of every row
+            or sequence, as whole numbers, negative where it is never held out; for a batch such an array for each dataset, as a list or
+            by name, or one for all.
+        by: what is held out as a whole; None for sequences where the model has them, and rows elsewhere:
+
+            - "sequence": sequences of a hidden Markov model.
+            - "row": rows of other models, which are independent given the parameters.
+            - "forward": in the order of the data, which is that of time, there are ``folds + 1`` blocks of about equally many units. Each
+              but the first is held out from a fit to all before it. Units are sequences or rows, or where there is only one sequence its
+              steps: then a block is scored given all steps before it, and is one unit of the standard error. As ``folds``, an array
+              numbers the blocks, of which the least is for training only.
+            - an array of labels, one for each sequence or row: groups, such as animals, are held out as a whole. For draws the score is
+              still the sum of those of the rows or sequences, each averaged over draws.
+        options: of `jaxlatent.fit`, such as ``store``, ``memory``, ``devices`` or ``progress``.
+
+    Returns:
+        A `CrossValidation`, which prints as a table.
+
+    Raises:
+        InputError: before any fit, for more folds than units, folds without training observations, ways of holding out that do not fit the
+            model, models whose observed values depend on those of other rows, and unknown options.
+    """
+    check_options("cross_validate", options, ("folds", "by"), "folds")
+    return validated(study_of(model, data, seed, folds, by), engine, seed, options, whole=False)
+
+
+def validated(
+    study: Study, engine: Engine, seed: int | Key, options: Mapping[str, Any], whole: bool
+) -> CrossValidation:
+    """The fits of `cross_validate`; with ``whole`` the batch also has every dataset as it is, after the folds of all of them."""
+    batch = study.batch(study.folds.training(), whole)
+    labelled = {**options, "coords": coords_for(study.model, study.given, options.get("coords"))}
+    result = fit(study.model, batch, engine, jax.random.fold_in(key_for(Purpose.CROSS_VALIDATE, seed), 1), **labelled)
+    scored = replace(study.batch(study.folds.scored(), whole), problems={})
+    return _summarised(study, result, score_units(result, scored, study.layout, study.folds, study.counts))
+
+
+def whole_of(validation: CrossValidation, names: tuple[Any, ...] | None) -> Result:
+    """The fits to all data, of `validated` with ``whole``, under the ``names`` of their datasets; None for one dataset."""
+    if names is None:
+        return validation.result[ALL]
+    found = validation.result.select(whole_names(names))
+    posterior = found.posterior.nameless
+    named = batched(posterior.density, posterior.data, names, posterior.guides)
+    reasons = {
+        name: found.quarantined[own]
+        for name, own in zip(names, whole_names(names), strict=True)
+        if own in found.quarantined
+    }
+    return replace(found, posterior=named, names=names, quarantined=reasons)
+
+
+def whole_names(names: tuple[Any, ...] | None) -> tuple[str, ...]:
+    """The names of the fits to all data."""
+    return (ALL,) if names is None else tuple(f"{name}, {ALL}" for name in names)
+
+
+def study_of(model: Model, data: Data | Batch, seed: int | Key, folds: Any, by: Any) -> Study:
+    """The data, checked, and their folds; see `cross_validate`."""
+    check_model("cross_validate", model, "in whose data values can be masked")
+    key = jax.random.fold_in(key_for(Purpose.CROSS_VALIDATE, seed), 0)
     if isinstance(data, Batch):
         names: tuple[Any, ...] | None = data.names
         stacked = jax.tree.map(np.asarray, data.data)
@@ -249,15 +243,15 @@ def _study(model: Model, data: Data | Batch, folds: Any, by: Any, key: Key) -> _
     first: dict[str, Any] = jax.tree.map(lambda x: x[0], stacked)
     layout = layout_of(model, first, "cross_validate()")
     masks = masks_of(layout, stacked)
-    counts = counts_of(layout, masks)
+    counts = counts_of(layout, scored_of(model, layout, stacked, masks))
     by = ("row" if layout.kind == "row" else "sequence") if by is None else by
     made = make_folds(layout, counts, names, by, folds, key)
-    study = _Study(names, stacked, problems, layout, masks, counts, made)
+    study = Study(model, data, names, stacked, problems, layout, masks, counts, made)
     _check_independent(model, study, first)
     return study
 
 
-def _check_independent(model: Model, study: _Study, first: Data) -> None:
+def _check_independent(model: Model, study: Study, first: Data) -> None:
     """Raise `InputError` if a value that a fold fits to depends on one that it masks: `jaxlatent.fit` would, in terms of masks."""
     try:
         check_fit(model, first)
@@ -275,7 +269,7 @@ def _check_independent(model: Model, study: _Study, first: Data) -> None:
         ) from problem
 
 
-def _summarised(study: _Study, result: Result, scores: Scores) -> CrossValidation:
+def _summarised(study: Study, result: Result, scores: Scores) -> CrossValidation:
     import pandas as pd
 
     folds, single = study.folds, study.names is None
