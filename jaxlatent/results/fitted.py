@@ -1,5 +1,6 @@
 """`Fitted`: predictions, hidden states and scores of a fitted model, on the data of the fit or on others."""
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeVar
@@ -11,6 +12,7 @@ import numpy as np
 from jaxlatent.data.arrays import as_data, blamed
 from jaxlatent.data.batches import Batch, labelled
 from jaxlatent.diagnostics import loo, waic
+from jaxlatent.distributions.censoring import is_censored
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
@@ -88,6 +90,8 @@ class Fitted(Outcome):
     ) -> dict[str, np.ndarray]:
         """One predictive draw of every observation for each draw of the parameters, with the leading axes of `params`.
 
+        Draws of censored observations are uncensored, of which a warning tells.
+
         Args:
             seed: required, an int or a typed JAX key.
             data: other covariates; those of the fit by default. Only the shapes of observations are used; without an observation, its
@@ -105,6 +109,12 @@ class Fitted(Outcome):
             fit = self._with_new_levels(key_levels, data)
         draws = fit._computed(predictive.predict, data, key, self.has_draws, use="predict")
         self._require(draws, "predict")
+        if censored := self._censored():
+            warnings.warn(
+                f"predict(): draws of {', '.join(map(repr, censored))} are uncensored, what would have been seen without censoring; "
+                "censor them alike before you compare them with the data.",
+                stacklevel=2,
+            )
         return self._ungridded(draws)
 
     def conditional(self, data: Data | Batch | None = None, name: str | None = None) -> Conditional:
@@ -270,6 +280,17 @@ class Fitted(Outcome):
         posterior, params = jax.tree.map(lambda x: x[0], self._at_first_draws())
         terms: Callable[[Posterior, Any], Any] = lambda p, params: p.density.log_likelihood(params, p.data)
         return tuple(jax.eval_shape(terms, posterior, params))
+
+    def _censored(self) -> list[str]:
+        """Names of the observations whose distribution is censored."""
+        found: list[str] = []
+
+        def walk(posterior: Posterior, params: Any) -> None:
+            observed = posterior.density.observed(params, posterior.data)
+            found[:] = [name for name, d in observed.items() if is_censored(d)]
+
+        jax.eval_shape(walk, *jax.tree.map(lambda x: x[0], self._at_first_draws()))
+        return found
 
     def _observations(self, names: Collection[str]) -> dict[str, Any]:
         """The observed values by name, `jaxlatent.Masked` where some are missing, None where there are none."""

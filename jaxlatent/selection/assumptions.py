@@ -13,6 +13,7 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data.arrays import Masked, as_data, split
 from jaxlatent.data.batches import Batch
+from jaxlatent.distributions.censoring import is_censored
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
 from jaxlatent.model.checks import check_fit
@@ -26,6 +27,8 @@ _ROUNDING = 1e-3
 _INSTEAD = {
     "bootstrap": "use kind='units', which draws nothing.",
     "likelihood_ratio_test": "compare the models by jl.cross_validate.",
+    "calibrate": "calibrate the model of the values themselves, without censoring: dist.Exponential(rate) for "
+    "dist.RightCensoredDistribution(dist.Exponential(rate), censored).",
 }
 
 
@@ -45,8 +48,9 @@ def check_simulation(study: str, model: Model, data: Data) -> None:
         data: of one dataset; what `jaxlatent.fit` refuses passes, since that says it better.
 
     Raises:
-        InputError: for a `jaxlatent.Factor`, and for a distribution that depends on observed values, as in an autoregression.
+        InputError: for a `jaxlatent.Factor`, a censored distribution, and one that depends on observed values, as in an autoregression.
     """
+    check_uncensored(study, model, data)
     if not _can_be_fitted(model, data):
         return
     observed: dict[str, bool] = {}
@@ -76,6 +80,24 @@ def check_simulation(study: str, model: Model, data: Data) -> None:
                 expected="one that depends on parameters and covariates only: simulated values would not follow from each other",
                 remedy=_INSTEAD[study],
             )
+
+
+def check_uncensored(study: str, model: Model, data: Data) -> None:
+    """Raise `InputError` for censored observations: NumPyro draws the values themselves, which may lie beyond where they are censored."""
+
+    def walk(data: Data) -> None:
+        params = {site.name: jnp.zeros(site.shape) for site in model.shapes(data).sites}
+        for name, d in model.observed(params, data).items():
+            if is_censored(d):
+                raise InputError(
+                    f"{study}(), the likelihood of {name!r}",
+                    got="a censored distribution, whose draws are uncensored, beside data that say which values are censored",
+                    expected="a distribution that draws what would have been observed",
+                    remedy=_INSTEAD[study],
+                )
+
+    with tracing_for():
+        jax.eval_shape(walk, dict(data))
 
 
 def check_units(study: str, model: Model, data: Data) -> Layout:
