@@ -195,7 +195,7 @@ class Fitted(Outcome):
                 "result.criteria()",
                 got="a model that integrates over its groups",
                 expected="one whose number of free parameters is that of its parameters",
-                remedy="compare such models by jl.cross_validate or jl.select.",
+                remedy="compare such models by jl.cross_validate or jl.select, with data of every group in all folds or by jl.NUTS.",
             )
         if self.has_draws:
             raise InputError(

@@ -23,6 +23,7 @@ from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import batched
 from jaxlatent.results.result import Result
 from jaxlatent.selection.arguments import check_model, check_options
+from jaxlatent.selection.assumptions import check_informed
 from jaxlatent.selection.folds import Folds, make_folds
 from jaxlatent.selection.held_out import BITS, Mean, Scores, columns_of, mean_of, score_units
 from jaxlatent.selection.layout import Layout, counts_of, layout_of, masks_of, repeated, scored_of
@@ -124,6 +125,18 @@ class Study(NamedTuple):
         own = [f"fold {fold}" for fold in range(self.folds.number)]
         return tuple(own if self.names is None else (f"{name}, {fold}" for name in self.names for fold in own))
 
+    def check_informed(self, engine: Engine) -> None:
+        """See `jaxlatent.selection.assumptions.check_informed`; of every dataset."""
+        if self.model.adjustment is None:
+            return
+        training = self.batch(self.folds.training(), False)
+        for i in range(len(self.folds.of)):
+            own = slice(i * self.folds.number, (i + 1) * self.folds.number)
+            one, many = (
+                jax.tree.map(lambda x, at=at: x[at], tree) for tree, at in ((self.data, i), (training.data, own))
+            )
+            check_informed("cross_validate", engine, self.model, one, many)
+
     def batch(self, keep: np.ndarray, whole: bool) -> Batch:
         """All folds, each with the elements that it keeps, ``(dataset, fold, element)``; with ``whole`` also all data as they are."""
         names = self.fold_names
@@ -192,7 +205,8 @@ def cross_validate(
 
     Raises:
         InputError: before any fit, for more folds than units, folds without training observations, ways of holding out that do not fit the
-            model, models whose observed values depend on those of other rows, and unknown options.
+            model, models whose observed values depend on those of other rows, point fits of `jaxlatent.models.hierarchical` from which
+            whole groups are held out, and unknown options.
     """
     check_options("cross_validate", options, ("folds", "by"), "folds")
     return validated(study_of(model, data, seed, folds, by), engine, seed, options, whole=False)
@@ -202,6 +216,7 @@ def validated(
     study: Study, engine: Engine, seed: int | Key, options: Mapping[str, Any], whole: bool
 ) -> CrossValidation:
     """The fits of `cross_validate`; with ``whole`` the batch also has every dataset as it is, after the folds of all of them."""
+    study.check_informed(engine)
     batch = study.batch(study.folds.training(), whole)
     labelled = {**options, "coords": coords_for(study.model, study.given, options.get("coords"))}
     result = fit(study.model, batch, engine, jax.random.fold_in(key_for(Purpose.CROSS_VALIDATE, seed), 1), **labelled)
