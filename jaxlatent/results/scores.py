@@ -29,12 +29,13 @@ def criteria(posterior: Posterior, params: Mapping[str, AnyArray]) -> dict[str, 
     """Information criteria ``(dataset, lane)`` of point fits, on the log likelihood without the prior.
 
     AIC (Akaike 1974), BIC (Schwarz 1978), and with latent labels or paths ICL, which treats the most likely ones as data (Biernacki,
-    Celeux and Govaert 2000). The number of free parameters is the length of a position.
+    Celeux and Govaert 2000). The number of free parameters is the length of
+    a position, less one for every softmax, whose logits have a common shift that changes nothing.
     """
     terms = predictive.log_likelihood(posterior, params, False)
     if not terms:
         return {}
-    total, dim = _total(terms, 2), posterior.dim
+    total, dim = _total(terms, 2), posterior.density.free_parameters
     penalty = dim * np.log(seen(posterior, params, False))[:, None]
     found = {"aic": -2 * total + 2 * dim, "bic": -2 * total + penalty}
     _, complete = hidden.most_likely(posterior, params, False)

@@ -203,7 +203,7 @@ def _check_counts(studies: Mapping[Any, Study]) -> None:
 def _row(found: CrossValidation, names: tuple[Any, ...] | None) -> dict[str, Any]:
     """The columns of one candidate that need no other."""
     datasets = len(found.totals)
-    row: dict[str, Any] = {"parameters": found.result.posterior.dim * datasets}
+    row: dict[str, Any] = {"parameters": found.result.posterior.density.free_parameters * datasets}
     held = {"nats": found.nats, "nats_se": found.nats_se, "bits": found.bits, "bits_se": found.bits_se}
     if found.result.has_draws:
         return row | held
