@@ -261,7 +261,13 @@ class Fitted(Outcome):
         terms = self.log_likelihood()
         observations = self._observations(terms)
         seen = {name: accuracy.seen(observations[name], term.shape[2:]) for name, term in terms.items()}
-        return {"waic": waic, "loo": loo}[kind](terms, seen)
+        criterion = {"waic": waic, "loo": loo}[kind](terms, seen)
+        found = accuracy.contents(*self._at_first_draws())
+        if found.keys() != terms.keys():
+            return criterion
+        # In the order of the terms, which is that of JAX.
+        each = [np.asarray(found[name])[0].reshape(-1, 2)[seen[name].ravel()] for name in sorted(terms)]
+        return replace(criterion, contents=np.concatenate(each))
 
     def _made(self) -> np.ndarray:
         """The number of draws of each dataset of a batch; 0 if all its lanes failed, or one of them has no draws."""

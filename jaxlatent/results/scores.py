@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
@@ -62,16 +64,21 @@ def _seen(posterior: Posterior, params: Params) -> Array:
         for name, d in observed.items():
             observation = density.observation(name, params, data)
             if observation is not None:
-                mask, own, units = split(observation)[1], modelled(d), unit_shape(d)
-                if mask is None and own is None:
-                    total += math.prod(units)
-                    continue
-                observed_there = jnp.ones(units, bool) if mask is None else cover(mask, units)
-                counted = observed_there if own is None else observed_there & widen(own, observed_there.ndim)
-                total += jnp.sum(counted)
+                own = counted(d, observation)
+                total += math.prod(unit_shape(d)) if own is None else jnp.sum(own)
         return total
 
     return jax.vmap(one)(posterior, params)
+
+
+def counted(d: dist.Distribution, observation: Any) -> Array | None:
+    """Which values of an observation are observed and have a density under ``d``, of its `unit_shape`; None for all."""
+    mask, own, units = split(observation)[1], modelled(d), unit_shape(d)
+    if own is None:
+        return None if mask is None else cover(mask, units)
+    seen: Array = jnp.ones(units, bool) if mask is None else cover(mask, units)
+    both: Array = seen & widen(own, seen.ndim)
+    return both
 
 
 def _total(terms: dict[str, Array], leading: int) -> Array:
