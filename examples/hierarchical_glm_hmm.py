@@ -53,10 +53,12 @@ def main():
     engine = jl.EM(restarts=10)
     pooled = {name: value for name, value in trials.items() if name != "animal"}
     by_animal = jl.sequences(frame, dataset="animal", **columns)
+    # A fold is one session of every mouse: EM learns of each mouse from its other sessions.
+    folds = np.concatenate([np.arange(sessions) for sessions in np.bincount(trials["animal"])])
     scores = {
-        "pooled": jl.cross_validate(alike, pooled, engine, 0),
+        "pooled": jl.cross_validate(alike, pooled, engine, 0, folds=folds),
         "separate": jl.cross_validate(alike, by_animal, engine, 0, folds=2),
-        "hierarchical": jl.cross_validate(model, trials, engine, 0),
+        "hierarchical": jl.cross_validate(model, trials, engine, 0, folds=folds),
     }
     for name, score in scores.items():
         print(f"{name:12s} {score.bits:.3f} bits for each held-out trial, standard error {score.bits_se:.3f}")

@@ -255,6 +255,11 @@ EACH = jl.Model({"mu": dist.Normal(0.0, 1.0).expand([4]).to_event(1)}, lambda p,
 PULLED = jl.Model({"mu": FLAT}, lambda p, d: {"y": dist.Normal(p.mu + 0.5 * d.y.mean(), 1.0)})
 LAGGED = jl.models.hmm(2, jl.models.emissions.Autoregression(1))
 Y = {"y": np.array([0.0, 1.0, 2.0, 4.0])}
+TIMES = {"y": np.array([0.5, 1.0, 2.0, 3.0, 3.0]), "cut": np.array([0, 0, 0, 1, 1])}
+CENSORED = jl.Model(
+    {"rate": dist.LogNormal(0.0, 2.0)},
+    lambda p, d: {"y": dist.RightCensoredDistribution(dist.Exponential(p.rate), d.cut)},
+)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +273,7 @@ Y = {"y": np.array([0.0, 1.0, 2.0, 4.0])}
         (FACTOR, Y, jl.Optimize(), {}, "kind='units', which draws nothing"),
         (PULLED, Y, jl.Optimize(), {}, "depends on observed values"),
         (LAGGED, {"y": np.arange(40.0) % 5}, jl.EM(restarts=1), {}, "depends on observed values"),
+        (CENSORED, TIMES, MLE, {}, "a censored distribution[\\s\\S]*kind='units'"),
         (PULLED, Y, jl.Optimize(), {"kind": "units"}, "depend on other rows"),
         (EACH, Y, jl.Optimize(), {"kind": "units"}, "or on their place"),
         (STATES, {"y": np.arange(40.0) % 5}, jl.EM(restarts=1), {"kind": "units"}, "one sequence"),
@@ -458,3 +464,37 @@ def test_labels_are_in_the_order_of_the_reference():
 def test_settings_that_cannot_be_compared_are_told(build, settings, options, message):
     with pytest.raises(jl.InputError, match=message):
         jl.prior_sensitivity(build, settings, trend(), jl.Optimize(), 0, **options)
+
+
+def test_censored_times_are_drawn_with_their_indicators_only():
+    """Of an exponential distribution the estimate is events over time, and its standard error that over the root of events."""
+    times = np.random.default_rng(0).exponential(2.0, 60)
+    data = {"y": np.minimum(times, 3.0), "cut": (times >= 3.0).astype(int)}
+    found = jl.bootstrap(CENSORED, data, MLE, 0, kind="units", replicates=REPLICATES).table.loc["rate"]
+    events = (times < 3.0).sum()
+    rate = events / data["y"].sum()
+    assert (
+        abs(found["estimate"] - rate) < 1e-3 * rate
+        and abs(found["bias"]) < 0.2 * found["se"] < 0.3 * rate / events**0.5
+    )
+    trended = jl.Model(
+        {**CENSORED.prior, "slope": FLAT},
+        lambda p, d: {"y": dist.RightCensoredDistribution(dist.Exponential(p.rate + p.slope * d.cut), d.cut)},
+    )
+    with pytest.raises(jl.InputError, match=r"calibrate[\s\S]*a censored distribution[\s\S]*dist.Exponential"):
+        jl.calibrate(CENSORED, data, jl.NUTS(), 0, simulations=10)
+    with pytest.raises(
+        jl.InputError, match=r"likelihood_ratio_test[\s\S]*a censored distribution[\s\S]*cross_validate"
+    ):
+        jl.likelihood_ratio_test(jl.fix(trended, slope=0.0), trended, data, MLE, 0)
+    fit = jl.fit(CENSORED, data, MLE, 0)
+    with pytest.warns(UserWarning, match="draws of 'y' are uncensored"):
+        assert fit.predict(0)["y"].max() > 3.0
+
+
+@pytest.mark.parametrize("kind", ["Left", "Right"])
+def test_a_censored_distribution_without_a_distribution_function_is_told(kind):
+    censored = getattr(dist, f"{kind}CensoredDistribution")
+    model = jl.Model(CENSORED.prior, lambda p, d: {"y": censored(dist.Exponential(p.rate).expand([5]), d.cut)})
+    with pytest.raises(jl.InputError, match=r"without a cdf[\s\S]*leave `.expand` out"):
+        jl.fit(model, TIMES, MLE, 0)

@@ -2,10 +2,13 @@
 
 import arviz as az
 import jax
+import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 from scipy.stats import norm
 
+import jaxlatent as jl
 from jaxlatent.diagnostics import InformationCriterion, compare, loo, waic
 from jaxlatent.diagnostics.weights import stacking_weights
 from jaxlatent.errors import InputError
@@ -137,3 +140,32 @@ def test_what_cannot_be_compared_is_refused(criteria, message):
 def test_waic_can_be_compared():
     result = compare({name: waic(values) for name, values in log_likelihoods().items()}, seed=0)
     assert result.kind == "waic" and "elpd_waic" in str(result)
+
+
+def test_results_are_compared_by_their_loo_on_the_same_data():
+    """Of other data, in other units, or conditional on other steps, there is no comparison."""
+    y = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    model = lambda scale, seen: jl.Model(
+        {"mu": dist.Normal(0.0, 9.0)},
+        lambda p, d: {"y": dist.Normal(p.mu, scale).expand([4, 5]).mask(seen)},
+    )
+    everything, later = jnp.ones((4, 5), bool), jnp.arange(5) > jnp.zeros((4, 1))
+    fit = lambda y, scale=1.0, seen=everything: jl.fit(model(scale, seen), {"y": y}, jl.Laplace(draws=200), 0)
+    one, two = fit(y), fit(y.astype(float), 2.0)
+    found = jl.compare({"one": one, "two": two}, 0)
+    np.testing.assert_allclose(found.elpd, [one.loo().elpd, two.loo().elpd])
+    for other, message in (
+        (fit(10 * y), "other values in 'other'"),
+        (fit(y[::-1]), "other values in 'other'"),
+        (fit(y, seen=later), r"numbers of values with a density .*20.*16"),
+        (3.0, r"'other'[\s\S]*float"),
+    ):
+        with pytest.raises(InputError, match=message):
+            jl.compare({"one": one, "other": other}, 0)
+
+
+def test_a_dataset_of_a_batch_is_found_by_its_name():
+    batch = jl.batch({"A": {"y": np.zeros(3)}, "B": {"y": np.ones(3)}})
+    np.testing.assert_array_equal(batch["B"]["y"], batch[1]["y"])
+    with pytest.raises(InputError, match=r"a name among .'A', 'B'."):
+        batch["C"]

@@ -3,9 +3,11 @@
 import arviz as az
 import jax
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 from scipy.stats import genpareto, norm
 
+import jaxlatent as jl
 from jaxlatent.diagnostics import loo, psis, waic
 from jaxlatent.errors import InputError
 
@@ -85,6 +87,27 @@ def test_psis_keeps_the_order_of_the_weights():
     log_weights = np.random.default_rng(0).normal(size=700) * 3
     smoothed = np.asarray(psis(log_weights)[0])
     assert (np.diff(smoothed[np.argsort(log_weights)]) >= 0).all()
+
+
+@pytest.mark.parametrize("constant", [1.0, 8.0, 4096.0])
+def test_psis_of_weights_that_differ_by_rounding_errors_alone_is_that_of_equal_ones(constant):
+    """Sums of the same terms in other orders; the same spread is no rounding error of terms near zero."""
+    terms = constant * np.random.default_rng(0).uniform(size=(1000, 8)).astype(np.float32)
+    there = np.add.reduce(terms, 1) - np.sum(terms, 1, float)
+    lp = np.full(1000, np.float32(constant))
+    log_weights = (lp + there.astype(np.float32)) - lp
+    assert len(np.unique(log_weights)) > 1 and psis(log_weights, lp)[1] == -np.inf
+    spread = np.random.default_rng(1).normal(size=1000).astype(np.float32) * 1e-3
+    assert np.isfinite(psis(spread, spread)[1])
+
+
+def test_an_exact_approximation_has_the_best_k_hat():
+    """The posterior of a normal mean is normal: Laplace's approximation is the posterior."""
+    y = np.array([1.0, 2, 3, 2, 1.5])
+    model = jl.Model({"mu": dist.Normal(0, 3)}, lambda p, d: {"y": dist.Normal(p.mu, 0.5).expand([5])})
+    fit = jl.fit(model, {"y": y}, jl.Laplace(), seed=1)
+    assert len(np.unique(fit.statistics["lp"] - fit.statistics["log_q"])) > 1
+    assert fit.statistics["khat"] < 0
 
 
 def test_psis_of_a_tail_that_cannot_be_fitted():

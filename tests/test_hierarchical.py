@@ -12,6 +12,7 @@ from often import often
 
 import jaxlatent as jl
 from jaxlatent import plots
+from jaxlatent.selection import cross_validation
 
 GROUPS, STATES, INPUTS = 4, 2, 2
 LOGISTIC = jl.models.emissions.BernoulliRegression(INPUTS)
@@ -143,6 +144,25 @@ def test_states_are_drawn_at_the_population_and_aligned_with_their_groups(em):
 def test_there_is_no_number_of_free_parameters(em):
     with pytest.raises(jl.InputError, match="cross_validate"):
         em.criteria()
+
+
+@pytest.mark.parametrize("study", ["cross_validate", "select"])
+def test_a_point_fit_knows_nothing_of_groups_that_are_held_out(data, study, monkeypatch):
+    """Their marginal likelihood is no likelihood at the mean of the population; in part they can be held out, and under NUTS as a whole."""
+    monkeypatch.setattr(cross_validation, "fit", lambda *args, **options: pytest.fail("fitted"))
+    call = (
+        jl.cross_validate
+        if study == "cross_validate"
+        else lambda model, *rest, **options: jl.select(lambda _: model, ["one"], *rest, **options)
+    )
+    with pytest.raises(jl.InputError, match=r"'animal_(weights|biases)'[\s\S]*fold 0[\s\S]*jl.NUTS"):
+        call(MODEL, data, SHORT, 0, by=data["animal"], folds=2)
+    for engine, options in (
+        (SHORT, {"folds": np.tile(np.arange(3), GROUPS)}),
+        (jl.NUTS(), {"by": data["animal"], "folds": 2}),
+    ):
+        with pytest.raises(pytest.fail.Exception, match="fitted"):
+            call(MODEL, data, engine, 0, **options)
 
 
 def test_padding_and_the_order_of_sequences_change_nothing(em, data):

@@ -305,3 +305,32 @@ def test_equal_families_are_equal():
 def test_settings_out_of_range_are_told_when_the_part_is_made(make, what):
     with pytest.raises(jl.InputError, match=what):
         make()
+
+
+COUNTED = {
+    "categorical": (jl.models.hmm(2, emissions.CategoricalRegression(2, 3, prior_scale=1.0)), 15),
+    "transitions": (jl.models.hmm(3, emissions.Gaussian(), InputDriven(1, prior_scale=1.0)), 20),
+    "gate": (jl.models.mixture_of_experts(2, 2, emissions.LinearRegression(2, 1.0), jl.models.Gate(2, 1.0)), 11),
+    "plain": (jl.models.mixture(2, emissions.Poisson()), 3),
+    "reference": (
+        jl.fix(
+            jl.models.mixture(1, emissions.CategoricalRegression(1, 3, 1.0, bias=False)),
+            weights=jl.Masked(np.zeros((1, 3, 1)), np.array([[True, False, False]])),
+        ),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_free_parameters_are_those_that_the_likelihood_tells_apart(name, x64):
+    """Their number is the rank of the gradients of many independent terms of the log likelihood, at any parameters."""
+    (model, expected), rng = COUNTED[name], np.random.default_rng(0)
+    shape = (40, 40) if "initial_probs" in model.prior else (60,)
+    y = rng.normal(size=shape) if name in ("transitions", "gate") else rng.integers(0, 3, shape)
+    data = {"y": y, "x": rng.normal(size=(*shape, 1 if name == "reference" else 2)), "u": rng.normal(size=(*shape, 1))}
+    reads = {"transitions": ("y", "u"), "plain": ("y",)}.get(name, ("y", "x"))
+    posterior = jl.condition(model, {key: data[key] for key in reads})
+    terms = lambda position: posterior.density.log_likelihood(posterior.constrain(position), posterior.data)["y"]
+    slopes = jax.jacfwd(terms)(rng.normal(size=posterior.dim))
+    assert np.linalg.matrix_rank(slopes, tol=1e-8) == posterior.density.free_parameters == expected

@@ -9,6 +9,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
+from scipy import stats
 
 import jaxlatent as jl
 from jaxlatent.selection.choice import _chosen
@@ -166,3 +167,52 @@ def test_the_figure_marks_the_chosen(chosen):
 def test_candidates_are_checked(candidates):
     with pytest.raises(jl.InputError, match="each once"):
         jl.select(NORMALS, candidates, chains(0), EM, 0)
+
+
+FLAT = {"prior_scale": None, "variance_shape": None}
+LAGGED = lambda lags, given=None: jl.models.hmm(1, jl.models.emissions.Autoregression(lags, given=given, **FLAT))
+
+
+def autoregressive(seed, count=6, steps=9):
+    """Sequences of an autoregression of one lag, one of them shorter."""
+    noise = np.random.default_rng(seed).normal(size=(count, steps)).astype(np.float32)
+    for t in range(1, steps):
+        noise[:, t] += 0.7 * noise[:, t - 1]
+    return [one[: steps - 2 * (i == 0)] for i, one in enumerate(noise)]
+
+
+def by_hand(training, lags, given, held):
+    """Log likelihoods of sequences under least squares of the steps that have all ``given`` steps before them."""
+    rows = lambda y: np.array([[1.0, *y[t - lags : t], y[t]] for t in range(given, len(y))])
+    table = np.concatenate([rows(y) for y in training])
+    beta = np.linalg.lstsq(table[:, :-1], table[:, -1], rcond=None)[0]
+    scale = np.std(table[:, -1] - table[:, :-1] @ beta)
+    return np.array([stats.norm(rows(y)[:, :-1] @ beta, scale).logpdf(rows(y)[:, -1]).sum() for y in held])
+
+
+def test_lags_are_compared_on_the_steps_that_all_of_them_have():
+    ys, engine, folds = autoregressive(1), jl.EM(restarts=1), np.arange(6) % 2
+    with pytest.raises(jl.InputError, match=r"different numbers of values: \{1: 46, 2: 40\}[\s\S]*given=4"):
+        jl.select(LAGGED, (1, 2), {"y": ys}, engine, 0, folds=folds)
+    found = jl.select(lambda lags: LAGGED(lags, 2), (1, 2), {"y": ys}, engine, 0, folds=folds)
+    for lags in (1, 2):
+        validation, whole = found.validations[lags], found.whole(lags).best()
+        halves = [by_hand(ys[1 - fold :: 2], lags, 2, ys[fold::2]) for fold in (0, 1)]
+        hand = np.stack(halves, 1).ravel()
+        np.testing.assert_allclose(validation.scores, hand, rtol=2e-3)
+        np.testing.assert_allclose(validation.nats, hand.sum() / 40, rtol=1e-3)
+        total = by_hand(ys, lags, 2, ys).sum()
+        np.testing.assert_allclose(whole.score(), total / 40, rtol=1e-3)
+        np.testing.assert_allclose(found.table.loc[lags, "bic"], -2 * total + (lags + 2) * np.log(40), rtol=1e-3)
+
+
+def test_a_likelihood_masked_by_itself_counts_what_it_models():
+    y, mask = np.arange(6.0, dtype=np.float32), np.array([True, True, False, True, True, True])
+    model = jl.Model(
+        prior={"mu": dist.Normal(0, 9)},
+        likelihood=lambda p, d: {"y": dist.Normal(p.mu, 1.0).expand([6]).mask(d.use > 0)},
+    )
+    fit = jl.fit(model, {"y": jl.Masked(y, mask), "use": np.array([0, 0, 1, 1, 1, 1])}, jl.Optimize(), 0)
+    np.testing.assert_allclose(
+        fit.best().score(), stats.norm(fit.best().params["mu"], 1).logpdf(y[3:]).mean(), rtol=1e-5
+    )

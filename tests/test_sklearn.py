@@ -337,6 +337,23 @@ def test_probabilities_of_a_glm_hmm_are_sums_over_all_paths(glm_hmm):
     np.testing.assert_allclose(glm_hmm.aic(x, y[:5], lengths), -2 * total + 18, rtol=1e-5)
 
 
+def test_the_criteria_of_a_glm_hmm_of_one_state_are_those_of_logistic_regression():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    y = (x @ rng.normal(size=(3, 3)) + rng.gumbel(size=(200, 3))).argmax(1)
+    ours, theirs = (
+        jl.sklearn.GLMHMM(1, prior_scale=100.0, n_init=1, random_state=0).fit(x, y),
+        LogisticRegression(C=1e4, tol=1e-8).fit(x, y),
+    )
+    log_likelihood = theirs.predict_log_proba(x)[np.arange(200), y].sum()
+    found = ours.result_.best().criteria()
+    # Coefficients of 3 inputs and an intercept, for all classes but one.
+    assert found["free_parameters"] == 8
+    for bic in (found["bic"], ours.bic(x, y)):
+        np.testing.assert_allclose(bic, -2 * log_likelihood + 8 * np.log(200), rtol=1e-4)
+    np.testing.assert_allclose([found["aic"], ours.aic(x, y)], -2 * log_likelihood + 16, rtol=1e-4)
+
+
 def test_choices_drawn_from_a_glm_hmm_have_its_probabilities(glm_hmm):
     at = np.tile([[0.5, -0.2], [-1.0, 1.0]], (2000, 1))
     y, states = glm_hmm.sample(at, lengths=np.full(2000, 2), random_state=3)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxlatent.data.arrays import on_device, read_data, stack, take_rows
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.typing import Data
 
 
@@ -31,12 +31,22 @@ class Batch:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """The data of one dataset, by position.
+    def __getitem__(self, index: Any) -> dict[str, Any]:
+        """The data of one dataset, by position, or by a name that is no integer.
 
         Raises:
             IndexError: beyond the last, where JAX would take that one, and a loop over the batch would not end.
+            InputError: for an unknown name.
         """
+        if not isinstance(index, int | np.integer):
+            require(
+                index in self.names,
+                "batch[...]",
+                got=repr(index),
+                expected=f"a position, or a name among {list(self.names)[:8]}",
+                remedy="use batch.names to see them.",
+            )
+            index = self.names.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"dataset {index} of a batch of {len(self)}")
         one: dict[str, Any] = take_rows(self.data, index)

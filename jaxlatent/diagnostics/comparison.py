@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -14,6 +14,18 @@ from jaxlatent.typing import Key
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+#: Relative difference of sums of the same values in several precisions.
+_ROUNDING = 1e-4
+
+
+class HasLoo(Protocol):
+    """What has a criterion, such as a `jaxlatent.Result` of one dataset."""
+
+    def loo(self) -> Any:
+        """Leave-one-out cross-validation."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,21 +114,22 @@ class Comparison:
         )
 
 
-def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key, samples: int = 1000) -> Comparison:
+def compare(criteria: Mapping[str, InformationCriterion | HasLoo], seed: int | Key, samples: int = 1000) -> Comparison:
     """Rank models by their information criteria, and compute weights for averaging.
 
     Args:
-        criteria: for each model, what `waic` or `loo` returned for the same observations in the same order.
+        criteria: for each model, what `waic` or `loo` returned for the same observations in the same order; or the result, for its
+            ``loo()``.
         seed: for the Bayesian bootstrap of the pseudo-BMA+ weights, the only random part; an integer or a typed key.
         samples: number of bootstrap replications.
 
     Raises:
-        InputError: no models, criteria of different kinds, different numbers of observations, or contributions that
-            are not finite.
+        InputError: no models, criteria of different kinds, different observations, or contributions that are not finite.
     """
-    _check(criteria)
-    names = tuple(sorted(criteria, key=lambda name: -criteria[name].elpd))
-    ranked = [criteria[name] for name in names]
+    found = {name: _criterion(name, one) for name, one in criteria.items()}
+    _check(found)
+    names = tuple(sorted(found, key=lambda name: -found[name].elpd))
+    ranked = [found[name] for name in names]
     pointwise = np.stack([criterion.pointwise for criterion in ranked], 1)
     difference = pointwise - pointwise[:, :1]
     return Comparison(
@@ -132,6 +145,19 @@ def compare(criteria: Mapping[str, InformationCriterion], seed: int | Key, sampl
         warnings=tuple(criterion.warning for criterion in ranked),
         n_observations=len(pointwise),
     )
+
+
+def _criterion(name: str, given: Any) -> InformationCriterion:
+    """The criterion of a model, or of a result."""
+    found = given.loo() if hasattr(given, "loo") else given
+    if not isinstance(found, InformationCriterion):
+        raise InputError(
+            f"compare(criteria), {name!r}",
+            got="a result of several datasets" if found is not given else type(given).__name__,
+            expected="what loo() or waic() of one dataset returns, or its result",
+            remedy="give {name: result.loo(), ...}; of a batch result[dataset].loo().",
+        )
+    return found
 
 
 def _check(criteria: Mapping[str, InformationCriterion]) -> None:
@@ -151,6 +177,24 @@ def _check(criteria: Mapping[str, InformationCriterion]) -> None:
             expected="the same observations for every model",
             remedy="fit all models to the same data, with the same entries missing, and compare again.",
         )
+    known = {name: criterion.contents for name, criterion in criteria.items() if criterion.contents is not None}
+    first = next(iter(known.values()), None)
+    for name, contents in known.items():
+        assert first is not None
+        if not np.array_equal(contents[:, 0], first[:, 0]):
+            raise InputError(
+                "compare(criteria)",
+                got=f"numbers of values with a density { {one: int(of[:, 0].sum()) for one, of in known.items()} }",
+                expected="the same values for every model, of which none is conditioned on by some models only",
+                remedy="condition all on the same first steps, as in emissions.Autoregression(lags, given=4) with the most lags for 4.",
+            )
+        if not np.allclose(contents, first, _ROUNDING, _ROUNDING * np.abs(first).max(initial=0)):
+            raise InputError(
+                "compare(criteria)",
+                got=f"other values in {name!r} than in {next(iter(known))!r}",
+                expected="the same observations, in the same order and units, for every model",
+                remedy="fit all models to the same data; write the change of units or a transformation in the likelihood.",
+            )
     broken = {name: int((~np.isfinite(criterion.pointwise)).sum()) for name, criterion in criteria.items()}
     if any(broken.values()):
         raise InputError(

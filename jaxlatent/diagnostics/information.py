@@ -26,6 +26,8 @@ class InformationCriterion:
         n_samples: number of posterior draws, over all chains.
         warning: how many observations are unreliable and what to do, or None.
         n_unreliable: the number of observations with too large a Pareto k (for WAIC, too large a variance).
+        contents: what each observation consists of, by which `jaxlatent.compare` knows the same data: number and sum of its values,
+            ``(observations, 2)``; None if unknown.
     """
 
     kind: Literal["waic", "loo"]
@@ -35,6 +37,7 @@ class InformationCriterion:
     pareto_k: np.ndarray | None = field(default=None, repr=False)
     warning: str | None = None
     n_unreliable: int = 0
+    contents: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def n_observations(self) -> int:

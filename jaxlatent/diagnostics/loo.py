@@ -54,7 +54,7 @@ def loo_pointwise(table: Array) -> tuple[Array, Array, Array]:
     mean = table.mean(1)
     # what is left after centring is small, so that p, a difference of logarithms, keeps its digits in float32
     centred = table - mean[:, None]
-    log_weights, pareto_k = psis(-centred)
+    log_weights, pareto_k = psis(-centred, table)
     left_out = logsumexp(log_weights + centred, axis=1)
     p = logsumexp(centred, axis=1) - math.log(table.shape[1]) - left_out
     return mean + left_out, p, pareto_k

@@ -14,19 +14,22 @@ from jaxlatent.typing import Array, ArrayLike
 
 #: A tail of this many weights or fewer cannot be fitted.
 _SHORT_TAIL = 4
+#: Log weights that differ by this many units of rounding, of the terms that they are differences of, are equal.
+_ROUNDING = 16
 
 
 @jax.jit
-def psis(log_weights: ArrayLike) -> tuple[Array, Array]:
+def psis(log_weights: ArrayLike, terms: ArrayLike = 1.0) -> tuple[Array, Array]:
     """Replace the largest importance weights by order statistics of a generalised Pareto distribution fitted to them.
 
     Vehtari et al. (2024), algorithm 1. The tail is the ``min(S / 5, 3 sqrt(S))`` largest of ``S`` weights, rounded
     up, less those that tie with the largest weight outside it. Agrees with ``arviz.psislw`` 0.2x; ArviZ 1.x rounds
-    down. All weights equal down to the tail's end is the best case of all, and has ``k_hat`` minus infinity; ArviZ
-    reports plus infinity or an error.
+    down. All weights equal down to the tail's end, up to rounding, is the best case of all, and has ``k_hat`` minus
+    infinity; ArviZ reports plus infinity or an error, or the shape of the rounding errors.
 
     Args:
         log_weights: shape ``(..., S)``, up to a constant.
+        terms: what the log weights are differences of, ``(..., S)``; the largest finite one tells their rounding.
 
     Returns:
         The smoothed weights, normalised, on log scale, shape ``(..., S)``; and the shape ``k_hat`` of the tail, shape
@@ -34,7 +37,10 @@ def psis(log_weights: ArrayLike) -> tuple[Array, Array]:
         four weights has ``k_hat`` infinity and is left as it is.
     """
     x = floating(log_weights)
-    smoothed, k_hat = jax.vmap(partial(_smooth, length=tail_length(x.shape[-1])))(x.reshape(-1, x.shape[-1]))
+    size = jnp.abs(jnp.broadcast_to(jnp.asarray(terms, x.dtype), x.shape))
+    error = _ROUNDING * jnp.finfo(x.dtype).eps * jnp.max(jnp.where(jnp.isfinite(size), size, 0), -1)
+    smooth = partial(_smooth, length=tail_length(x.shape[-1]))
+    smoothed, k_hat = jax.vmap(smooth)(x.reshape(-1, x.shape[-1]), error.ravel())
     return smoothed.reshape(x.shape), k_hat.reshape(x.shape[:-1])
 
 
@@ -48,14 +54,14 @@ def khat_threshold(samples: int) -> float:
     return min(1 - 1 / math.log10(samples), 0.7)
 
 
-def _smooth(x: Array, length: int) -> tuple[Array, Array]:
+def _smooth(x: Array, error: Array, length: int) -> tuple[Array, Array]:
     x = x - x.max()
     values, index = lax.top_k(x, length + 1)
     # XLA flushes denormal numbers to zero: above this floor the difference of any two weights is a normal one
     info = jnp.finfo(x.dtype)
     cutoff = jnp.maximum(values[-1], math.log(info.tiny / info.eps))
     tail, index = values[-2::-1], index[-2::-1]
-    above = tail > cutoff
+    above = (tail > cutoff) & (cutoff < -error)
     count = above.sum()
     # the difference of two weights that are nearly equal, without cancellation
     excess = jnp.where(above, -jnp.exp(tail) * jnp.expm1(cutoff - tail), 0)

@@ -76,6 +76,6 @@ def outcome(
     log_weights = lp - log_q
     elbo = jnp.mean(log_weights)
     # A draw outside the support has no weight.
-    k_hat = psis(jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights))[1]
+    k_hat = psis(jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights), jnp.maximum(jnp.abs(lp), jnp.abs(log_q)))[1]
     statistics = {"lp": lp, "log_q": log_q, "khat": k_hat, "elbo": elbo}
     return Final(Outputs(statistics, positions), elbo if objective is None else objective, status)

@@ -17,6 +17,7 @@ from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.latent import labels, paths
 from jaxlatent.latent.expected import EStep, Expected
 from jaxlatent.latent.hidden_markov import HiddenMarkov
+from jaxlatent.latent.modelled import modelled
 from jaxlatent.latent.separation import component_probs, separated
 from jaxlatent.typing import AnyArray, Array, Key
 
@@ -112,6 +113,7 @@ __all__ = [
     "expect",
     "expected_log_prob",
     "hidden_in",
+    "modelled",
     "responsibilities",
     "separated",
     "unit_shape",

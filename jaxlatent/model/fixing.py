@@ -112,6 +112,7 @@ def _without(model: Model, held: dict[str, Any]) -> Model:
         start=(lambda key, d: {k: v for k, v in start(key, d).items() if k not in held}) if start else None,
         m_step=_m_step(model, held, lambda update: of_free(update)),
         dims=dims,
+        softmax={name: axis for name, axis in model.softmax.items() if name not in held},
         coords={dim: labels for dim, labels in model.coords.items() if dim not in lost},
         key=model.key and ("fix", model.key, tuple((k, np.asarray(v).tobytes()) for k, v in held.items())),
     )
@@ -141,6 +142,8 @@ def _restricted(what: str, model: Model, restrictions: Mapping[str, tuple[tuple[
     return replace(
         model,
         prior={name: prior_of(name) if name in restrictions else prior for name, prior in model.prior.items()},
+        # Logits of which some are held or tied, such as those of a reference class, are identified.
+        softmax={name: axis for name, axis in model.softmax.items() if name not in restrictions},
         m_step=_m_step(model, restrictions, None),
         key=model.key
         and (what, model.key, tuple((k, groups, np.asarray(v).tobytes()) for k, (groups, v) in restrictions.items())),

@@ -57,6 +57,8 @@ class Model(ByValue):
             counts by observation. Each maximises the expected complete log joint given all other parameters.
         adjustment: optional ``p, d, expected -> scalar``, added to the log joint that EM maximises: what Laplace's approximation adds
             where an M-step integrates over some of the parameters, at their mode, instead of maximising over them.
+        softmax: optional axis of parameters that are logits of a softmax, counted from the end and negative: a common shift along it
+            changes nothing, so that one of its entries is not free. Information criteria count the others.
         row_wise: whether masked rows (for sequences: steps) appended to the data change nothing, so that fits to 100 and to 101 rows
             can share compiled programs. None: `jaxlatent.fit` tests it, and does not pad models with an ``m_step``.
         name: in figures and tables.
@@ -75,6 +77,7 @@ class Model(ByValue):
     row_wise: bool | None = None
     name: str = "model"
     key: Hashable = None
+    softmax: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.prior, Mapping):

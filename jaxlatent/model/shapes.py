@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.data.arrays import shape_of, split
+from jaxlatent.distributions.censoring import require_cdf
 from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.distributions.masking import masked_log_prob
@@ -80,6 +81,7 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 "that of the data with `.expand` and `.to_event`; mask missing values with jl.Masked(values, mask).",
             )
         require_codes(name, d, data[name])
+        require_cdf(name, d, *split(data[name]))
         if 0 in d.shape():
             raise InputError(
                 f"observation {name!r}",

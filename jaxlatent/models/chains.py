@@ -122,6 +122,11 @@ class InputDriven:
         """Names of the dimensions of parameters after the first."""
         return {"transition_weights": ("next_state", "transition_input"), "transition_biases": ("next_state",)}
 
+    @property
+    def softmax(self) -> Mapping[str, int]:
+        """The axis of the softmax of its logits, see `jaxlatent.Model`."""
+        return {"transition_weights": -2, "transition_biases": -1}
+
     def prior(self, num_states: int) -> Priors:
         """Weights and biases."""
         return self.coefficients.prior((num_states, num_states), lambda d: d.u)

@@ -20,7 +20,7 @@ from jaxlatent.models.emissions.gaussian import Covariance, Gaussian
 from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, LinearRegression
 from jaxlatent.models.interfaces import Emission, Transitions, Weights
 from jaxlatent.models.one_output import with_columns
-from jaxlatent.models.parts import Updates, dims_of
+from jaxlatent.models.parts import Updates, dims_of, softmax_of
 from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
 from jaxlatent.typing import Key, Params
@@ -65,6 +65,7 @@ def hmm(
         prior=prior,
         likelihood=likelihood,
         dims=dims_of("state", prior, (initial, transitions, emissions)),
+        softmax=softmax_of(prior, (initial, transitions, emissions)),
         start=start,
         m_step=_of_y({**initial.m_step(), **transitions.m_step(), **emissions.m_step()}),
         row_wise=True,
@@ -105,6 +106,7 @@ def mixture(num_components: int, emissions: Emission, weights: Weights | None = 
         prior=prior,
         likelihood=likelihood,
         dims=dims_of("component", prior, (weights, emissions)),
+        softmax=softmax_of(prior, (weights, emissions)),
         start=lambda key, d: _start(key, d, emissions, num_components, weights.start(num_components), updates, False),
         m_step=_of_y(updates),
         row_wise=True,

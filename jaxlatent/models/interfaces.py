@@ -5,7 +5,8 @@ parameters in its priors, starts and updates; no two parts of one model use the 
 data, by name; ``K`` is the number of states or components.
 
 A part may have ``dims``: by parameter, the names of its dimensions after the first, which is ``state`` or ``component``. Results name
-their axes so. `jaxlatent.sequences` has labels for ``input``, ``transition_input``, ``category`` and ``feature``.
+their axes so. A part may have ``softmax``: by parameter that holds logits, the axis of the softmax, see `jaxlatent.Model`.
+`jaxlatent.sequences` has labels for ``input``, ``transition_input``, ``category`` and ``feature``.
 """
 
 from collections.abc import Hashable

@@ -26,6 +26,12 @@ def dims_of(lead: str, prior: Priors, parts: Iterable[Any]) -> dict[str, tuple[s
     return {name: dims for name, dims in named.items() if name in prior}
 
 
+def softmax_of(prior: Priors, parts: Iterable[Any]) -> dict[str, int]:
+    """The axes of parameters that are logits of a softmax, from the ``softmax`` of the parts that have them."""
+    axes = {name: axis for part in parts for name, axis in getattr(part, "softmax", {}).items()}
+    return {name: axis for name, axis in axes.items() if name in prior}
+
+
 def simplex_mode(counts: Array, concentration: ArrayLike) -> Array:
     """The mode of a Dirichlet posterior, over the last axis.
 

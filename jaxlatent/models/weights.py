@@ -82,6 +82,11 @@ class Gate:
         """Names of the dimensions of parameters after the first."""
         return {"gate_weights": ("input",), "gate_biases": ()}
 
+    @property
+    def softmax(self) -> Mapping[str, int]:
+        """The axis of the softmax of its logits, see `jaxlatent.Model`."""
+        return {"gate_weights": -2, "gate_biases": -1}
+
     def prior(self, num_components: int) -> Priors:
         """Weights and biases."""
         return self.coefficients.prior((num_components,), lambda d: d.x)

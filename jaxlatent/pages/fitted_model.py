@@ -24,8 +24,8 @@ def model_parts(study: Study) -> list[Html]:
     result = study.result
     density = result.posterior.density
     each = "" if result.names is None else " for each dataset"
-    plural = "" if density.dim == 1 else "s"
-    parts = [paragraph(f"{density.label}: {density.dim:,} free parameter{plural}{each}.")]
+    plural = "" if density.free_parameters == 1 else "s"
+    parts = [paragraph(f"{density.label}: {density.free_parameters:,} free parameter{plural}{each}.")]
     graph, lacking = _graph(result)
     rows = []
     for name in density.names:

@@ -34,6 +34,11 @@ class Density:
         """The length of a position."""
         raise NotImplementedError
 
+    @property
+    def free_parameters(self) -> int:
+        """The number of parameters that information criteria count: those that the likelihood can tell apart."""
+        return self.dim
+
     def log_density(self, position: Position, data: PyTree, guides: Guides, jacobian: bool = True) -> Array:
         """The log density, up to a constant, of the position, or without ``jacobian`` of the constrained values."""
         raise NotImplementedError

@@ -1,5 +1,6 @@
 """`ModelDensity`: the log density of a `jaxlatent.Model` over a flat unconstrained vector."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,12 @@ class ModelDensity(Density):
     def dim(self) -> int:
         """The length of a position."""
         return self.sites[-1].stop
+
+    @property
+    def free_parameters(self) -> int:
+        """The length of a position, without one entry along the axis of each softmax."""
+        softmax = self.model.softmax
+        return self.dim - sum(math.prod(s.shape) // s.shape[softmax[s.name]] for s in self.sites if s.name in softmax)
 
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent._compat.compiled import compiled
@@ -12,9 +13,12 @@ from jaxlatent.diagnostics import InformationCriterion
 from jaxlatent.diagnostics.information import flatten_log_likelihood
 from jaxlatent.diagnostics.loo import loo_from_pointwise, loo_pointwise
 from jaxlatent.diagnostics.waic import waic_from_pointwise, waic_pointwise
+from jaxlatent.distributions.factor import Factor
+from jaxlatent.latent import unit_shape
 from jaxlatent.masks import widen
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import predictive
+from jaxlatent.results.scores import counted
 from jaxlatent.typing import AnyArray, Array, Params
 
 if TYPE_CHECKING:
@@ -78,6 +82,36 @@ def seen(observation: Any, shape: tuple[int, ...]) -> np.ndarray:
         return np.ones(shape, bool)
     any_seen = np.asarray(mask).reshape(*mask.shape[: len(shape)], -1).any(-1)
     return np.broadcast_to(widen(any_seen, len(shape)), shape)
+
+
+@compiled()
+def contents(posterior: Posterior, params: Params) -> dict[str, Array]:
+    """Number and sum of the values of each term of the log likelihood, ``(dataset, *terms, 2)``; empty for a bare log density.
+
+    Args:
+        posterior: data lead with ``dataset``.
+        params: lead with ``dataset``.
+    """
+
+    def one(posterior: Posterior, params: Params) -> dict[str, Array]:
+        density, data = posterior.density, posterior.data
+        shapes = {name: term.shape for name, term in density.log_likelihood(params, data).items()}
+        found = {}
+        for name, d in density.observed(params, data).items():
+            observation = density.observation(name, params, data)
+            if observation is None or isinstance(d, Factor):
+                continue
+            units, own = unit_shape(d), counted(d, observation)
+            values = jnp.asarray(split(observation)[0], jnp.result_type(float))
+            if values.shape[: len(units)] != units:  # a distribution of NumPyro that broadcasts to its observation
+                continue
+            values = values.reshape(*units, -1)
+            own = jnp.ones(units, bool) if own is None else own.reshape(*units, -1).any(-1)
+            both = jnp.stack([own.astype(values.dtype), jnp.sum(jnp.where(own[..., None], values, 0), -1)], -1)
+            found[name] = jnp.sum(both.reshape(*shapes[name], -1, 2), -2)
+        return found
+
+    return jax.vmap(one)(posterior, params)
 
 
 def _rows(

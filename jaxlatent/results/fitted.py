@@ -1,5 +1,6 @@
 """`Fitted`: predictions, hidden states and scores of a fitted model, on the data of the fit or on others."""
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeVar
@@ -11,6 +12,7 @@ import numpy as np
 from jaxlatent.data.arrays import as_data, blamed
 from jaxlatent.data.batches import Batch, labelled
 from jaxlatent.diagnostics import loo, waic
+from jaxlatent.distributions.censoring import is_censored
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
@@ -89,6 +91,8 @@ class Fitted(Outcome):
     ) -> dict[str, np.ndarray]:
         """One predictive draw of every observation for each draw of the parameters, with the leading axes of `params`.
 
+        Draws of censored observations are uncensored, of which a warning tells.
+
         Args:
             seed: required, an int or a typed JAX key.
             data: other covariates; those of the fit by default. Only the shapes of observations are used; without an observation, its
@@ -106,6 +110,12 @@ class Fitted(Outcome):
             fit = self._with_new_levels(key_levels, data)
         draws = fit._computed(predictive.predict, data, key, self.has_draws, use="predict")
         self._require(draws, "predict")
+        if censored := self._censored():
+            warnings.warn(
+                f"predict(): draws of {', '.join(map(repr, censored))} are uncensored, what would have been seen without censoring; "
+                "censor them alike before you compare them with the data.",
+                stacklevel=2,
+            )
         return self._by_row(self._ungridded(draws), data)
 
     def conditional(self, data: Data | Batch | None = None, name: str | None = None) -> Conditional:
@@ -191,7 +201,7 @@ class Fitted(Outcome):
                 "result.criteria()",
                 got="a model that integrates over its groups",
                 expected="one whose number of free parameters is that of its parameters",
-                remedy="compare such models by jl.cross_validate or jl.select.",
+                remedy="compare such models by jl.cross_validate or jl.select, with data of every group in all folds or by jl.NUTS.",
             )
         if self.has_draws:
             raise InputError(
@@ -260,7 +270,13 @@ class Fitted(Outcome):
         terms = self.log_likelihood()
         observations = self._observations(terms)
         seen = {name: accuracy.seen(observations[name], term.shape[2:]) for name, term in terms.items()}
-        return {"waic": waic, "loo": loo}[kind](terms, seen)
+        criterion = {"waic": waic, "loo": loo}[kind](terms, seen)
+        found = accuracy.contents(*self._at_first_draws())
+        if found.keys() != terms.keys():
+            return criterion
+        # In the order of the terms, which is that of JAX.
+        each = [np.asarray(found[name])[0].reshape(-1, 2)[seen[name].ravel()] for name in sorted(terms)]
+        return replace(criterion, contents=np.concatenate(each))
 
     def _made(self) -> np.ndarray:
         """The number of draws of each dataset of a batch; 0 if all its lanes failed, or one of them has no draws."""
@@ -293,6 +309,17 @@ class Fitted(Outcome):
         posterior, params = jax.tree.map(lambda x: x[0], self._at_first_draws())
         terms: Callable[[Posterior, Any], Any] = lambda p, params: p.density.log_likelihood(params, p.data)
         return tuple(jax.eval_shape(terms, posterior, params))
+
+    def _censored(self) -> list[str]:
+        """Names of the observations whose distribution is censored."""
+        found: list[str] = []
+
+        def walk(posterior: Posterior, params: Any) -> None:
+            observed = posterior.density.observed(params, posterior.data)
+            found[:] = [name for name, d in observed.items() if is_censored(d)]
+
+        jax.eval_shape(walk, *jax.tree.map(lambda x: x[0], self._at_first_draws()))
+        return found
 
     def _observations(self, names: Collection[str]) -> dict[str, Any]:
         """The observed values by name, `jaxlatent.Masked` where some are missing, None where there are none."""

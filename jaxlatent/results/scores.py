@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
-from jaxlatent.latent import unit_shape
-from jaxlatent.masks import cover
+from jaxlatent.latent import modelled, unit_shape
+from jaxlatent.masks import cover, widen
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import hidden, predictive
 from jaxlatent.typing import AnyArray, Array, Params
@@ -29,12 +31,13 @@ def criteria(posterior: Posterior, params: Mapping[str, AnyArray]) -> dict[str, 
     """Information criteria ``(dataset, lane)`` of point fits, on the log likelihood without the prior.
 
     AIC (Akaike 1974), BIC (Schwarz 1978), and with latent labels or paths ICL, which treats the most likely ones as data (Biernacki,
-    Celeux and Govaert 2000). The number of free parameters is the length of a position.
+    Celeux and Govaert 2000). The number of free parameters is the length of a position, less one for every softmax, whose logits have a
+    common shift that changes nothing.
     """
     terms = predictive.log_likelihood(posterior, params, False)
     if not terms:
         return {}
-    total, dim = _total(terms, 2), posterior.dim
+    total, dim = _total(terms, 2), posterior.density.free_parameters
     penalty = dim * np.log(seen(posterior, params, False))[:, None]
     found = {"aic": -2 * total + 2 * dim, "bic": -2 * total + penalty}
     _, complete = hidden.most_likely(posterior, params, False)
@@ -44,7 +47,7 @@ def criteria(posterior: Posterior, params: Mapping[str, AnyArray]) -> dict[str, 
 
 
 def seen(posterior: Posterior, params: Mapping[str, AnyArray], draws: bool) -> np.ndarray:
-    """The number of observed values, over all observations, by dataset."""
+    """The number of observed values that have a density, over all observations, by dataset."""
     first = jax.tree.map(lambda x: x[:, 0, 0] if draws else x[:, 0], params)
     return np.asarray(_seen(posterior, first), float)
 
@@ -61,11 +64,21 @@ def _seen(posterior: Posterior, params: Params) -> Array:
         for name, d in observed.items():
             observation = density.observation(name, params, data)
             if observation is not None:
-                mask, units = split(observation)[1], unit_shape(d)
-                total += math.prod(units) if mask is None else jnp.sum(cover(mask, units))
+                own = counted(d, observation)
+                total += math.prod(unit_shape(d)) if own is None else jnp.sum(own)
         return total
 
     return jax.vmap(one)(posterior, params)
+
+
+def counted(d: dist.Distribution, observation: Any) -> Array | None:
+    """Which values of an observation are observed and have a density under ``d``, of its `unit_shape`; None for all."""
+    mask, own, units = split(observation)[1], modelled(d), unit_shape(d)
+    if own is None:
+        return None if mask is None else cover(mask, units)
+    seen: Array = jnp.ones(units, bool) if mask is None else cover(mask, units)
+    both: Array = seen & widen(own, seen.ndim)
+    return both
 
 
 def _total(terms: dict[str, Array], leading: int) -> Array:

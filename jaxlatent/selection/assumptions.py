@@ -13,7 +13,9 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data.arrays import Masked, as_data, split
 from jaxlatent.data.batches import Batch
+from jaxlatent.distributions.censoring import is_censored
 from jaxlatent.distributions.factor import Factor
+from jaxlatent.engines.base import Engine
 from jaxlatent.errors import InputError
 from jaxlatent.model.checks import check_fit
 from jaxlatent.model.checks.terms import some_params, terms
@@ -26,6 +28,8 @@ _ROUNDING = 1e-3
 _INSTEAD = {
     "bootstrap": "use kind='units', which draws nothing.",
     "likelihood_ratio_test": "compare the models by jl.cross_validate.",
+    "calibrate": "calibrate the model of the values themselves, without censoring: dist.Exponential(rate) for "
+    "dist.RightCensoredDistribution(dist.Exponential(rate), censored).",
 }
 
 
@@ -45,8 +49,9 @@ def check_simulation(study: str, model: Model, data: Data) -> None:
         data: of one dataset; what `jaxlatent.fit` refuses passes, since that says it better.
 
     Raises:
-        InputError: for a `jaxlatent.Factor`, and for a distribution that depends on observed values, as in an autoregression.
+        InputError: for a `jaxlatent.Factor`, a censored distribution, and one that depends on observed values, as in an autoregression.
     """
+    check_uncensored(study, model, data)
     if not _can_be_fitted(model, data):
         return
     observed: dict[str, bool] = {}
@@ -75,6 +80,56 @@ def check_simulation(study: str, model: Model, data: Data) -> None:
                 got="a distribution that depends on observed values",
                 expected="one that depends on parameters and covariates only: simulated values would not follow from each other",
                 remedy=_INSTEAD[study],
+            )
+
+
+def check_uncensored(study: str, model: Model, data: Data) -> None:
+    """Raise `InputError` for censored observations: NumPyro draws the values themselves, which may lie beyond where they are censored."""
+
+    def walk(data: Data) -> None:
+        params = {site.name: jnp.zeros(site.shape) for site in model.shapes(data).sites}
+        for name, d in model.observed(params, data).items():
+            if is_censored(d):
+                raise InputError(
+                    f"{study}(), the likelihood of {name!r}",
+                    got="a censored distribution, whose draws are uncensored, beside data that say which values are censored",
+                    expected="a distribution that draws what would have been observed",
+                    remedy=_INSTEAD[study],
+                )
+
+    with tracing_for():
+        jax.eval_shape(walk, dict(data))
+
+
+def check_informed(study: str, engine: Engine, model: Model, data: Data, training: Data) -> None:
+    """Check that a point fit to each fold learns of the groups that it holds out, of a model whose EM integrates over groups.
+
+    A group without training data is left at its population, whereas its score is a mean over the population. Draws have such groups from
+    their population.
+
+    Args:
+        study: the caller, for messages.
+        engine: of the fits.
+        model: the declaration.
+        data: of one dataset.
+        training: what each fold is fitted to, leading with ``fold``.
+
+    Raises:
+        InputError: where parameters of held-out values inform no value that a fold is fitted to.
+    """
+    if engine.kind != "point" or model.adjustment is None or not _can_be_fitted(model, data):
+        return
+    params = some_params(model, data)
+    every = _gradients(model, params, jax.tree.map(lambda x: np.asarray(x)[None], dict(data)))
+    own = _gradients(model, params, training)
+    for name, slope in every.items():
+        lost = ((np.asarray(slope) != 0) & (np.asarray(own[name]) == 0)).reshape(len(own[name]), -1).any(1)
+        if lost.any():
+            raise InputError(
+                f"{study}(engine={type(engine).__name__}), the parameter {name!r}",
+                got=f"groups of which fold {int(lost.argmax())} is fitted to nothing: a point fit scores them at their population's mean",
+                expected="an engine that draws, whose score is a mean over the population; or data of every group to fit to",
+                remedy="use jl.NUTS(); or, for new data of the same groups, let `folds` share out the data of every group.",
             )
 
 
@@ -145,6 +200,17 @@ def _disturbed(observation: Any) -> Any:
 @compiled("model")
 def _distributions(model: Model, params: Params, data: Data) -> dict[str, Any]:
     return terms(model, params, data, "predict")
+
+
+@compiled("model")
+def _gradients(model: Model, params: Params, data: Data) -> Params:
+    """The gradients of the log likelihood of each of stacked datasets."""
+
+    def total(params: Params, data: Data) -> Array:
+        return sum((jnp.sum(term) for term in model.log_likelihood(params, data).values()), start=jnp.zeros(()))
+
+    gradients: Params = jax.vmap(jax.grad(total), (None, 0))(params, data)
+    return gradients
 
 
 @compiled("model")

@@ -20,6 +20,7 @@ from jaxlatent.results.prior import sample_prior
 from jaxlatent.results.result import Result
 from jaxlatent.results.summary import joined, labels
 from jaxlatent.selection.arguments import check_model, check_options
+from jaxlatent.selection.assumptions import check_uncensored
 from jaxlatent.typing import Array, Data, Key, Params
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def calibrate(
         A `Calibration`, which prints as a table.
 
     Raises:
-        InputError: for improper priors, priors that read the observations, an engine that does not draw, or unknown options.
+        InputError: for improper priors, censored observations, priors that read the observations, an engine that does not draw, or
+            unknown options.
     """
     check_model("calibrate", model, "from whose prior parameters can be drawn")
     check_options("calibrate", options, ("simulations", "draws"), "simulations")
@@ -140,6 +142,7 @@ def calibrate(
     require(1 <= draws <= made, "calibrate(draws=...)", got=draws, expected=f"1 to {made}, the draws of each fit")
     key = key_for(Purpose.CALIBRATE, seed)
     arrays = as_data(data)
+    check_uncensored("calibrate", model, arrays)
     params, derived, observed = sample_prior(model, arrays, simulations, jax.random.fold_in(key, 0))[:3]
     copies = {
         name: jax.tree.map(lambda x: jnp.broadcast_to(x, (simulations, *x.shape)), x) for name, x in arrays.items()

@@ -21,8 +21,8 @@ from jaxlatent.errors import InputError, require
 from jaxlatent.keys import seed_in_words
 from jaxlatent.model.model import Model
 from jaxlatent.results.result import Result
-from jaxlatent.selection.arguments import options_of
-from jaxlatent.selection.cross_validation import CrossValidation, validated, whole_of
+from jaxlatent.selection.arguments import check_options, options_of
+from jaxlatent.selection.cross_validation import CrossValidation, Study, study_of, validated, whole_of
 from jaxlatent.selection.held_out import BITS, mean_of
 from jaxlatent.store.manifest import PLAIN
 from jaxlatent.typing import Data, Key
@@ -153,7 +153,7 @@ def select(
         A `Selection`, which prints as a table with the reason of the choice.
 
     Raises:
-        InputError: before any fit; see `jaxlatent.cross_validate`.
+        InputError: before any fit; see `jaxlatent.cross_validate`. Also for candidates that condition on different values.
     """
     require(
         callable(build) and isinstance(candidates, Iterable),
@@ -171,11 +171,14 @@ def select(
         remedy="give for instance range(1, 7).",
     )
     names = data.names if isinstance(data, Batch) else None
+    check_options("select", options, ("folds", "by"), "folds")
     models = {candidate: build(candidate) for candidate in candidates}
+    studies = {candidate: study_of(model, data, seed, folds, by) for candidate, model in models.items()}
+    _check_counts(studies)
     validations, rows = {}, {}
-    for candidate, model in models.items():
+    for candidate, study in studies.items():
         own = options_of(options, candidate)
-        found = validations[candidate] = validated(model, data, engine, seed, folds, by, own, whole=True)
+        found = validations[candidate] = validated(study, engine, seed, own, whole=True)
         rows[candidate] = _row(found, names)
     table = _table(rows, validations)
     first = next(iter(validations.values()))
@@ -185,10 +188,22 @@ def select(
     return Selection(table, chosen, reason, validations, names, settings)
 
 
+def _check_counts(studies: Mapping[Any, Study]) -> None:
+    """Raise `InputError` for candidates that give different values a density: sums and criteria of fewer values are higher."""
+    first = next(iter(studies.values())).counts
+    if any(not np.array_equal(study.counts, first) for study in studies.values()):
+        raise InputError(
+            "select(), the candidates",
+            got=f"likelihoods of different numbers of values: { {c: int(study.counts.sum()) for c, study in studies.items()} }",
+            expected="the same values in all, of which none is conditioned on by some candidates only",
+            remedy="condition all on the same first steps, as in emissions.Autoregression(lags, given=4) with the most lags for 4.",
+        )
+
+
 def _row(found: CrossValidation, names: tuple[Any, ...] | None) -> dict[str, Any]:
     """The columns of one candidate that need no other."""
     datasets = len(found.totals)
-    row: dict[str, Any] = {"parameters": found.result.posterior.dim * datasets}
+    row: dict[str, Any] = {"parameters": found.result.posterior.density.free_parameters * datasets}
     held = {"nats": found.nats, "nats_se": found.nats_se, "bits": found.bits, "bits_se": found.bits_se}
     if found.result.has_draws:
         return row | held

@@ -23,9 +23,10 @@ from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import batched
 from jaxlatent.results.result import Result
 from jaxlatent.selection.arguments import check_model, check_options
+from jaxlatent.selection.assumptions import check_informed
 from jaxlatent.selection.folds import Folds, make_folds
 from jaxlatent.selection.held_out import BITS, Mean, Scores, columns_of, mean_of, score_units
-from jaxlatent.selection.layout import Layout, counts_of, layout_of, masks_of, repeated
+from jaxlatent.selection.layout import Layout, counts_of, layout_of, masks_of, repeated, scored_of
 from jaxlatent.typing import Data, Key
 
 if TYPE_CHECKING:
@@ -105,6 +106,65 @@ class CrossValidation:
     __repr__ = __str__
 
 
+class Study(NamedTuple):
+    """The data of a cross-validation, as given and stacked: what is held out of them, and when."""
+
+    model: Model
+    given: Data | Batch
+    names: tuple[Any, ...] | None
+    data: dict[str, Any]
+    problems: Mapping[Any, InputError]
+    layout: Layout
+    masks: dict[str, np.ndarray]
+    counts: np.ndarray
+    folds: Folds
+
+    @property
+    def fold_names(self) -> tuple[str, ...]:
+        """Names of the folds of all datasets."""
+        own = [f"fold {fold}" for fold in range(self.folds.number)]
+        return tuple(own if self.names is None else (f"{name}, {fold}" for name in self.names for fold in own))
+
+    def check_informed(self, engine: Engine) -> None:
+        """See `jaxlatent.selection.assumptions.check_informed`; of every dataset."""
+        if self.model.adjustment is None:
+            return
+        training = self.batch(self.folds.training(), False)
+        for i in range(len(self.folds.of)):
+            own = slice(i * self.folds.number, (i + 1) * self.folds.number)
+            one, many = (
+                jax.tree.map(lambda x, at=at: x[at], tree) for tree, at in ((self.data, i), (training.data, own))
+            )
+            check_informed("cross_validate", engine, self.model, one, many)
+
+    def batch(self, keep: np.ndarray, whole: bool) -> Batch:
+        """All folds, each with the elements that it keeps, ``(dataset, fold, element)``; with ``whole`` also all data as they are."""
+        names = self.fold_names
+        owners = list(self.names or (ALL,))
+        problem_of = dict(zip(names, np.repeat(np.arange(len(owners)), self.folds.number).tolist(), strict=True))
+        if whole:
+            problem_of |= {name: i for i, name in enumerate(whole_names(self.names))}
+        if len(problem_of) < len(names) + whole * len(owners):
+            raise InputError(
+                "cross_validate(), the names of the datasets",
+                got=repr(self.names),
+                expected="names that differ as text",
+                remedy="rename them.",
+            )
+        if not whole:
+            made = repeated(self.layout, self.data, self.masks, keep, names)
+        elif len(owners) == 1:
+            every = np.concatenate([keep, np.ones_like(keep[:, :1])], 1)
+            made = repeated(self.layout, self.data, self.masks, every, tuple(problem_of))
+        else:
+            folds = repeated(self.layout, self.data, self.masks, keep, names)
+            once = repeated(self.layout, self.data, self.masks, np.ones_like(keep[:, :1]), whole_names(self.names))
+            both: Callable[[Any, Any], Any] = lambda x, y: np.concatenate([x, y])
+            made = Batch(jax.tree.map(both, folds.data, once.data), tuple(problem_of))
+        problems = {name: self.problems[owners[i]] for name, i in problem_of.items() if owners[i] in self.problems}
+        return Batch(made.data, made.names, problems)
+
+
 def cross_validate(
     model: Model,
     data: Data | Batch,
@@ -145,29 +205,21 @@ def cross_validate(
 
     Raises:
         InputError: before any fit, for more folds than units, folds without training observations, ways of holding out that do not fit the
-            model, models whose observed values depend on those of other rows, and unknown options.
+            model, models whose observed values depend on those of other rows, point fits of `jaxlatent.models.hierarchical` from which
+            whole groups are held out, and unknown options.
     """
-    return validated(model, data, engine, seed, folds, by, options, whole=False)
+    check_options("cross_validate", options, ("folds", "by"), "folds")
+    return validated(study_of(model, data, seed, folds, by), engine, seed, options, whole=False)
 
 
 def validated(
-    model: Model,
-    data: Data | Batch,
-    engine: Engine,
-    seed: int | Key,
-    folds: Any,
-    by: Any,
-    options: Mapping[str, Any],
-    whole: bool,
+    study: Study, engine: Engine, seed: int | Key, options: Mapping[str, Any], whole: bool
 ) -> CrossValidation:
-    """Like `cross_validate`; with ``whole`` the batch also has every dataset as it is, after the folds of all of them."""
-    check_model("cross_validate", model, "in whose data values can be masked")
-    check_options("cross_validate", options, ("folds", "by"), "folds")
-    key = key_for(Purpose.CROSS_VALIDATE, seed)
-    study = _study(model, data, folds, by, jax.random.fold_in(key, 0))
+    """The fits of `cross_validate`; with ``whole`` the batch also has every dataset as it is, after the folds of all of them."""
+    study.check_informed(engine)
     batch = study.batch(study.folds.training(), whole)
-    labelled = {**options, "coords": coords_for(model, data, options.get("coords"))}
-    result = fit(model, batch, engine, jax.random.fold_in(key, 1), **labelled)
+    labelled = {**options, "coords": coords_for(study.model, study.given, options.get("coords"))}
+    result = fit(study.model, batch, engine, jax.random.fold_in(key_for(Purpose.CROSS_VALIDATE, seed), 1), **labelled)
     scored = replace(study.batch(study.folds.scored(), whole), problems={})
     return _summarised(study, result, score_units(result, scored, study.layout, study.folds, study.counts))
 
@@ -192,53 +244,10 @@ def whole_names(names: tuple[Any, ...] | None) -> tuple[str, ...]:
     return (ALL,) if names is None else tuple(f"{name}, {ALL}" for name in names)
 
 
-class _Study(NamedTuple):
-    """The data of a cross-validation, stacked: what is held out of them, and when."""
-
-    names: tuple[Any, ...] | None
-    data: dict[str, Any]
-    problems: Mapping[Any, InputError]
-    layout: Layout
-    masks: dict[str, np.ndarray]
-    counts: np.ndarray
-    folds: Folds
-
-    @property
-    def fold_names(self) -> tuple[str, ...]:
-        """Names of the folds of all datasets."""
-        own = [f"fold {fold}" for fold in range(self.folds.number)]
-        return tuple(own if self.names is None else (f"{name}, {fold}" for name in self.names for fold in own))
-
-    def batch(self, keep: np.ndarray, whole: bool) -> Batch:
-        """All folds, each with the elements that it keeps, ``(dataset, fold, element)``; with ``whole`` also all data as they are."""
-        names = self.fold_names
-        owners = list(self.names or (ALL,))
-        problem_of = dict(zip(names, np.repeat(np.arange(len(owners)), self.folds.number).tolist(), strict=True))
-        if whole:
-            problem_of |= {name: i for i, name in enumerate(whole_names(self.names))}
-        if len(problem_of) < len(names) + whole * len(owners):
-            raise InputError(
-                "cross_validate(), the names of the datasets",
-                got=repr(self.names),
-                expected="names that differ as text",
-                remedy="rename them.",
-            )
-        if not whole:
-            made = repeated(self.layout, self.data, self.masks, keep, names)
-        elif len(owners) == 1:
-            every = np.concatenate([keep, np.ones_like(keep[:, :1])], 1)
-            made = repeated(self.layout, self.data, self.masks, every, tuple(problem_of))
-        else:
-            folds = repeated(self.layout, self.data, self.masks, keep, names)
-            once = repeated(self.layout, self.data, self.masks, np.ones_like(keep[:, :1]), whole_names(self.names))
-            both: Callable[[Any, Any], Any] = lambda x, y: np.concatenate([x, y])
-            made = Batch(jax.tree.map(both, folds.data, once.data), tuple(problem_of))
-        problems = {name: self.problems[owners[i]] for name, i in problem_of.items() if owners[i] in self.problems}
-        return Batch(made.data, made.names, problems)
-
-
-def _study(model: Model, data: Data | Batch, folds: Any, by: Any, key: Key) -> _Study:
-    """The data, checked, and their folds."""
+def study_of(model: Model, data: Data | Batch, seed: int | Key, folds: Any, by: Any) -> Study:
+    """The data, checked, and their folds; see `cross_validate`."""
+    check_model("cross_validate", model, "in whose data values can be masked")
+    key = jax.random.fold_in(key_for(Purpose.CROSS_VALIDATE, seed), 0)
     if isinstance(data, Batch):
         names: tuple[Any, ...] | None = data.names
         stacked = jax.tree.map(np.asarray, data.data)
@@ -249,15 +258,15 @@ def _study(model: Model, data: Data | Batch, folds: Any, by: Any, key: Key) -> _
     first: dict[str, Any] = jax.tree.map(lambda x: x[0], stacked)
     layout = layout_of(model, first, "cross_validate()")
     masks = masks_of(layout, stacked)
-    counts = counts_of(layout, masks)
+    counts = counts_of(layout, scored_of(model, layout, stacked, masks))
     by = ("row" if layout.kind == "row" else "sequence") if by is None else by
     made = make_folds(layout, counts, names, by, folds, key)
-    study = _Study(names, stacked, problems, layout, masks, counts, made)
+    study = Study(model, data, names, stacked, problems, layout, masks, counts, made)
     _check_independent(model, study, first)
     return study
 
 
-def _check_independent(model: Model, study: _Study, first: Data) -> None:
+def _check_independent(model: Model, study: Study, first: Data) -> None:
     """Raise `InputError` if a value that a fold fits to depends on one that it masks: `jaxlatent.fit` would, in terms of masks."""
     try:
         check_fit(model, first)
@@ -275,7 +284,7 @@ def _check_independent(model: Model, study: _Study, first: Data) -> None:
         ) from problem
 
 
-def _summarised(study: _Study, result: Result, scores: Scores) -> CrossValidation:
+def _summarised(study: Study, result: Result, scores: Scores) -> CrossValidation:
     import pandas as pd
 
     folds, single = study.folds, study.names is None

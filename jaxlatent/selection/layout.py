@@ -7,17 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlatent._compat.compiled import compiled
 from jaxlatent._compat.tracing import tracing_for
 from jaxlatent.data.arrays import Masked, shape_of, split
 from jaxlatent.data.batches import Batch
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError
-from jaxlatent.latent import unit_shape
+from jaxlatent.latent import modelled, unit_shape
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.masks import widen
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.condition import unguided
-from jaxlatent.typing import Data
+from jaxlatent.typing import Array, Data
 
 
 class Layout(NamedTuple):
@@ -28,12 +29,14 @@ class Layout(NamedTuple):
         size: number of elements, of which some may have no observed value.
         axis: of the elements, in the observations of one dataset.
         units: by observation, the shape of the values that are observed or missing as a whole.
+        partial: observations of which some values are conditioned on, see `jaxlatent.latent.modelled`.
     """
 
     kind: str
     size: int
     axis: int
     units: dict[str, tuple[int, ...]]
+    partial: frozenset[str]
 
 
 def layout_of(model: Model, data: Data, what: str) -> Layout:
@@ -48,6 +51,7 @@ def layout_of(model: Model, data: Data, what: str) -> Layout:
         InputError: for a model without observations, or whose observations do not share an axis of rows or of sequences.
     """
     found: dict[str, tuple[bool, tuple[int, ...], tuple[int, ...]]] = {}
+    conditioned: set[str] = set()
     density = unguided(model, data).density
 
     def walk(data: Data) -> None:
@@ -55,6 +59,8 @@ def layout_of(model: Model, data: Data, what: str) -> Layout:
         for name, d in density.observed(params, data).items():
             if not isinstance(d, Factor):
                 found[name] = isinstance(d, HiddenMarkov), tuple(d.batch_shape), unit_shape(d)
+                if modelled(d) is not None:
+                    conditioned.add(name)
 
     with tracing_for():
         jax.eval_shape(walk, dict(data))
@@ -69,9 +75,9 @@ def layout_of(model: Model, data: Data, what: str) -> Layout:
             remedy="compare such models by jl.compare, or fit parts of the data yourself and use result.score(data).",
         )
     units = {name: units for name, (_, _, units) in found.items()}
-    first = next(iter(units.values()))
+    first, partial = next(iter(units.values())), frozenset(conditioned)
     if chains == {False}:
-        return Layout("row", first[0], 0, units)
+        return Layout("row", first[0], 0, units, partial)
     if any(len(batch) > 1 for batch in whole.values()) or len(set(units.values())) > 1:
         raise InputError(
             f"{what}, the model",
@@ -80,7 +86,9 @@ def layout_of(model: Model, data: Data, what: str) -> Layout:
             remedy="put all sequences on one axis; `by` may tell which belong together.",
         )
     single = len(first) == 1 or first[0] == 1
-    return Layout("step", first[-1], len(first) - 1, units) if single else Layout("sequence", first[0], 0, units)
+    if single:
+        return Layout("step", first[-1], len(first) - 1, units, partial)
+    return Layout("sequence", first[0], 0, units, partial)
 
 
 def masks_of(layout: Layout, data: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -93,6 +101,25 @@ def masks_of(layout: Layout, data: Mapping[str, Any]) -> dict[str, np.ndarray]:
             np.ones(shape, bool) if mask is None else np.broadcast_to(widen(np.asarray(mask), len(shape)), shape)
         )
     return masks
+
+
+def scored_of(model: Model, layout: Layout, data: Data, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Which values of stacked datasets have a density: ``masks`` without those that the likelihood is conditional on."""
+    if not layout.partial:
+        return dict(masks)
+    counted = {name: np.asarray(own) for name, own in _modelled(model, dict(data)).items()}
+    return {name: mask & widen(counted[name], mask.ndim) if name in counted else mask for name, mask in masks.items()}
+
+
+@compiled("model")
+def _modelled(model: Model, data: Data) -> dict[str, Array]:
+    def one(data: Data) -> dict[str, Array]:
+        density = unguided(model, data).density
+        observed = density.observed(density.constrain(jnp.zeros(density.dim), data, {}), data)
+        found = {name: modelled(d) for name, d in observed.items() if not isinstance(d, Factor)}
+        return {name: own for name, own in found.items() if own is not None}
+
+    return jax.vmap(one)(data)
 
 
 def counts_of(layout: Layout, masks: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -183,8 +183,7 @@ class GLMHMM(ClassifierMixin, HiddenMarkovEstimator):
 
     @property
     def _num_parameters(self) -> int:
-        inputs = self.coef_.shape[-1] + bool(self.fit_intercept)
-        return self._num_chain + len(self.startprob_) * int(inputs) * (len(self.classes_) - 1)
+        return self.result_.posterior.density.free_parameters
 
     def _model(self) -> Model:
         inputs, classes, bias = self.n_features_in_, len(self.classes_), bool(self.fit_intercept)

@@ -53,6 +53,11 @@ class CategoricalRegression(Regression):
         """Names of the dimensions of parameters after the first."""
         return {"weights": ("category", "input"), **({"biases": ("category",)} if self.bias else {})}
 
+    @property
+    def softmax(self) -> Mapping[str, int]:
+        """The axis of the softmax of its logits, see `jaxlatent.Model`."""
+        return {"weights": -2, "biases": -1}
+
     def prior(self, num_states: int) -> Priors:
         """The prior of the coefficients."""
         return self.coefficients.prior((num_states, self.num_classes), self.inputs)

@@ -106,11 +106,26 @@ class Autoregression(LinearRegression):
     """Autoregression of scalar ``y``: a `LinearRegression` on the last ``num_inputs`` values.
 
     The likelihood is conditional on the first ``num_inputs`` steps of every sequence. These, and steps with a masked lag, do not inform
-    their state.
+    their state. Likelihoods of several numbers of lags are compared on the same steps: give all of them one number of ``given`` steps.
 
     Args:
         num_inputs: number of lags; ``weights[:, 0]`` belongs to the previous step.
+        given: number of steps before each that must have been observed for it to count, at least ``num_inputs``, which None stands for.
+
+    Raises:
+        InputError: for settings out of range.
     """
+
+    given: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.given is None or self.given >= self.num_inputs,
+            "Autoregression(given=...)",
+            got=self.given,
+            expected=f"None or at least the {self.num_inputs} lags",
+        )
 
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
@@ -119,7 +134,8 @@ class Autoregression(LinearRegression):
 
     def inputs(self, d: Namespace) -> Array:
         """Lagged values ``(..., T, num_inputs)``; the mean of all values for missing ones."""
-        return jnp.where(self._lags(self._seen(d)), self._lags(d.y), units_of_y(d).centre)
+        lags = self.num_inputs
+        return jnp.where(_lagged(self._seen(d), lags), _lagged(d.y, lags), units_of_y(d).centre)
 
     def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(..., T, K)``."""
@@ -131,18 +147,19 @@ class Autoregression(LinearRegression):
         return weights * self._known(d).ravel()[:, None].astype(weights.dtype)
 
     def _known(self, d: Namespace) -> Array:
-        """Which steps have all their lags, ``(..., T)``."""
-        return jnp.all(self._lags(self._seen(d)), -1)
+        """Which steps are not conditioned on, ``(..., T)``."""
+        return jnp.all(_lagged(self._seen(d), self.num_inputs if self.given is None else self.given), -1)
 
     def _seen(self, d: Namespace) -> Array:
         seen = seen_steps(d, d.y.shape)
         return jnp.ones(d.y.shape, bool) if seen is None else seen.reshape(d.y.shape)
 
-    def _lags(self, y: Array) -> Array:
-        """The values before each step ``(..., T, num_inputs)``, zero before the first."""
-        steps, most = y.shape[-1], self.num_inputs
-        before = jnp.concatenate([jnp.zeros((*y.shape[:-1], most), y.dtype), y], -1)
-        return jnp.stack([before[..., most - lag : most - lag + steps] for lag in range(1, most + 1)], -1)
+
+def _lagged(y: Array, lags: int) -> Array:
+    """The values before each step ``(..., T, lags)``, zero before the first."""
+    steps = y.shape[-1]
+    before = jnp.concatenate([jnp.zeros((*y.shape[:-1], lags), y.dtype), y], -1)
+    return jnp.stack([before[..., lags - lag : lags - lag + steps] for lag in range(1, lags + 1)], -1)
 
 
 @dataclass(frozen=True)
