@@ -274,8 +274,9 @@ class Fitted(Outcome):
         found = accuracy.contents(*self._at_first_draws())
         if found.keys() != terms.keys():
             return criterion
+        counts, sums = (self._unpadded({name: np.asarray(x)[0, ..., i] for name, x in found.items()}) for i in (0, 1))
         # In the order of the terms, which is that of JAX.
-        each = [np.asarray(found[name])[0].reshape(-1, 2)[seen[name].ravel()] for name in sorted(terms)]
+        each = [np.stack([counts[name], sums[name]], -1)[seen[name]] for name in sorted(terms)]
         return replace(criterion, contents=np.concatenate(each))
 
     def _made(self) -> np.ndarray:
