@@ -9,7 +9,7 @@ is exact after ``dim + 1`` draws, where the sample covariance is still noisy.
 
 The diagonal estimator is the standard deviation of the draws. Where coordinates are correlated, or the curvature varies, the mean squared
 gradient of a coordinate is that of the narrowest place, and the geometric mean would shorten the steps of the very coordinates that need
-long ones: it gave half the effective draws a gradient on a horseshoe, two thirds on correlated regressions (`benchmarks.metric_choice`).
+long ones: it gave half the effective draws a gradient on a horseshoe, two thirds to nine eighths on correlated regressions.
 
 Of a Gaussian the two are equal, so that every eigenvalue of cov(q) cov(g) is 1. In general cov(g) is the mean curvature, and the
 eigenvalues are at least 1: the variance of a direction times its mean curvature. Where the curvature varies strongly, as in the neck of
