@@ -518,3 +518,9 @@ def test_densities_called_by_hand_take_numpy_data():
     data = {"x": np.arange(3.0, dtype=np.float32), "y": np.ones(3, np.float32)}
     term = model.log_likelihood({"mu": jnp.array(1.0)}, data)["y"]
     np.testing.assert_allclose(term, stats.norm.logpdf([0.0, 0.0, 1.0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("softmax", [{"wieghts": -1}, {"weights": 0}], ids=["misspelt", "from the front"])
+def test_the_axis_of_a_softmax_is_that_of_a_parameter(softmax):
+    with pytest.raises(jl.InputError, match=r"Model\(softmax"):
+        jl.Model({"weights": dist.Normal().expand([3]).to_event(1)}, softmax=softmax)

@@ -22,7 +22,7 @@ from jaxlatent.data.namespace import Namespace, missing_data
 from jaxlatent.distributions.centring import Informed, family_of
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.distributions.masking import masked_log_prob
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, require
 from jaxlatent.graph import Graph, graph_of
 from jaxlatent.latent import Expected
 from jaxlatent.model.coordinates import unconstrained_shape
@@ -97,6 +97,14 @@ class Model(ByValue):
                     expected="a numpyro distribution or a callable that returns one",
                     remedy="wrap a fixed number with numpyro.distributions.Delta, or close over it in the likelihood.",
                 )
+        for name, axis in self.softmax.items():
+            require(
+                name in self.prior and axis < 0,
+                "Model(softmax=...)",
+                got={name: axis},
+                expected=f"a parameter among {list(self.prior)} and a negative axis of it",
+                remedy="count from the end, as in {'logits': -1}.",
+            )
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -168,7 +168,7 @@ class ModelDensity(Density):
 
     def _pieces(self, position: Position) -> list[tuple[Site, Array]]:
         # The gradient of a split is a concatenation. That of slices is a sum of padded arrays, into which XLA pulls the rest of the
-        # gradient and then computes it element by element: three times the time for a random walk of 1,000 steps.
+        # gradient and then computes it element by element: up to three times the time.
         pieces = jax.lax.split(position, [site.stop - site.start for site in self.sites])
         return list(zip(self.sites, pieces, strict=True))
 

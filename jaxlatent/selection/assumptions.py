@@ -3,6 +3,7 @@
 Both are tries, of the functions of the model at generic parameters: they read other observations, and the same rows in another selection.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -51,17 +52,10 @@ def check_simulation(study: str, model: Model, data: Data) -> None:
     Raises:
         InputError: for a `jaxlatent.Factor`, a censored distribution, and one that depends on observed values, as in an autoregression.
     """
-    check_uncensored(study, model, data)
     if not _can_be_fitted(model, data):
         return
-    observed: dict[str, bool] = {}
-
-    def walk(data: Data) -> None:
-        params = {site.name: jnp.zeros(site.shape) for site in model.shapes(data).sites}
-        observed.update({name: isinstance(d, Factor) for name, d in model.observed(params, data).items()})
-
-    with tracing_for():
-        jax.eval_shape(walk, dict(data))
+    check_uncensored(study, model, data)
+    observed = _which(model, data, lambda d: isinstance(d, Factor))
     for name, factor in observed.items():
         if factor:
             raise InputError(
@@ -85,20 +79,14 @@ def check_simulation(study: str, model: Model, data: Data) -> None:
 
 def check_uncensored(study: str, model: Model, data: Data) -> None:
     """Raise `InputError` for censored observations: NumPyro draws the values themselves, which may lie beyond where they are censored."""
-
-    def walk(data: Data) -> None:
-        params = {site.name: jnp.zeros(site.shape) for site in model.shapes(data).sites}
-        for name, d in model.observed(params, data).items():
-            if is_censored(d):
-                raise InputError(
-                    f"{study}(), the likelihood of {name!r}",
-                    got="a censored distribution, whose draws are uncensored, beside data that say which values are censored",
-                    expected="a distribution that draws what would have been observed",
-                    remedy=_INSTEAD[study],
-                )
-
-    with tracing_for():
-        jax.eval_shape(walk, dict(data))
+    for name, censored in _which(model, data, is_censored).items():
+        if censored:
+            raise InputError(
+                f"{study}(), the likelihood of {name!r}",
+                got="a censored distribution, whose draws are uncensored, beside data that say which values are censored",
+                expected="a distribution that draws what would have been observed",
+                remedy=_INSTEAD[study],
+            )
 
 
 def check_informed(study: str, engine: Engine, model: Model, data: Data, training: Data) -> None:
@@ -174,6 +162,19 @@ def check_units(study: str, model: Model, data: Data) -> Layout:
                 remedy=remedy,
             )
     return layout
+
+
+def _which(model: Model, data: Data, holds: Callable[[Any], bool]) -> dict[str, bool]:
+    """Whether ``holds(d)`` of the distribution of each observation, of which shapes alone are known."""
+    found: dict[str, bool] = {}
+
+    def walk(data: Data) -> None:
+        params = {site.name: jnp.zeros(site.shape) for site in model.shapes(data).sites}
+        found.update({name: holds(d) for name, d in model.observed(params, data).items()})
+
+    with tracing_for():
+        jax.eval_shape(walk, dict(data))
+    return found
 
 
 def _can_be_fitted(model: Model, data: Data) -> bool:

@@ -11,11 +11,11 @@ The diagonal estimator is the standard deviation of the draws. Where coordinates
 gradient of a coordinate is that of the narrowest place, and the geometric mean would shorten the steps of the very coordinates that need
 long ones: it gave half the effective draws a gradient on a horseshoe, two thirds to nine eighths on correlated regressions.
 
-Of a Gaussian the two are equal, so that every eigenvalue of cov(q) cov(g) is 1. In general cov(g) is the mean curvature, and the
-eigenvalues are at least 1: the variance of a direction times its mean curvature. Where the curvature varies strongly, as in the neck of
-a funnel or along a banana, the largest one grows. This curvature ratio depends neither on the step size nor on the metric in use. Of n
-draws, noise alone would make it up to (1 + sqrt(dim / n))\ :sup:`4`, were the two independent (the edge of the law of Marchenko and
-Pastur 1967, for each); it is divided by that.
+Of a Gaussian, cov(q) and cov(g)\ :sup:`-1` are equal, so that every eigenvalue of cov(q) cov(g) is 1. In general cov(g) is the mean
+curvature, and the eigenvalues are at least 1: the variance of a direction times its mean curvature. Where the curvature varies strongly, as
+in the neck of a funnel or along a banana, the largest one grows. This curvature ratio depends neither on the step size nor on the metric in
+use. Of n draws, noise alone would make it up to (1 + sqrt(dim / n))\ :sup:`4`, were the two independent (the edge of the law of Marchenko
+and Pastur 1967, for each); it is divided by that.
 """
 
 from typing import NamedTuple
