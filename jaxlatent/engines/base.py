@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent.errors import InputError, did_you_mean, require
+from jaxlatent.masks import select
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.status import Status
@@ -117,6 +118,12 @@ class Engine(Protocol):
         """One step: the next state, the current record, and whether the record is complete."""
         ...
 
+    def step_where(
+        self, live: Array, posterior: Posterior, key: Key, state: PyTree, shared: PyTree, stage: Stage
+    ) -> tuple[PyTree, PyTree, Array]:
+        """`step` of a lane that runs (``live``). The state of an idle lane stays, but for what its next step does not read."""
+        ...
+
     def done(self, state: PyTree) -> Array:
         """Whether the lane needs no further steps."""
         ...
@@ -165,7 +172,29 @@ class Record(NamedTuple):
     objective: Array
 
 
-class Search:
+class Independent:
+    """Base of engines, with what those need not say whose lanes depend on each other at the end of a stage at most."""
+
+    by_rows: ClassVar[bool] = False
+    crosses: ClassVar[bool] = False
+
+    def step_where(
+        self: Any, live: Array, posterior: Posterior, key: Key, state: PyTree, shared: PyTree, stage: Stage
+    ) -> tuple[PyTree, PyTree, Array]:
+        """`step`, with the state before where the lane is idle."""
+        stepped, record, complete = self.step(posterior, key, state, shared, stage)
+        return select(live, stepped, state), record, complete
+
+    def cross_lanes(self, states: PyTree, shared: PyTree, stage: Stage) -> tuple[PyTree, PyTree]:
+        """Lanes change nothing of each other."""
+        return states, shared
+
+    def choices(self, statistics: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """Nothing that the settings do not say."""
+        return {}
+
+
+class Search(Independent):
     """Base of the engines with independent lanes: at most ``max_iter`` steps, each recording the objective.
 
     The state of a lane has a ``status``, or a ``search`` that has one, which is OK while the lane runs.
@@ -173,8 +202,6 @@ class Search:
 
     max_iter: int
     restarts: int
-    by_rows: ClassVar[bool] = False
-    crosses: ClassVar[bool] = False
 
     @property
     def lanes(self) -> int:
@@ -206,10 +233,6 @@ class Search:
         """Lanes share nothing."""
         return state, shared
 
-    def cross_lanes(self, states: PyTree, shared: PyTree, stage: Stage) -> tuple[PyTree, PyTree]:
-        """Lanes share nothing."""
-        return states, shared
-
     def outputs(self, records: PyTree) -> Outputs:
         """The trace of the objective."""
         return Outputs({"objective": records.objective})
@@ -219,10 +242,6 @@ class Search:
     ) -> tuple[np.ndarray, list[str]]:
         """Nothing to check across lanes."""
         return status, []
-
-    def choices(self, statistics: Mapping[str, np.ndarray]) -> dict[str, str]:
-        """A search chooses nothing that its settings do not say."""
-        return {}
 
 
 EngineClass = TypeVar("EngineClass", bound=type)

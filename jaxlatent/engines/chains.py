@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from jaxlatent.engines.base import Outputs, Stage
+from jaxlatent.engines.base import Independent, Outputs
 from jaxlatent.errors import require
 from jaxlatent.status import Status, has_failed
 from jaxlatent.typing import Array, PyTree
@@ -25,7 +25,7 @@ class Record(NamedTuple):
     info: PyTree
 
 
-class Chains:
+class Chains(Independent):
     """Base of MCMC engines, each `Record` of which is a draw."""
 
     chains: int
@@ -34,8 +34,6 @@ class Chains:
     target_accept: float
     divergence_threshold: float
     kind: ClassVar[str] = "chains"
-    crosses: ClassVar[bool] = False
-    by_rows: ClassVar[bool] = False
 
     def check_settings(self) -> None:
         """Check the settings common to all MCMC engines."""
@@ -52,10 +50,6 @@ class Chains:
         """Chains per dataset."""
         return self.chains
 
-    def cross_lanes(self, states: PyTree, shared: PyTree, stage: Stage) -> tuple[PyTree, PyTree]:
-        """Return all unchanged: these chains adapt at the end of a stage only."""
-        return states, shared
-
     def outputs(self, records: PyTree) -> Outputs:
         """The draws, with ArviZ's sampler statistics."""
         return Outputs({"lp": records.lp, **records.info._asdict()}, records.position)
@@ -65,10 +59,6 @@ class Chains:
     ) -> tuple[np.ndarray, list[str]]:
         """Mark chains that have not mixed."""
         return mark_unmixed(status, positions), []
-
-    def choices(self, statistics: Mapping[str, np.ndarray]) -> dict[str, str]:
-        """None, unless an engine says otherwise."""
-        return {}
 
 
 def mark_unmixed(status: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -59,32 +59,34 @@ def drive(
         counts: records of each lane, ``(dataset, lane)``.
         left: lanes that are not finished, ``(dataset, lane)``: none without ``patience``.
     """
-    # The step is traced for its shapes and again in the loop; inside a jit of its own it is traced only once.
-    step = jax.jit(over_lanes(engine.step, (1, 0, 0, 1, None)), inline=True)
     done = over_lanes(engine.done, (0,))
     if engine.crosses:
+        step = over_lanes(engine.step, (1, 0, 0, 1, None))
         cross: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]] = jax.vmap(
             lambda states, shared: engine.cross_lanes(states, shared, stage)
         )
 
-        def step_and_cross(both: tuple[PyTree, PyTree]) -> tuple[tuple[PyTree, PyTree], PyTree, Array]:
+        def step_and_cross(live: Array, both: tuple[PyTree, PyTree]) -> tuple[tuple[PyTree, PyTree], PyTree, Array]:
             states, record, emitted = step(posterior, keys, *both, stage)
-            return cross(states, both[1]), record, emitted
-
-        def keep(live: Array, new: tuple[PyTree, PyTree], old: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            return select(live, new[0], old[0]), select(jnp.any(live, 1), new[1], old[1])
+            crossed = cross(states, both[1])
+            kept = select(live, crossed[0], both[0]), select(jnp.any(live, 1), crossed[1], both[1])
+            return kept, record, emitted
 
         both, *rest = _loop(
-            step_and_cross, lambda both: done(both[0]), keep, (states, shared), wanted, capacity, patience, True
+            step_and_cross, lambda both: done(both[0]), (states, shared), wanted, capacity, patience, True
         )
         return *both, *rest
 
+    # The step is traced for its shapes and again in the loop; inside a jit of its own it is traced only once.
+    step_where = jax.jit(over_lanes(engine.step_where, (0, 1, 0, 0, 1, None)), inline=True)
+
     def run_chunk(posterior: Posterior, lanes: PyTree, states: PyTree, shared: PyTree) -> PyTree:
         keys, wanted = lanes
-        go = lambda states: step(posterior, keys, states, shared, stage)
-        return _loop(go, done, select, states, wanted, capacity, patience, together(engine))
+        go = lambda live, states: step_where(live, posterior, keys, states, shared, stage)
+        return _loop(go, done, states, wanted, capacity, patience, together(engine))
 
-    size = chunk_size(step, (keys.shape[0], keys.shape[1]), posterior, keys, states, shared, stage)
+    live = jnp.ones(keys.shape[:2], bool)
+    size = chunk_size(step_where, (keys.shape[0], keys.shape[1]), live, posterior, keys, states, shared, stage)
     states, *rest = map_in_chunks(run_chunk, size, posterior, (keys, wanted), states, shared)
     return states, shared, *rest
 
@@ -97,9 +99,8 @@ def _ravel(record: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
 
 
 def _loop(
-    step: Callable[[PyTree], tuple[PyTree, PyTree, Array]],
+    step: Callable[[Array, PyTree], tuple[PyTree, PyTree, Array]],
     done: Callable[[PyTree], Array],
-    keep: Callable[[Array, PyTree, PyTree], PyTree],
     states: PyTree,
     wanted: Array,
     capacity: int,
@@ -107,7 +108,7 @@ def _loop(
     whole: bool,
 ) -> tuple[PyTree, PyTree, Array, Array]:
     """The loop of `drive` over lanes that step together."""
-    record_of = jax.eval_shape(step, states)[1]
+    record_of = jax.eval_shape(step, wanted > 0, states)[1]
     one = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), record_of)
     packed, unpack = _ravel(one)
     pack = over_lanes(lambda record: _ravel(record)[0], (0,))
@@ -136,8 +137,7 @@ def _loop(
         states, rows, counts, live, waiting = carry
         # A single lane is live as long as the loop runs.
         live = jnp.ones(lanes, bool) if alone else live
-        stepped, record, emitted = step(states)
-        states = keep(live, stepped, states)
+        states, record, emitted = step(live, states)
         # Every step overwrites the current record, until a step completes it. Idle lanes write to a spare row.
         rows = write(rows, pack(record), jnp.where(live, counts, capacity))
         counts = counts + (live & emitted).astype(counts.dtype)

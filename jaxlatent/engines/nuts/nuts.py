@@ -172,9 +172,21 @@ class NUTS(Chains):
         self, posterior: Posterior, key: Key, state: State, shared: Shared, stage: Stage
     ) -> tuple[State, Record, Array]:
         """One leapfrog step, and the end of the subtree, trajectory and draw where it completes them."""
-        trajectory = state.trajectory
-        point, end = leapfrog(posterior, trajectory.end, trajectory.direction * state.step_size, shared.metric)
-        trajectory, error, turning = trajectories.extend(trajectory, point, end)
+        return self.step_where(jnp.ones((), bool), posterior, key, state, shared, stage)
+
+    def step_where(
+        self, live: Array, posterior: Posterior, key: Key, state: State, shared: Shared, stage: Stage
+    ) -> tuple[State, Record, Array]:
+        """`step` where ``live``. An idle lane completes nothing, so that only what each step changes is selected.
+
+        The whole of a state is ten times that. The checkpoints of an idle lane may change: it is about to open a subtree, which reads
+        none from before.
+        """
+        before = state.trajectory
+        point, end = leapfrog(posterior, before.end, before.direction * state.step_size, shared.metric)
+        trajectory, error, turning = trajectories.extend(before, point, end)
+        end, subtree = select(live, (trajectory.end, trajectory.subtree), (before.end, before.subtree))
+        trajectory = trajectory._replace(end=end, subtree=subtree)
         fresh, diverging = state.fresh, error > self.divergence_threshold
         broken = turning | diverging
 
@@ -187,7 +199,7 @@ class NUTS(Chains):
             state = self._draw(state, point, diverging, shared, stage)
             return state._replace(trajectory=trajectories.begin(state.trajectory, state.draw, own, shared.metric))
 
-        complete = broken | (trajectory.subtree.size >= (1 << trajectory.depth)) | fresh
+        complete = live & (broken | (subtree.size >= (1 << trajectory.depth)) | fresh)
         trajectory, ended = when(complete, merge, (trajectory, jnp.zeros((), bool)))
         state = when(ended, begin, state._replace(trajectory=trajectory))
         record = Record(state.draw.position, state.draw.gradient, state.draw.log_density, state.info)

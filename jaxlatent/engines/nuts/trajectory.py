@@ -4,11 +4,13 @@ Multinomial sampling over an iteratively doubled trajectory (Hoffman and Gelman 
 whitened (`jaxlatent.engines.hmc.metric`), so a U-turn check is a plain dot product.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxlatent._compat.tracing import on_cpu
 from jaxlatent.engines.hmc.leapfrog import PhasePoint, Point, total_energy
 from jaxlatent.engines.hmc.metric import Metric
 from jaxlatent.masks import select
@@ -176,13 +178,28 @@ def _check_subtree(
     """Check every subtree that ends at this leaf for a U-turn (Phan et al. 2019, appendix A).
 
     Even leaves are stored; odd leaves are checked against the left ends of all balanced subtrees that they complete, ``first`` to
-    ``last`` in the stack of checkpoints.
+    ``last`` in the stack of checkpoints: one on average, so a CPU reads only those rows. A GPU would wait for the end of each loop.
     """
     momenta, sums = checkpoints
     last = jnp.bitwise_count(leaf >> 1).astype(jnp.int32)
     first = last - jnp.bitwise_count((~leaf & (leaf + 1)) - 1).astype(jnp.int32) + 1
-    index = jnp.arange(momenta.shape[0], dtype=leaf.dtype)
-    store = ((index == last) & (leaf & 1 == 0))[:, None]
-    momenta, sums = jnp.where(store, momentum, momenta), jnp.where(store, momentum_sum, sums)
-    turning = _is_turning(momenta, momentum, momentum_sum - sums + momenta)
-    return (momenta, sums), jnp.any(turning & (index >= first) & (index <= last))
+    # Odd leaves go to the last row, which no even leaf of fewer than max_depth doublings reaches.
+    place = jnp.where(leaf & 1 == 0, last, momenta.shape[0] - 1)
+    momenta, sums = momenta.at[place].set(momentum), sums.at[place].set(momentum_sum)
+    turns: Callable[[Any], Bool[Array, "*depths"]] = lambda rows: _is_turning(
+        momenta[rows], momentum, momentum_sum - sums[rows] + momenta[rows]
+    )
+
+    def one_by_one(first: Int[Array, ""], last: Int[Array, ""]) -> Bool[Array, ""]:
+        below: Callable[[tuple[Array, Array]], tuple[Array, Array]] = lambda carry: (carry[0] - 1, turns(carry[0]))
+        turning: Array = jax.lax.while_loop(
+            lambda carry: (carry[0] >= first) & ~carry[1], below, (last, jnp.zeros((), bool))
+        )[1]
+        return turning
+
+    def at_once(first: Int[Array, ""], last: Int[Array, ""]) -> Bool[Array, ""]:
+        index = jnp.arange(momenta.shape[0], dtype=leaf.dtype)
+        return jnp.any(turns(slice(None)) & (index >= first) & (index <= last))
+
+    turning: Array = on_cpu(one_by_one, at_once, first, last)
+    return (momenta, sums), turning
