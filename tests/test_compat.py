@@ -137,7 +137,7 @@ def test_rules_hold_in_the_thread_that_traces_and_not_in_its_neighbour():
 
     with ThreadPoolExecutor(1) as other, tracing_for():
         usual, own = other.submit(trace).result(), trace()
-    assert (usual != own) == FORMER_XLA
+    assert usual != own
     assert trace() == usual and within() == own
     assert jax.config.jax_default_matmul_precision == before
 
@@ -176,6 +176,34 @@ def test_small_products_are_products(size):
         both = jax.jit(jax.vmap(jax.vmap(lambda matrix, x: (matrix @ x,) * 3, (None, 0))))(matrices, vectors)
     for found in both:
         np.testing.assert_allclose(found, np.einsum("dij,dlj->dli", matrices, vectors), rtol=1e-5, atol=1e-6)
+
+
+# --- transposed products ----------------------------------------------------------------------------------------------
+
+
+def linear_predictors(matrix, vectors):
+    """Products with each of some vectors, in a loop."""
+    step = lambda _, x: x + 1e-3 * jax.vmap(lambda x: matrix @ x)(x).mean(1, keepdims=True)
+    return jax.lax.fori_loop(0, 3, step, vectors)
+
+
+def sums_along_rows(program):
+    return "lhs_contracting_dims={1}, rhs_contracting_dims={1}" in program
+
+
+def test_a_matrix_is_transposed_once_and_not_by_every_product():
+    matrix, vectors = (jax.random.normal(jax.random.key(0), shape) for shape in ((200, 30), (4, 30)))
+    elsewhere = jax.jit(linear_predictors).lower(matrix, vectors).compile()
+    with tracing_for():
+        here = jax.jit(lambda *arguments: linear_predictors(*arguments)).lower(matrix, vectors).compile()
+    assert sums_along_rows(elsewhere.as_text()), "transposed_products.py can go"
+    assert not sums_along_rows(here.as_text())
+    (loop,) = (line for line in here.as_text().splitlines() if " while(" in line)
+    assert "f32[30,200]" in loop and "f32[200,30]" not in loop
+    expected = np.asarray(vectors, float)
+    for _ in range(3):
+        expected = expected + 1e-3 * (expected @ np.asarray(matrix, float).T).mean(1, keepdims=True)
+    np.testing.assert_allclose(here(matrix, vectors), expected, rtol=1e-5, atol=1e-6)
 
 
 # --- decompositions ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,6 @@ threads, are not affected.
 """
 
 # These install their hooks once, when the package is imported.
-from jaxlatent._compat import decompositions, small_products, validation
+from jaxlatent._compat import decompositions, small_products, transposed_products, validation
 
-__all__ = ["decompositions", "small_products", "validation"]
+__all__ = ["decompositions", "small_products", "transposed_products", "validation"]
