@@ -11,6 +11,7 @@ from jaxlatent.data.namespace import Namespace
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.latent import Expected
 from jaxlatent.models.parts import Priors, Updates, event_shape, rows, simplex_mode, weights_of
+from jaxlatent.models.settings import require_count, require_dim, require_positive
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
@@ -28,6 +29,11 @@ class Bernoulli(Clustered):
     dim: int | None = None
     concentration1: float = 1.1
     concentration0: float = 1.1
+
+    def __post_init__(self) -> None:
+        require_dim("Bernoulli(dim=...)", self.dim)
+        require_positive("Bernoulli(concentration1=...)", self.concentration1)
+        require_positive("Bernoulli(concentration0=...)", self.concentration0)
 
     @property
     def event_dim(self) -> int:
@@ -80,6 +86,10 @@ class Categorical(Clustered):
 
     event_dim = 0
 
+    def __post_init__(self) -> None:
+        require_count("Categorical(num_classes=...)", self.num_classes)
+        require_positive("Categorical(concentration=...)", self.concentration)
+
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the dimensions of parameters after the first."""
@@ -119,6 +129,11 @@ class Poisson(Clustered):
     dim: int | None = None
     concentration: float = 1.1
     rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_dim("Poisson(dim=...)", self.dim)
+        require_positive("Poisson(concentration=...)", self.concentration)
+        require_positive("Poisson(rate=...)", self.rate)
 
     @property
     def event_dim(self) -> int:
@@ -165,6 +180,9 @@ class NegativeBinomial(Clustered):
     prior_scale: float = 5.0
 
     event_dim = 0
+
+    def __post_init__(self) -> None:
+        require_positive("NegativeBinomial(prior_scale=...)", self.prior_scale)
 
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
