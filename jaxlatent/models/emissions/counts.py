@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.data.namespace import Namespace
+from jaxlatent.distributions import counts
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.latent import Expected
 from jaxlatent.models.parts import Priors, Updates, event_shape, rows, simplex_mode, weights_of
@@ -152,7 +153,7 @@ class Poisson(Clustered):
 
     def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
-        return dist.Poisson(p.rates).to_event(self.event_dim)
+        return counts.Poisson(p.rates).to_event(self.event_dim)
 
     def m_step(self) -> Updates:
         """The M-step in closed form."""
@@ -196,7 +197,7 @@ class NegativeBinomial(Clustered):
 
     def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
-        return dist.NegativeBinomial2(p.rates, p.concentrations)
+        return counts.NegativeBinomial2(p.rates, p.concentrations)
 
     def m_step(self) -> Updates:
         """Three Newton steps for every state, on the log scale."""
@@ -207,7 +208,7 @@ class NegativeBinomial(Clustered):
 
             def one(rate: Array, concentration: Array, w: Array) -> Array:
                 def objective(logs: Array) -> Array:
-                    fit = dist.NegativeBinomial2(*jnp.exp(logs)).log_prob(y)
+                    fit = counts.NegativeBinomial2(*jnp.exp(logs)).log_prob(y)
                     return jnp.sum(w * fit) + jnp.sum(prior.log_prob(jnp.exp(logs)))
 
                 return jnp.exp(damped_newton(objective, jnp.log(jnp.stack([rate, concentration])), 3))
