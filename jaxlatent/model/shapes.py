@@ -101,8 +101,8 @@ def require_rows(name: str, d: dist.Distribution, value: Any) -> None:
             f"observation {name!r}, mask",
             got=f"shape {tuple(mask.shape)}",
             expected=f"shape {units}: an observation of {name_of(d)} with several entries is seen or missing as a whole",
-            remedy="mask it where an entry is missing, jl.Masked(values, mask.all(-1)); or declare entries independent, without `.to_event`, "
-            "to mask them one by one.",
+            remedy="mask it where an entry is missing, jl.Masked(values, mask.all(-1)); or declare entries independent, without "
+            "`.to_event`, to mask them one by one.",
         )
 
 
