@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from often import often
+from scipy import optimize, stats
 from scipy.special import logsumexp, softmax
 
 import jaxlatent as jl
@@ -277,6 +278,16 @@ def test_em_promotes_no_types(name):
     with jax.numpy_dtype_promotion("strict"):
         out = jax.eval_shape(lambda key: jl.run(posterior, jl.EM(restarts=2), key), jax.random.key(0))
     assert {x.dtype for x in out.params.values()} == {jnp.dtype(default)}
+
+
+def test_an_outlier_moves_heavy_tailed_means_no_further_than_in_double_precision():
+    """In 32 bits numbers relative to the mean of all observations would be whole multiples of 0.125."""
+    y = np.append(np.random.default_rng(1).normal(size=60), 1e8)
+    result = jl.fit(mixture(1, emissions.StudentT()), {"y": y}, jl.EM(restarts=1), seed=0)
+    cost = lambda x: -stats.t.logpdf(y, 4, x[0], np.exp(x[1])).sum()
+    exact = optimize.minimize(cost, [0.0, 0.0], method="Nelder-Mead").x
+    np.testing.assert_allclose(result.best().params["means"], exact[0], atol=1e-3)
+    assert result.status == jl.Status.CONVERGED
 
 
 def test_equal_families_are_equal():

@@ -69,7 +69,9 @@ class StudentT(Clustered):
         def means(p: Namespace, d: Namespace, expected: Expected) -> Array:
             (w, y), prior = weighted_rows(p, d, expected), self._prior(d)
             prior_count = (p.scales / prior.spread) ** 2
-            raised: Array = prior.centre + jnp.sum(w * (y - prior.centre), 0) / (jnp.sum(w, 0) + prior_count)
+            # Relative to the means, for accuracy where outliers move the centre of all observations far away.
+            off = jnp.sum(w * (y - p.means), 0) + prior_count * (prior.centre - p.means)
+            raised: Array = p.means + off / (jnp.sum(w, 0) + prior_count)
             return raised
 
         def scales(p: Namespace, d: Namespace, expected: Expected) -> Array:
