@@ -57,6 +57,13 @@ def fit(model, data, engine=NUTS, seed=0, **options):
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("family", [jl.models.hmm, jl.models.mixture])
+def test_a_mask_of_the_entries_of_vectors_is_refused_by_name(family):
+    data = {"y": jl.Masked(np.ones((6, 2)), np.eye(6, 2, dtype=bool))}
+    model = family(2, jl.models.emissions.Gaussian(2))
+    refused(lambda: fit(model, data), "'y', mask", "(6, 2)", "(6,)", "mask.all(-1)")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite(value):
     y = np.zeros((3, 2))

@@ -490,6 +490,8 @@ def test_censored_times_are_drawn_with_their_indicators_only():
     fit = jl.fit(CENSORED, data, MLE, 0)
     with pytest.warns(UserWarning, match="draws of 'y' are uncensored"):
         assert fit.predict(0)["y"].max() > 3.0
+    with pytest.warns(UserWarning, match=r"model.sample\(\): draws of 'y' are uncensored"):
+        assert CENSORED.sample({"cut": data["cut"]}, 0, fit.best().params)[0]["y"].max() > 3.0
 
 
 @pytest.mark.parametrize("kind", ["Left", "Right"])

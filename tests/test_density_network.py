@@ -181,7 +181,8 @@ def test_predictions_of_a_batch_lead_with_datasets_and_lanes():
 def at(d, value=1.0, y=(1.0, 1.0, 1.0, 1.0)):
     """The predictions of one observation of distribution ``d(p)``, at one value of its parameter."""
     model = jl.Model({"a": dist.LogNormal(0.0, 1.0)}, lambda p, data: {"y": d(p)})
-    posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], jl.condition(model, {"y": np.asarray(y)}))
+    posterior = jl.condition(model, {"y": y if isinstance(y, jl.Masked) else np.asarray(y)})
+    posterior = jax.tree.map(lambda x: jnp.asarray(x)[None], posterior)
     return make_conditional(posterior, {"a": jnp.full((1, 1), value)}, False, None, lambda x: x[0, 0])
 
 
@@ -280,6 +281,20 @@ def test_masked_rows_are_not_judged(trained):
         assert np.isnan(ours[2])
         np.testing.assert_allclose(np.delete(ours, 2), np.delete(theirs, 2), rtol=1e-5)
     assert judged.coverage([0.9]) == np.mean(np.abs(np.delete(whole.pit(), 2) - 0.5) <= 0.45)
+
+
+def test_a_mask_of_rows_is_of_all_their_entries_and_one_of_steps_of_sequences():
+    y, rows = np.random.default_rng(8).normal(size=(3, 3)), np.array([True, False, True])
+    entries = at(lambda p: dist.Normal(0.0, p.a), y=jl.Masked(y, rows))
+    for found, law in ((entries.log_score(), stats.norm.logpdf), (entries.pit(), stats.norm.cdf)):
+        np.testing.assert_allclose(found, np.where(rows[:, None], law(y), np.nan), rtol=1e-5)
+    # Of independent steps: those that are missing add nothing, and a sequence without any has no score.
+    steps = rows | np.arange(3)[:, None].astype(bool)
+    steps[2] = False
+    chain = lambda p: jl.HiddenMarkov(jnp.ones(1), jnp.ones((1, 1)), dist.Normal(jnp.zeros(1), p.a))
+    found = at(chain, y=jl.Masked(y, steps)).log_score()
+    np.testing.assert_allclose(found[:2], np.where(steps, stats.norm.logpdf(y), 0).sum(1)[:2], rtol=1e-5)
+    assert found.shape == (3,) and np.isnan(found[2])
 
 
 def test_what_a_prediction_cannot_tell_is_said(trained):

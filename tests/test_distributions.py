@@ -14,6 +14,7 @@ from scipy.special import logsumexp
 
 import jaxlatent as jl
 from jaxlatent.distributions.bernoulli import BernoulliLogits
+from jaxlatent.distributions.counts import NegativeBinomial2, Poisson
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.distributions.mixture import Mixture
 from jaxlatent.distributions.normals import InverseWishart, Normals
@@ -297,3 +298,29 @@ def test_a_distribution_function_is_0_below_the_support_and_1_above_it(name):
     y = np.array([-1e38, -2e19, -2.5, -0.3, 0.0, 1e-9, 0.4, 1.0, 2.0, 2.7, 6.0, 2e19, 1e38], np.float32)
     found = np.asarray(jax.jit(lambda y: cdf(d, y))(y))
     np.testing.assert_allclose(found, exact(y.astype(float)), rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("size", [None, 1e-3, 0.1, 1.0, 10.0, 1e4, 1e6])
+@pytest.mark.parametrize("mean", [1e-3, 1.0, 20.0, 1e4, 1e6])
+def test_large_counts_and_concentrations_lose_nothing_in_32_bits(mean, size):
+    """Of numbers of the size y log(y), 32 bits would lose a nat at a million."""
+    mean = float(np.float32(mean))
+    size = size and float(np.float32(size))
+    spread = np.sqrt(mean + (mean**2 / size if size else 0))
+    y = np.unique(np.maximum(np.round(mean + spread * np.array([-2, -1, 0, 1, 2, 4])), [0, 1, 0, 0, 0, 0]))
+    y = y.astype(np.float32)
+    d = NegativeBinomial2(mean, size) if size else Poisson(mean)
+    law = scipy.stats.nbinom(size, size / (size + mean)) if size else scipy.stats.poisson(mean)
+    np.testing.assert_allclose(d.log_prob(y), law.logpmf(y.astype(float)), rtol=1e-5, atol=1e-4)
+    at = jax.vmap(
+        jax.grad(lambda mean, y: (NegativeBinomial2(mean, size) if size else Poisson(mean)).log_prob(y)), (None, 0)
+    )
+    slope = y / mean - ((y + size) / (size + mean) if size else 1)
+    np.testing.assert_allclose(at(mean, y), slope, rtol=1e-3, atol=1e-4 * spread / mean + 1e-5 / mean)
+
+
+def test_counts_without_overdispersion_do_not_fit_better_than_any_distribution_can():
+    y = np.random.default_rng(0).poisson(1e4, 200)
+    model = jl.models.mixture(1, jl.models.emissions.NegativeBinomial())
+    score = jl.fit(model, {"y": y}, jl.EM(restarts=1), seed=0).best().score()
+    np.testing.assert_allclose(score, scipy.stats.poisson(y.mean()).logpmf(y).mean(), atol=0.01)

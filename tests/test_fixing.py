@@ -138,6 +138,23 @@ def test_closed_forms_refuse_what_they_cannot_hold_and_newton_steps_hold_it(sequ
     assert best.criteria()["free_parameters"] == 1 + 2 + 3 + 2 + 1
 
 
+@pytest.mark.parametrize("covariance", ["full", "diagonal", "spherical", "tied"])
+def test_variances_about_fixed_means_leave_out_the_prior_of_the_means(covariance):
+    y, middle, df, scale = RNG.normal(size=(9, 2)), np.array([[1.0, -1.0]]), 0.1, 0.3
+    model = jl.models.gaussian_mixture(1, 2, covariance, scale=scale)
+    best = jl.fit(jl.fix(model, means=middle), {"y": y}, jl.EM(restarts=1), seed=0).best()
+    # The mode of the inverse Wishart or inverse gamma posterior, of normal observations with known means (Gelman et al. 2013, 2.6 and 3.6).
+    off = y - middle
+    if covariance in ("full", "tied"):
+        mode = (scale * np.eye(2) + off.T @ off) / (df + 2 - 1 + len(y) + 2 + 1)
+    elif covariance == "diagonal":
+        mode = (scale / 2 + (off**2).sum(0) / 2) / ((df + len(y)) / 2 + 1)
+    else:
+        mode = (scale / 2 + (off**2).sum() / 2) / ((df + 2 * len(y)) / 2 + 1)
+    np.testing.assert_allclose(np.squeeze(best.params["covs"]), mode, rtol=1e-4)
+    assert best.status == jl.Status.CONVERGED
+
+
 @pytest.mark.slow
 def test_fixed_parameters_stay_and_the_rest_adapts(sequences):
     held = jl.fix(HMM, weights=TRUTH["weights"], biases=TRUTH["biases"])

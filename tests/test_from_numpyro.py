@@ -183,3 +183,42 @@ def test_a_factor_is_no_observation():
     assert set(fit.log_likelihood()) == {"y"} and fit.loo().n_observations == 20
     assert set(fit.to_arviz(predictions=1)["observed_data"].data_vars) == {"y"}
     np.testing.assert_allclose(fit.score(), fit.log_likelihood()["y"].mean(-1), rtol=1e-4)
+
+
+def _states(y, plate):
+    mu = numpyro.sample("mu", dist.Normal(0.0, 5.0).expand([2]).to_event(1))
+    labels, parts = jnp.array([0.4, 0.6]), dist.Normal(mu, 1.0)
+    if y.ndim == 1:
+        d = dist.MixtureSameFamily(dist.Categorical(labels), parts)
+    else:
+        d = jl.HiddenMarkov(labels, jnp.array([[0.9, 0.1], [0.2, 0.8]]), parts)
+    if not plate:
+        numpyro.sample("y", d, obs=y)
+        return
+    with numpyro.plate("unit", len(y)):
+        numpyro.sample("y", d, obs=y)
+
+
+@pytest.mark.parametrize("plate", [False, True], ids=["broadcast", "plate"])
+@pytest.mark.parametrize("shape", [(8,), (2, 4)], ids=["mixture", "sequences"])
+def test_hidden_states_and_counts_of_values_are_those_of_the_same_model(shape, plate):
+    """A distribution that is the same for all values or steps has no shape of its own: a sequence counted as one value."""
+    y = RNG.normal(size=shape)
+    labels, parts = jnp.array([0.4, 0.6]), lambda p: dist.Normal(p.mu, 1.0)
+    hidden = {
+        1: lambda p: dist.MixtureSameFamily(dist.Categorical(labels), parts(p)),
+        2: lambda p: jl.HiddenMarkov(labels, jnp.array([[0.9, 0.1], [0.2, 0.8]]), parts(p)),
+    }[len(shape)]
+    model = jl.Model({"mu": dist.Normal(0.0, 5.0).expand([2]).to_event(1)}, lambda p, d: {"y": hidden(p)})
+    engine, start = jl.Optimize(restarts=1), {"mu": np.array([[-1.0, 1.0]])}
+    theirs = jl.fit(jl.from_numpyro(_states, y, plate), None, engine, seed=0, init=start).best()
+    ours = jl.fit(model, {"y": y}, engine, seed=0, init=start).best()
+    for ask in (
+        lambda r: r.score(),
+        lambda r: r.criteria()["bic"],
+        lambda r: r.criteria()["icl"],
+        lambda r: r.smooth()["y"],
+    ):
+        np.testing.assert_allclose(ask(theirs), ask(ours), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(ours.score() * 8, sum(np.sum(x) for x in ours.log_likelihood().values()), rtol=1e-4)
+    assert theirs.conditional().log_score().shape == shape[:1]

@@ -367,6 +367,24 @@ def test_float32_stays_accurate_over_100_000_steps(method):
     np.testing.assert_allclose(gradient.sum(1), 1.0, atol=1e-4)
 
 
+def test_the_most_likely_path_is_that_of_double_precision_over_20_000_steps():
+    initial, transition, ll = problem(17, 3, 20_000)
+    ll = ll - 50.0  # Observations in small units: their log likelihood is large beside what tells the states apart.
+    with np.errstate(divide="ignore"):
+        log_a = np.log(np.asarray(transition, float))
+    best, come_from = np.log(np.asarray(initial, float)) + np.asarray(ll[0], float), []
+    for b in np.asarray(ll[1:], float):
+        through = best[:, None] + log_a
+        come_from.append(through.argmax(0))
+        best = through.max(0) + b
+    exact = [int(best.argmax())]
+    for origins in reversed(come_from):
+        exact.append(int(origins[exact[-1]]))
+    path, log_prob = most_likely_states(initial, transition, ll)
+    assert np.mean(np.asarray(path) != exact[::-1]) < 1e-3  # paths that are equally likely up to rounding
+    np.testing.assert_allclose(log_prob, best.max(), rtol=1e-6)
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from often import often
+from scipy import optimize, stats
 from scipy.special import logsumexp, softmax
 
 import jaxlatent as jl
@@ -279,6 +280,16 @@ def test_em_promotes_no_types(name):
     assert {x.dtype for x in out.params.values()} == {jnp.dtype(default)}
 
 
+def test_an_outlier_moves_heavy_tailed_means_no_further_than_in_double_precision():
+    """In 32 bits numbers relative to the mean of all observations would be whole multiples of 0.125."""
+    y = np.append(np.random.default_rng(1).normal(size=60), 1e8)
+    result = jl.fit(mixture(1, emissions.StudentT()), {"y": y}, jl.EM(restarts=1), seed=0)
+    cost = lambda x: -stats.t.logpdf(y, 4, x[0], np.exp(x[1])).sum()
+    exact = optimize.minimize(cost, [0.0, 0.0], method="Nelder-Mead").x
+    np.testing.assert_allclose(result.best().params["means"], exact[0], atol=1e-3)
+    assert result.status == jl.Status.CONVERGED
+
+
 def test_equal_families_are_equal():
     assert hmm(3, emissions.Gaussian(2)) == hmm(3, emissions.Gaussian(2))
     assert hmm(3, emissions.Gaussian(2)) != hmm(3, emissions.Gaussian(2, "tied"))
@@ -300,6 +311,22 @@ def test_equal_families_are_equal():
         (lambda: mixture(K, emissions.LinearRegression(0)), "num_inputs"),
         (lambda: InputDriven(1, prior_scale=None), "prior_scale"),
         (lambda: jl.models.Gate(1, prior_scale=None), "prior_scale"),
+        (lambda: emissions.Gaussian(covariance="tied"), r"tied[\s\S]*Gaussian\(1, 'tied'\)"),
+        (lambda: emissions.Gaussian("full"), r"Gaussian\(dim"),
+        (lambda: emissions.Gaussian(2.0), r"Gaussian\(dim"),
+        (lambda: emissions.Bernoulli(0), r"Bernoulli\(dim"),
+        (lambda: emissions.Bernoulli(concentration0=0.0), "concentration0"),
+        (lambda: emissions.Categorical(0), "num_classes"),
+        (lambda: emissions.Categorical(3, -1.0), r"Categorical\(concentration"),
+        (lambda: emissions.Poisson(rate=0.0), r"Poisson\(rate"),
+        (lambda: emissions.Poisson(concentration=True), r"Poisson\(concentration"),
+        (lambda: emissions.NegativeBinomial(-1.0), "prior_scale"),
+        (lambda: emissions.StudentT("4"), "df"),
+        (lambda: emissions.BernoulliRegression("3").coefficients, "num_inputs"),
+        (lambda: jl.models.Initial(0.0), r"Initial\(concentration"),
+        (lambda: jl.models.Stationary(0), r"Stationary\(concentration"),
+        (lambda: jl.models.Stationary(1.0, -1.0), "stickiness"),
+        (lambda: jl.models.Constant(-1.0), r"Constant\(concentration"),
     ],
 )
 def test_settings_out_of_range_are_told_when_the_part_is_made(make, what):

@@ -16,9 +16,10 @@ class Namespace(Mapping[str, Any]):
         masks: by name, of masked data; read by `mask_of`.
         read: gathers the names that are read, if given.
         further: computes further values by name, once, if a name that is not among ``values`` is read. They are not iterated over.
+        held: names of values that are fixed; read by `is_held`.
     """
 
-    __slots__ = ("_further", "_kind", "_masks", "_read", "_values")
+    __slots__ = ("_further", "_held", "_kind", "_masks", "_read", "_values")
 
     def __init__(
         self,
@@ -27,12 +28,14 @@ class Namespace(Mapping[str, Any]):
         masks: Mapping[str, Any] | None = None,
         read: set[str] | None = None,
         further: Callable[[], Mapping[str, Any]] | None = None,
+        held: frozenset[str] = frozenset(),
     ):
         object.__setattr__(self, "_kind", kind)
         object.__setattr__(self, "_values", values)
         object.__setattr__(self, "_masks", masks or {})
         object.__setattr__(self, "_read", set() if read is None else read)
         object.__setattr__(self, "_further", None if further is None else cache(further))
+        object.__setattr__(self, "_held", held)
 
     def __getitem__(self, name: str) -> Any:
         return self._value(name, KeyError)
@@ -72,12 +75,17 @@ def missing_data(error: Exception) -> str | None:
 
 def with_values(held: Mapping[str, Any], others: Namespace) -> Namespace:
     """``others`` and the values that are ``held`` as one namespace."""
-    return Namespace(others._kind, {**held, **others}, further=others._further)
+    return Namespace(others._kind, {**held, **others}, further=others._further, held=others._held.union(held))
 
 
 def replaced(d: Namespace, **values: Any) -> Namespace:
     """``d`` with other ``values`` in the place of those of the same names, which keep their masks."""
     return Namespace(d._kind, {**d._values, **values}, d._masks, d._read, d._further)
+
+
+def is_held(params: Any, name: str) -> bool:
+    """Whether a parameter is held at a value as a whole, so that its prior is no part of the model."""
+    return name in getattr(params, "_held", ())
 
 
 def mask_of(data: Any, name: str) -> Any:

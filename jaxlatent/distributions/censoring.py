@@ -1,5 +1,7 @@
 """NumPyro's censored distributions: their densities read who was censored, their draws are of what nobody censored."""
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -19,6 +21,22 @@ def is_censored(d: Any) -> bool:
         return True
     parts = [getattr(d, name, None) for name in _INNER] + list(getattr(d, "component_distributions", []))
     return any(is_censored(part) for part in parts if isinstance(part, dist.Distribution))
+
+
+def warn_of_draws(what: str, names: Sequence[str], stacklevel: int) -> None:
+    """Warn that the draws of observations with these names are uncensored, if there are any.
+
+    Args:
+        what: what drew them, for the message.
+        names: of the censored observations.
+        stacklevel: of the warning, counted from the caller.
+    """
+    if names:
+        warnings.warn(
+            f"{what}: draws of {', '.join(map(repr, names))} are uncensored, what would have been seen without censoring; "
+            "censor them alike before you compare them with the data.",
+            stacklevel=stacklevel + 1,
+        )
 
 
 def require_cdf(name: str, d: dist.Distribution, value: Any, mask: Any) -> None:

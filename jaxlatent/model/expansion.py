@@ -19,9 +19,9 @@ def expand_to(d: dist.Distribution, shape: tuple[int, ...]) -> dist.Distribution
     """
     if isinstance(d, Factor):
         return d
-    if isinstance(d, HiddenMarkov):
-        return d.of_shape(shape) if _broadcasts(d.sequences or (), shape, d.emissions.event_shape) else d
     base = d.base_dist if isinstance(d, dist.ExpandedDistribution) else d
+    if isinstance(base, HiddenMarkov):
+        return base.of_shape(shape) if _broadcasts(base.sequences or (), shape, base.emissions.event_shape) else d
     mixture = isinstance(base, dist.MixtureSameFamily | dist.MixtureGeneral)
     if not _broadcasts(d.batch_shape, shape, d.event_shape):
         return d

@@ -210,6 +210,8 @@ class Model(ByValue):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Simulate observations at one value of the parameters, together with the hidden states or labels behind them.
 
+        Draws of censored observations are uncensored, of which a warning tells.
+
         As in ``data, states = model.sample(1000, seed=0, params=result.best().params)``; ``data`` is what `jaxlatent.fit` takes, and
         ``states["y"]`` the path or the labels of ``data["y"]``.
 

@@ -14,6 +14,7 @@ from jaxlatent.distributions.factor import Factor
 from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.errors import InputError, or_add
 from jaxlatent.graph.naming import name_of, require_distribution
+from jaxlatent.latent import unit_shape
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.typing import Data
 
@@ -80,6 +81,7 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 + "give the observation one value for each row of the covariates; bring distributions of other shapes into "
                 "that of the data with `.expand` and `.to_event`; mask missing values with jl.Masked(values, mask).",
             )
+        require_rows(name, d, data[name])
         require_codes(name, d, data[name])
         require_cdf(name, d, *split(data[name]))
         if 0 in d.shape():
@@ -89,6 +91,19 @@ def check_observed(observed: Mapping[str, Any], data: Data) -> None:
                 expected="at least one value",
                 remedy="check how the data were selected; for draws from the prior use jl.sample_prior.",
             )
+
+
+def require_rows(name: str, d: dist.Distribution, value: Any) -> None:
+    """Raise `InputError` for a mask of single entries of observations that are seen or missing as a whole."""
+    mask, units = split(value)[1], unit_shape(d)
+    if mask is not None and len(mask.shape) > len(units):
+        raise InputError(
+            f"observation {name!r}, mask",
+            got=f"shape {tuple(mask.shape)}",
+            expected=f"shape {units}: an observation of {name_of(d)} with several entries is seen or missing as a whole",
+            remedy="mask it where an entry is missing, jl.Masked(values, mask.all(-1)); or declare entries independent, without "
+            "`.to_event`, to mask them one by one.",
+        )
 
 
 def require_codes(name: str, d: dist.Distribution, value: Any) -> None:

@@ -14,6 +14,7 @@ from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, require_inputs, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
 from jaxlatent.models.parts import Priors, Updates, simplex_mode
+from jaxlatent.models.settings import require_positive
 from jaxlatent.typing import Array, Params
 
 
@@ -26,6 +27,9 @@ class Initial:
     """
 
     concentration: float = 1.1
+
+    def __post_init__(self) -> None:
+        require_positive("Initial(concentration=...)", self.concentration)
 
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
@@ -62,6 +66,10 @@ class Stationary:
 
     concentration: float = 1.1
     stickiness: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_positive("Stationary(concentration=...)", self.concentration)
+        require_positive("Stationary(), concentration + stickiness", self.concentration + self.stickiness)
 
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:

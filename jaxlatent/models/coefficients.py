@@ -11,6 +11,7 @@ from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.centring import noncentred
 from jaxlatent.errors import InputError, require
 from jaxlatent.models.parts import Priors, columns, rows
+from jaxlatent.models.settings import require_count
 from jaxlatent.models.units import Units, axis_remedy, units_of_inputs
 from jaxlatent.typing import Array
 
@@ -115,7 +116,7 @@ class Coefficients:
     source: str = "x"
 
     def __post_init__(self) -> None:
-        require(self.num_inputs >= 1, "a regression (num_inputs=...)", got=self.num_inputs, expected="at least 1 input")
+        require_count("a regression (num_inputs=...)", self.num_inputs)
         require_scale("a regression (prior_scale=...)", self.scale, flat=True)
 
     def prior(

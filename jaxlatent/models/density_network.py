@@ -15,6 +15,7 @@ from jaxlatent.model.pickling import family
 from jaxlatent.models.network import Network
 from jaxlatent.models.one_output import with_columns
 from jaxlatent.models.parts import floored_scale
+from jaxlatent.models.settings import require_count
 from jaxlatent.typing import Array
 
 
@@ -111,7 +112,7 @@ def mixture_density_network(
         scale_floor: see `MixtureDensityNetwork`.
     """
     for name, value in (("num_components", num_components), ("num_inputs", num_inputs), ("num_outputs", num_outputs)):
-        require(value >= 1, f"mixture_density_network({name}=...)", got=value, expected="at least 1")
+        require_count(f"mixture_density_network({name}=...)", value)
     known = ("diagonal", "full")
     require(covariance in known, "mixture_density_network(covariance=...)", got=covariance, expected=f"one of {known}")
     require(scale_floor > 0, "mixture_density_network(scale_floor=...)", got=scale_floor, expected="a positive number")

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.mixture import Mixture
@@ -21,6 +20,7 @@ from jaxlatent.models.emissions.regressions import HeteroscedasticRegression, Li
 from jaxlatent.models.interfaces import Emission, Transitions, Weights
 from jaxlatent.models.one_output import with_columns
 from jaxlatent.models.parts import Updates, dims_of, softmax_of
+from jaxlatent.models.settings import require_count
 from jaxlatent.models.units import seen_steps
 from jaxlatent.models.weights import Constant, Gate
 from jaxlatent.typing import Key, Params
@@ -147,8 +147,7 @@ def mixture_of_experts(
 
 def _check(family: str, name: str, count: Any, emissions: Any) -> None:
     """Raise `InputError` unless there is a whole number of states or components, and an emission with its settings."""
-    whole = isinstance(count, int | np.integer) and bool(count >= 1)
-    require(whole, f"{family}({name}=...)", got=count, expected="a whole number, at least 1")
+    require_count(f"{family}({name}=...)", count)
     require(
         isinstance(emissions, Emission) and not isinstance(emissions, type),
         f"{family}(emissions=...)",

@@ -9,11 +9,12 @@ import numpyro.distributions as dist
 
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.centring import noncentred
-from jaxlatent.errors import InputError, require
+from jaxlatent.errors import InputError
 from jaxlatent.model.model import Model
 from jaxlatent.model.pickling import family
 from jaxlatent.models.emissions.glm import GeneralisedLinear
 from jaxlatent.models.population import Population
+from jaxlatent.models.settings import require_count, require_positive
 from jaxlatent.typing import Array, Key, Params
 
 
@@ -50,8 +51,8 @@ def hierarchical(
     Raises:
         InputError: for other models, and for fewer than 2 groups.
     """
-    require(num_groups >= 2, "hierarchical(num_groups=...)", got=num_groups, expected="at least 2 groups")
-    require(scale > 0, "hierarchical(scale=...)", got=scale, expected="a positive number")
+    require_count("hierarchical(num_groups=...)", num_groups, 2)
+    require_positive("hierarchical(scale=...)", scale)
     num_states, emission = _parts_of(model)
     population = Population(emission, over, num_groups, scale, coordinates)
     likelihood, start, m_step = model.likelihood, model.start, model.m_step

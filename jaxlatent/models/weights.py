@@ -13,6 +13,7 @@ from jaxlatent.models.coefficients import Coefficients, require_scale
 from jaxlatent.models.emissions.linear import affine, centre_of
 from jaxlatent.models.emissions.multinomial import update_logits
 from jaxlatent.models.parts import Priors, Updates, simplex_mode, weights_of
+from jaxlatent.models.settings import require_positive
 from jaxlatent.typing import Array, Params
 
 
@@ -25,6 +26,9 @@ class Constant:
     """
 
     concentration: float = 1.1
+
+    def __post_init__(self) -> None:
+        require_positive("Constant(concentration=...)", self.concentration)
 
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:

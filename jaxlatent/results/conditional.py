@@ -17,10 +17,12 @@ from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import split
 from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.factor import Factor
+from jaxlatent.distributions.masking import masked_log_prob
 from jaxlatent.distributions.pointwise import cdf, density
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.latent import hidden_in
+from jaxlatent.masks import widen
 from jaxlatent.posterior.lanes import over_lanes
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.quantiles import grid_between, quantiles
@@ -138,8 +140,8 @@ class Conditional:
         Raises:
             InputError: for discrete observations without a seed, data without the observation, and without a distribution function.
         """
-        value, seen = self._observed()
-        below = self._below(value[..., None])[..., 0]
+        value, mask = self._values()
+        below, seen = self._below(value[..., None])[..., 0], self._seen(mask)
         if self._distribution().is_discrete:
             if seed is None:
                 raise InputError(
@@ -154,9 +156,12 @@ class Conditional:
         return self.strip(np.where(seen, below, np.nan))
 
     def log_score(self) -> np.ndarray:
-        """The log predictive density of the observation, ``(rows,)``, in nats: higher is better; NaN if masked."""
-        value, seen = self._observed()
-        each = _log_densities(self.posterior, self.params, value, self.name)
+        """The log predictive density of the observation, ``(rows,)``, in nats: higher is better; NaN if masked.
+
+        Rows of hidden Markov models are sequences, of which masked steps are missing.
+        """
+        value, mask = self._values()
+        each, seen = _log_densities(self.posterior, self.params, value, mask, self.name), self._seen(mask)
         score = logsumexp(each, 2) - jnp.log(each.shape[2])
         return self.strip(np.where(seen, score, np.nan))
 
@@ -230,8 +235,8 @@ class Conditional:
         rows = (1,) * len(self._distribution().batch_shape)
         return jnp.broadcast_to(values, (*self._leading, *rows, len(values)))
 
-    def _observed(self) -> tuple[Array, Array]:
-        """The observation and its mask, ``(dataset, lane, rows, *event)``."""
+    def _values(self) -> tuple[Array, Array | None]:
+        """The observation ``(dataset, lane, rows, *event)``, and its mask of leading axes after ``dataset``."""
         density = self.posterior.density
         at: Callable[[Params, Data], Any] = lambda params, data: density.observation(self.name, params, data)
         first = jax.tree.map(lambda x: x[:, 0, 0], self.params)
@@ -244,7 +249,15 @@ class Conditional:
                 remedy="add it to the data of result.conditional(data).",
             )
         value, mask = split(found)
-        return jnp.repeat(value[:, None], self._leading[1], 1), jnp.ones((), bool) if mask is None else mask[:, None]
+        return jnp.repeat(value[:, None], self._leading[1], 1), None if mask is None else jnp.asarray(mask)
+
+    def _seen(self, mask: Array | None) -> Array:
+        """Which rows are observed, at least in part, ``(dataset, 1, rows)``."""
+        if mask is None:
+            return jnp.ones((), bool)
+        rows = len(self._distribution().batch_shape)
+        seen: Array = widen(jnp.any(mask, tuple(range(1 + rows, mask.ndim))), 1 + rows)
+        return seen[:, None]
 
 
 def _family(d: Any) -> Any:
@@ -320,17 +333,17 @@ def _averaged(posterior: Posterior, params: Params, y: PyTree, name: str, one: C
 
 
 @compiled("name")
-def _log_densities(posterior: Posterior, params: Params, y: Array, name: str) -> Array:
+def _log_densities(posterior: Posterior, params: Params, y: Array, mask: Array | None, name: str) -> Array:
     """The log density of each row at each draw, ``(dataset, lane, draw, rows)``."""
 
-    def lane(posterior: Posterior, params: Params, y: Array) -> Array:
-        each: Callable[[Params], Array] = lambda params: posterior.density.observed(params, posterior.data)[
-            name
-        ].log_prob(y)
+    def lane(posterior: Posterior, mask: Array | None, params: Params, y: Array) -> Array:
+        each: Callable[[Params], Array] = lambda params: masked_log_prob(
+            posterior.density.observed(params, posterior.data)[name], y, mask
+        )
         densities: Array = jax.lax.map(each, params)
         return densities
 
-    return over_lanes(lane, (1, 0, 0))(posterior, params, y)
+    return over_lanes(lane, (1, 1, 0, 0))(posterior, mask, params, y)
 
 
 @compiled("name")

@@ -1,6 +1,5 @@
 """`Fitted`: predictions, hidden states and scores of a fitted model, on the data of the fit or on others."""
 
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeVar
@@ -12,7 +11,7 @@ import numpy as np
 from jaxlatent.data.arrays import as_data, blamed
 from jaxlatent.data.batches import Batch, labelled
 from jaxlatent.diagnostics import loo, waic
-from jaxlatent.distributions.censoring import is_censored
+from jaxlatent.distributions.censoring import is_censored, warn_of_draws
 from jaxlatent.errors import InputError, require
 from jaxlatent.keys import Purpose, key_for
 from jaxlatent.masks import widen
@@ -110,12 +109,7 @@ class Fitted(Outcome):
             fit = self._with_new_levels(key_levels, data)
         draws = fit._computed(predictive.predict, data, key, self.has_draws, use="predict")
         self._require(draws, "predict")
-        if censored := self._censored():
-            warnings.warn(
-                f"predict(): draws of {', '.join(map(repr, censored))} are uncensored, what would have been seen without censoring; "
-                "censor them alike before you compare them with the data.",
-                stacklevel=2,
-            )
+        warn_of_draws("predict()", self._censored(), stacklevel=2)
         return self._by_row(self._ungridded(draws), data)
 
     def conditional(self, data: Data | Batch | None = None, name: str | None = None) -> Conditional:

@@ -12,6 +12,7 @@ from jaxlatent._compat.binomial import draw
 from jaxlatent._compat.compiled import compiled
 from jaxlatent.data.arrays import Masked, as_data, blamed, lengths_of, shape_of
 from jaxlatent.data.namespace import missing_data
+from jaxlatent.distributions.censoring import is_censored, warn_of_draws
 from jaxlatent.distributions.centring import family_of
 from jaxlatent.distributions.factor import Factor
 from jaxlatent.errors import InputError, did_you_mean, require
@@ -63,6 +64,8 @@ def simulate(model: Model, size: Size, seed: int | Key, params: Mapping[str, Any
         _shapes(model, values, read, lambda name, d: expand_to(d, shapes[name]))
     _check_params(model, params, {**{name: jnp.zeros(x.shape, x.dtype) for name, x in like.items()}, **data})
     check_use(model, values, data, "predict")
+    # Of a user's call of `Model.sample`.
+    warn_of_draws("model.sample()", _censored(model, values, read, shapes), stacklevel=3)
     drawn, states = _draw(model, key, values, read, tuple(shapes.items()))
     form = partial(_as_given, given, data, lengths)
     observed = {name: form(name, np.asarray(value), units[name]) for name, value in drawn.items()}
@@ -136,6 +139,18 @@ def _shapes(
             raise
         raise _unfit(problem, params, data) from problem
     return units, {name: values[0] for name, values in found.items()}
+
+
+def _censored(model: Model, params: Params, data: Data, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Names of the observations whose distribution is censored."""
+    found: dict[str, None] = {}
+
+    def one(name: str, i: int, d: Any) -> tuple[Array]:
+        found.update({name: None} if is_censored(d) else {})
+        return (jnp.zeros(shapes[name]),)
+
+    jax.eval_shape(lambda params, data: _drawn(model, params, data, one), params, data)
+    return list(found)
 
 
 def _of_size(leading: Leading, name: str, d: Any) -> Any:

@@ -28,15 +28,20 @@ def most_likely_states(
     alive = jnp.ones((ll.shape[0], 1), bool) if live is None else live
     states = jnp.arange(ll.shape[1])[:, None]
 
-    def forward(best: Array, step: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
+    def forward(best: Array, step: tuple[Array, Array, Array | None]) -> tuple[Array, tuple[Array, Array]]:
         log_likelihood, alive, now = step
         through = best[:, None] + (log_a if now is None else now)
         come_from = jnp.where(alive, jnp.argmax(through, 0), states)
-        return jnp.where(alive, jnp.max(through, 0) + log_likelihood, best), come_from
+        following = jnp.max(through, 0) + log_likelihood
+        # States are compared relative to the best one: in a sum over many steps, 32 bits would lose how they differ.
+        highest = jnp.max(following, 0)
+        highest = jnp.where(alive & jnp.isfinite(highest), highest, 0.0)
+        return jnp.where(alive, following - highest, best), (come_from, highest)
 
     start = jnp.log(problem.initial) + ll[0]
     start = jnp.where(alive[0], start, 0.0)
-    best, come_from = jax.lax.scan(forward, start, (ll[1:], alive[1:], log_a if log_a.ndim == 4 else None))
+    steps = (ll[1:], alive[1:], log_a if log_a.ndim == 4 else None)
+    best, (come_from, gained) = jax.lax.scan(forward, start, steps)
     last = jnp.argmax(best, 0)
 
     def back(state: Array, come_from: Array) -> tuple[Array, Array]:
@@ -44,7 +49,8 @@ def most_likely_states(
 
     first, rest = jax.lax.scan(back, last, come_from, reverse=True)
     path = jnp.where(alive, jnp.concatenate([first[None], rest]), ABSENT)
-    return path.T.reshape(*problem.leading, -1), jnp.max(best, 0).reshape(problem.leading)
+    log_prob = jnp.max(best, 0) + jnp.sum(gained, 0)
+    return path.T.reshape(*problem.leading, -1), log_prob.reshape(problem.leading)
 
 
 def sample_states(

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.data.namespace import Namespace
+from jaxlatent.distributions import counts
 from jaxlatent.engines.optimize.newton import damped_newton
 from jaxlatent.latent import Expected
 from jaxlatent.models.parts import Priors, Updates, event_shape, rows, simplex_mode, weights_of
+from jaxlatent.models.settings import require_count, require_dim, require_positive
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
@@ -28,6 +30,11 @@ class Bernoulli(Clustered):
     dim: int | None = None
     concentration1: float = 1.1
     concentration0: float = 1.1
+
+    def __post_init__(self) -> None:
+        require_dim("Bernoulli(dim=...)", self.dim)
+        require_positive("Bernoulli(concentration1=...)", self.concentration1)
+        require_positive("Bernoulli(concentration0=...)", self.concentration0)
 
     @property
     def event_dim(self) -> int:
@@ -80,6 +87,10 @@ class Categorical(Clustered):
 
     event_dim = 0
 
+    def __post_init__(self) -> None:
+        require_count("Categorical(num_classes=...)", self.num_classes)
+        require_positive("Categorical(concentration=...)", self.concentration)
+
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the dimensions of parameters after the first."""
@@ -120,6 +131,11 @@ class Poisson(Clustered):
     concentration: float = 1.1
     rate: float = 0.1
 
+    def __post_init__(self) -> None:
+        require_dim("Poisson(dim=...)", self.dim)
+        require_positive("Poisson(concentration=...)", self.concentration)
+        require_positive("Poisson(rate=...)", self.rate)
+
     @property
     def event_dim(self) -> int:
         """1 for vectors, 0 for numbers."""
@@ -137,7 +153,7 @@ class Poisson(Clustered):
 
     def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
-        return dist.Poisson(p.rates).to_event(self.event_dim)
+        return counts.Poisson(p.rates).to_event(self.event_dim)
 
     def m_step(self) -> Updates:
         """The M-step in closed form."""
@@ -166,6 +182,9 @@ class NegativeBinomial(Clustered):
 
     event_dim = 0
 
+    def __post_init__(self) -> None:
+        require_positive("NegativeBinomial(prior_scale=...)", self.prior_scale)
+
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the dimensions of parameters after the first."""
@@ -178,7 +197,7 @@ class NegativeBinomial(Clustered):
 
     def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
-        return dist.NegativeBinomial2(p.rates, p.concentrations)
+        return counts.NegativeBinomial2(p.rates, p.concentrations)
 
     def m_step(self) -> Updates:
         """Three Newton steps for every state, on the log scale."""
@@ -189,7 +208,7 @@ class NegativeBinomial(Clustered):
 
             def one(rate: Array, concentration: Array, w: Array) -> Array:
                 def objective(logs: Array) -> Array:
-                    fit = dist.NegativeBinomial2(*jnp.exp(logs)).log_prob(y)
+                    fit = counts.NegativeBinomial2(*jnp.exp(logs)).log_prob(y)
                     return jnp.sum(w * fit) + jnp.sum(prior.log_prob(jnp.exp(logs)))
 
                 return jnp.exp(damped_newton(objective, jnp.log(jnp.stack([rate, concentration])), 3))

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
-from jaxlatent.data.namespace import Namespace
+from jaxlatent.data.namespace import Namespace, is_held
 from jaxlatent.distributions.normals import InverseGamma, InverseWishart, Normals
 from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.model.model import Prior
 from jaxlatent.models.coefficients import require_scale
 from jaxlatent.models.parts import Priors, Updates, event_shape, rows, weights_of
+from jaxlatent.models.settings import require_dim
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
@@ -66,8 +67,15 @@ class Gaussian(Clustered):
     def __post_init__(self) -> None:
         kinds = ("full", "diagonal", "spherical", "tied")
         positive: Callable[[float | None], bool] = lambda value: value is None or value > 0
-        require(self.dim is None or self.dim >= 1, "Gaussian(dim=...)", got=self.dim, expected="None or at least 1")
+        require_dim("Gaussian(dim=...)", self.dim)
         require(self.covariance in kinds, "Gaussian(covariance=...)", got=self.covariance, expected=f"one of {kinds}")
+        require(
+            self.dim is not None or self.covariance != "tied",
+            "Gaussian(covariance=...)",
+            got="'tied' for scalar observations",
+            expected="dim=1 or more, where it is one matrix for all states",
+            remedy="give Gaussian(1, 'tied') and y[..., None].",
+        )
         for name, value in (("mean_concentration", self.mean_concentration), ("df", self.df)):
             require(positive(value), f"Gaussian({name}=...)", got=value, expected="a positive number, or None for flat")
         require_scale("Gaussian(scale=...)", self.scale, flat=False)
@@ -157,9 +165,11 @@ class Gaussian(Clustered):
 
     def _update_covs(self, p: Namespace, d: Namespace, expected: Expected) -> Array:
         w, y = weights_of(expected), rows(d.y, self.event_dim)
-        size, off, prior_count = jnp.sum(w, 0), p.means - self._mean(d), self.mean_concentration or 0.0
+        size, off = jnp.sum(w, 0), p.means - self._mean(d)
+        # The prior of the means depends on the covariances.
+        prior_count = None if is_held(p, "means") else self.mean_concentration
         # The contributions of the priors to the exponent of the determinant (means, df) and to the scatter (scale).
-        means = 0 if self.mean_concentration is None else 1
+        means, prior_count = (0, 0.0) if prior_count is None else (1, prior_count)
         df, scale = (0.0, 0.0) if self.df is None else (self.df, self._scale(d))
         if self._matrices:
             num_states, dim = p.means.shape

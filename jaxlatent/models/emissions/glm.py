@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.distributions.bernoulli import BernoulliLogits
+from jaxlatent.distributions.counts import Poisson
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Design, Scale, level_of_logits
 from jaxlatent.models.emissions.linear import Regression, solve, zero_weights
@@ -177,7 +178,7 @@ class PoissonRegression(GeneralisedLinear):
 
     def family(self, eta: Array) -> dist.Distribution:
         """Poisson with log rates ``eta``."""
-        return dist.Poisson(jnp.exp(eta))
+        return Poisson(jnp.exp(eta))
 
     def link(self, mean: Array) -> Array:
         """The logarithm, clipped to be finite at 0."""

@@ -10,11 +10,11 @@ import numpyro.distributions as dist
 
 from jaxlatent.data.namespace import Namespace
 from jaxlatent.engines.optimize.newton import damped_newton
-from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import Coefficients, Design, require_scale
 from jaxlatent.models.emissions.linear import Regression, affine, centre_of
 from jaxlatent.models.parts import Priors, Updates, weights_of
+from jaxlatent.models.settings import require_count
 from jaxlatent.typing import Array, Params
 
 
@@ -38,9 +38,7 @@ class CategoricalRegression(Regression):
     event_dim = 0
 
     def __post_init__(self) -> None:
-        require(
-            self.num_classes >= 2, "CategoricalRegression(num_classes=...)", got=self.num_classes, expected="at least 2"
-        )
+        require_count("CategoricalRegression(num_classes=...)", self.num_classes, 2)
         require_scale("CategoricalRegression(prior_scale=...)", self.prior_scale, flat=False)
 
     @property

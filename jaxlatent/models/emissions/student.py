@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxlatent.data.namespace import Namespace
-from jaxlatent.errors import require
 from jaxlatent.latent import Expected
 from jaxlatent.models.coefficients import WEAK, require_scale
 from jaxlatent.models.parts import Priors, Updates, weights_of
+from jaxlatent.models.settings import require_positive
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import Units, units_of_y
 from jaxlatent.typing import Array, Params
@@ -33,7 +33,7 @@ class StudentT(Clustered):
     event_dim = 0
 
     def __post_init__(self) -> None:
-        require(self.df > 0, "StudentT(df=...)", got=self.df, expected="positive degrees of freedom")
+        require_positive("StudentT(df=...)", self.df)
         require_scale("StudentT(prior_scale=...)", self.prior_scale, flat=False)
 
     @property
@@ -69,7 +69,9 @@ class StudentT(Clustered):
         def means(p: Namespace, d: Namespace, expected: Expected) -> Array:
             (w, y), prior = weighted_rows(p, d, expected), self._prior(d)
             prior_count = (p.scales / prior.spread) ** 2
-            raised: Array = prior.centre + jnp.sum(w * (y - prior.centre), 0) / (jnp.sum(w, 0) + prior_count)
+            # Relative to the means, for accuracy where outliers move the centre of all observations far away.
+            off = jnp.sum(w * (y - p.means), 0) + prior_count * (prior.centre - p.means)
+            raised: Array = p.means + off / (jnp.sum(w, 0) + prior_count)
             return raised
 
         def scales(p: Namespace, d: Namespace, expected: Expected) -> Array:

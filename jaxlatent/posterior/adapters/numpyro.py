@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from jaxlatent.data.arrays import Masked, as_data, blamed
 from jaxlatent.data.batches import Batch
 from jaxlatent.errors import InputError
+from jaxlatent.model.expansion import expand_to
 from jaxlatent.model.pickling import ByValue
 from jaxlatent.model.shapes import require_codes
 from jaxlatent.posterior.density import Density, Guides
@@ -386,8 +387,8 @@ def _unmasked(site: Mapping[str, Any]) -> tuple[dist.Distribution, Array, Array 
 
 def _expanded(d: dist.Distribution, value: Array) -> dist.Distribution:
     """Expand a distribution to the shape of the value that it broadcasts to."""
-    shape = jnp.broadcast_shapes(d.batch_shape, value.shape[: value.ndim - d.event_dim])
-    return d if shape == d.batch_shape else d.expand(shape)
+    leading = value.shape[: value.ndim - d.event_dim]
+    return expand_to(d, (*jnp.broadcast_shapes(d.batch_shape, leading), *value.shape[len(leading) :]))
 
 
 def _dims(name: str, site: Mapping[str, Any]) -> tuple[str, ...]:
