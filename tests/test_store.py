@@ -21,9 +21,9 @@ import xarray as xr
 
 import jaxlatent as jl
 from jaxlatent._compat.arviz import is_former_arviz
-from jaxlatent.execute import begin, sinks
+from jaxlatent.execute import begin, complete, sinks
 from jaxlatent.store.bits import unpack
-from jaxlatent.store.files import create
+from jaxlatent.store.files import Files, create
 from jaxlatent.store.lazy import Lazy
 
 RNG = np.random.default_rng(0)
@@ -139,6 +139,41 @@ def test_a_run_killed_after_any_commit_goes_on_to_the_bit(tmp_path, killed_at):
         equal(whole, jl.resume(path, model))
         number += 1
     assert number > len(engine.schedule(20))
+
+
+def test_a_run_killed_before_its_first_commit_begins_anew(tmp_path, monkeypatch):
+    fit = lambda: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20, store=tmp_path / "x", resume=True)
+
+    def kill(*_):
+        raise Killed
+
+    # At the first commit everything but it is there; result.save has one commit too.
+    for call in (fit, lambda: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20).save(tmp_path / "y")):
+        with monkeypatch.context() as patch:
+            patch.setattr(Files, "commit", kill)
+            with pytest.raises(Killed):
+                call()
+        with pytest.raises(jl.StoreError, match="without a commit"):
+            jl.open(tmp_path / "x")
+    whole = fit()
+    whole.save(tmp_path / "y")
+    equal(whole, jl.open(tmp_path / "y"))
+
+
+def test_a_finished_run_has_all_its_groups(tmp_path, monkeypatch):
+    """Also one that was killed while it wrote the last of them."""
+    fit = lambda: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20, store=tmp_path / "x", resume=True)
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(complete, "write_data_groups", kill)
+        with pytest.raises(Killed):
+            fit()
+    fit()
+    with xr.open_datatree(tmp_path / "x", engine="zarr") as tree:
+        np.testing.assert_allclose(tree["observed_data"]["y"], BATCH.data["y"])
 
 
 def test_one_dataset_has_no_dataset_axis_on_the_disk_either(tmp_path):
@@ -375,8 +410,10 @@ OTHER_PRIOR = jl.Model(
 OTHERS = {
     "another prior": (lambda path: jl.open(path, OTHER_PRIOR), "compute something else"),
     "another model": (lambda path: jl.open(path, HMM), "parameters"),
-    "other data": (lambda path: jl.resume(path, MODEL, jl.batch([BATCH[0]] * 3)), "other values of"),
-    "fewer datasets": (lambda path: jl.resume(path, MODEL, BATCH.select(["a"])), "datasets"),
+    "other data": (lambda path: jl.resume(path, MODEL, jl.batch(dict.fromkeys("abc", BATCH[0]))), "other values of"),
+    "fewer datasets": (lambda path: jl.resume(path, MODEL, BATCH.select(["a"])), "without the datasets 'b', 'c'"),
+    "one dataset": (lambda path: jl.resume(path, MODEL, DATA), "a batch"),
+    "another order": (lambda path: jl.resume(path, MODEL, BATCH.select(["b", "a", "c"])), "another order"),
     "another engine": (lambda path: jl.resume(path, MODEL, engine=jl.NUTS(chains=3)), "chains=3 \\(stored: 2\\)"),
     "another kind of engine": (lambda path: jl.resume(path, MODEL, engine=jl.ADVI()), "ADVI"),
     "a path with a run": (lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, store=path), "a finished run"),
@@ -388,17 +425,35 @@ OTHERS = {
         lambda path: jl.fit(MODEL, BATCH, replace(ENGINES["NUTS"], draws=9), 0, store=path, resume=True),
         "at least 50",
     ),
+    "a path with a file": (
+        lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=path / "zarr.json"),
+        "a file\n.*\n.*another path",
+    ),
+    "a path with an array": (lambda path: jl.open(path / "posterior" / "mu"), "a Zarr array"),
+    "a file to open": (lambda path: jl.open(path / "zarr.json"), "got:      a file"),
+    "a shard from the environment": (
+        lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, store=path, shard=("0", "2")),
+        "two integers",
+    ),
+    "a shard without their number": (lambda path: jl.resume(path, MODEL, shard=1), "two integers"),
     "no store": (lambda path: jl.open(path / "nothing"), "nothing there"),
     "no store to resume": (lambda path: jl.resume(path / "nothing", MODEL), "nothing there"),
 }
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize("wrong", OTHERS)
 def test_what_does_not_fit_is_refused_and_named(finished, wrong):
     call, words = OTHERS[wrong]
     with pytest.raises((jl.InputError, jl.StoreError), match=words):
         call(finished)
     equal(jl.open(finished), jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20))
+
+
+def test_a_saved_result_is_no_run_to_go_on_with(finished, tmp_path):
+    jl.open(finished, MODEL).save(tmp_path / "x")
+    with pytest.raises(jl.InputError, match="saved after its fit"):
+        jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20, store=tmp_path / "x", resume=True)
 
 
 def test_an_equal_model_written_again_is_the_same(finished):

@@ -65,11 +65,11 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
     origin = provenance(settings(engine), type(engine).__name__, job.seed, grid.mesh.devices.flat, timings, choices)
     if isinstance(sink, Disk) and not ended.interrupted:
         stored.write_rest(sink.files, sink.run, fields)
-        sink.describe(state="finished", provenance=asdict(origin))
-        result = opened(sink.files, given, engine)
-        write_data_groups(sink.files, result)
-        sink.describe()
-        return result, False
+        sink.describe(provenance=asdict(origin))
+        write_data_groups(sink.files, opened(sink.files, given, engine))
+        # The last commit, since nobody goes on with a run that is finished.
+        sink.describe(state="finished")
+        return opened(sink.files, given, engine), False
     result = Result(
         posterior=given,
         engine=engine,

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import Masked, split
 from jaxlatent.engines.base import Engine
-from jaxlatent.errors import InputError, StoreError
+from jaxlatent.errors import StoreError
 from jaxlatent.model.recipes import recipe_of
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -21,7 +21,7 @@ from jaxlatent.status import Status
 from jaxlatent.store.files import Files
 from jaxlatent.store.groups import Labels, append, read, variable, write
 from jaxlatent.store.lazy import Lazy
-from jaxlatent.store.manifest import identity
+from jaxlatent.store.manifest import identity, label, names_of
 from jaxlatent.store.records import Named
 from jaxlatent.typing import Data, Key
 
@@ -32,30 +32,15 @@ def about(
     posterior: Posterior, engine: Engine, key: Key | None, coords: Mapping[str, Any], problems: Mapping[Any, str]
 ) -> dict[str, Any]:
     """The description of a run, as values that JSON holds."""
-    names = posterior.names
-    for name in names or ():
-        if not isinstance(name, str | int | float | np.integer):
-            raise InputError(
-                "names of datasets",
-                got=f"{name!r}, a {type(name).__name__}",
-                expected="words or numbers, to be stored",
-                remedy="give jl.batch a dict with such keys.",
-            )
-    same = identity(posterior, engine, key)
-    same["names of datasets"] = None if names is None else [_label(name) for name in names]
-    density = posterior.density
+    names, density = posterior.names, posterior.density
+    same = {**identity(posterior, engine, key), "names of datasets": names_of(names)}
     return {
         "identity": same,
         "recipe": recipe_of(density.model) if isinstance(density, ModelDensity) else None,
         "kind": engine.kind,
-        "coords": {dim: [_label(value) for value in values] for dim, values in coords.items()},
+        "coords": {dim: [label(value) for value in values] for dim, values in coords.items()},
         "problems": [[0 if names is None else names.index(name), text] for name, text in problems.items()],
     }
-
-
-def _label(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return value if isinstance(value, str | int | float) else str(value)
 
 
 def labels_of(run: Mapping[str, Any]) -> Labels:
