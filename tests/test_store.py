@@ -6,6 +6,7 @@ All fits have segments of 20 steps, so that they share their programs.
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -407,7 +408,14 @@ OTHER_PRIOR = jl.Model(
     derived=MODEL.derived,
     dims=MODEL.dims,
 )
+RENAMED = jl.Model(
+    MODEL.prior, MODEL.likelihood, derived=lambda p, d: {"spread": MODEL.derived(p, d)["range"]}, dims=MODEL.dims
+)
 OTHERS = {
+    "another name of a derived quantity": (
+        lambda path: jl.fit(RENAMED, BATCH, replace(ENGINES["NUTS"], draws=60), 0, store=path, resume=True),
+        "derived quantities .'spread'. .stored: .'range'.",
+    ),
     "another prior": (lambda path: jl.open(path, OTHER_PRIOR), "compute something else"),
     "another model": (lambda path: jl.open(path, HMM), "parameters"),
     "other data": (lambda path: jl.resume(path, MODEL, jl.batch(dict.fromkeys("abc", BATCH[0]))), "other values of"),
@@ -448,6 +456,25 @@ def test_what_does_not_fit_is_refused_and_named(finished, wrong):
     with pytest.raises((jl.InputError, jl.StoreError), match=words):
         call(finished)
     equal(jl.open(finished), jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20))
+
+
+def test_another_precision_is_all_that_is_said_of_it(finished, tmp_path):
+    """It changes the values and types of the data, too."""
+    path = shutil.copytree(finished, tmp_path / "x")
+    document = json.loads((path / "zarr.json").read_text())
+    run = document["attributes"]["jaxlatent"]["identity"]
+    run["x64"] = not run["x64"]
+    run["data"] = {name: [shape, "another", 0] for name, (shape, _, _) in run["data"].items()}
+    (path / "zarr.json").write_text(json.dumps(document))
+    with pytest.raises(jl.InputError, match=r"got:      (32|64) bits .stored: ..\)\n.*\n.*jax_enable_x64"):
+        jl.open(path, MODEL)
+
+
+def test_some_datasets_of_a_store_are_read_without_the_model(finished):
+    some, whole = jl.open(finished).select(["c", "a"]), jl.open(finished, MODEL)
+    assert some.names == ("c", "a") and some["a"].names is None
+    np.testing.assert_array_equal(some.params["effects"], whole.params["effects"][[2, 0]])
+    assert some.summary().equals(whole.select(["c", "a"]).summary())
 
 
 def test_a_saved_result_is_no_run_to_go_on_with(finished, tmp_path):

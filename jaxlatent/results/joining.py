@@ -58,6 +58,5 @@ def _concatenated(parts: Sequence[Posterior], order: Leaf) -> Posterior:
 
 def _joined_posterior(parts: Sequence[Posterior], order: np.ndarray) -> Posterior:
     whole = _concatenated([part.nameless for part in parts], order)
-    joined_names = [name for part in parts for name in part.names or ()]
-    names = tuple(joined_names[i] for i in order) if joined_names else ()
-    return batched(whole.density, whole.data, names, whole.guides) if names else whole
+    names = [name for part in parts for name in part.names or ()]
+    return batched(whole.density, whole.data, tuple(names[i] for i in order), whole.guides)

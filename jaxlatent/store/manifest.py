@@ -27,13 +27,15 @@ def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str,
     """
     density = posterior.density
     one = posterior.nameless if posterior.names is None else posterior.one(0)
+    program, derived = _program(one)
     return {
         "model": {
             "label": density.label,
             "parameters": list(density.names),
             "dim": density.dim,
             "dims": {name: list(dims) for name, dims in density.dims.items()},
-            "program": _program(one),
+            "derived": derived,
+            "program": program,
             "traced by": TRACED_BY,
         },
         "names of datasets": None if posterior.names is None else list(posterior.names),
@@ -121,7 +123,9 @@ def require_same(path: str, stored: Mapping[str, Any], given: Mapping[str, Any])
             f"the run in {path!r}",
             got="; ".join(differences),
             expected="the model, data, engine and precision that it began with",
-            remedy="give these again, or fit anew with another path.",
+            remedy="give these again, or fit anew with another path."
+            if stored["x64"] == given["x64"]
+            else f'call jax.config.update("jax_enable_x64", {stored["x64"]}) at the start of the program, or fit anew with another path.',
         )
 
 
@@ -176,14 +180,17 @@ def _checksums(data: PyTree) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): array_checksum(leaf) for path, leaf in leaves}
 
 
-def _program(posterior: Posterior) -> int:
-    """A checksum of the log density and the derived quantities, as JAX traces them."""
+def _program(posterior: Posterior) -> tuple[int, list[str]]:
+    """A checksum of the log density and the derived quantities, as JAX traces them, and the names of these."""
+    names: list[str] = []
 
     def values(posterior: Posterior, position: Any) -> Any:
         params = posterior.constrain(position)
-        return posterior.log_density(position), posterior.density.derived(params, posterior.data)
+        density, derived = posterior.log_density(position), posterior.density.derived(params, posterior.data)
+        names[:] = sorted(derived)  # programs have no names
+        return density, derived
 
-    return function_checksum(values, posterior, jnp.zeros(posterior.dim))
+    return function_checksum(values, posterior, jnp.zeros(posterior.dim)), names
 
 
 def _engine_program(engine: Engine, posterior: Posterior) -> int:
@@ -206,6 +213,8 @@ def differences_of(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[
         found.append(
             f"a model with parameters {now['parameters']} of {now['dim']} dimensions (stored: {was['parameters']} of {was['dim']})"
         )
+    elif was.get("derived", now["derived"]) != now["derived"]:
+        found.append(f"a model with derived quantities {now['derived']} (stored: {was['derived']})")
     elif same_tracer and was["program"] != now["program"] and _same_shapes(stored, given):
         found.append("a model whose log density or derived quantities compute something else")
     found += _other_datasets(stored["names of datasets"], given["names of datasets"])
@@ -216,7 +225,7 @@ def differences_of(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[
         found += [
             f"other values of {name}, {_words(new[name])} (stored: {_words(old[name])})"
             for name in new
-            if old.get(name, new[name]) != new[name]
+            if _other_values(old.get(name, new[name]), new[name], stored["x64"] == given["x64"])
         ]
     was, now = stored["engine"], given["engine"]
     if was["class"] != now["class"]:
@@ -265,6 +274,11 @@ def _same_shapes(stored: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
         name: entry[:2] for name, entry in run["data"].items()
     }
     return bool(shapes(stored) == shapes(given) and stored["x64"] == given["x64"])
+
+
+def _other_values(old: list[Any], new: list[Any], same_precision: bool) -> bool:
+    """Whether entries of the data differ; in another precision by their shape alone, since it changes values and types."""
+    return old != new if same_precision else old[0] != new[0]
 
 
 def _words(entry: list[Any]) -> str:
