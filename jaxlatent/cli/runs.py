@@ -1,11 +1,12 @@
 """Stored runs from the command line: fit what a file describes, or go on with it, and show what a store holds."""
 
 import runpy
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import jaxlatent as jl
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.store.files import open_files
 from jaxlatent.store.shards import part_path
 
@@ -20,6 +21,14 @@ def fit_study(study: str, store: str, shard: str | None, seed: int | None) -> jl
         seed: in place of that of the study.
     """
     arguments = _arguments(study)
+    known = signature(jl.fit).parameters.keys() - {"store", "shard", "resume"}
+    for name in arguments.keys() - known:
+        raise InputError(
+            study,
+            got=f"{name!r} among the arguments",
+            expected="arguments of jl.fit without store, shard and resume, which the command gives",
+            remedy=did_you_mean(name, sorted(known)),
+        )
     if seed is not None:
         arguments["seed"] = seed
     if "seed" not in arguments:

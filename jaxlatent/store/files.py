@@ -190,7 +190,7 @@ def create(path: str | os.PathLike[str]) -> Files:
     path = address(path)
     group, document = _begun(path)
     if document is not None:
-        raise _occupied(path, _what(document))
+        raise _occupied(path, document)
     if group is None and (other := _other_than_zarr(path)):
         raise _foreign(path, other)
     if group is not None and "jaxlatent" not in group.attrs and (dict(group.attrs) or list(group.members())):
@@ -238,7 +238,7 @@ def prepare(path: str | os.PathLike[str], count: int, run: Mapping[str, Any]) ->
             _write(_made(path), json.dumps(document).encode())
     there: dict[str, Any] = document["attributes"]["jaxlatent"]
     if there.get("shards") != count:
-        raise _occupied(path, _what(document))
+        raise _occupied(path, document)
     return there
 
 
@@ -264,13 +264,6 @@ def _made(path: str) -> "zarr.Group":
     mark: Any = {"jaxlatent": {"format": FORMAT}}
     with explained(path):
         return zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False, attributes=mark)
-
-
-def _what(document: dict[str, Any]) -> str:
-    run = document["attributes"]["jaxlatent"]
-    if "shards" in run:
-        return f"a store of {run['shards']} {'parts' if 'parts' in run else 'shards'}"
-    return "a finished run" if run["state"] == "finished" else "a run that can be resumed"
 
 
 def open_files(path: str | os.PathLike[str], writable: bool = False) -> Files:
@@ -337,12 +330,20 @@ def _explanation(problem: Exception) -> tuple[str, str, str]:
     )
 
 
-def _occupied(path: str, what: str) -> StoreError:
+def _occupied(path: str, document: dict[str, Any]) -> StoreError:
+    run = document["attributes"]["jaxlatent"]
+    what, again = "a run that can be resumed", "jl.resume(path, model)"
+    if "parts" in run:
+        what = f"a store of {run['shards']} parts"
+    elif "shards" in run:
+        what, again = f"a store of {run['shards']} shards", f"one of them, shard=(i, {run['shards']})"
+    elif run["state"] == "finished":
+        what = "a finished run"
     return StoreError(
         f"store {path!r}",
         got=what,
         expected="a path where nothing is yet",
-        remedy="go on with jl.resume(path, model), read it with jl.open(path), or choose another path.",
+        remedy=f"go on with {again}, read it with jl.open(path), or choose another path.",
     )
 
 
