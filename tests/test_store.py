@@ -586,12 +586,16 @@ def test_ctrl_c_in_a_search_gives_what_was_found_and_it_goes_on(tmp_path, monkey
     def interrupted(self, session, early):
         commit(self, session, early)
         commits.append(early)
-        if len(commits) == 1:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(sinks.Disk, "commit", interrupted)
-    with pytest.warns(UserWarning, match="interrupted"):
-        part = jl.fit(model, data, engine, 0, segment=20, store=tmp_path / "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(sinks.Disk, "commit", interrupted)
+        with pytest.warns(UserWarning, match="holds the 20 iterations"):
+            jl.fit(model, data, engine, 0, segment=20, store=tmp_path / "x")
+        # Of a run that goes on they are all that there are.
+        with pytest.warns(UserWarning, match="holds the 40 iterations"):
+            part = jl.resume(tmp_path / "x", model)
+    assert (part.status == jl.Status.UNFINISHED).all() and (whole.status == jl.Status.MAX_ITERATIONS).all()
     assert np.isfinite(part.objective).all() and (part.objective <= whole.objective + 1e-3).all()
     equal(whole, jl.resume(tmp_path / "x", model))
 

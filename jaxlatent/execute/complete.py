@@ -23,6 +23,7 @@ from jaxlatent.results.opening import opened
 from jaxlatent.results.provenance import provenance
 from jaxlatent.results.result import Result
 from jaxlatent.results.saving import write_data_groups
+from jaxlatent.status import Status
 from jaxlatent.store.records import Named
 
 
@@ -50,6 +51,10 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
         final = programs.finish(grid, compile_key, posterior, ended.session)
         last = named(grid, naming, final.outputs)
         fields = _fields(engine, sink.records(), last, *grid.fetch((final.objective, final.status)))
+    if ended.interrupted:
+        # Ctrl-C came before the iteration limit.
+        at_limit = fields["status"] == Status.MAX_ITERATIONS
+        fields["status"] = np.where(at_limit, Status.UNFINISHED, fields["status"]).astype(fields["status"].dtype)
     fields = quarantine.blank(fields)
     choices = engine.choices(fields["statistics"])
     fields = jax.tree.map(lambda x: x[0] if quarantine.names is None else x, fields)
