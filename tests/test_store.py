@@ -426,6 +426,7 @@ OTHERS = {
     "another kind of engine": (lambda path: jl.resume(path, MODEL, engine=jl.ADVI()), "ADVI"),
     "a path with a run": (lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, store=path), "a finished run"),
     "a path with files": (lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=path.parent), "other files"),
+    "an address of no kind": (lambda path: jl.open("foo://x"), "Protocol not known: foo\n.*\n.*correct the address"),
     "no path": (lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=""), "a path, or an address"),
     "a path below a file": (lambda path: jl.open(path / "zarr.json" / "x"), "nothing there|NotADirectory"),
     "another seed": (lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 1, store=path, resume=True), "another seed"),
@@ -475,6 +476,15 @@ def test_some_datasets_of_a_store_are_read_without_the_model(finished):
     assert some.names == ("c", "a") and some["a"].names is None
     np.testing.assert_array_equal(some.params["effects"], whole.params["effects"][[2, 0]])
     assert some.summary().equals(whole.select(["c", "a"]).summary())
+
+
+@pytest.mark.parametrize("names", [("a/b", "a.b"), ("a", "chain"), ("dataset", "a")])
+def test_names_that_a_store_cannot_tell_apart_are_refused_before_any_work(tmp_path, names):
+    model = jl.Model({name: dist.Normal(0.0, 1.0) for name in names}, lambda p, d: {"y": dist.Normal(p[names[0]], 1.0)})
+    fit = lambda **more: jl.fit(model, {"y": np.zeros(3)}, jl.NUTS(chains=1, warmup=0, draws=1), 0, **more)
+    for call in (lambda path: fit(store=path), fit().save):
+        with pytest.raises(jl.InputError, match="the name of"):
+            call(tmp_path / "x")
 
 
 def test_a_saved_result_is_no_run_to_go_on_with(finished, tmp_path):

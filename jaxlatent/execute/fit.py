@@ -57,7 +57,7 @@ def fit(
         engine: an algorithm and its settings, such as ``NUTS(...)`` or ``EM(...)``; see `jaxlatent.engines`.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
         coords: coordinate labels of named dimensions, for ArviZ; they come before those that data of `jaxlatent.table` and
-            `jaxlatent.sequences`, or a PyMC model, carry.
+            `jaxlatent.sequences`, or a PyMC model, carry. A store keeps those that are neither numbers nor text, such as dates, as text.
         devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`. With the devices of several processes
             (``jax.devices()`` after ``jax.distributed.initialize()``) all of them make the same call, and each gets the whole result.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a

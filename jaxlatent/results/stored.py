@@ -5,7 +5,7 @@ leads with ``dataset``. Point fits are in ``estimates`` and ``unconstrained``, t
 has one of (``status``, ``objective``) in the root.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import Masked, split
 from jaxlatent.engines.base import Engine
-from jaxlatent.errors import StoreError
+from jaxlatent.errors import StoreError, require
 from jaxlatent.model.recipes import recipe_of
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -34,6 +34,7 @@ def about(
     """The description of a run, as values that JSON holds."""
     names, density = posterior.names, posterior.density
     same = {**identity(posterior, engine, key), "names of datasets": names_of(names)}
+    _require_names([*density.names, *same["model"]["derived"]], engine)
     return {
         "identity": same,
         "recipe": recipe_of(density.model) if isinstance(density, ModelDensity) else None,
@@ -41,6 +42,21 @@ def about(
         "coords": {dim: [label(value) for value in values] for dim, values in coords.items()},
         "problems": [[0 if names is None else names.index(name), text] for name, text in problems.items()],
     }
+
+
+def _require_names(names: Sequence[str], engine: Engine) -> None:
+    """Raise `InputError` for two variables of one name in a store, or one with the name of an axis of all of them."""
+    axes = ("dataset", "lane") if engine.kind == "point" else ("dataset", "chain", "draw")
+    taken = {axis: f"the axis {axis!r} of all variables" for axis in axes}
+    for name in names:
+        require(
+            variable(name) not in taken,
+            f"{name!r}, a parameter or derived quantity",
+            got=f"the name of {taken.get(variable(name))} in a store",
+            expected="a name of its own (a slash is written as a point)",
+            remedy="call it otherwise.",
+        )
+        taken[variable(name)] = repr(name)
 
 
 def labels_of(run: Mapping[str, Any]) -> Labels:

@@ -313,6 +313,8 @@ def _explanation(problem: Exception) -> tuple[str, str, str]:
     said = f"{type(problem).__name__}: {problem}"
     if isinstance(problem, PermissionError):
         return said, "a path that this process may read and write", "choose another path, or ask for permission."
+    if "Protocol not known" in said:
+        return said, "a path, or an address that fsspec knows, such as 's3://bucket/x.zarr'", "correct the address."
     if isinstance(problem, ImportError):
         return said, "a package that reads this kind of address", "install it."
     if isinstance(problem, FileExistsError | NotADirectoryError | FileNotFoundError):
