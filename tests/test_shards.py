@@ -17,7 +17,7 @@ from test_store import ENGINES, HMM, MODEL, OTHER_PRIOR, equal
 
 import jaxlatent as jl
 from jaxlatent.cli.runs import lines_of
-from jaxlatent.execute import sinks
+from jaxlatent.execute import complete, sinks
 
 RNG = np.random.default_rng(3)
 ROWS = {f"d{i}": {"y": RNG.normal(size=n) + i, "g": np.arange(n) % 4} for i, n in enumerate((12, 15, 12, 20))}
@@ -116,6 +116,24 @@ def test_shards_of_different_runs_are_not_mixed(half, tmp_path, other):
         shutil.copytree(tmp_path / "y" / "shard-1-of-2", tmp_path / "x" / "shard-1-of-2")
         with pytest.raises(jl.StoreError, match=words):
             jl.open(tmp_path / "x")
+
+
+def test_shards_are_read_while_others_run(half, tmp_path, monkeypatch):
+    """With the statistics that all have: those of the warm-up come at the end."""
+    run, path = half
+    path, whole = shutil.copytree(path, tmp_path / "x"), jl.fit(**run)
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(complete.stored, "write_rest", kill)
+    with pytest.raises(KeyboardInterrupt):
+        jl.fit(**run, store=path, shard=(1, 2))
+    read = jl.open(path, MODEL)
+    assert (read.status[:2] == jl.Status.OK).all() and (read.status[2:] == jl.Status.UNFINISHED).all()
+    np.testing.assert_allclose(read.params["mu"], whole.params["mu"], rtol=2e-3, atol=2e-3)
+    assert "lp" in read.statistics and set(read.statistics) < set(whole.statistics)
+    assert read["d3"].summary().shape == read["d0"].summary().shape
 
 
 def test_a_shard_that_is_fitted_in_groups_is_shown_and_goes_on(half, tmp_path):

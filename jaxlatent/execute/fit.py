@@ -141,20 +141,26 @@ def _fit(
     resume: bool,
     memory: int | float | str | None,
 ) -> Result:
-    """Fit all datasets at once or in parts; see `fit` for the arguments."""
+    """Fit all datasets at once or in parts, or go on with them; see `fit` for the arguments."""
     devices_of(job)
     begun = found(store) if resume and store is not None else None
-    if begun is not None and "shards" not in begun.committed:
-        return _again(begun, job)[0]
-    if begun is None:
-        files = None if store is None else create(store)
-        parts = parts_for(job.given, job.engine, job.devices, memory, job.segment, store is not None)
-        if len(parts) == 1:
-            return run_job(job._replace(files=files), init)[0]
-    else:
-        parts = parts_in(begun)
+    if begun is not None and store is not None:
+        if "shards" not in begun.committed:
+            return _again(begun, job)[0]
+        return _fit_stored_parts(job, init, store, parts_in(begun))
+    files = None if store is None else create(store)
+    parts = parts_for(job.given, job.engine, job.devices, memory, job.segment, store is not None)
+    if len(parts) == 1:
+        return run_job(job._replace(files=files), init)[0]
     if store is None:
         return one_by_one("", parts, job.quarantine.names or (), lambda i: run_job(job.part(parts[i]), init))
+    return _fit_stored_parts(job, init, store, parts)
+
+
+def _fit_stored_parts(
+    job: Job, init: Mapping[str, Any] | Result | None, store: str | os.PathLike[str], parts: Sequence[np.ndarray]
+) -> Result:
+    """Fit the parts that are not finished, each in its own shard of the store."""
     share(store, len(parts), job, job.given, parts)
     path = address(store)
     # All begin first, since nobody could start the others as they were to start.
