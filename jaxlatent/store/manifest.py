@@ -23,7 +23,7 @@ PLAIN = (bool, int, float, str, tuple, type(None))
 def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str, Any]:
     """What a run is of: equal for equal models, data, engines and seeds, in any process.
 
-    Functions are compared as the programs that JAX traces them to, constants included.
+    Functions are compared as the programs that JAX traces them to, constants included; what a callback to Python computes is not seen.
     """
     density = posterior.density
     one = posterior.nameless if posterior.names is None else posterior.one(0)
