@@ -8,8 +8,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-#: The most letters of a value in a message.
-_LONGEST = 200
+#: The most letters of a value, and the most names, in a message.
+_LONGEST, _MOST = 200, 30
 
 
 class JaxlatentError(Exception):
@@ -48,14 +48,14 @@ class StoreError(_Explained):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A remedy that names the closest known spelling, or lists them all."""
+    """A remedy that names the closest known spelling, or lists them; of many the first."""
     known = list(known)
     lower = {other.lower(): other for other in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
     return (
         f"did you mean {lower[close[0]]!r}?"
         if close
-        else f"use one of {', '.join(map(repr, known)) or 'nothing (none exist)'}."
+        else f"use one of {', '.join(map(repr, known[:_MOST])) or 'nothing (none exist)'}{', ...' if known[_MOST:] else ''}."
     )
 
 

@@ -50,7 +50,7 @@ _ADVICE = {
     Status.UNMIXED: "the chains of this dataset have not mixed, and their draws cannot be pooled: check its scale against the prior and "
     "the other datasets, start elsewhere (`init=`), reparameterise, or order the labels.",
     Status.QUARANTINED: "the dataset failed the checks and was not fitted: `result.quarantined` says why; correct it and fit it again.",
-    Status.UNFINISHED: "the run has not ended: go on with `jl.resume(path, model)`, or wait for the process that writes it.",
+    Status.UNFINISHED: "the run has not ended: go on with `jl.resume(path, model)` if it is stored, or wait for whoever writes it.",
     Status.STUCK: "the lane hardly moved: start elsewhere (`init=`), reparameterise, or raise `target_accept`.",
 }
 

@@ -1,5 +1,8 @@
 """The command, as a user types it."""
 
+import subprocess
+import sys
+
 import arviz as az
 import numpy as np
 import pandas as pd
@@ -53,6 +56,8 @@ def test_help_and_version():
     assert "demo" in invoke("--help").output
     assert "--centring" in invoke("demo", "census", "--help").output
     assert invoke("--version").output.strip() == f"jaxlatent {jl.__version__}"
+    module = subprocess.run([sys.executable, "-m", "jaxlatent", "--version"], capture_output=True, text=True)
+    assert module.stdout.strip() == f"jaxlatent {jl.__version__}", module.stderr
 
 
 STUDY = """
@@ -64,6 +69,9 @@ def study():
     model = jl.Model({"mu": dist.Normal(0.0, 2.0)}, lambda p, d: {"y": dist.Normal(p.mu, 1.0)})
     data = jl.batch({"ann": {"y": np.ones(3)}, "bob": {"y": np.zeros(3)}})
     return {"model": model, "data": data, "engine": jl.NUTS(chains=2, warmup=50, draws=25), "seed": 0}
+
+with_shard = lambda: {**study(), "shard": (0, 2)}
+with_typo = lambda: {**study(), "untill": None}
 """
 
 
@@ -99,6 +107,8 @@ def test_a_study_is_fitted_in_shards(tmp_path):
         ("study.py:study", ("--shard", "3"), "0/10"),
         ("study.py:study", ("--shard", "2/2"), "count from 0"),
         ("study.py:study", ("--seed", "1", "--store", "{}/study.py"), "a file"),
+        ("study.py:with_shard", (), "'shard' among the arguments"),
+        ("study.py:with_typo", (), "did you mean 'until'"),
     ],
 )
 def test_a_study_that_cannot_be_fitted_says_why(tmp_path, study, more, words):

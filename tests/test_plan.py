@@ -64,8 +64,25 @@ def test_groups_are_all_at_once(engine, tmp_path):
         stored = jl.fit(model, data, engine, 0, **OPTIONS, memory=memory, store=tmp_path / "x", resume=True)
         close(stored, whole)
     assert len(os.listdir(tmp_path / "x")) > 2
+    with pytest.raises(jl.StoreError, match="nothing is yet"):
+        jl.fit(model, data, engine, 0, **OPTIONS, memory=memory, store=tmp_path / "x")
     close(jl.open(tmp_path / "x", model), whole)
     assert whole.quarantined == stored.quarantined and np.isnan(stored["no number"].objective).all()
+
+
+def test_groups_of_another_batch_are_refused(tmp_path):
+    engine = SHORT["NUTS"]
+    memory = 2.2 * jl.plan(MODEL, SOUND.select(["d0"]), engine, segment=20).device_bytes
+    again = lambda data, **more: jl.fit(MODEL, data, engine, 0, segment=20, store=tmp_path / "x", memory=memory, **more)
+    again(SOUND)
+    for data, told in (
+        (jl.batch({name: SOUND[i] for i, name in enumerate([*SOUND.names, "new"][1:])}), "with the datasets 'new'"),
+        (SOUND.select(["d0", "d1"]), "without the datasets 'd2'"),
+        (SOUND.select(SOUND.names[::-1]), "another order"),
+        (SOUND[0], "one dataset"),
+    ):
+        with pytest.raises(jl.InputError, match=told):
+            again(data, resume=True)
 
 
 @pytest.mark.slow

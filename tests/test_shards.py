@@ -1,6 +1,7 @@
 """A batch = a loop = shards = a resumed run, whoever fits them: random streams are those of the whole batch."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,10 +13,11 @@ import jax
 import numpy as np
 import pytest
 from often import often
-from test_store import ENGINES, HMM, MODEL, equal
+from test_store import ENGINES, HMM, MODEL, OTHER_PRIOR, equal
 
 import jaxlatent as jl
-from jaxlatent.execute import sinks
+from jaxlatent.cli.runs import lines_of
+from jaxlatent.execute import complete, sinks
 
 RNG = np.random.default_rng(3)
 ROWS = {f"d{i}": {"y": RNG.normal(size=n) + i, "g": np.arange(n) % 4} for i, n in enumerate((12, 15, 12, 20))}
@@ -80,6 +82,70 @@ def test_a_batch_is_a_loop_is_shards_is_a_resumed_run(engine, tmp_path, monkeypa
         first = replace(first, trace=first.trace[:, : alone.trace.shape[1]])
     equal(first, alone)
     assert np.isfinite(shards[data.names[-1]].objective).any() == np.isfinite(whole[data.names[-1]].objective).any()
+
+
+OTHER_RUNS = {
+    "another seed": ({"seed": 1}, "another seed"),
+    "another prior": ({"model": OTHER_PRIOR}, "compute something else"),
+    "another engine": ({"engine": jl.NUTS(chains=3, warmup=20, draws=5)}, "chains=3"),
+    "more datasets": ({"data": jl.batch({**ROWS, "new": ROWS["d0"]})}, "with the datasets 'new'"),
+    "another order": ({"data": jl.batch(dict(reversed(ROWS.items())))}, "another order"),
+    "other data": ({"data": jl.batch({**ROWS, "d3": {"y": np.ones(20), "g": ROWS["d3"]["g"]}})}, "other values of"),
+}
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """The arguments of a run, and a store that has the first of its two shards."""
+    path = tmp_path_factory.mktemp("half") / "x"
+    run = {"model": MODEL, "data": jl.batch(ROWS), "engine": SHORT["NUTS"], "seed": 0, "segment": 20}
+    jl.fit(**run, store=path, shard=(0, 2))
+    return run, path
+
+
+@pytest.mark.parametrize("other", OTHER_RUNS)
+def test_shards_of_different_runs_are_not_mixed(half, tmp_path, other):
+    (run, path), (changed, words) = half, OTHER_RUNS[other]
+    with pytest.raises(jl.InputError, match=words):
+        jl.fit(**{**run, **changed}, store=path, shard=(1, 2), resume=True)
+    assert sorted(os.listdir(path)) == ["shard-0-of-2", "zarr.json"]
+    if other in ("another seed", "more datasets"):
+        # As where machines without a common disk write their shards, which are then copied together.
+        shutil.copytree(path, tmp_path / "x")
+        jl.fit(**{**run, **changed}, store=tmp_path / "y", shard=(1, 2))
+        shutil.copytree(tmp_path / "y" / "shard-1-of-2", tmp_path / "x" / "shard-1-of-2")
+        with pytest.raises(jl.StoreError, match=words):
+            jl.open(tmp_path / "x")
+
+
+def test_shards_are_read_while_others_run(half, tmp_path, monkeypatch):
+    """With the statistics that all have: those of the warm-up come at the end."""
+    run, path = half
+    path, whole = shutil.copytree(path, tmp_path / "x"), jl.fit(**run)
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(complete.stored, "write_rest", kill)
+    with pytest.raises(KeyboardInterrupt):
+        jl.fit(**run, store=path, shard=(1, 2))
+    read = jl.open(path, MODEL)
+    assert (read.status[:2] == jl.Status.OK).all() and (read.status[2:] == jl.Status.UNFINISHED).all()
+    np.testing.assert_allclose(read.params["mu"], whole.params["mu"], rtol=2e-3, atol=2e-3)
+    assert "lp" in read.statistics and set(read.statistics) < set(whole.statistics)
+    assert read["d3"].summary().shape == read["d0"].summary().shape
+
+
+def test_a_shard_that_is_fitted_in_groups_is_shown_and_goes_on(half, tmp_path):
+    run, path = half
+    path = shutil.copytree(path, tmp_path / "x")
+    memory = 1.2 * jl.plan(MODEL, run["data"].select(["d2"]), SHORT["NUTS"], segment=20).device_bytes
+    jl.fit(**run, store=path, shard=(1, 2), memory=memory)
+    assert dict(lines_of(str(path))) == {"shards": "2", "shard 0": "finished", "shard 1": "finished"}
+    shutil.rmtree(path / "shard-1-of-2" / "shard-1-of-2")
+    assert dict(lines_of(str(path)))["shard 1"] == "1 of 2 groups finished"
+    jl.fit(**run, store=path, shard=(1, 2), memory=memory, resume=True)
+    close(jl.open(path, MODEL), jl.fit(**run))
 
 
 HERE = Path(__file__).parent

@@ -6,6 +6,7 @@ All fits have segments of 20 steps, so that they share their programs.
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,9 +22,9 @@ import xarray as xr
 
 import jaxlatent as jl
 from jaxlatent._compat.arviz import is_former_arviz
-from jaxlatent.execute import begin, sinks
+from jaxlatent.execute import begin, complete, sinks
 from jaxlatent.store.bits import unpack
-from jaxlatent.store.files import create
+from jaxlatent.store.files import Files, create
 from jaxlatent.store.lazy import Lazy
 
 RNG = np.random.default_rng(0)
@@ -139,6 +140,41 @@ def test_a_run_killed_after_any_commit_goes_on_to_the_bit(tmp_path, killed_at):
         equal(whole, jl.resume(path, model))
         number += 1
     assert number > len(engine.schedule(20))
+
+
+def test_a_run_killed_before_its_first_commit_begins_anew(tmp_path, monkeypatch):
+    fit = lambda: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20, store=tmp_path / "x", resume=True)
+
+    def kill(*_):
+        raise Killed
+
+    # At the first commit everything but it is there; result.save has one commit too.
+    for call in (fit, lambda: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20).save(tmp_path / "y")):
+        with monkeypatch.context() as patch:
+            patch.setattr(Files, "commit", kill)
+            with pytest.raises(Killed):
+                call()
+        with pytest.raises(jl.StoreError, match="without a commit"):
+            jl.open(tmp_path / "x")
+    whole = fit()
+    whole.save(tmp_path / "y")
+    equal(whole, jl.open(tmp_path / "y"))
+
+
+def test_a_finished_run_has_all_its_groups(tmp_path, monkeypatch):
+    """Also one that was killed while it wrote the last of them."""
+    fit = lambda: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20, store=tmp_path / "x", resume=True)
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(complete, "write_data_groups", kill)
+        with pytest.raises(Killed):
+            fit()
+    fit()
+    with xr.open_datatree(tmp_path / "x", engine="zarr") as tree:
+        np.testing.assert_allclose(tree["observed_data"]["y"], BATCH.data["y"])
 
 
 def test_one_dataset_has_no_dataset_axis_on_the_disk_either(tmp_path):
@@ -372,15 +408,25 @@ OTHER_PRIOR = jl.Model(
     derived=MODEL.derived,
     dims=MODEL.dims,
 )
+RENAMED = jl.Model(
+    MODEL.prior, MODEL.likelihood, derived=lambda p, d: {"spread": MODEL.derived(p, d)["range"]}, dims=MODEL.dims
+)
 OTHERS = {
+    "another name of a derived quantity": (
+        lambda path: jl.fit(RENAMED, BATCH, replace(ENGINES["NUTS"], draws=60), 0, store=path, resume=True),
+        "derived quantities .'spread'. .stored: .'range'.",
+    ),
     "another prior": (lambda path: jl.open(path, OTHER_PRIOR), "compute something else"),
     "another model": (lambda path: jl.open(path, HMM), "parameters"),
-    "other data": (lambda path: jl.resume(path, MODEL, jl.batch([BATCH[0]] * 3)), "other values of"),
-    "fewer datasets": (lambda path: jl.resume(path, MODEL, BATCH.select(["a"])), "datasets"),
+    "other data": (lambda path: jl.resume(path, MODEL, jl.batch(dict.fromkeys("abc", BATCH[0]))), "other values of"),
+    "fewer datasets": (lambda path: jl.resume(path, MODEL, BATCH.select(["a"])), "without the datasets 'b', 'c'"),
+    "one dataset": (lambda path: jl.resume(path, MODEL, DATA), "a batch"),
+    "another order": (lambda path: jl.resume(path, MODEL, BATCH.select(["b", "a", "c"])), "another order"),
     "another engine": (lambda path: jl.resume(path, MODEL, engine=jl.NUTS(chains=3)), "chains=3 \\(stored: 2\\)"),
     "another kind of engine": (lambda path: jl.resume(path, MODEL, engine=jl.ADVI()), "ADVI"),
     "a path with a run": (lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, store=path), "a finished run"),
     "a path with files": (lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=path.parent), "other files"),
+    "an address of no kind": (lambda path: jl.open("foo://x"), "Protocol not known: foo\n.*\n.*correct the address"),
     "no path": (lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=""), "a path, or an address"),
     "a path below a file": (lambda path: jl.open(path / "zarr.json" / "x"), "nothing there|NotADirectory"),
     "another seed": (lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 1, store=path, resume=True), "another seed"),
@@ -388,17 +434,63 @@ OTHERS = {
         lambda path: jl.fit(MODEL, BATCH, replace(ENGINES["NUTS"], draws=9), 0, store=path, resume=True),
         "at least 50",
     ),
+    "a path with a file": (
+        lambda path: jl.fit(MODEL, DATA, ENGINES["NUTS"], 0, store=path / "zarr.json"),
+        "a file\n.*\n.*another path",
+    ),
+    "a path with an array": (lambda path: jl.open(path / "posterior" / "mu"), "a Zarr array"),
+    "a file to open": (lambda path: jl.open(path / "zarr.json"), "got:      a file"),
+    "a shard from the environment": (
+        lambda path: jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, store=path, shard=("0", "2")),
+        "two integers",
+    ),
+    "a shard without their number": (lambda path: jl.resume(path, MODEL, shard=1), "two integers"),
     "no store": (lambda path: jl.open(path / "nothing"), "nothing there"),
     "no store to resume": (lambda path: jl.resume(path / "nothing", MODEL), "nothing there"),
 }
 
 
+@pytest.mark.usefixtures("wrong_types")
 @pytest.mark.parametrize("wrong", OTHERS)
 def test_what_does_not_fit_is_refused_and_named(finished, wrong):
     call, words = OTHERS[wrong]
     with pytest.raises((jl.InputError, jl.StoreError), match=words):
         call(finished)
     equal(jl.open(finished), jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20))
+
+
+def test_another_precision_is_all_that_is_said_of_it(finished, tmp_path):
+    """It changes the values and types of the data, too."""
+    path = shutil.copytree(finished, tmp_path / "x")
+    document = json.loads((path / "zarr.json").read_text())
+    run = document["attributes"]["jaxlatent"]["identity"]
+    run["x64"] = not run["x64"]
+    run["data"] = {name: [shape, "another", 0] for name, (shape, _, _) in run["data"].items()}
+    (path / "zarr.json").write_text(json.dumps(document))
+    with pytest.raises(jl.InputError, match=r"got:      (32|64) bits .stored: ..\)\n.*\n.*jax_enable_x64"):
+        jl.open(path, MODEL)
+
+
+def test_some_datasets_of_a_store_are_read_without_the_model(finished):
+    some, whole = jl.open(finished).select(["c", "a"]), jl.open(finished, MODEL)
+    assert some.names == ("c", "a") and some["a"].names is None
+    np.testing.assert_array_equal(some.params["effects"], whole.params["effects"][[2, 0]])
+    assert some.summary().equals(whole.select(["c", "a"]).summary())
+
+
+@pytest.mark.parametrize("names", [("a/b", "a.b"), ("a", "chain"), ("dataset", "a")])
+def test_names_that_a_store_cannot_tell_apart_are_refused_before_any_work(tmp_path, names):
+    model = jl.Model({name: dist.Normal(0.0, 1.0) for name in names}, lambda p, d: {"y": dist.Normal(p[names[0]], 1.0)})
+    fit = lambda **more: jl.fit(model, {"y": np.zeros(3)}, jl.NUTS(chains=1, warmup=0, draws=1), 0, **more)
+    for call in (lambda path: fit(store=path), fit().save):
+        with pytest.raises(jl.InputError, match="the name of"):
+            call(tmp_path / "x")
+
+
+def test_a_saved_result_is_no_run_to_go_on_with(finished, tmp_path):
+    jl.open(finished, MODEL).save(tmp_path / "x")
+    with pytest.raises(jl.InputError, match="saved after its fit"):
+        jl.fit(MODEL, BATCH, ENGINES["NUTS"], 0, segment=20, store=tmp_path / "x", resume=True)
 
 
 def test_an_equal_model_written_again_is_the_same(finished):
@@ -504,12 +596,16 @@ def test_ctrl_c_in_a_search_gives_what_was_found_and_it_goes_on(tmp_path, monkey
     def interrupted(self, session, early):
         commit(self, session, early)
         commits.append(early)
-        if len(commits) == 1:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(sinks.Disk, "commit", interrupted)
-    with pytest.warns(UserWarning, match="interrupted"):
-        part = jl.fit(model, data, engine, 0, segment=20, store=tmp_path / "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(sinks.Disk, "commit", interrupted)
+        with pytest.warns(UserWarning, match="holds the 20 iterations"):
+            jl.fit(model, data, engine, 0, segment=20, store=tmp_path / "x")
+        # Of a run that goes on they are all that there are.
+        with pytest.warns(UserWarning, match="holds the 40 iterations"):
+            part = jl.resume(tmp_path / "x", model)
+    assert (part.status == jl.Status.UNFINISHED).all() and (whole.status == jl.Status.MAX_ITERATIONS).all()
     assert np.isfinite(part.objective).all() and (part.objective <= whole.objective + 1e-3).all()
     equal(whole, jl.resume(tmp_path / "x", model))
 

@@ -1,13 +1,14 @@
 """Stored runs from the command line: fit what a file describes, or go on with it, and show what a store holds."""
 
 import runpy
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import jaxlatent as jl
-from jaxlatent.errors import InputError
+from jaxlatent.errors import InputError, did_you_mean
 from jaxlatent.store.files import open_files
-from jaxlatent.store.shards import Shard
+from jaxlatent.store.shards import part_path
 
 
 def fit_study(study: str, store: str, shard: str | None, seed: int | None) -> jl.Result:
@@ -20,6 +21,14 @@ def fit_study(study: str, store: str, shard: str | None, seed: int | None) -> jl
         seed: in place of that of the study.
     """
     arguments = _arguments(study)
+    known = signature(jl.fit).parameters.keys() - {"store", "shard", "resume"}
+    for name in arguments.keys() - known:
+        raise InputError(
+            study,
+            got=f"{name!r} among the arguments",
+            expected="arguments of jl.fit without store, shard and resume, which the command gives",
+            remedy=did_you_mean(name, sorted(known)),
+        )
     if seed is not None:
         arguments["seed"] = seed
     if "seed" not in arguments:
@@ -65,13 +74,25 @@ def lines_of(store: str) -> list[tuple[str, str]]:
     run = open_files(store).committed
     if "shards" not in run:
         return _lines(run)
-    lines = [("shards", str(run["shards"]))]
-    for i in range(run["shards"]):
-        try:
-            lines.append((f"shard {i}", _progress(open_files(Shard(i, run["shards"]).path(store)).committed)))
-        except jl.StoreError as problem:
-            lines.append((f"shard {i}", problem.got))
-    return lines
+    return [("shards", str(run["shards"])), *((f"shard {i}", state) for i, state in enumerate(_states(store, run)))]
+
+
+def _states(store: str, run: dict[str, Any]) -> list[str]:
+    """How far each shard of a store is."""
+    return [_state(part_path(store, i, run["shards"])) for i in range(run["shards"])]
+
+
+def _state(store: str) -> str:
+    try:
+        run = open_files(store).committed
+    except jl.StoreError as problem:
+        return problem.got
+    if "shards" not in run:
+        return _progress(run)
+    # A shard that was fitted in groups is a store of shards too.
+    states = _states(store, run)
+    ended = states.count("finished")
+    return "finished" if ended == len(states) else f"{ended} of {len(states)} groups finished"
 
 
 def _lines(run: dict[str, Any]) -> list[tuple[str, str]]:

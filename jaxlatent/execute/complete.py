@@ -23,6 +23,7 @@ from jaxlatent.results.opening import opened
 from jaxlatent.results.provenance import provenance
 from jaxlatent.results.result import Result
 from jaxlatent.results.saving import write_data_groups
+from jaxlatent.status import Status
 from jaxlatent.store.records import Named
 
 
@@ -50,6 +51,10 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
         final = programs.finish(grid, compile_key, posterior, ended.session)
         last = named(grid, naming, final.outputs)
         fields = _fields(engine, sink.records(), last, *grid.fetch((final.objective, final.status)))
+    if ended.interrupted:
+        # Ctrl-C came before the iteration limit.
+        at_limit = fields["status"] == Status.MAX_ITERATIONS
+        fields["status"] = np.where(at_limit, Status.UNFINISHED, fields["status"]).astype(fields["status"].dtype)
     fields = quarantine.blank(fields)
     choices = engine.choices(fields["statistics"])
     fields = jax.tree.map(lambda x: x[0] if quarantine.names is None else x, fields)
@@ -65,11 +70,11 @@ def run_job(job: Job, init: Mapping[str, Any] | Result | None = None, resumed: b
     origin = provenance(settings(engine), type(engine).__name__, job.seed, grid.mesh.devices.flat, timings, choices)
     if isinstance(sink, Disk) and not ended.interrupted:
         stored.write_rest(sink.files, sink.run, fields)
-        sink.describe(state="finished", provenance=asdict(origin))
-        result = opened(sink.files, given, engine)
-        write_data_groups(sink.files, result)
-        sink.describe()
-        return result, False
+        sink.describe(provenance=asdict(origin))
+        write_data_groups(sink.files, opened(sink.files, given, engine))
+        # The last commit, since nobody goes on with a run that is finished.
+        sink.describe(state="finished")
+        return opened(sink.files, given, engine), False
     result = Result(
         posterior=given,
         engine=engine,

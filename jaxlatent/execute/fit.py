@@ -14,7 +14,7 @@ from jaxlatent.execute.begin import begin_job, devices_of
 from jaxlatent.execute.complete import run_job
 from jaxlatent.execute.conditioning import conditioned_for, part_of
 from jaxlatent.execute.job import Job
-from jaxlatent.execute.parts import one_by_one
+from jaxlatent.execute.parts import one_by_one, share
 from jaxlatent.execute.plan import parts_for
 from jaxlatent.execute.resume import parts_in, resume_from
 from jaxlatent.execute.stopping import until as Until
@@ -23,7 +23,7 @@ from jaxlatent.model.dims import carried_coords, coords_for
 from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.result import Result
-from jaxlatent.store.files import Files, create, found, prepare
+from jaxlatent.store.files import Files, address, create, found
 from jaxlatent.store.shards import checked, part_path
 from jaxlatent.typing import Data, Key
 
@@ -57,7 +57,7 @@ def fit(
         engine: an algorithm and its settings, such as ``NUTS(...)`` or ``EM(...)``; see `jaxlatent.engines`.
         seed: an int or a typed JAX key. Equal seeds, versions, shapes and devices give bitwise equal results, whatever the segment.
         coords: coordinate labels of named dimensions, for ArviZ; they come before those that data of `jaxlatent.table` and
-            `jaxlatent.sequences`, or a PyMC model, carry.
+            `jaxlatent.sequences`, or a PyMC model, carry. A store keeps those that are neither numbers nor text, such as dates, as text.
         devices: JAX devices; by default all of this process. See `jaxlatent.use_cpu_cores`. With the devices of several processes
             (``jax.devices()`` after ``jax.distributed.initialize()``) all of them make the same call, and each gets the whole result.
         init: where lanes start: named values, shared by all lanes or leading with ``lane`` or ``(dataset, lane)``; or a
@@ -118,16 +118,19 @@ def fit(
     names = data.names if isinstance(data, Batch) else model.names if isinstance(model, Posterior) else None
     whole = len(names or (None,))
     datasets = np.arange(whole)
-    if shard is not None:
-        part = checked(shard, names)
+    batch: Any = model if isinstance(model, Posterior) else data
+    part = None if shard is None else checked(shard, names)
+    if part is not None:
         datasets = part.of(whole)
         model, data = part_of(model, data, datasets)
-        store = None if store is None else part.path(prepare(store, part.count))
     given, quarantine = conditioned_for(model, data, labels, on_bad_data == "quarantine", shard is None)
     labels = {**{dim: list(values) for dim, values in own.items()}, **labels}
     job = Job(
         given, quarantine, engine, as_key(seed), seed, labels, devices, segment, until, progress, None, datasets, whole
     )
+    if store is not None and part is not None:
+        share(store, part.count, job, batch)
+        store = part.path(store)
     return _fit(job, init, store, resume, memory)
 
 
@@ -138,21 +141,28 @@ def _fit(
     resume: bool,
     memory: int | float | str | None,
 ) -> Result:
-    """Fit all datasets at once or in parts; see `fit` for the arguments."""
+    """Fit all datasets at once or in parts, or go on with them; see `fit` for the arguments."""
     devices_of(job)
     begun = found(store) if resume and store is not None else None
-    if begun is not None and "shards" not in begun.committed:
-        return _again(begun, job)[0]
-    parts = (
-        parts_for(job.given, job.engine, job.devices, memory, job.segment, store is not None)
-        if begun is None
-        else parts_in(begun)
-    )
+    if begun is not None and store is not None:
+        if "shards" not in begun.committed:
+            return _again(begun, job)[0]
+        return _fit_stored_parts(job, init, store, parts_in(begun))
+    files = None if store is None else create(store)
+    parts = parts_for(job.given, job.engine, job.devices, memory, job.segment, store is not None)
     if len(parts) == 1:
-        return run_job(job if store is None else job._replace(files=create(store)), init)[0]
+        return run_job(job._replace(files=files), init)[0]
     if store is None:
         return one_by_one("", parts, job.quarantine.names or (), lambda i: run_job(job.part(parts[i]), init))
-    path = prepare(store, len(parts), parts)
+    return _fit_stored_parts(job, init, store, parts)
+
+
+def _fit_stored_parts(
+    job: Job, init: Mapping[str, Any] | Result | None, store: str | os.PathLike[str], parts: Sequence[np.ndarray]
+) -> Result:
+    """Fit the parts that are not finished, each in its own shard of the store."""
+    share(store, len(parts), job, job.given, parts)
+    path = address(store)
     # All begin first, since nobody could start the others as they were to start.
     for i, part in enumerate(parts):
         if found(part_path(path, i, len(parts))) is None:

@@ -70,9 +70,12 @@ def run_stages(
     waiting = patience(grid, posterior)
     seconds = {True: 0.0, False: 0.0}
     begun = done = int(on_host(session.done))
-    total, kept, diverged = sum(stage.steps for stage in stages), 0, None
+    left_over = remaining(stages, done)
+    total, diverged = sum(stage.steps for stage in stages), None
+    # Those in the store, of a run that goes on.
+    kept = sum(stage.steps for stage in stages if stage.keep) - sum(stage.steps for stage in left_over if stage.keep)
     try:
-        for stage in [] if early else remaining(stages, done):
+        for stage in [] if early else left_over:
             clock = time.perf_counter()
             now = _traced(stage)
             wanted = _wanted(grid, now, monitor.running)
@@ -114,7 +117,8 @@ def run_stages(
         sink.close(session, early)
         if not kept:
             raise
-        warnings.warn(f"interrupted: the result holds the {kept} draws per lane made so far.", stacklevel=5)
+        what = "draws" if engine.kind == "chains" else "iterations"
+        warnings.warn(f"interrupted: the result holds the {kept} {what} per lane made so far.", stacklevel=5)
         return Ended(session, seconds, early, interrupted=True)
     sink.close(session, early)
     return Ended(session, seconds, early, interrupted=False)

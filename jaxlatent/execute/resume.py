@@ -24,16 +24,24 @@ from jaxlatent.execute.stopping import until as Until
 from jaxlatent.model.model import Model
 from jaxlatent.model.recipes import model_of
 from jaxlatent.posterior.condition import unguided
-from jaxlatent.posterior.guides import find_guides
-from jaxlatent.posterior.model_density import ModelDensity
+from jaxlatent.posterior.guides import guided
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.joining import joined
 from jaxlatent.results.opening import opened
 from jaxlatent.results.result import Result
 from jaxlatent.results.stored import data_of, forget_end
 from jaxlatent.store.files import Files, open_files
-from jaxlatent.store.manifest import engine_of, identity, key_of, length_of, require_same, resembling
-from jaxlatent.store.shards import Shard, part_path
+from jaxlatent.store.manifest import (
+    differences_of,
+    engine_of,
+    identity,
+    key_of,
+    length_of,
+    part_identity,
+    require_same,
+    resembling,
+)
+from jaxlatent.store.shards import Shard, as_shard, part_path
 from jaxlatent.typing import Data, Key
 
 
@@ -83,7 +91,7 @@ def _same_posterior(
 ) -> Posterior:
     """The posterior of a run; an error if it is another one. An engine that was ``made`` from the store is not compared."""
     same = files.committed["identity"]
-    posterior = _guided(_given(files, model, data))
+    posterior = guided(_given(files, model, data))
     given = {**identity(posterior, engine, None), "seed": same["seed"]}
     require_same(files.path, same, {**given, "engine": same["engine"]} if made else given)
     return posterior
@@ -98,10 +106,13 @@ def _joined_shards(
     parts, there = parts_in(root), []
     for i in range(count):
         try:
-            results.append(_opened(open_files(part_path(root.path, i, count)), model, data, engine))
+            files = open_files(part_path(root.path, i, count))
+            results.append(_opened(files, model, data, engine))
             there.append(i)
         except StoreError as problem:
             missing.append(f"shard {i} ({problem.got})")
+        else:
+            _require_part(root, files, i, parts)
     if not results:
         raise StoreError(
             f"store {root.path!r}",
@@ -112,6 +123,22 @@ def _joined_shards(
     if missing:
         warnings.warn(f"store {root.path!r}: the result is without {', '.join(missing)}.", stacklevel=4)
     return joined(root.path, results, np.concatenate([parts[i] for i in there]).tolist() if parts else None)
+
+
+def _require_part(root: Files, files: Files, i: int, parts: Sequence[np.ndarray]) -> None:
+    """Raise `StoreError` where the i-th part is of another run than its store, such as one that was copied there."""
+    whole, found = root.committed.get("identity"), files.committed["identity"]
+    if whole is None:  # a former version wrote it
+        return
+    rows = parts[i] if parts else Shard(i, root.committed["shards"]).of(len(whole["names of datasets"]))
+    differences = differences_of(part_identity(whole, found, rows.tolist()), found)
+    if differences:
+        raise StoreError(
+            f"store {files.path!r}",
+            got="; ".join(differences),
+            expected=f"a part of the run in {root.path!r}",
+            remedy="delete this part and fit it as the others, or put it back where it was.",
+        )
 
 
 def parts_in(root: Files) -> list[np.ndarray]:
@@ -163,11 +190,11 @@ def resume(
         StoreError: if there is no store, or one that cannot be read or written.
         InputError: for another model, other data or settings, naming what differs.
     """
-    files = open_files(path if shard is None else Shard(*shard).path(path), writable=True)
+    files = open_files(path if shard is None else as_shard(shard).path(path), writable=True)
     if parts := parts_in(files):
         paths = [part_path(files.path, i, len(parts)) for i in range(len(parts))]
         again = partial(_resume, model=model, data=data, draws=draws, max_iter=max_iter, engine=engine)
-        names = range(sum(map(len, parts))) if not isinstance(data, Batch) else data.names
+        names = files.committed.get("identity", {}).get("names of datasets", range(sum(map(len, parts))))
         fit_part = lambda i: again(open_files(paths[i], writable=True), devices=devices, progress=progress)
         return one_by_one(files.path, parts, names, fit_part)
     return _resume(files, model, data, draws, max_iter, engine, devices, progress)[0]
@@ -192,13 +219,6 @@ def _resume(
             remedy=f"name it: shard=(i, {run['shards']}).",
         )
     model, data = cast(tuple[Any, Any], _of_shard(files, model, data))
-    if "slot" not in run:
-        raise InputError(
-            f"resume({files.path!r})",
-            got="a result that was saved after its fit",
-            expected="a run that was stored as it went, with jl.fit(..., store=...)",
-            remedy="read it with jl.open(path, model).",
-        )
     engine = engine_of(files.path, run["identity"]["engine"]) if engine is None else engine
     longer = _lengthened(engine, draws=draws, max_iter=max_iter)
     return resume_from(files, _given(files, model, data), longer, None, devices=devices, progress=progress)
@@ -229,16 +249,23 @@ def resume_from(
         The result, and whether Ctrl-C ended it early.
     """
     run = files.committed
+    if "slot" not in run:
+        raise InputError(
+            f"resume({files.path!r})",
+            got="a result that was saved after its fit",
+            expected="a run that was stored as it went, with jl.fit(..., store=...)",
+            remedy="read it with jl.open(path, model).",
+        )
     same = run["identity"]
     key = key_of(same["seed"]) if key is None else key
-    guided = _guided(given)
-    require_same(files.path, same, identity(guided, engine, key))
+    posterior = guided(given)
+    require_same(files.path, same, identity(posterior, engine, key))
     name = length_of(engine)
     # An engine of another package may have no such setting.
     had, length = same["engine"]["settings"].get(name, 0), getattr(engine, name, 0)
     require(length >= had, f"resume({name}=...)", got=length, expected=f"at least {had}, as many as before")
     if run["state"] == "finished" and (run["early"] or length == had):
-        return opened(files, guided, engine), False
+        return opened(files, posterior, engine), False
     forget_end(files)
     total = sum(stage.steps for stage in engine.schedule(run["segment"]) if stage.keep)
     for dim in ("draw", "iteration"):
@@ -316,9 +343,3 @@ def _given(files: Files, model: Model | Posterior, data: Data | Batch | None) ->
         return conditioned_for(model, data, {}, wanted=names is not None)[0]
     kept = on_device(data_of(files))
     return unguided(model, kept if names is None else Batch(kept, tuple(names)))
-
-
-def _guided(posterior: Posterior) -> Posterior:
-    if not isinstance(posterior.density, ModelDensity) or posterior.guides:
-        return posterior
-    return replace(posterior, guides=find_guides(posterior, posterior.names is not None))

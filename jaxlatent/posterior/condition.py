@@ -1,14 +1,12 @@
 """`condition`: the posterior of a model given data."""
 
-from dataclasses import replace
-
 import jax
 
 from jaxlatent.data.arrays import as_data
 from jaxlatent.data.batches import Batch, labelled
 from jaxlatent.model.checks import check_fit, warn_of_data
 from jaxlatent.model.model import Model
-from jaxlatent.posterior.guides import find_guides
+from jaxlatent.posterior.guides import guided
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior, batched
 from jaxlatent.typing import Data
@@ -43,8 +41,7 @@ def condition(model: Model, data: Data | Batch | None = None) -> Posterior:
 
 def conditioned(model: Model, data: Data | Batch) -> Posterior:
     """Like `condition`, for data that are already checked arrays."""
-    posterior = unguided(model, data)
-    return replace(posterior, guides=find_guides(posterior, isinstance(data, Batch)))
+    return guided(unguided(model, data))
 
 
 def unguided(model: Model, data: Data | Batch) -> Posterior:

@@ -5,6 +5,7 @@ chooses the coordinates.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -30,6 +31,13 @@ def find_guides(posterior: Posterior, batched: bool) -> dict[str, LikelihoodFact
     find = partial(_find, density)
     guides: dict[str, LikelihoodFactor] = (jax.vmap(find) if batched else find)(posterior.data)
     return guides
+
+
+def guided(posterior: Posterior) -> Posterior:
+    """The posterior with its guides, found where it has none."""
+    if not isinstance(posterior.density, ModelDensity) or posterior.guides:
+        return posterior
+    return replace(posterior, guides=find_guides(posterior, posterior.names is not None))
 
 
 @compiled("density")

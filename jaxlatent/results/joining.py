@@ -19,6 +19,8 @@ _FIELDS = ("params", "derived", "unconstrained", "statistics")
 def joined(path: str, results: Sequence[Result], datasets: Sequence[int] | None = None) -> Result:
     """The result of all datasets; draws that some have less of end with NaN, and what is unread stays so.
 
+    Of statistics it has those that all results have: some belong to the end of a run, which others may not have reached.
+
     Args:
         path: for messages.
         results: of batches, by the same engine.
@@ -47,7 +49,8 @@ def joined(path: str, results: Sequence[Result], datasets: Sequence[int] | None 
 def _joined_field(path: str, values: Sequence[Any], order: np.ndarray) -> Any:
     if all(isinstance(one, Lazy) for one in values):
         return Lazy.joined(path, values, order)
-    return {name: stacked([one[name] for one in values])[order] for name in values[0]}
+    common = [name for name in values[0] if all(name in one for one in values)]
+    return {name: stacked([one[name] for one in values])[order] for name in common}
 
 
 @jax.jit
@@ -58,6 +61,5 @@ def _concatenated(parts: Sequence[Posterior], order: Leaf) -> Posterior:
 
 def _joined_posterior(parts: Sequence[Posterior], order: np.ndarray) -> Posterior:
     whole = _concatenated([part.nameless for part in parts], order)
-    joined_names = [name for part in parts for name in part.names or ()]
-    names = tuple(joined_names[i] for i in order) if joined_names else ()
-    return batched(whole.density, whole.data, names, whole.guides) if names else whole
+    names = [name for part in parts for name in part.names or ()]
+    return batched(whole.density, whole.data, tuple(names[i] for i in order), whole.guides)

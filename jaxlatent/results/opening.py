@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxlatent.engines.base import Engine
 from jaxlatent.posterior.absent import Absent
-from jaxlatent.posterior.posterior import Posterior
+from jaxlatent.posterior.posterior import Posterior, batched
 from jaxlatent.results.provenance import Provenance
 from jaxlatent.results.result import Result
 from jaxlatent.results.stored import fields_of
@@ -25,7 +25,7 @@ def opened(files: Files, posterior: Posterior | None, engine: Engine) -> Result:
     run = files.committed
     names = run["identity"]["names of datasets"]
     return Result(
-        posterior=_absent(run["identity"]["model"]) if posterior is None else posterior,
+        posterior=_absent(run["identity"]["model"], names) if posterior is None else posterior,
         engine=engine,
         names=None if names is None else tuple(names),
         coords=run["coords"],
@@ -35,6 +35,7 @@ def opened(files: Files, posterior: Posterior | None, engine: Engine) -> Result:
     )
 
 
-def _absent(model: dict[str, Any]) -> Posterior:
+def _absent(model: dict[str, Any], names: list[Any] | None) -> Posterior:
     dims = tuple((name, tuple(axes)) for name, axes in model["dims"].items())
-    return Posterior(Absent(tuple(model["parameters"]), model["dim"], dims), {})
+    density = Absent(tuple(model["parameters"]), model["dim"], dims)
+    return Posterior(density, {}) if names is None else batched(density, {}, tuple(names))

@@ -13,8 +13,8 @@ from jaxlatent.store.groups import write
 
 def save(result: Fitted, path: str | os.PathLike[str]) -> None:
     """See `jaxlatent.Result.save`."""
-    files = create(path)
     run = stored.about(result.posterior, result.engine, None, result.coords, result.quarantined)
+    files = create(path)
     run |= {"state": "finished", "best": result._is_best, "provenance": asdict(result.provenance)}
     if isinstance(result.posterior.density, ModelDensity):
         stored.write_data(files, run, result.posterior.data)

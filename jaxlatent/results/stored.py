@@ -5,7 +5,7 @@ leads with ``dataset``. Point fits are in ``estimates`` and ``unconstrained``, t
 has one of (``status``, ``objective``) in the root.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxlatent.data.arrays import Masked, split
 from jaxlatent.engines.base import Engine
-from jaxlatent.errors import InputError, StoreError
+from jaxlatent.errors import StoreError, require
 from jaxlatent.model.recipes import recipe_of
 from jaxlatent.posterior.model_density import ModelDensity
 from jaxlatent.posterior.posterior import Posterior
@@ -21,7 +21,7 @@ from jaxlatent.status import Status
 from jaxlatent.store.files import Files
 from jaxlatent.store.groups import Labels, append, read, variable, write
 from jaxlatent.store.lazy import Lazy
-from jaxlatent.store.manifest import identity
+from jaxlatent.store.manifest import identity, label, names_of
 from jaxlatent.store.records import Named
 from jaxlatent.typing import Data, Key
 
@@ -32,30 +32,31 @@ def about(
     posterior: Posterior, engine: Engine, key: Key | None, coords: Mapping[str, Any], problems: Mapping[Any, str]
 ) -> dict[str, Any]:
     """The description of a run, as values that JSON holds."""
-    names = posterior.names
-    for name in names or ():
-        if not isinstance(name, str | int | float | np.integer):
-            raise InputError(
-                "names of datasets",
-                got=f"{name!r}, a {type(name).__name__}",
-                expected="words or numbers, to be stored",
-                remedy="give jl.batch a dict with such keys.",
-            )
-    same = identity(posterior, engine, key)
-    same["names of datasets"] = None if names is None else [_label(name) for name in names]
-    density = posterior.density
+    names, density = posterior.names, posterior.density
+    same = {**identity(posterior, engine, key), "names of datasets": names_of(names)}
+    _require_names([*density.names, *same["model"]["derived"]], engine)
     return {
         "identity": same,
         "recipe": recipe_of(density.model) if isinstance(density, ModelDensity) else None,
         "kind": engine.kind,
-        "coords": {dim: [_label(value) for value in values] for dim, values in coords.items()},
+        "coords": {dim: [label(value) for value in values] for dim, values in coords.items()},
         "problems": [[0 if names is None else names.index(name), text] for name, text in problems.items()],
     }
 
 
-def _label(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return value if isinstance(value, str | int | float) else str(value)
+def _require_names(names: Sequence[str], engine: Engine) -> None:
+    """Raise `InputError` for two variables of one name in a store, or one with the name of an axis of all of them."""
+    axes = ("dataset", "lane") if engine.kind == "point" else ("dataset", "chain", "draw")
+    taken = {axis: f"the axis {axis!r} of all variables" for axis in axes}
+    for name in names:
+        require(
+            variable(name) not in taken,
+            f"{name!r}, a parameter or derived quantity",
+            got=f"the name of {taken.get(variable(name))} in a store",
+            expected="a name of its own (a slash is written as a point)",
+            remedy="call it otherwise.",
+        )
+        taken[variable(name)] = repr(name)
 
 
 def labels_of(run: Mapping[str, Any]) -> Labels:

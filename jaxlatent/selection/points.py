@@ -17,7 +17,7 @@ from jaxlatent.status import Status, has_failed
 from jaxlatent.typing import Array, Params
 
 #: How a lane ended that has neither converged nor failed.
-_UNFINISHED = (Status.MAX_ITERATIONS, Status.STALLED, Status.DECREASED)
+_UNFINISHED = (Status.MAX_ITERATIONS, Status.STALLED, Status.DECREASED, Status.UNFINISHED)
 
 
 class Points(NamedTuple):

@@ -9,7 +9,7 @@ Arrays that are not listed in the root document are for the package alone.
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -190,13 +190,19 @@ def create(path: str | os.PathLike[str]) -> Files:
     path = address(path)
     group, document = _begun(path)
     if document is not None:
-        raise _occupied(path, _what(document))
-    if group is None and os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
-        raise _occupied(path, "a folder with other files" if os.path.isdir(path) else "a file")
-    if group is not None and (dict(group.attrs) or list(group.members())):
-        raise _occupied(path, "a Zarr hierarchy of another program")
-    # Where a run ended before its first commit there is a group without anything.
+        raise _occupied(path, document)
+    if group is None and (other := _other_than_zarr(path)):
+        raise _foreign(path, other)
+    if group is not None and "jaxlatent" not in group.attrs and (dict(group.attrs) or list(group.members())):
+        raise _foreign(path, "a Zarr hierarchy of another program")
     return Files(path, _made(path), None)
+
+
+def _other_than_zarr(path: str) -> str:
+    """What is at a path of this machine that is no Zarr group, in words; empty if nothing."""
+    if os.path.isdir(path):
+        return "a folder with other files" if os.listdir(path) else ""
+    return "a file" if os.path.exists(path) else ""
 
 
 def found(path: str | os.PathLike[str]) -> Files | None:
@@ -206,13 +212,16 @@ def found(path: str | os.PathLike[str]) -> Files | None:
     return None if document is None else Files(path, _made(path), document)
 
 
-def prepare(path: str | os.PathLike[str], count: int, parts: Sequence[np.ndarray] | None = None) -> str:
-    """Make the store that shards share, whichever process comes first; returns its path.
+def prepare(path: str | os.PathLike[str], count: int, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the store that shards share, whichever process comes first.
 
     Args:
         path: of the store.
         count: number of shards.
-        parts: the datasets of each, if one fit writes them one after the other.
+        run: its description, if it is not there yet.
+
+    Returns:
+        The description that is there now.
 
     Raises:
         StoreError: where something else is already there, or where nothing can be written.
@@ -220,43 +229,41 @@ def prepare(path: str | os.PathLike[str], count: int, parts: Sequence[np.ndarray
     path = address(path)
     _, document = _begun(path)
     if document is None:
-        run: dict[str, Any] = {"format": FORMAT, "shards": count}
-        if parts is not None:
-            run["parts"] = [part.tolist() for part in parts]
+        document = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": {"jaxlatent": {**run, "shards": count, "format": FORMAT}},
+        }
         with explained(path):
-            _write(
-                _made(path),
-                json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {"jaxlatent": run}}).encode(),
-            )
-    elif document["attributes"]["jaxlatent"].get("shards") != count:
-        raise _occupied(path, _what(document))
-    return path
+            _write(_made(path), json.dumps(document).encode())
+    there: dict[str, Any] = document["attributes"]["jaxlatent"]
+    if there.get("shards") != count:
+        raise _occupied(path, document)
+    return there
 
 
 def _begun(path: str) -> tuple["zarr.Group | None", dict[str, Any] | None]:
     """The group at ``path`` and its root document; None where there is none."""
     import zarr
+    from zarr.errors import ContainsArrayError
 
     with explained(path):
         try:
             group = zarr.open_group(path, mode="r", use_consolidated=False)
         except FileNotFoundError:
             return None, None
+        except ContainsArrayError:
+            raise _foreign(path, "a Zarr array of another program") from None
     return group, _root_document(path, group)
 
 
 def _made(path: str) -> "zarr.Group":
     import zarr
 
+    # By this mark, what a run leaves that ends before its first commit is told from the files of another program.
+    mark: Any = {"jaxlatent": {"format": FORMAT}}
     with explained(path):
-        return zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False)
-
-
-def _what(document: dict[str, Any]) -> str:
-    run = document["attributes"]["jaxlatent"]
-    if "shards" in run:
-        return f"a store of {run['shards']} {'parts' if 'parts' in run else 'shards'}"
-    return "a finished run" if run["state"] == "finished" else "a run that can be resumed"
+        return zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False, attributes=mark)
 
 
 def open_files(path: str | os.PathLike[str], writable: bool = False) -> Files:
@@ -270,7 +277,7 @@ def open_files(path: str | os.PathLike[str], writable: bool = False) -> Files:
     if group is None:
         raise StoreError(
             f"store {path!r}",
-            got="nothing there",
+            got=_other_than_zarr(path) or "nothing there",
             expected="a store that jl.fit(..., store=...) or result.save(...) has written",
             remedy="check the path.",
         )
@@ -279,7 +286,7 @@ def open_files(path: str | os.PathLike[str], writable: bool = False) -> Files:
             f"store {path!r}",
             got="a Zarr hierarchy without a commit of jaxlatent",
             expected="a store that jl.fit(..., store=...) or result.save(...) has written",
-            remedy="check the path; a run that ended before its first commit holds nothing: delete it and fit again.",
+            remedy="check the path; a run that ended before its first commit holds nothing: fit again, into the same path.",
         )
     return Files(path, _made(path) if writable else group, document)
 
@@ -306,6 +313,8 @@ def _explanation(problem: Exception) -> tuple[str, str, str]:
     said = f"{type(problem).__name__}: {problem}"
     if isinstance(problem, PermissionError):
         return said, "a path that this process may read and write", "choose another path, or ask for permission."
+    if "Protocol not known" in said:
+        return said, "a path, or an address that fsspec knows, such as 's3://bucket/x.zarr'", "correct the address."
     if isinstance(problem, ImportError):
         return said, "a package that reads this kind of address", "install it."
     if isinstance(problem, FileExistsError | NotADirectoryError | FileNotFoundError):
@@ -323,12 +332,29 @@ def _explanation(problem: Exception) -> tuple[str, str, str]:
     )
 
 
-def _occupied(path: str, what: str) -> StoreError:
+def _occupied(path: str, document: dict[str, Any]) -> StoreError:
+    run = document["attributes"]["jaxlatent"]
+    what, again = "a run that can be resumed", "jl.resume(path, model)"
+    if "parts" in run:
+        what = f"a store of {run['shards']} parts"
+    elif "shards" in run:
+        what, again = f"a store of {run['shards']} shards", f"one of them, shard=(i, {run['shards']})"
+    elif run["state"] == "finished":
+        what = "a finished run"
     return StoreError(
         f"store {path!r}",
         got=what,
         expected="a path where nothing is yet",
-        remedy="go on with jl.resume(path, model), read it with jl.open(path), or choose another path.",
+        remedy=f"go on with {again}, read it with jl.open(path), or choose another path.",
+    )
+
+
+def _foreign(path: str, what: str) -> StoreError:
+    return StoreError(
+        f"store {path!r}",
+        got=what,
+        expected="a path where nothing is yet, or a store of jaxlatent",
+        remedy="choose another path.",
     )
 
 
@@ -350,7 +376,8 @@ def _root_document(path: str, group: "zarr.Group") -> dict[str, Any] | None:
             expected=f"format {FORMAT}",
             remedy="read it with the version that wrote it, or its arrays with xarray.open_datatree(path, engine='zarr').",
         )
-    return document
+    # Neither a run nor shards: the mark of a store that has begun.
+    return document if "writer" in run or "shards" in run else None
 
 
 def _write(group: "zarr.Group", content: bytes) -> None:

@@ -125,9 +125,16 @@ class Lazy(Mapping[str, np.ndarray]):
 
     @classmethod
     def joined(cls, path: str, parts: "Sequence[Lazy]", order: np.ndarray) -> "Lazy":
-        """Arrays of the same names, joined along their first axis; ``order`` says where each row is, when the parts are concatenated."""
+        """Arrays joined by name along their first axis, those that all parts have.
+
+        Args:
+            path: for messages.
+            parts: in turn.
+            order: where each row is, when the parts are concatenated.
+        """
         whole = cls(path, {})
-        whole._parts = {name: _Rows(tuple(one._parts[name] for one in parts), order) for name in parts[0]}
+        common = [name for name in parts[0] if all(name in one for one in parts)]
+        whole._parts = {name: _Rows(tuple(one._parts[name] for one in parts), order) for name in common}
         return whole
 
     def at(

@@ -1,7 +1,7 @@
 """The identity of a run: model, data, engine and seed, as plain values that a later process can compare with its own."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlatent import engines
+from jaxlatent.data.batches import Batch
 from jaxlatent.engines.base import Engine, settings
 from jaxlatent.errors import InputError, StoreError
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.store.checksums import TRACED_BY, array_checksum, function_checksum
-from jaxlatent.typing import Key
+from jaxlatent.typing import Key, PyTree
 
 #: Types of settings that are stored as such; others, such as optimisers, are stored as text.
 PLAIN = (bool, int, float, str, tuple, type(None))
@@ -22,28 +23,67 @@ PLAIN = (bool, int, float, str, tuple, type(None))
 def identity(posterior: Posterior, engine: Engine, key: Key | None) -> dict[str, Any]:
     """What a run is of: equal for equal models, data, engines and seeds, in any process.
 
-    Functions are compared as the programs that JAX traces them to, constants included.
+    Functions are compared as the programs that JAX traces them to, constants included; what a callback to Python computes is not seen.
     """
     density = posterior.density
     one = posterior.nameless if posterior.names is None else posterior.one(0)
+    program, derived = _program(one)
     return {
         "model": {
             "label": density.label,
             "parameters": list(density.names),
             "dim": density.dim,
             "dims": {name: list(dims) for name, dims in density.dims.items()},
-            "program": _program(one),
+            "derived": derived,
+            "program": program,
             "traced by": TRACED_BY,
         },
         "names of datasets": None if posterior.names is None else list(posterior.names),
-        "data": {
-            jax.tree_util.keystr(path): array_checksum(leaf)
-            for path, leaf in jax.tree_util.tree_leaves_with_path(posterior.data)
-        },
+        "data": _checksums(posterior.data),
         "engine": engine_identity(engine, one),
         "seed": None if key is None else _seed(key),
         "x64": bool(jax.config.read("jax_enable_x64")),
     }
+
+
+def whole_identity(part: Mapping[str, Any], whole: Posterior | Batch) -> dict[str, Any]:
+    """The identity of the run of a batch, from that of a part of it."""
+    return {**part, "names of datasets": names_of(whole.names), "data": _checksums(whole.data)}
+
+
+def part_identity(whole: Mapping[str, Any], part: Mapping[str, Any], rows: Iterable[int]) -> dict[str, Any]:
+    """What the identity of a part of a run must be, as far as that of the whole tells; its data are taken to be right.
+
+    Args:
+        whole: identity of the run.
+        part: identity that is found.
+        rows: indices of the datasets of the part.
+    """
+    return {**whole, "names of datasets": [whole["names of datasets"][i] for i in rows], "data": part["data"]}
+
+
+def names_of(names: Sequence[Any] | None) -> list[Any] | None:
+    """The names of the datasets of a batch, as JSON keeps them.
+
+    Raises:
+        InputError: for names that are neither words nor numbers.
+    """
+    for name in names or ():
+        # What is not a number is not equal to itself either.
+        if not isinstance(name, str | int | float | np.number) or name != name:
+            raise InputError(
+                "names of datasets",
+                got=f"{name!r}, a {type(name).__name__}",
+                expected="words or numbers, to be stored",
+                remedy="give jl.batch a dict with such keys.",
+            )
+    return None if names is None else [label(name) for name in names]
+
+
+def label(value: Any) -> Any:
+    """A label of an axis, as JSON keeps it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, str | int | float) else str(value)
 
 
 def engine_identity(engine: Engine, posterior: Posterior) -> dict[str, Any]:
@@ -77,13 +117,15 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def require_same(path: str, stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Raise `InputError` where a run is not the one that a store holds; settings that only lengthen it may differ."""
-    differences = _differences(stored, given)
+    differences = differences_of(stored, given)
     if differences:
         raise InputError(
             f"the run in {path!r}",
             got="; ".join(differences),
             expected="the model, data, engine and precision that it began with",
-            remedy="give these again, or fit anew with another path.",
+            remedy="give these again, or fit anew with another path."
+            if stored["x64"] == given["x64"]
+            else f'call jax.config.update("jax_enable_x64", {stored["x64"]}) at the start of the program, or fit anew with another path.',
         )
 
 
@@ -133,14 +175,22 @@ def _seed(key: Key) -> dict[str, Any]:
     return {"key": np.asarray(jax.random.key_data(key)).tolist(), "generator": str(jax.random.key_impl(key))}
 
 
-def _program(posterior: Posterior) -> int:
-    """A checksum of the log density and the derived quantities, as JAX traces them."""
+def _checksums(data: PyTree) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(data)
+    return {jax.tree_util.keystr(path): array_checksum(leaf) for path, leaf in leaves}
+
+
+def _program(posterior: Posterior) -> tuple[int, list[str]]:
+    """A checksum of the log density and the derived quantities, as JAX traces them, and the names of these."""
+    names: list[str] = []
 
     def values(posterior: Posterior, position: Any) -> Any:
         params = posterior.constrain(position)
-        return posterior.log_density(position), posterior.density.derived(params, posterior.data)
+        density, derived = posterior.log_density(position), posterior.density.derived(params, posterior.data)
+        names[:] = sorted(derived)  # programs have no names
+        return density, derived
 
-    return function_checksum(values, posterior, jnp.zeros(posterior.dim))
+    return function_checksum(values, posterior, jnp.zeros(posterior.dim)), names
 
 
 def _engine_program(engine: Engine, posterior: Posterior) -> int:
@@ -154,7 +204,7 @@ def _engine_program(engine: Engine, posterior: Posterior) -> int:
     return function_checksum(step, posterior, jax.random.key(0), jnp.zeros(posterior.dim))
 
 
-def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+def differences_of(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """What differs, in words."""
     found = []
     was, now = stored["model"], given["model"]
@@ -163,18 +213,20 @@ def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
         found.append(
             f"a model with parameters {now['parameters']} of {now['dim']} dimensions (stored: {was['parameters']} of {was['dim']})"
         )
+    elif was.get("derived", now["derived"]) != now["derived"]:
+        found.append(f"a model with derived quantities {now['derived']} (stored: {was['derived']})")
     elif same_tracer and was["program"] != now["program"] and _same_shapes(stored, given):
         found.append("a model whose log density or derived quantities compute something else")
-    if stored["names of datasets"] != given["names of datasets"]:
-        found.append(f"datasets {given['names of datasets']} (stored: {stored['names of datasets']})")
+    found += _other_datasets(stored["names of datasets"], given["names of datasets"])
     old, new = stored["data"], given["data"]
     found += [f"data without {name}" for name in old if name not in new]
     found += [f"data with {name}, which is new" for name in new if name not in old]
-    found += [
-        f"other values of {name}, {_words(new[name])} (stored: {_words(old[name])})"
-        for name in new
-        if old.get(name, new[name]) != new[name]
-    ]
+    if stored["names of datasets"] == given["names of datasets"]:
+        found += [
+            f"other values of {name}, {_words(new[name])} (stored: {_words(old[name])})"
+            for name in new
+            if _other_values(old.get(name, new[name]), new[name], stored["x64"] == given["x64"])
+        ]
     was, now = stored["engine"], given["engine"]
     if was["class"] != now["class"]:
         found.append(f"the engine {now['class']} (stored: {was['class']})")
@@ -195,12 +247,38 @@ def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[st
     return found
 
 
+def _other_datasets(stored: Sequence[Any] | None, given: Sequence[Any] | None) -> list[str]:
+    """How the names of datasets differ, in words; of many the first."""
+    if stored == given:
+        return []
+    if stored is None or given is None:
+        return [f"{_count(given)} (stored: {_count(stored)})"]
+    before, now = set(stored), set(given)
+    gone, new = [name for name in stored if name not in now], [name for name in given if name not in before]
+    found = [f"a batch without the datasets {_some(gone)}"] if gone else []
+    found += [f"a batch with the datasets {_some(new)}, which are new"] if new else []
+    return found or ["the datasets in another order"]
+
+
+def _count(names: Sequence[Any] | None) -> str:
+    return "one dataset" if names is None else f"a batch of {len(names)}"
+
+
+def _some(names: Sequence[Any]) -> str:
+    return ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
+
+
 def _same_shapes(stored: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
     """Whether programs can be compared: those of data of other shapes or another precision differ in any case."""
     shapes: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda run: {
         name: entry[:2] for name, entry in run["data"].items()
     }
     return bool(shapes(stored) == shapes(given) and stored["x64"] == given["x64"])
+
+
+def _other_values(old: list[Any], new: list[Any], same_precision: bool) -> bool:
+    """Whether entries of the data differ; in another precision by their shape alone, since it changes values and types."""
+    return old != new if same_precision else old[0] != new[0]
 
 
 def _words(entry: list[Any]) -> str:

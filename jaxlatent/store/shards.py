@@ -49,19 +49,29 @@ def checked(shard: tuple[int, int], names: Sequence[Any] | None) -> Shard:
             expected="a batch: shards are parts of its datasets",
             remedy="leave it out, or give jl.batch([...]).",
         )
-    index, count = shard
+    part = as_shard(shard)
     require(
-        0 <= index < count,
-        "fit(shard=(index, count))",
-        got=shard,
-        expected="0 <= index < count",
-        remedy="count from 0.",
-    )
-    require(
-        count <= len(names),
+        part.count <= len(names),
         "fit(shard=(index, count))",
         got=shard,
         expected=f"at most as many shards as datasets, {len(names)}",
         remedy="use fewer.",
     )
-    return Shard(index, count)
+    return part
+
+
+def as_shard(shard: Any) -> Shard:
+    """A shard from its index and their number.
+
+    Raises:
+        InputError: for anything else, such as text from the environment of a job.
+    """
+    whole = isinstance(shard, tuple | list) and len(shard) == 2 and all(isinstance(n, int | np.integer) for n in shard)
+    require(
+        whole and 0 <= shard[0] < shard[1],
+        "shard=(index, count)",
+        got=shard,
+        expected="two integers, 0 <= index < count",
+        remedy='count from 0, as in shard=(int(os.environ["SLURM_ARRAY_TASK_ID"]), 10).',
+    )
+    return Shard(*map(int, shard))
