@@ -1,7 +1,8 @@
 """Emissions of binary, categorical and count data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,9 @@ from jaxlatent.models.settings import require_count, require_dim, require_positi
 from jaxlatent.models.starts import Clustered
 from jaxlatent.models.units import units_of_y
 from jaxlatent.typing import Array, Params
+
+#: Rate of the prior of Poisson rates, for counts near one.
+_WEAK_RATE = 0.1
 
 
 @dataclass(frozen=True)
@@ -124,17 +128,19 @@ class Poisson(Clustered):
 
     Args:
         dim: ``D``; None for scalar observations.
-        concentration, rate: of the prior.
+        concentration, rate: of the prior. The rate "auto" is 0.1, and less for large counts: 0.1 over their mean, since a fixed number of
+            observations of another size outweighs many precise ones.
     """
 
     dim: int | None = None
     concentration: float = 1.1
-    rate: float = 0.1
+    rate: float | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         require_dim("Poisson(dim=...)", self.dim)
         require_positive("Poisson(concentration=...)", self.concentration)
-        require_positive("Poisson(rate=...)", self.rate)
+        if self.rate != "auto":
+            require_positive("Poisson(rate=...)", self.rate)
 
     @property
     def event_dim(self) -> int:
@@ -149,7 +155,16 @@ class Poisson(Clustered):
     def prior(self, num_states: int) -> Priors:
         """``rates``."""
         shape = event_shape(num_states, self.dim)
-        return {"rates": dist.Gamma(self.concentration, self.rate).expand(shape).to_event(len(shape))}
+        prior: Callable[[Any], dist.Distribution] = lambda rate: (
+            dist.Gamma(self.concentration, rate).expand(shape).to_event(len(shape))
+        )
+        return {"rates": (lambda p, d: prior(self._rate(d))) if self.rate == "auto" else prior(self.rate)}
+
+    def _rate(self, d: Namespace) -> Array | float:
+        """The rate of the prior, a scalar or one for each entry."""
+        if self.rate != "auto":
+            return self.rate
+        return _WEAK_RATE / jnp.maximum(units_of_y(d, self.dim).centre, 1.0)
 
     def distribution(self, p: Namespace, d: Namespace) -> dist.Distribution:
         """The distribution of the observation, of batch shape ``(K,)``."""
@@ -161,7 +176,7 @@ class Poisson(Clustered):
         def rates(p: Namespace, d: Namespace, expected: Expected) -> Array:
             w, y = weights_of(expected), rows(d.y, self.event_dim)
             size = jnp.sum(w, 0).reshape(-1, *(1,) * self.event_dim)
-            return jnp.maximum(w.T @ y.astype(w.dtype) + self.concentration - 1, 0.0) / (size + self.rate)
+            return jnp.maximum(w.T @ y.astype(w.dtype) + self.concentration - 1, 0.0) / (size + self._rate(d))
 
         return {"rates": rates}
 
