@@ -62,8 +62,9 @@ def test_lengths_are_few_and_at_most_an_eighth_more():
 def test_one_row_more_traces_no_program_of_the_engine(engine, monkeypatch):
     jl.fit(plain, rows_of(100), engine, seed=0)
     kind, traced = type(engine), []
-    step = kind.step
-    monkeypatch.setattr(kind, "step", lambda *args: traced.append(args[1].data["y"].values.shape) or step(*args))
+    step = kind.step_where
+    shape = lambda self, live, posterior, *_: posterior.data["y"].values.shape
+    monkeypatch.setattr(kind, "step_where", lambda *args: traced.append(shape(*args)) or step(*args))
     for n in (101, 104, 97):
         assert jl.fit(plain, rows_of(n, n), engine, seed=0).posterior.data["y"].shape == (n,)
     assert not traced
