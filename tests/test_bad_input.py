@@ -291,6 +291,13 @@ def test_a_negative_divergence_threshold():
     refused(lambda: jl.NUTS(divergence_threshold=-1.0), "NUTS(divergence_threshold=...)", "-1.0")
 
 
+@pytest.mark.parametrize("settings", [{"num_inputs": 3}, {"num_inputs": 1, "given": 5}])
+def test_sequences_no_longer_than_what_they_are_conditioned_on(settings):
+    """EM converged, to a score and criteria of minus infinity."""
+    model = jl.models.hmm(1, jl.models.emissions.Autoregression(**settings))
+    refused(lambda: fit(model, {"y": Y}, jl.EM(restarts=1)), "autoregression", "3 steps", "fewer lags")
+
+
 @pytest.mark.parametrize("engine", [jl.NUTS, "nuts", None, 4])
 def test_something_that_is_no_engine(engine):
     refused(lambda: fit(normal(), {"y": Y}, engine), "engine")
