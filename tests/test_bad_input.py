@@ -292,10 +292,13 @@ def test_a_negative_divergence_threshold():
 
 
 @pytest.mark.parametrize("settings", [{"num_inputs": 3}, {"num_inputs": 1, "given": 5}])
-def test_sequences_no_longer_than_what_they_are_conditioned_on(settings):
+@pytest.mark.parametrize("y", [Y, jl.Masked(np.zeros(20), np.arange(20) < 3)])
+def test_sequences_no_longer_than_what_they_are_conditioned_on(settings, y):
     """EM converged, to a score and criteria of minus infinity."""
     model = jl.models.hmm(1, jl.models.emissions.Autoregression(**settings))
-    refused(lambda: fit(model, {"y": Y}, jl.EM(restarts=1)), "autoregression", "3 steps", "fewer lags")
+    refused(lambda: fit(model, {"y": y}), "observation 'y'", "none has a density", "fewer lags")
+    batch = jl.batch({"long": {"y": np.arange(9.0) % 4}, "short": {"y": y}})
+    refused(lambda: fit(model, batch), "'short'", "none has a density")
 
 
 @pytest.mark.parametrize("engine", [jl.NUTS, "nuts", None, 4])

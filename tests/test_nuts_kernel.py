@@ -20,6 +20,7 @@ from scipy import stats
 import jaxlatent as jl
 from jaxlatent.engines.base import Stage
 from jaxlatent.engines.hmc.stages import SAMPLE
+from jaxlatent.engines.nuts import trajectory
 from jaxlatent.execute.drive import drive
 
 LANES = 20_000
@@ -130,3 +131,38 @@ def test_chains_from_the_posterior_stay_in_it():
     assert (moved != np.asarray(exact)).any(1).mean() > 0.9
     assert stats.kstest(moved[:, 0], stats.norm(0, 1.5).cdf).pvalue > 1e-4
     assert stats.kstest(moved[:, 1] - 0.5 * moved[:, 0] ** 2, stats.norm(0, 0.5).cdf).pvalue > 1e-4
+
+
+def ends_in_a_turn(momenta):
+    """Whether a subtree that ends at the last leaf makes a U-turn, by the definition, in double precision."""
+    size, found = 2, False
+    while len(momenta) % size == 0:
+        part = momenta[-size:]
+        rho = part.sum(0) - (part[0] + part[-1]) / 2
+        found |= part[0] @ rho <= 0 or part[-1] @ rho <= 0
+        size *= 2
+    return found
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_every_leaf_is_checked_for_the_turns_of_the_subtrees_that_it_ends(platform, monkeypatch):
+    """Both forms, of which that for GPUs runs nowhere else here; lanes are at different leaves of two subtrees."""
+    monkeypatch.setattr(trajectory, "on_cpu", lambda cpu, gpu, *args: (cpu if platform == "cpu" else gpu)(*args))
+    depth, leaves, late = 6, 2**5, np.array([0, 3, 8])
+    momenta = np.random.default_rng(0).normal(size=(3, 2 * leaves, 2)) + 0.7
+    sums = momenta.reshape(3, 2, leaves, 2).cumsum(2).reshape(momenta.shape)
+    steps = np.arange(2 * leaves + late.max())[:, None] - late
+
+    @jax.jit
+    def check(momenta, sums, leaf):
+        begin = (jnp.zeros((3, depth, 2)),) * 2
+        return jax.lax.scan(lambda c, now: jax.vmap(trajectory._check_subtree)(c, *now), begin, (momenta, sums, leaf))[
+            1
+        ]
+
+    at = lambda values: values[np.arange(3), steps % (2 * leaves)].astype(np.float32)
+    found = np.asarray(check(at(momenta), at(sums), (steps % leaves).astype(np.int32)))
+    expected = np.array([[ends_in_a_turn(one[k - k % leaves : k + 1]) for k in range(2 * leaves)] for one in momenta])
+    assert 0.1 < expected.mean() < 0.4  # half of the leaves end no subtree
+    for lane, start in enumerate(late):
+        np.testing.assert_array_equal(found[start : start + 2 * leaves, lane], expected[lane])

@@ -1,9 +1,9 @@
 """Products of one matrix with a few vectors, along its rows, on a CPU.
 
-- Versions: jaxlib 0.10 to 0.12.
+- Versions: all; measured with jaxlib 0.10.
 - Upstream: none known. XLA packs the matrix anew for every product that sums along its rows, as ``x @ slopes`` does.
 - Gain: with a transposed copy, made once before a loop, a product of 2000 × 20 with two vectors takes 3.6 µs instead of 9 µs, with four 7
-  instead of 13, with sixteen 37 instead of 45. With one vector it is no slower as it is.
+  instead of 13, with sixteen 37 instead of 45. One vector gains nothing.
 """
 
 from collections.abc import Sequence

@@ -22,7 +22,11 @@ _TERMS = 8
 
 
 class Poisson(dist.Poisson):
-    """A `numpyro.distributions.Poisson` that is accurate at large counts."""
+    """A `numpyro.distributions.Poisson` that is accurate at large counts.
+
+    Args:
+        rate: the mean of the counts.
+    """
 
     def log_prob(self, value: ArrayLike) -> Array:
         """The log probability, of the batch shape."""

@@ -24,7 +24,7 @@ from jaxlatent.model.model import Model
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results.result import Result
 from jaxlatent.store.files import Files, address, create, found
-from jaxlatent.store.shards import checked, part_path
+from jaxlatent.store.shards import part_path, shard_of
 from jaxlatent.typing import Data, Key
 
 
@@ -119,7 +119,7 @@ def fit(
     whole = len(names or (None,))
     datasets = np.arange(whole)
     batch: Any = model if isinstance(model, Posterior) else data
-    part = None if shard is None else checked(shard, names)
+    part = None if shard is None else shard_of(shard, names)
     if part is not None:
         datasets = part.of(whole)
         model, data = part_of(model, data, datasets)

@@ -19,6 +19,7 @@ from jaxlatent.latent.expected import EStep, Expected
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 from jaxlatent.latent.modelled import modelled
 from jaxlatent.latent.separation import component_probs, separated
+from jaxlatent.masks import cover, widen
 from jaxlatent.typing import AnyArray, Array, Key
 
 
@@ -95,6 +96,16 @@ def unit_shape(d: dist.Distribution) -> tuple[int, ...]:
     return shape[: len(shape) - event]
 
 
+def counted(d: dist.Distribution, observation: Any) -> Array | None:
+    """Which values of an observation are observed and have a density under ``d``, of its `unit_shape`; None for all."""
+    mask, own, units = split(observation)[1], modelled(d), unit_shape(d)
+    if own is None:
+        return None if mask is None else cover(mask, units)
+    seen: Array = jnp.ones(units, bool) if mask is None else cover(mask, units)
+    both: Array = seen & widen(own, seen.ndim)
+    return both
+
+
 def responsibilities(d: dist.Distribution, value: Array) -> Array:
     """The posterior probability of each component of a mixture for each value, ``(..., K)``.
 
@@ -110,6 +121,7 @@ __all__ = [
     "Expected",
     "Hidden",
     "component_probs",
+    "counted",
     "expect",
     "expected_log_prob",
     "hidden_in",

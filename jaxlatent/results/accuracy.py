@@ -14,11 +14,10 @@ from jaxlatent.diagnostics.information import flatten_log_likelihood
 from jaxlatent.diagnostics.loo import loo_from_pointwise, loo_pointwise
 from jaxlatent.diagnostics.waic import waic_from_pointwise, waic_pointwise
 from jaxlatent.distributions.factor import Factor
-from jaxlatent.latent import unit_shape
+from jaxlatent.latent import counted, unit_shape
 from jaxlatent.masks import widen
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import predictive
-from jaxlatent.results.scores import counted
 from jaxlatent.typing import AnyArray, Array, Params
 
 if TYPE_CHECKING:

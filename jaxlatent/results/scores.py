@@ -2,17 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 
 from jaxlatent._compat.compiled import compiled
-from jaxlatent.data.arrays import split
-from jaxlatent.latent import modelled, unit_shape
-from jaxlatent.masks import cover, widen
+from jaxlatent.latent import counted, unit_shape
 from jaxlatent.posterior.posterior import Posterior
 from jaxlatent.results import hidden, predictive
 from jaxlatent.typing import AnyArray, Array, Params
@@ -69,16 +65,6 @@ def _seen(posterior: Posterior, params: Params) -> Array:
         return total
 
     return jax.vmap(one)(posterior, params)
-
-
-def counted(d: dist.Distribution, observation: Any) -> Array | None:
-    """Which values of an observation are observed and have a density under ``d``, of its `unit_shape`; None for all."""
-    mask, own, units = split(observation)[1], modelled(d), unit_shape(d)
-    if own is None:
-        return None if mask is None else cover(mask, units)
-    seen: Array = jnp.ones(units, bool) if mask is None else cover(mask, units)
-    both: Array = seen & widen(own, seen.ndim)
-    return both
 
 
 def _total(terms: dict[str, Array], leading: int) -> Array:

@@ -36,7 +36,7 @@ def part_path(store: str | os.PathLike[str], index: int, count: int) -> str:
     return f"{os.fspath(store).rstrip('/')}/shard-{index}-of-{count}"
 
 
-def checked(shard: tuple[int, int], names: Sequence[Any] | None) -> Shard:
+def shard_of(shard: tuple[int, int], names: Sequence[Any] | None) -> Shard:
     """A shard of the batch with these names.
 
     Raises:

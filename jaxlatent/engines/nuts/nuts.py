@@ -179,8 +179,8 @@ class NUTS(Chains):
     ) -> tuple[State, Record, Array]:
         """`step` where ``live``. An idle lane completes nothing, so that only what each step changes is selected.
 
-        The whole of a state is ten times that. The checkpoints of an idle lane may change: it is about to open a subtree, which reads
-        none from before.
+        That is a seventh of a state. The checkpoints of an idle lane may change: it is about to open a subtree, which reads none from
+        before.
         """
         before = state.trajectory
         point, end = leapfrog(posterior, before.end, before.direction * state.step_size, shared.metric)

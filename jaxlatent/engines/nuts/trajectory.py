@@ -178,7 +178,8 @@ def _check_subtree(
     """Check every subtree that ends at this leaf for a U-turn (Phan et al. 2019, appendix A).
 
     Even leaves are stored; odd leaves are checked against the left ends of all balanced subtrees that they complete, ``first`` to
-    ``last`` in the stack of checkpoints: one on average, so a CPU reads only those rows. A GPU would wait for the end of each loop.
+    ``last`` in the stack of checkpoints: one on average, so a CPU reads only those rows. On a GPU, where nothing was
+    measured, the host would wait for each turn of such a loop.
     """
     momenta, sums = checkpoints
     last = jnp.bitwise_count(leaf >> 1).astype(jnp.int32)

@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 
 from jaxlatent.data.arrays import shape_of, split
 from jaxlatent.errors import InputError
+from jaxlatent.latent import modelled
 from jaxlatent.latent.hidden_markov import HiddenMarkov
 
 #: Fewer rows may look one-hot by chance.
@@ -26,11 +27,13 @@ class Axes(NamedTuple):
         sequences: whether the axis before those of an event is that of steps, of a hidden Markov model.
         event_dim: the number of axes of an event.
         categories: number of categories; None for other observations.
+        partial: whether the distribution leaves some values out, as an autoregression does.
     """
 
     sequences: bool
     event_dim: int
     categories: int | None
+    partial: bool
 
 
 def axes_of(d: dist.Distribution) -> Axes:
@@ -45,7 +48,7 @@ def axes_of(d: dist.Distribution) -> Axes:
         categories = core.probs.shape[-1]
     elif isinstance(core, dist.CategoricalLogits):
         categories = core.logits.shape[-1]
-    return Axes(sequences, each.event_dim, categories)
+    return Axes(sequences, each.event_dim, categories, modelled(d) is not None)
 
 
 def check_axes(axes: Mapping[str, Axes], data: Mapping[str, Any], fits: bool, label: str) -> None:

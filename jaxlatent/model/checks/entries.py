@@ -14,6 +14,7 @@ import numpy as np
 from jaxlatent.data.arrays import shape_of
 from jaxlatent.errors import InputError, listed
 from jaxlatent.model.checks.axes import check_axes, doubts
+from jaxlatent.model.checks.densities import check_densities
 from jaxlatent.model.checks.indices import check_indices
 from jaxlatent.model.checks.masks import check_masks
 from jaxlatent.model.checks.terms import Purpose, reading_of, some_params, unread
@@ -115,4 +116,6 @@ def _check(
         )
     check_axes({} if purpose == "predict" else reading.axes, data, purpose == "fit", label)
     check_indices(model, params, data, purpose, reading, label)
+    if purpose == "fit":
+        check_densities(model, params, data, reading, label)
     check_masks(model, params, data, purpose, reading, whole, label)

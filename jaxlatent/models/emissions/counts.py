@@ -128,8 +128,8 @@ class Poisson(Clustered):
 
     Args:
         dim: ``D``; None for scalar observations.
-        concentration, rate: of the prior. The rate "auto" is 0.1, and less for large counts: 0.1 over their mean, since a fixed number of
-            observations of another size outweighs many precise ones.
+        concentration, rate: of the prior. The rate "auto" is 0.1, and less for large counts: 0.1 over their mean. A tenth of an observation
+            of one would move the rate of many large counts by more than its standard error.
     """
 
     dim: int | None = None

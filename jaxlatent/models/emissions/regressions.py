@@ -113,7 +113,7 @@ class Autoregression(LinearRegression):
         given: number of steps before each that must have been observed for it to count, at least ``num_inputs``, which None stands for.
 
     Raises:
-        InputError: for settings out of range, and for sequences that are no longer than what they are conditioned on.
+        InputError: for settings out of range.
     """
 
     given: int | None = None
@@ -148,16 +148,7 @@ class Autoregression(LinearRegression):
 
     def _known(self, d: Namespace) -> Array:
         """Which steps are not conditioned on, ``(..., T)``."""
-        given = self.num_inputs if self.given is None else self.given
-        steps = d.y.shape[-1]
-        require(
-            steps > given,
-            "y of an autoregression",
-            got=f"{steps} steps, all of which it conditions on",
-            expected=f"more than the {given} that it conditions on",
-            remedy="give longer sequences, along the last axis, or fewer lags.",
-        )
-        return jnp.all(_lagged(self._seen(d), given), -1)
+        return jnp.all(_lagged(self._seen(d), self.num_inputs if self.given is None else self.given), -1)
 
     def _seen(self, d: Namespace) -> Array:
         seen = seen_steps(d, d.y.shape)
